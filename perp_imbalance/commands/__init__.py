@@ -1,0 +1,1 @@
+"""The ``perp-imbalance`` command: one module a subcommand, ``main`` puts them together."""

@@ -1,0 +1,40 @@
+"""Entry point of ``perp-imbalance``."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from perp_imbalance import __version__
+from perp_imbalance.errors import PerpImbalanceError
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands.
+
+    Each module of a subcommand has ``add_parser(subparsers)``, which sets ``run``: a function of
+    the parsed arguments that returns the exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="perp-imbalance", description="Perp Imbalance Zones for freqtrade."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_subparsers(required=True, metavar="COMMAND")
+    return parser
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    try:
+        code = arguments.run(arguments)
+    except PerpImbalanceError as error:
+        print(f"perp-imbalance: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    sys.exit(code)
