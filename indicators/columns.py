@@ -1,0 +1,150 @@
+"""The columns of the signal, from the candles of a perp and of its spot pair."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
+from perp_imbalance.indicators.premium import fresh_close, on_rows_of, open_times, premium
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
+from perp_imbalance.indicators.zones import hysteresis
+from perp_imbalance.indicators.zscore import z_score
+
+
+class HtfPremium(NamedTuple):
+    """Premiums of a higher timeframe: opening times (nanoseconds), fractions, its length."""
+
+    times: np.ndarray[tuple[int], np.dtype[np.int64]]
+    premium: Floats
+    timeframe: str
+
+
+def premium_columns(
+    perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0
+) -> dict[str, Floats]:
+    """Return ``spot_close``, ``premium`` and ``premium_pct`` on the rows of the perp.
+
+    No threshold enters here, so this is computed once however often thresholds change.
+
+    :param perp: candles, columns ``date``, ``close``, ``volume``; one row a candle, in order.
+    :param spot: candles of the spot pair, same columns; rows may be missing.
+    :param scale: coins in one unit of the perp.
+    :raises DataError: if candles are not in order of time.
+    """
+    rows = open_times(perp, "perp")
+    spot_close = on_rows_of(rows, open_times(spot, "spot"), fresh_close(spot))
+    fraction = premium(fresh_close(perp), spot_close, scale)
+    return {"spot_close": spot_close, "premium": fraction, "premium_pct": fraction * 100.0}
+
+
+def htf_premium(
+    perp: pd.DataFrame, spot: pd.DataFrame, timeframe: str, scale: float = 1.0
+) -> HtfPremium:
+    """Return the premiums of a higher timeframe, before any threshold.
+
+    :param perp: the perp's candles on that timeframe.
+    :param spot: the spot pair's candles on that timeframe.
+    """
+    return HtfPremium(
+        open_times(perp, f"perp {timeframe}"),
+        premium_columns(perp, spot, scale)["premium"],
+        timeframe,
+    )
+
+
+def threshold_columns(
+    perp: pd.DataFrame,
+    fraction: Floats,
+    thresholds: Thresholds,
+    *,
+    timeframe: str = "",
+    htf: HtfPremium | None = None,
+    max_stale_candles: int = MAX_STALE_CANDLES,
+) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
+    """Return the columns that depend on thresholds: z-scores, bands and bias.
+
+    :param perp: candles, columns ``date`` and ``close``.
+    :param fraction: the premium of each.
+    :param timeframe: the length of these candles; needed with ``htf`` only.
+    :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
+    """
+    z = z_score(fraction, thresholds.len_prem, thresholds.smooth_len)
+    bands = bollinger_bands(
+        perp["close"].to_numpy(dtype=np.float64), thresholds.bb_len, thresholds.bb_k
+    )
+    bias = hysteresis(
+        z.z,
+        np.isfinite(fraction),
+        enter_z=thresholds.enter_z,
+        exit_z=thresholds.exit_z,
+        max_stale_candles=max_stale_candles,
+    )
+    if htf is None:
+        htf_z = np.full(fraction.size, np.nan)
+    else:
+        higher = z_score(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
+        rows = open_times(perp, "perp")
+        htf_z = known_at_close(rows, timeframe, htf.times, htf.timeframe, higher)
+    return {
+        "z_raw": z.raw,
+        "z": z.z,
+        "bb_middle": bands.middle,
+        "bb_upper": bands.upper,
+        "bb_lower": bands.lower,
+        "bias": bias,
+        "htf_z": htf_z,
+    }
+
+
+def imbalance_columns(
+    perp: pd.DataFrame,
+    spot: pd.DataFrame,
+    *,
+    scale: float = 1.0,
+    thresholds: Thresholds | None = None,
+    timeframe: str = "",
+    htf: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    htf_timeframe: str = HTF_TIMEFRAME,
+    max_stale_candles: int = MAX_STALE_CANDLES,
+) -> pd.DataFrame:
+    """Return all columns of the signal, for use in a strategy of one's own.
+
+    In ``populate_indicators`` of any freqtrade strategy::
+
+        spot = self.dp.get_pair_dataframe("BTC/USDT", self.timeframe, "spot")
+        dataframe = dataframe.join(imbalance_columns(dataframe, spot))
+
+    and ``dataframe["bias"]`` is -1 where perp longs are crowded, 1 where perp shorts are, else 0.
+
+    Source: ``spec.md``, "Columns". A value on a row depends on that row and earlier ones only.
+
+    :param perp: candles of the perp: ``date``, ``close``, ``volume``; one row a candle, in order.
+    :param spot: candles of its spot pair on the same timeframe; rows may be missing.
+    :param scale: coins in one unit of the perp (1000 for 1000PEPE).
+    :param thresholds: any of ``PRESETS`` or own; without, the preset "balanced".
+    :param timeframe: the length of these candles, such as ``1h``; needed with ``htf`` only.
+    :param htf: candles of perp and spot on the higher timeframe; without, ``htf_z`` is NaN.
+    :param htf_timeframe: their length.
+    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
+        htf_z``, with the index of ``perp``.
+    :raises DataError: if candles are not in order of time.
+    :raises SettingsError: if the higher timeframe is no multiple of the timeframe.
+    """
+    htf_fraction = None
+    if htf is not None:
+        check_higher(timeframe, htf_timeframe)
+        htf_fraction = htf_premium(*htf, htf_timeframe, scale)
+    columns = premium_columns(perp, spot, scale)
+    derived = threshold_columns(
+        perp,
+        columns["premium"],
+        thresholds or Thresholds(),
+        timeframe=timeframe,
+        htf=htf_fraction,
+        max_stale_candles=max_stale_candles,
+    )
+    return pd.DataFrame({**columns, **derived}, index=perp.index)

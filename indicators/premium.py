@@ -1,0 +1,92 @@
+"""The premium of a perp over its spot, from prices that were really traded."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from perp_imbalance.errors import DataError
+from perp_imbalance.indicators.rolling import Bools, Floats
+
+#: A match of names is refused when perp / scale / spot strays further than this from 1.
+MAX_PRICE_RATIO_ERROR = 0.2
+
+
+def fresh_close(candles: pd.DataFrame) -> Floats:
+    """Return the closes at which something was traded, NaN elsewhere.
+
+    freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
+    spot price looks exactly like an extreme premium.
+
+    :param candles: columns ``close`` and ``volume``.
+    :return: closes; NaN where not finite, not above 0, or of a candle without volume.
+
+    >>> fresh_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
+    array([ 2., nan])
+    """
+    close = candles["close"].to_numpy(dtype=np.float64)
+    volume = candles["volume"].to_numpy(dtype=np.float64)
+    fresh: Bools = (close > 0) & (close < np.inf) & (volume > 0)
+    return np.where(fresh, close, np.nan)
+
+
+def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """Return the opening times in nanoseconds since 1970.
+
+    :param candles: column ``date``, timezone-aware.
+    :param name: what these candles are, for the message.
+    :raises DataError: if the times do not rise strictly.
+    """
+    times = pd.DatetimeIndex(candles["date"]).as_unit("ns").asi8
+    if times.size > 1 and not (times[1:] > times[:-1]).all():
+        raise DataError(
+            f"the {name} candles are not in order of time or repeat one: "
+            "sort them by date and drop duplicates"
+        )
+    return times
+
+
+def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats) -> Floats:
+    """Return the value of the same time for every row, NaN where there is none. Fills nothing.
+
+    :param rows: opening times to fill, rising.
+    :param times: opening times of ``values``, rising.
+    """
+    if rows.size == times.size and (rows == times).all():
+        return values
+    result = np.full(rows.size, np.nan)
+    if times.size:
+        at = np.searchsorted(times, rows).clip(max=times.size - 1)
+        same = times[at] == rows
+        result[same] = values[at[same]]
+    return result
+
+
+def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Floats:
+    """Return ``(perp_close / scale - spot_close) / spot_close``, a fraction.
+
+    Source: ``spec.md``, "Columns".
+
+    :param perp_close: fresh closes of the perp.
+    :param spot_close: fresh closes of its spot pair.
+    :param scale: coins in one unit of the perp (1000 for 1000PEPE).
+    :return: NaN where either close is.
+
+    >>> premium(np.array([1010.0]), np.array([1.0]), 1000)
+    array([0.01])
+    """
+    return (perp_close / scale - spot_close) / spot_close
+
+
+def price_ratio(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> float:
+    """Return the median of ``perp_close / scale / spot_close``; NaN if no row has both.
+
+    Near 1 for the same coin, anything for two that only share a name.
+    """
+    ratio = perp_close / scale / spot_close
+    ratio = ratio[np.isfinite(ratio)]
+    return float(np.median(ratio)) if ratio.size else float("nan")
+
+
+def is_same_coin(ratio: float) -> bool:
+    """Tell whether a price ratio lets perp and spot be the same coin; NaN does not."""
+    return abs(ratio - 1.0) <= MAX_PRICE_RATIO_ERROR

@@ -1,0 +1,90 @@
+"""The thresholds of the signal and the three presets of the source: the one place of their values.
+
+Source: ``spec.md``, "Parameters and presets".
+"""
+
+from dataclasses import dataclass, fields
+
+from perp_imbalance.errors import SettingsError
+
+#: The higher timeframe of every preset, unless the config names another.
+HTF_TIMEFRAME = "4h"
+
+#: Candles in a row without a premium after which a bias ends, unless the config says otherwise.
+MAX_STALE_CANDLES = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What decides when a premium is extreme and when a bias becomes an entry.
+
+    The defaults are the preset "balanced intraday".
+
+    :param enter_z: ``|z|`` at which a bias begins; above ``exit_z``.
+    :param exit_z: ``|z|`` below which a bias ends; above 0.
+    :param len_prem: finite premiums in the window of the z-score; at least 2.
+    :param smooth_len: period of the EMA over the raw z-score; 1 is none.
+    :param use_sigma: whether an entry needs the close outside the Bollinger bands.
+    :param bb_len: candles in the window of the bands; at least 2.
+    :param bb_k: width of the bands in standard deviations; above 0.
+    :param use_htf: whether an entry needs the z-score of the higher timeframe to agree.
+    :param htf_z_min: ``|htf_z|`` from which the higher timeframe agrees; at least 0.
+    :param hot_z: ``|z|`` at which the tint of a drawing is fully hot; above 0. No signal uses it.
+    :raises SettingsError: if a value lies outside its allowed range.
+
+    >>> Thresholds(enter_z=2.0).exit_z
+    0.9
+    """
+
+    enter_z: float = 1.7
+    exit_z: float = 0.9
+    len_prem: int = 50
+    smooth_len: int = 3
+    use_sigma: bool = True
+    bb_len: int = 100
+    bb_k: float = 1.25
+    use_htf: bool = False
+    htf_z_min: float = 0.8
+    hot_z: float = 3.0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be traded with."""
+        rules = (
+            ("exit_z", self.exit_z > 0, "above 0"),
+            ("enter_z", self.enter_z > self.exit_z, f"above exit_z ({self.exit_z:g})"),
+            ("len_prem", self.len_prem >= 2, "at least 2"),
+            ("smooth_len", self.smooth_len >= 1, "at least 1"),
+            ("bb_len", self.bb_len >= 2, "at least 2"),
+            ("bb_k", self.bb_k > 0, "above 0"),
+            ("htf_z_min", self.htf_z_min >= 0, "at least 0"),
+            ("hot_z", self.hot_z > 0, "above 0"),
+        )
+        for name, holds, demand in rules:
+            if not holds:
+                raise SettingsError(f"{name} is {getattr(self, name):g}, it must be {demand}")
+
+    @property
+    def lookback(self) -> int:
+        """Candles before every column has a value, on a market without gaps."""
+        return max(self.len_prem + self.smooth_len - 1, self.bb_len)
+
+
+#: Names of all thresholds, in the order of the presets' table.
+THRESHOLD_NAMES = tuple(field.name for field in fields(Thresholds))
+
+PRESETS = {
+    "conservative": Thresholds(
+        enter_z=2.0, exit_z=1.0, len_prem=70, smooth_len=5, bb_k=1.5, use_htf=True
+    ),
+    "balanced": Thresholds(),
+    "aggressive": Thresholds(
+        enter_z=1.3,
+        exit_z=0.7,
+        len_prem=25,
+        smooth_len=2,
+        use_sigma=False,
+        bb_k=1.0,
+        htf_z_min=0.6,
+        hot_z=2.5,
+    ),
+}

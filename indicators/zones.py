@@ -1,0 +1,156 @@
+"""From a z-score to a bias, from a bias to zones, from zones and gates to entries and exits."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perp_imbalance.indicators.rolling import Bools, Floats
+
+Ints = NDArray[np.int64]
+
+#: The bias: perp longs crowded, perp shorts crowded, neither.
+SHORT, LONG, NONE = -1, 1, 0
+
+#: Why a bias left its side; freqtrade's exit tags.
+COOLED, FLIPPED, STALE_SPOT = "cooled", "flipped", "stale_spot"
+
+EntryMode = Literal["zone", "flip"]
+
+# What a candle does to the bias; anything but _HOLD is the bias after it.
+_HOLD = 2
+
+
+class Zones(NamedTuple):
+    """Maximal runs of the same non-zero bias: row where each began and its number from 1."""
+
+    start: Ints
+    number: Ints
+
+
+def latest(rows: Bools) -> Ints:
+    """Return for each row the index of the last true row up to and including it, -1 before.
+
+    >>> latest(np.array([False, True, False]))
+    array([-1,  1,  1])
+    """
+    return np.maximum.accumulate(np.where(rows, np.arange(rows.size), -1))
+
+
+def previous(bias: Ints) -> Ints:
+    """Return the bias one candle earlier; none before the first."""
+    before = np.empty_like(bias)
+    before[:1] = NONE
+    before[1:] = bias[:-1]
+    return before
+
+
+def hysteresis(
+    z: Floats, has_premium: Bools, *, enter_z: float, exit_z: float, max_stale_candles: int
+) -> Ints:
+    """Return the bias: entered at an extreme z, held until z has cooled.
+
+    ``z >= enter_z`` is SHORT, ``z <= -enter_z`` LONG, ``|z| < exit_z`` none; between them, and
+    where z is NaN, the bias holds. An opposite extreme flips directly. ``max_stale_candles``
+    candles in a row without a premium end a bias; 0 never does.
+
+    Every event depends on the z-score of its own candle, so the last event up to a row decides:
+    no state is carried from candle to candle.
+
+    Source: ``spec.md``, rules 5 and 6.
+
+    :param z: z-scores, NaN where undefined.
+    :param has_premium: whether the candle has a premium; same length.
+
+    >>> z = np.array([0.0, 2.0, 1.2, 0.5])
+    >>> hysteresis(z, z == z, enter_z=1.7, exit_z=0.9, max_stale_candles=12)
+    array([ 0, -1, -1,  0])
+    """
+    event = np.full(z.size, _HOLD)
+    event[np.abs(z) < exit_z] = NONE
+    event[z >= enter_z] = SHORT
+    event[z <= -enter_z] = LONG
+    if max_stale_candles > 0 and not has_premium.all():
+        missing_in_a_row = np.arange(z.size) - latest(has_premium)
+        event[missing_in_a_row >= max_stale_candles] = NONE
+    last = latest(event != _HOLD)
+    return np.where(last >= 0, event[last], NONE)
+
+
+def zones(bias: Ints) -> Zones:
+    """Return where the zone of each row began and its number; -1 and 0 outside of zones.
+
+    >>> zones(np.array([0, -1, -1, 1])).number
+    array([0, 1, 1, 2])
+    """
+    begins = (bias != NONE) & (bias != previous(bias))
+    inside = bias != NONE
+    return Zones(np.where(inside, latest(begins), -1), np.where(inside, np.cumsum(begins), 0))
+
+
+def sigma_gate(close: Floats, upper: Floats, lower: Floats) -> tuple[Bools, Bools]:
+    """Return whether the close lies outside its bands: above for SHORT, below for LONG.
+
+    On a frozen price both would hold, so the bands must be apart. A NaN fails.
+
+    Source: ``spec.md``, rule 8.
+    """
+    apart: Bools = upper > lower
+    return apart & (close >= upper), apart & (close <= lower)
+
+
+def htf_gate(htf_z: Floats, htf_z_min: float) -> tuple[Bools, Bools]:
+    """Return whether the higher timeframe agrees with SHORT and with LONG. A NaN fails.
+
+    Source: ``spec.md``, rule 8.
+    """
+    high: Bools = htf_z >= htf_z_min
+    low: Bools = htf_z <= -htf_z_min
+    return high, low
+
+
+def entries(bias: Ints, side: int, passes: Bools, mode: EntryMode) -> Bools:
+    """Return the candles on which a position of this side is entered.
+
+    Source: ``spec.md``, rule 9.
+
+    :param bias: the hysteresis state.
+    :param side: ``SHORT`` or ``LONG``.
+    :param passes: whether the candle has a premium and every active gate passes.
+    :param mode: ``zone``: the first candle of a zone that passes; ``flip``: only the zone's first.
+
+    >>> bias = np.array([0, -1, -1, -1])
+    >>> entries(bias, SHORT, np.array([True, False, True, True]), "zone")
+    array([False, False,  True, False])
+    """
+    candidate: Bools = passes & (bias == side)
+    start = zones(bias).start
+    if mode == "flip":
+        first: Bools = start == np.arange(bias.size)
+    else:
+        candidate_before = np.full(bias.size, -1)
+        candidate_before[1:] = latest(candidate)[:-1]
+        first = candidate_before < start
+    return candidate & first
+
+
+def exits(bias: Ints, side: int) -> Bools:
+    """Return the candles on which the bias leaves this side.
+
+    Source: ``spec.md``, rule 10.
+
+    >>> exits(np.array([-1, -1, 0, 0]), SHORT)
+    array([False, False,  True, False])
+    """
+    leaves: Bools = (previous(bias) == side) & (bias != side)
+    return leaves
+
+
+def exit_reasons(bias: Ints, has_premium: Bools) -> NDArray[np.object_]:
+    """Return per row why a bias that leaves its side on it does: the exit tag.
+
+    The z-score ends a bias only on a candle with a premium, a dead feed only on one without.
+    """
+    reasons = np.where(has_premium, COOLED, STALE_SPOT).astype(object)
+    reasons[bias != NONE] = FLIPPED
+    return reasons
