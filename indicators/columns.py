@@ -147,4 +147,4 @@ def imbalance_columns(
         htf=htf_fraction,
         max_stale_candles=max_stale_candles,
     )
-    return pd.DataFrame({**columns, **derived}, index=perp.index)
+    return pd.DataFrame({**columns, **derived}, index=perp.index, copy=False)

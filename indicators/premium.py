@@ -26,7 +26,7 @@ def fresh_close(candles: pd.DataFrame) -> Floats:
     close = candles["close"].to_numpy(dtype=np.float64)
     volume = candles["volume"].to_numpy(dtype=np.float64)
     fresh: Bools = (close > 0) & (close < np.inf) & (volume > 0)
-    return np.where(fresh, close, np.nan)
+    return close if fresh.all() else np.where(fresh, close, np.nan)
 
 
 def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
@@ -74,17 +74,24 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
     >>> premium(np.array([1010.0]), np.array([1.0]), 1000)
     array([0.01])
     """
-    return (perp_close / scale - spot_close) / spot_close
+    fraction = perp_close / scale
+    fraction -= spot_close
+    fraction /= spot_close
+    return fraction
 
 
-def price_ratio(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> float:
+def price_ratio(fraction: Floats) -> float:
     """Return the median of ``perp_close / scale / spot_close``; NaN if no row has both.
 
     Near 1 for the same coin, anything for two that only share a name.
+
+    :param fraction: the premiums, which are that ratio less 1.
+
+    >>> price_ratio(np.array([0.25, np.nan]))
+    1.25
     """
-    ratio = perp_close / scale / spot_close
-    ratio = ratio[np.isfinite(ratio)]
-    return float(np.median(ratio)) if ratio.size else float("nan")
+    finite = fraction[np.isfinite(fraction)]
+    return 1.0 + float(np.median(finite)) if finite.size else float("nan")
 
 
 def is_same_coin(ratio: float) -> bool:

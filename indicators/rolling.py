@@ -68,17 +68,19 @@ def rolling_mean_stdev(values: Floats, length: int) -> MeanStdev:
         nothing = np.full(values.size, np.nan)
         return MeanStdev(nothing, nothing.copy())
     mean = talib.SMA(dense, length)
-    stdev = talib.STDDEV(dense * _UNIT, length) / _UNIT
+    stdev = talib.STDDEV(dense * _UNIT, length)
+    stdev /= _UNIT
     _repair_cancellation(dense, length, mean, stdev)
     return MeanStdev(expand(mean, finite), expand(stdev, finite))
 
 
 def _repair_cancellation(dense: Floats, length: int, mean: Floats, stdev: Floats) -> None:
     """Compute in place again the rows whose variance the running sums cannot resolve."""
+    bound = max(dense.max(), -dense.min())
+    if stdev[length - 1 :].min() ** 2 > _CANCELLATION * bound * bound:
+        return
     largest_square = np.maximum.accumulate(dense * dense)
     doubtful = np.flatnonzero(stdev * stdev <= _CANCELLATION * largest_square)
-    if doubtful.size == 0:
-        return
     windows = sliding_window_view(dense, length)
     for start in range(0, doubtful.size, _CHUNK):
         rows = doubtful[start : start + _CHUNK]

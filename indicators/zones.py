@@ -17,9 +17,6 @@ COOLED, FLIPPED, STALE_SPOT = "cooled", "flipped", "stale_spot"
 
 EntryMode = Literal["zone", "flip"]
 
-# What a candle does to the bias; anything but _HOLD is the bias after it.
-_HOLD = 2
-
 
 class Zones(NamedTuple):
     """Maximal runs of the same non-zero bias: row where each began and its number from 1."""
@@ -66,15 +63,17 @@ def hysteresis(
     >>> hysteresis(z, z == z, enter_z=1.7, exit_z=0.9, max_stale_candles=12)
     array([ 0, -1, -1,  0])
     """
-    event = np.full(z.size, _HOLD)
-    event[np.abs(z) < exit_z] = NONE
-    event[z >= enter_z] = SHORT
-    event[z <= -enter_z] = LONG
+    bias_at_event = (z <= -enter_z).astype(np.int8) - (z >= enter_z).astype(np.int8)
+    is_event = (bias_at_event != NONE) | (np.abs(z) < exit_z)
     if max_stale_candles > 0 and not has_premium.all():
         missing_in_a_row = np.arange(z.size) - latest(has_premium)
-        event[missing_in_a_row >= max_stale_candles] = NONE
-    last = latest(event != _HOLD)
-    return np.where(last >= 0, event[last], NONE)
+        is_event |= missing_in_a_row >= max_stale_candles
+    events = np.flatnonzero(is_event)
+    bias = np.full(z.size, NONE, dtype=np.int64)
+    if events.size:
+        candles_until_next = np.diff(events, append=z.size)
+        bias[events[0] :] = np.repeat(bias_at_event[events], candles_until_next)
+    return bias
 
 
 def zones(bias: Ints) -> Zones:

@@ -31,7 +31,5 @@ def z_score(premium: Floats, len_prem: int, smooth_len: int) -> ZScore:
     array([nan,  1.,  1.])
     """
     mean, stdev = rolling_mean_stdev(premium, len_prem)
-    moves = stdev > MIN_STDEV
-    raw = np.full(premium.size, np.nan)
-    np.divide(premium - mean, stdev, out=raw, where=moves)
+    raw = (premium - mean) / np.where(stdev > MIN_STDEV, stdev, np.nan)
     return ZScore(raw, ema(raw, smooth_len))

@@ -1,0 +1,121 @@
+"""Which spot pair belongs to a perp: the one resolver of strategy, download and listing.
+
+Source: ``spec.md``, "Which spot belongs to a perp".
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from perp_imbalance.settings import SpotPair
+
+Market = Mapping[str, Any]
+#: Looks a market up by its symbol; None where the exchange has none of that name.
+MarketLookup = Callable[[str], Market | None]
+
+Rule = Literal["override", "identical", "scale", "renamed"]
+
+#: Scales that exchanges write in front of a base, longest first: a longer one is meant as a whole.
+PREFIX_SCALES = {
+    "10000000": 10_000_000,
+    "1000000": 1_000_000,
+    "10000": 10_000,
+    "1000": 1_000,
+    "1M": 1_000_000,
+}
+#: Bybit writes SHIB1000.
+SUFFIX_SCALES = {"1000": 1_000}
+#: Hyperliquid writes kPEPE; elsewhere a leading K belongs to the name.
+HYPERLIQUID_PREFIX_SCALES = {"K": 1_000, "k": 1_000}
+
+#: Perps whose coin goes by another name on the spot market.
+RENAMED_BASES = {"LUNA2": "LUNA", "DODOX": "DODO", "RAYSOL": "RAY"}
+
+
+@dataclass(frozen=True, slots=True)
+class SpotMatch:
+    """The answer for one perp: its spot pair and scale, or the reason why there is none."""
+
+    perp: str
+    spot: str | None
+    scale: float
+    rule: Rule | None
+    reason: str | None
+
+
+def is_perp(market: Market) -> bool:
+    """Tell whether a market is a linear perpetual, the kind that this strategy trades."""
+    return bool(market.get("swap") and market.get("linear"))
+
+
+def match_spot(
+    perp: str,
+    markets: MarketLookup,
+    *,
+    exchange: str,
+    overrides: Mapping[str, SpotPair] | None = None,
+) -> SpotMatch:
+    """Return the spot pair of a perp by names alone; prices are checked where candles are.
+
+    The first rule that finds an active spot market with the same quote decides.
+
+    :param perp: freqtrade's name of the perp, such as ``1000PEPE/USDT:USDT``.
+    :param markets: looks up a market of the same exchange.
+    :param exchange: ccxt's name of the exchange.
+    :param overrides: the user's own assignments; such a pair needs only to exist.
+
+    >>> spot = {"symbol": "PEPE/USDT", "spot": True, "active": True}
+    >>> match_spot("1000PEPE/USDT:USDT", {"PEPE/USDT": spot}.get, exchange="binance").scale
+    1000
+    """
+    if overrides and perp in overrides:
+        return _overridden(perp, overrides[perp], markets)
+    base, quote = _base_and_quote(perp, markets)
+    inactive = []
+    for name, scale, rule in _candidates(base, exchange):
+        symbol = f"{name}/{quote}"
+        market = markets(symbol)
+        if market is None or not market.get("spot"):
+            continue
+        # ccxt leaves active empty where the exchange does not say.
+        if market.get("active") is not False:
+            return SpotMatch(perp, symbol, scale, rule, None)
+        inactive.append(symbol)
+    if inactive:
+        reason = f"spot {' and '.join(inactive)} is not active"
+    else:
+        reason = f"no spot pair of {base} against {quote}"
+    return SpotMatch(perp, None, 1, None, reason)
+
+
+def _overridden(perp: str, override: SpotPair, markets: MarketLookup) -> SpotMatch:
+    """Return the user's own assignment, refused if the exchange has no such spot market."""
+    market = markets(override.pair)
+    if market is None or not market.get("spot"):
+        reason = f"the configured spot pair {override.pair} is no spot market of the exchange"
+        return SpotMatch(perp, None, 1, None, reason)
+    return SpotMatch(perp, override.pair, override.scale, "override", None)
+
+
+def _base_and_quote(perp: str, markets: MarketLookup) -> tuple[str, str]:
+    """Return base and quote as the exchange names them, from the symbol where it names none."""
+    market = markets(perp) or {}
+    base, _, rest = perp.partition("/")
+    return str(market.get("base") or base), str(market.get("quote") or rest.partition(":")[0])
+
+
+def _candidates(base: str, exchange: str) -> list[tuple[str, float, Rule]]:
+    """Return the spot bases to look for, the best first, with scale and rule."""
+    found: list[tuple[str, float, Rule]] = [(base, 1, "identical")]
+    prefixes = dict(PREFIX_SCALES)
+    if exchange == "hyperliquid":
+        prefixes |= HYPERLIQUID_PREFIX_SCALES
+    for prefix, scale in prefixes.items():
+        if base.startswith(prefix) and base != prefix:
+            found.append((base.removeprefix(prefix), scale, "scale"))
+    for suffix, scale in SUFFIX_SCALES.items():
+        if base.endswith(suffix) and base != suffix:
+            found.append((base.removesuffix(suffix), scale, "scale"))
+    if base in RENAMED_BASES:
+        found.append((RENAMED_BASES[base], 1, "renamed"))
+    return found

@@ -1,0 +1,80 @@
+"""The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter
+from freqtrade.strategy.parameters import BaseParameter
+
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+
+Strategy = TypeVar("Strategy", bound=type)
+
+#: A space of its own for the lookbacks, beside freqtrade's ``buy`` (entries) and ``sell`` (exits).
+LOOKBACK_SPACE = "lookback"
+
+# Ranges of enter_z and exit_z do not meet: no epoch has exit_z >= enter_z.
+_DECIMALS = {
+    "enter_z": (1.2, 3.5, "buy"),
+    "exit_z": (0.1, 1.1, "sell"),
+    "bb_k": (0.5, 3.0, "buy"),
+    "htf_z_min": (0.0, 2.0, "buy"),
+}
+_INTEGERS = {
+    "len_prem": (10, 200, LOOKBACK_SPACE),
+    "smooth_len": (1, 10, LOOKBACK_SPACE),
+    "bb_len": (20, 200, LOOKBACK_SPACE),
+}
+_BOOLEANS = {"use_sigma": "buy", "use_htf": "buy"}
+
+#: The thresholds that are parameters: all but ``hot_z``, which no signal uses.
+PARAMETER_NAMES = (*_DECIMALS, *_INTEGERS, *_BOOLEANS)
+
+#: The longest lookback that a parameter may ask for.
+LONGEST_LOOKBACK = Thresholds(
+    len_prem=_INTEGERS["len_prem"][1],
+    smooth_len=_INTEGERS["smooth_len"][1],
+    bb_len=_INTEGERS["bb_len"][1],
+).lookback
+
+#: Candles after the lookback in which the bias meets its first event; from there on it is exact.
+BIAS_MEMORY = 250
+
+#: Candles that freqtrade loads before the first signal. Binance answers 494 in one request.
+STARTUP_CANDLES = LONGEST_LOOKBACK + BIAS_MEMORY
+
+
+def threshold_parameters(preset: Thresholds) -> dict[str, BaseParameter]:
+    """Return new freqtrade parameters by name, with the preset's values as defaults."""
+    return {
+        **{
+            name: DecimalParameter(low, high, default=getattr(preset, name), space=space)
+            for name, (low, high, space) in _DECIMALS.items()
+        },
+        **{
+            name: IntParameter(low, high, default=getattr(preset, name), space=space)
+            for name, (low, high, space) in _INTEGERS.items()
+        },
+        **{
+            name: BooleanParameter(default=getattr(preset, name), space=space)
+            for name, space in _BOOLEANS.items()
+        },
+    }
+
+
+def with_preset(name: str) -> Callable[[Strategy], Strategy]:
+    """Give a strategy class the parameters of a preset.
+
+    Every class gets parameters of its own: freqtrade writes values into them, and a class that
+    inherited them would trade with its parent's.
+
+    Use: ``@with_preset("aggressive")`` above the class.
+    """
+
+    def decorate(strategy: Strategy) -> Strategy:
+        for attribute, parameter in threshold_parameters(PRESETS[name]).items():
+            setattr(strategy, attribute, parameter)
+        strategy.preset = name  # type: ignore[attr-defined]
+        return strategy
+
+    return decorate

@@ -1,0 +1,77 @@
+"""The config's section ``perp_imbalance``: settings that are no thresholds."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES
+from perp_imbalance.indicators.zones import EntryMode
+
+#: The name of the section in freqtrade's config.
+SECTION = "perp_imbalance"
+
+Side = Literal["long", "short"]
+
+
+class _Section(BaseModel):
+    """A part of the config: unknown keys and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SpotPair(_Section):
+    """The spot pair that the user assigns to a perp, and the coins in one unit of the perp."""
+
+    pair: str
+    scale: PositiveFloat = 1.0
+
+
+class Settings(_Section):
+    """Settings of the strategy, validated.
+
+    :param htf_timeframe: the higher timeframe of the HTF gate.
+    :param entry_mode: ``zone``: the first candle of a zone that passes the gates; ``flip``: only
+        the candle on which the bias flips.
+    :param sides: which sides may be entered.
+    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param spot_pairs: spot pair and scale by perp, where the names do not tell.
+    """
+
+    htf_timeframe: str = HTF_TIMEFRAME
+    entry_mode: EntryMode = "zone"
+    sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
+    max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
+    spot_pairs: dict[str, SpotPair] = {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Return the settings of a freqtrade config; the defaults where it has no section.
+
+        :raises SettingsError: one line that names the key, what is wrong and what is allowed.
+
+        >>> Settings.from_config({"perp_imbalance": {"entry_mode": "flip"}}).entry_mode
+        'flip'
+        """
+        section = config.get(SECTION, {})
+        if not isinstance(section, Mapping):
+            raise SettingsError(f'the config\'s "{SECTION}" must be a section {{...}} of settings')
+        try:
+            return cls.model_validate(dict(section))
+        except ValidationError as error:
+            raise SettingsError(_one_line(error)) from None
+
+
+def _one_line(error: ValidationError) -> str:
+    """Say the first thing that is wrong with the section in one sentence."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (SECTION, *first["loc"]))
+    if first["type"] == "extra_forbidden":
+        model = SpotPair if "spot_pairs" in first["loc"] else Settings
+        known = ", ".join(model.model_fields)
+        return f"the config has an unknown key {key}: known here are {known}"
+    if first["type"] == "missing":
+        return f"the config lacks {key}"
+    message = first["msg"].removeprefix("Input should be ")
+    return f"the config's {key} is {first['input']!r}, it should be {message}"

@@ -1,0 +1,234 @@
+"""Trade the imbalance between a perpetual and its spot pair: the preset "balanced intraday".
+
+This file only wires freqtrade to the functions that compute. What the columns and thresholds mean
+stands in the README; what the config's section ``perp_imbalance`` takes, too.
+"""
+
+import logging
+from typing import Any
+
+import numpy as np
+from freqtrade.enums import CandleType, RunMode, TradingMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, IStrategy
+from pandas import DataFrame
+
+from perp_imbalance import __version__
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
+from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
+from perp_imbalance.indicators.columns import (
+    HtfPremium,
+    htf_premium,
+    premium_columns,
+    threshold_columns,
+)
+from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.premium import is_same_coin, price_ratio
+from perp_imbalance.pairs import SpotMatch, match_spot
+from perp_imbalance.parameters import (
+    LONGEST_LOOKBACK,
+    PARAMETER_NAMES,
+    STARTUP_CANDLES,
+    with_preset,
+)
+from perp_imbalance.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@with_preset("balanced")
+class PerpImbalance(IStrategy):
+    """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
+
+    INTERFACE_VERSION = 3
+
+    timeframe = "1h"
+    can_short = True
+    process_only_new_candles = True
+    startup_candle_count = STARTUP_CANDLES
+
+    # The bias decides when a position ends; the stoploss is for the day it is wrong.
+    minimal_roi = {"0": 100}  # noqa: RUF012
+    stoploss = -0.10
+    use_exit_signal = True
+    order_types = {  # noqa: RUF012
+        "entry": "limit",
+        "exit": "limit",
+        "stoploss": "market",
+        "stoploss_on_exchange": True,
+    }
+
+    plot_config = {  # noqa: RUF012
+        "main_plot": {"bb_upper": {}, "bb_middle": {}, "bb_lower": {}},
+        "subplots": {
+            "z": {"z": {}, "htf_z": {}},
+            "premium %": {"premium_pct": {"type": "bar"}},
+            "bias": {"bias": {}},
+        },
+    }
+
+    # Set by with_preset, with ranges and spaces.
+    preset: str
+    enter_z: DecimalParameter
+    exit_z: DecimalParameter
+    len_prem: IntParameter
+    smooth_len: IntParameter
+    use_sigma: BooleanParameter
+    bb_len: IntParameter
+    bb_k: DecimalParameter
+    use_htf: BooleanParameter
+    htf_z_min: DecimalParameter
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        if config.get("trading_mode") != TradingMode.FUTURES:
+            raise OperationalException(
+                f'{type(self).__name__} trades perps: set "trading_mode": "futures" and '
+                '"margin_mode": "isolated" in the config'
+            )
+        try:
+            self.settings = Settings.from_config(config)
+        except PerpImbalanceError as error:
+            raise OperationalException(str(error)) from None
+        self.refused: set[str] = set()
+        self.htf_premiums: dict[str, HtfPremium] = {}
+
+    def version(self) -> str:
+        """Return the version of the project."""
+        return __version__
+
+    def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
+        """Load the parameters, then refuse to start with values that cannot be traded.
+
+        freqtrade has no later hook than this one that a wrong value would stop with one line:
+        ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
+        """
+        super().ft_load_hyper_params(hyperopt)
+        try:
+            thresholds = self.thresholds()
+            if thresholds.lookback > LONGEST_LOOKBACK:
+                raise SettingsError(
+                    f"len_prem, smooth_len and bb_len look back {thresholds.lookback} candles, "
+                    f"at most {LONGEST_LOOKBACK} fit into the candles loaded at start"
+                )
+            if thresholds.use_htf or self.use_htf.in_space:
+                check_higher(self.timeframe, self.settings.htf_timeframe)
+        except PerpImbalanceError as error:
+            raise OperationalException(f"{type(self).__name__}: {error}") from None
+
+    def thresholds(self) -> Thresholds:
+        """Return the thresholds as the parameters have them now."""
+        values = {name: getattr(self, name).value for name in PARAMETER_NAMES}
+        return Thresholds(**values, hot_z=PRESETS[self.preset].hot_z)
+
+    @property
+    def in_hyperopt(self) -> bool:
+        """Tell whether thresholds change from epoch to epoch after the indicators are done."""
+        return bool(self.config["runmode"] == RunMode.HYPEROPT)
+
+    def needs_htf(self) -> bool:
+        """Tell whether candles of the higher timeframe can matter in this run."""
+        if self.in_hyperopt and self.use_htf.in_space:
+            return True
+        return bool(self.use_htf.value)
+
+    def spot_of(self, pair: str) -> SpotMatch:
+        """Return the spot pair that belongs to a perp, or the reason why none does."""
+        return match_spot(
+            pair,
+            self.dp.market,
+            exchange=self.config["exchange"]["name"],
+            overrides=self.settings.spot_pairs,
+        )
+
+    def refuse(self, pair: str, reason: str | None) -> None:
+        """Name a pair that gives no signals, once a run."""
+        if pair not in self.refused:
+            self.refused.add(pair)
+            logger.warning("%s gives no signals: %s", pair, reason)
+
+    def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
+        """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
+        wanted = []
+        for pair in self.dp.current_whitelist():
+            spot = self.spot_of(pair).spot
+            if spot is None:
+                continue
+            wanted.append((spot, self.timeframe, CandleType.SPOT))
+            if self.needs_htf():
+                wanted.append((spot, self.settings.htf_timeframe, CandleType.SPOT))
+                wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
+        return wanted
+
+    def candles(self, pair: str, timeframe: str, candle_type: CandleType) -> DataFrame:
+        """Return the candles freqtrade has, with their columns even where it has none."""
+        frame = self.dp.get_pair_dataframe(pair, timeframe, candle_type)
+        return frame if len(frame) else DataFrame(columns=["date", "close", "volume"])
+
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Add the premium and, unless hyperopt is about to vary them, all other columns."""
+        pair = metadata["pair"]
+        match = self.spot_of(pair)
+        spot = DataFrame(columns=["date", "close", "volume"])
+        reason = match.reason
+        if match.spot is not None:
+            spot = self.candles(match.spot, self.timeframe, CandleType.SPOT)
+        columns = premium_columns(dataframe, spot, match.scale)
+        ratio = price_ratio(columns["premium"])
+        if not is_same_coin(ratio):
+            columns = {name: np.full(len(dataframe), np.nan) for name in columns}
+            self.refuse(pair, reason or self.price_reason(match, ratio))
+        elif self.needs_htf():
+            self.htf_premiums[pair] = self.htf_premium_of(pair, match)
+        for name, values in columns.items():
+            dataframe[name] = values
+        return dataframe if self.in_hyperopt else self.add_threshold_columns(dataframe, pair)
+
+    def price_reason(self, match: SpotMatch, ratio: float) -> str:
+        """Say why prices do not let a spot pair stand beside its perp."""
+        if np.isnan(ratio):
+            return f"no {self.timeframe} candles of {match.spot} at the times of the perp's"
+        return (
+            f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
+            "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
+        )
+
+    def htf_premium_of(self, pair: str, match: SpotMatch) -> HtfPremium:
+        """Return the premiums of the higher timeframe; without any, its gate passes nothing."""
+        timeframe = self.settings.htf_timeframe
+        premiums = htf_premium(
+            self.candles(pair, timeframe, CandleType.FUTURES),
+            self.candles(str(match.spot), timeframe, CandleType.SPOT),
+            timeframe,
+            match.scale,
+        )
+        if not np.isfinite(premiums.premium).any():
+            self.refuse(pair, f"the HTF gate has no {timeframe} candles of it and {match.spot}")
+        return premiums
+
+    def add_threshold_columns(self, dataframe: DataFrame, pair: str) -> DataFrame:
+        """Add the columns that depend on thresholds."""
+        columns = threshold_columns(
+            dataframe,
+            dataframe["premium"].to_numpy(),
+            self.thresholds(),
+            timeframe=self.timeframe,
+            htf=self.htf_premiums.get(pair),
+            max_stale_candles=self.settings.max_stale_candles,
+        )
+        for name, values in columns.items():
+            dataframe[name] = values
+        return dataframe
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
+        if self.in_hyperopt:
+            dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
+        signals = entry_signals(
+            dataframe, self.thresholds(), self.settings.entry_mode, self.settings.sides
+        )
+        return dataframe.assign(**signals)
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        """Exit where the bias leaves the position's side."""
+        return dataframe.assign(**exit_signals(dataframe))
