@@ -71,7 +71,7 @@ def entry_signals(
             enters = entries(bias, side, passes[side], mode)
             result[f"enter_{name}"] = enters.astype(np.int64)
             tags[enters] = f"{name}_{mode}_{reason}"
-    result["enter_tag"] = tags
+    result["enter_tag"] = pd.Series(tags, index=columns.index, dtype=object)
     return result
 
 
@@ -90,5 +90,5 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
     )
     reasons = exit_reasons(bias, np.isfinite(columns["premium"].to_numpy()))
     reasons[~(leaves["short"] | leaves["long"])] = None
-    result["exit_tag"] = reasons
+    result["exit_tag"] = pd.Series(reasons, index=columns.index, dtype=object)
     return result
