@@ -1,0 +1,161 @@
+"""Run freqtrade in a process of its own, with its exit code and without leftovers.
+
+freqtrade leaves with code 0 on what it calls a configuration error. The child process therefore
+runs freqtrade's own ``main`` beneath a listener of its log, and leaves with 2 then.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+EXIT_CONFIGURATION = 2
+EXIT_SIGNAL = 128
+GRACE_SECONDS = 20.0
+
+
+def run_freqtrade(
+    arguments: Sequence[str],
+    *,
+    configs: Sequence[Path],
+    overlay: Mapping[str, Any] | None = None,
+    cwd: Path | None = None,
+) -> int:
+    """Run freqtrade in this terminal and return its exit code.
+
+    Where this process is interrupted or told to end, so is freqtrade with all its workers.
+
+    :param arguments: the subcommand and its options, without ``freqtrade`` in front
+    :param configs: configuration files, merged by freqtrade in this order
+    :param overlay: settings that are merged over all files
+    :param cwd: folder to run in, by default this process's
+    """
+    with _command(arguments, configs, overlay) as command:
+        return _run(command, cwd=cwd).returncode
+
+
+def capture_freqtrade(
+    arguments: Sequence[str],
+    *,
+    configs: Sequence[Path],
+    overlay: Mapping[str, Any] | None = None,
+    cwd: Path | None = None,
+    timeout: float | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    """Run freqtrade as :func:`run_freqtrade` does and return what it printed and logged.
+
+    :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when freqtrade has been ended
+    """
+    with _command(arguments, configs, overlay) as command:
+        return _run(command, cwd=cwd, capture=True, timeout=timeout)
+
+
+@contextmanager
+def _command(
+    arguments: Sequence[str], configs: Sequence[Path], overlay: Mapping[str, Any] | None
+) -> Iterator[list[str]]:
+    """Yield the command line; the overlay's file is gone when the block is left."""
+    subcommand, *options = arguments
+    files = [str(config) for config in configs]
+    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+        if overlay is not None:
+            path = Path(folder) / "overlay.json"
+            path.write_text(json.dumps(overlay), encoding="utf-8")
+            files.append(str(path))
+        named = [word for file in files for word in ("-c", file)]
+        yield [sys.executable, "-m", __name__, subcommand, *named, *options]
+
+
+def _run(
+    command: Sequence[str],
+    *,
+    cwd: Path | None,
+    capture: bool = False,
+    timeout: float | None = None,
+) -> "subprocess.CompletedProcess[str]":
+    pipe = subprocess.PIPE if capture else None
+    with _ended_by_signals():
+        # A session of its own: an interrupt at the terminal reaches freqtrade once, through us,
+        # and its workers can be ended together with it.
+        child = subprocess.Popen(
+            command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+        )
+        try:
+            output, errors = child.communicate(timeout=timeout)
+        except BaseException:
+            _end(child)
+            raise
+    code = child.returncode
+    return subprocess.CompletedProcess(
+        command, EXIT_SIGNAL - code if code < 0 else code, output, errors
+    )
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    """End the child and its workers: first as Ctrl-C does, then for good."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGINT)
+        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+            child.communicate(timeout=GRACE_SECONDS)
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Turn the signals that end a process into an exception, so that cleaning up still runs."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(EXIT_SIGNAL + number)
+
+    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+class _ConfigurationErrorSeen(logging.Filter):
+    """Notes whether freqtrade has logged that it ends because of its configuration."""
+
+    seen = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if record.levelno >= logging.ERROR and record.getMessage().startswith(
+            "Configuration error:"
+        ):
+            self.seen = True
+        return True
+
+
+def _freqtrade() -> None:
+    """Run freqtrade in this process and leave with its exit code, 2 on a configuration error."""
+    from freqtrade.main import main
+
+    # A filter, because freqtrade sets up its logging anew, which removes handlers.
+    errors = _ConfigurationErrorSeen()
+    logging.getLogger("freqtrade").addFilter(errors)
+    try:
+        main()
+    except SystemExit as leave:
+        if errors.seen and not leave.code:
+            sys.exit(EXIT_CONFIGURATION)
+        raise
+
+
+if __name__ == "__main__":
+    _freqtrade()

@@ -1,0 +1,194 @@
+"""The candles of a folder in freqtrade's layout, as a replay exchange needs them.
+
+The folder is what freqtrade takes as ``--datadir``. It is read through freqtrade's own data
+handlers, so every format that freqtrade writes can be replayed.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from freqtrade.constants import AVAILABLE_DATAHANDLERS
+from freqtrade.data.history import get_datahandler
+from freqtrade.enums import CandleType, TradingMode
+from freqtrade.exchange import timeframe_to_msecs
+from pandas import DataFrame
+
+from perp_imbalance.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+OHLCV = ["open", "high", "low", "close", "volume"]
+FUNDING = ["funding_rate"]
+
+
+class Market(Enum):
+    """The two markets of Binance that are replayed."""
+
+    SPOT = "spot"
+    PERP = "perp"
+
+    @property
+    def candle_type(self) -> CandleType:
+        """The type of the traded candles of this market."""
+        return CandleType.SPOT if self is Market.SPOT else CandleType.FUTURES
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A spot market or a perpetual: ``BTCUSDT`` on Binance, ``BTC/USDT[:USDT]`` in freqtrade."""
+
+    name: str
+    base: str
+    quote: str
+    pair: str
+    market: Market
+
+
+@dataclass(frozen=True)
+class Series:
+    """Rows in the order of time.
+
+    :ivar times: when a row begins, in ms; the row can be seen from then on
+    :ivar ends: when a row becomes final, in ms; a funding rate is final when it appears
+    :ivar values: one row of numbers a time: OHLCV, or the funding rate alone
+    """
+
+    times: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    values: npt.NDArray[np.float64]
+
+    def opened(self, now: int) -> int:
+        """Return how many rows have begun at ``now``."""
+        return int(np.searchsorted(self.times, now, side="right"))
+
+    def closed(self, now: int) -> int:
+        """Return how many rows are final at ``now``."""
+        return int(np.searchsorted(self.ends, now, side="right"))
+
+
+EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(OHLCV))))
+
+
+class CandleStore:
+    """All pairs and candles below one folder, read when they are first asked for.
+
+    :param datadir: folder in freqtrade's layout, spot files in it and the others in ``futures``
+    :param extra_pairs: freqtrade names of pairs that are listed but have no candles
+    :raises DataError: where the folder is missing or holds no candles
+    """
+
+    def __init__(self, datadir: Path, extra_pairs: Iterable[str] = ()) -> None:
+        if not datadir.is_dir():
+            raise DataError(
+                f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
+            )
+        self.datadir = datadir
+        self._formats = available_candles(datadir)
+        self._finest = {
+            (pair, candle_type): timeframe
+            for pair, timeframe, candle_type in sorted(
+                self._formats, key=lambda key: timeframe_to_msecs(key[1]), reverse=True
+            )
+        }
+        self._series: dict[tuple[str, str, CandleType], Series] = {}
+        self._symbols: dict[Market, dict[str, Symbol]] = {market: {} for market in Market}
+        for pair in sorted({pair for pair, _, _ in self._formats}.union(extra_pairs)):
+            symbol = _symbol(pair)
+            if symbol is not None:
+                self._symbols[symbol.market][symbol.name] = symbol
+        if not any(_symbol(pair) for pair, _, _ in self._formats):
+            raise DataError(
+                f"the folder {datadir} has no candles in freqtrade's layout, such as "
+                "BTC_USDT-1h.feather or futures/BTC_USDT_USDT-1h-futures.feather"
+            )
+
+    def symbols(self, market: Market) -> dict[str, Symbol]:
+        """Return the symbols of a market by Binance's name."""
+        return self._symbols[market]
+
+    def series(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
+        """Return the candles of exactly this timeframe; empty where the folder has none."""
+        key = (symbol.pair, timeframe, candle_type)
+        if key not in self._formats:
+            return EMPTY
+        if key not in self._series:
+            self._series[key] = self._load(key)
+        return self._series[key]
+
+    def finest(self, symbol: Symbol, candle_type: CandleType) -> Series:
+        """Return the candles of the shortest timeframe that the folder has."""
+        timeframe = self._finest.get((symbol.pair, candle_type))
+        return self.series(symbol, timeframe, candle_type) if timeframe else EMPTY
+
+    def span(self) -> tuple[int, int]:
+        """Return when the first traded candle begins and the last one ends, in ms."""
+        traded = [
+            series
+            for market in Market
+            for symbol in self.symbols(market).values()
+            if len((series := self.finest(symbol, market.candle_type)).times)
+        ]
+        if not traded:
+            raise DataError(f"the folder {self.datadir} has no candles of a spot pair or a perp")
+        return (
+            min(int(series.times[0]) for series in traded),
+            max(int(series.ends[-1]) for series in traded),
+        )
+
+    def _load(self, key: tuple[str, str, CandleType]) -> Series:
+        pair, timeframe, candle_type = key
+        frame = get_datahandler(self.datadir, self._formats[key]).ohlcv_load(
+            pair, timeframe, candle_type, fill_missing=False, warn_no_data=False
+        )
+        if frame.empty:
+            logger.warning("no candles in the file of %s %s %s", pair, timeframe, candle_type)
+            return EMPTY
+        return _as_series(frame, timeframe, candle_type)
+
+
+def available_candles(datadir: Path) -> dict[tuple[str, str, CandleType], str]:
+    """Return the format of every pair, timeframe and candle type below the folder."""
+    found: dict[tuple[str, str, CandleType], str] = {}
+    # The last one found is read: feather, freqtrade's default, before all others.
+    for data_format in sorted(AVAILABLE_DATAHANDLERS, key=lambda name: name == "feather"):
+        handler = get_datahandler(datadir, data_format)
+        for mode in (TradingMode.SPOT, TradingMode.FUTURES):
+            try:
+                keys = handler.ohlcv_get_available_data(datadir, mode)
+            except ValueError as error:
+                raise DataError(
+                    f"the folder {datadir} has a file whose name freqtrade cannot read: {error}"
+                ) from error
+            for key in keys:
+                if (key[2] == CandleType.SPOT) == (mode == TradingMode.SPOT):
+                    found[key] = data_format
+    return found
+
+
+def _symbol(pair: str) -> Symbol | None:
+    """Return the symbol of a freqtrade pair, None for what is neither spot nor a linear perp."""
+    base, _, rest = pair.partition("/")
+    quote, _, settle = rest.partition(":")
+    if not base or not quote or settle not in ("", quote):
+        return None
+    market = Market.PERP if settle else Market.SPOT
+    return Symbol(f"{base}{quote}", base, quote, pair, market)
+
+
+def _as_series(frame: DataFrame, timeframe: str, candle_type: CandleType) -> Series:
+    dates = frame["date"].dt.tz_convert(None).to_numpy("datetime64[ms]")
+    times = dates.astype(np.int64)
+    if candle_type == CandleType.FUNDING_RATE:
+        return Series(times, times, frame[FUNDING].to_numpy(np.float64))
+    if timeframe.endswith("M"):
+        # A month has no fixed length, and freqtrade's 30 days would close a long one too early.
+        months = dates.astype("datetime64[M]") + 1
+        ends = months.astype("datetime64[ms]").astype(np.int64)
+    else:
+        ends = times + timeframe_to_msecs(timeframe)
+    return Series(times, ends, frame[OHLCV].to_numpy(np.float64))

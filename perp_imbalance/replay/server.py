@@ -1,0 +1,255 @@
+"""The HTTP side of the replay exchange: requests in, Binance's JSON out."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from aiohttp import web
+from freqtrade.enums import CandleType
+
+from perp_imbalance.errors import PerpImbalanceError
+from perp_imbalance.replay import binance
+from perp_imbalance.replay.binance import Quote
+from perp_imbalance.replay.candles import CandleStore, Market, Series, Symbol
+from perp_imbalance.replay.query import Query, RequestError
+from perp_imbalance.replay.rules import CANDLES_FOR_TICK, TradingRules, trading_rules
+
+logger = logging.getLogger(__name__)
+
+Clock = Callable[[], int]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# A replay in the foreground may run for weeks; tests look at far fewer requests.
+REQUESTS_KEPT = 100_000
+INVALID_SYMBOL = -1121
+KLINES_DEFAULT = 500
+KLINES_MAX = {Market.SPOT: 1000, Market.PERP: 1500}
+FUNDING_DEFAULT, FUNDING_MAX = 100, 1000
+DEPTH_DEFAULT, DEPTH_MAX = 100, 5000
+
+
+class ServedRequest(NamedTuple):
+    """A request as it came in."""
+
+    method: str
+    path: str
+    params: dict[str, str]
+
+
+def system_clock() -> int:
+    """Return the time of this machine in ms."""
+    return int(time.time() * 1000)
+
+
+class ReplayExchange:
+    """Answers like Binance from the candles of a store, as of its clock.
+
+    :param store: the candles
+    :param clock: returns the time in ms; nothing later than it is ever served
+    """
+
+    def __init__(self, store: CandleStore, clock: Clock = system_clock) -> None:
+        self.requests: deque[ServedRequest] = deque(maxlen=REQUESTS_KEPT)
+        self._store = store
+        self._clock = clock
+        self._rules: dict[Symbol, tuple[int, TradingRules]] = {}
+        self._unknown_paths: set[str] = set()
+
+    def app(self) -> web.Application:
+        """Return the web application with all paths that freqtrade needs."""
+        app = web.Application(middlewares=[self._middleware()])
+        for prefix, market in (("/api/v3", Market.SPOT), ("/fapi/v1", Market.PERP)):
+            for path, answer in (
+                ("ping", self._ping),
+                ("time", self._time),
+                ("exchangeInfo", self._exchange_info),
+                ("klines", self._klines),
+                ("depth", self._depth),
+                ("ticker/24hr", self._day_tickers),
+                ("ticker/price", self._price_tickers),
+                ("ticker/bookTicker", self._book_tickers),
+            ):
+                app.router.add_get(f"{prefix}/{path}", _json(answer, market))
+        for path, answer in (
+            ("markPriceKlines", self._mark_klines),
+            ("indexPriceKlines", self._index_klines),
+            ("premiumIndexKlines", self._premium_klines),
+            ("fundingRate", self._funding_rates),
+            ("fundingInfo", self._funding_info),
+            ("premiumIndex", self._premium_index),
+        ):
+            app.router.add_get(f"/fapi/v1/{path}", _json(answer, Market.PERP))
+        app.router.add_get("/fapi/v2/ticker/price", _json(self._price_tickers, Market.PERP))
+        app.router.add_get("/dapi/v1/exchangeInfo", _json(self._no_markets, Market.PERP))
+        return app
+
+    def prepare(self) -> None:
+        """Read what a market list needs: of a large folder, that takes longer than ccxt waits."""
+        now = self._clock()
+        for market in Market:
+            for symbol in self._store.symbols(market).values():
+                self._rules_of(symbol, now)
+
+    def _middleware(self) -> Any:
+        @web.middleware
+        async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+            self.requests.append(ServedRequest(request.method, request.path, dict(request.query)))
+            try:
+                return await handler(request)
+            except RequestError as error:
+                return _error(400, error.code, str(error))
+            except PerpImbalanceError as error:
+                logger.error("%s %s: %s", request.method, request.path, error)
+                return _error(500, -1000, str(error))
+            except web.HTTPException as error:
+                if request.path not in self._unknown_paths:
+                    self._unknown_paths.add(request.path)
+                    logger.warning("the replay exchange has no %s %s", request.method, request.path)
+                message = f"Path {request.path}, Method {request.method} is invalid"
+                return _error(error.status, -5000, message)
+
+        return answer
+
+    def _ping(self, market: Market, query: Query) -> Any:
+        return {}
+
+    def _time(self, market: Market, query: Query) -> Any:
+        return {"serverTime": self._clock()}
+
+    def _no_markets(self, market: Market, query: Query) -> Any:
+        return binance.exchange_info([], self._clock())
+
+    def _exchange_info(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+        return binance.exchange_info(
+            [
+                (symbol, self._rules_of(symbol, now), self._listed(symbol))
+                for symbol in self._store.symbols(market).values()
+            ],
+            now,
+        )
+
+    def _klines(self, market: Market, query: Query) -> Any:
+        return self._candles(market, query, market.candle_type)
+
+    def _mark_klines(self, market: Market, query: Query) -> Any:
+        return self._candles(market, query, CandleType.MARK)
+
+    def _index_klines(self, market: Market, query: Query) -> Any:
+        return self._candles(market, query, CandleType.INDEX, "pair")
+
+    def _premium_klines(self, market: Market, query: Query) -> Any:
+        return self._candles(market, query, CandleType.PREMIUMINDEX)
+
+    def _candles(
+        self, market: Market, query: Query, candle_type: CandleType, name: str = "symbol"
+    ) -> Any:
+        symbol = self._find(market, query.text(name))
+        interval = query.interval("interval")
+        window = query.window(KLINES_DEFAULT, KLINES_MAX[market])
+        series = self._store.series(symbol, interval, candle_type)
+        return binance.klines(series, self._clock(), window)
+
+    def _funding_rates(self, market: Market, query: Query) -> Any:
+        symbol = self._find(market, query.text("symbol"))
+        window = query.window(FUNDING_DEFAULT, FUNDING_MAX)
+        return binance.funding_rates(symbol, self._funding(symbol), self._clock(), window)
+
+    def _funding_info(self, market: Market, query: Query) -> Any:
+        # Binance lists here only the perps whose funding differs from every 8 hours.
+        return []
+
+    def _premium_index(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+
+        def answer(symbol: Symbol) -> Any:
+            marks = self._store.finest(symbol, CandleType.MARK)
+            mark = binance.newest(marks, now)[1] or self._quote(symbol, now).price
+            spot = self._store.symbols(Market.SPOT).get(symbol.name)
+            index = (self._quote(spot, now).price if spot else 0.0) or mark
+            funding = self._funding(symbol)
+            known = funding.opened(now)
+            rate = float(funding.values[known - 1, 0]) if known else 0.0
+            return binance.premium_index(symbol, mark, index, rate, now)
+
+        return self._for_symbols(market, query, answer)
+
+    def _depth(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+        symbol = self._find(market, query.text("symbol"))
+        limit = min(query.integer("limit", DEPTH_DEFAULT, minimum=1), DEPTH_MAX)
+        return binance.depth(self._quote(symbol, now), limit, now)
+
+    def _day_tickers(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+
+        def answer(symbol: Symbol) -> Any:
+            series = self._store.finest(symbol, market.candle_type)
+            return binance.day_ticker(self._quote(symbol, now), series, now)
+
+        return self._for_symbols(market, query, answer)
+
+    def _price_tickers(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+        return self._for_symbols(
+            market, query, lambda symbol: binance.price_ticker(self._quote(symbol, now))
+        )
+
+    def _book_tickers(self, market: Market, query: Query) -> Any:
+        now = self._clock()
+        return self._for_symbols(
+            market, query, lambda symbol: binance.book_ticker(self._quote(symbol, now))
+        )
+
+    def _for_symbols(self, market: Market, query: Query, answer: Callable[[Symbol], Any]) -> Any:
+        """Answer for the named symbol, for the list of them, or for all that have a price."""
+        if query.has("symbol"):
+            return answer(self._find(market, query.text("symbol")))
+        if query.has("symbols"):
+            return [answer(self._find(market, name)) for name in query.names("symbols")]
+        now = self._clock()
+        return [
+            answer(symbol)
+            for symbol in self._store.symbols(market).values()
+            if self._quote(symbol, now).price
+        ]
+
+    def _find(self, market: Market, name: str) -> Symbol:
+        symbol = self._store.symbols(market).get(name)
+        if symbol is None:
+            raise RequestError(INVALID_SYMBOL, "Invalid symbol.")
+        return symbol
+
+    def _funding(self, symbol: Symbol) -> Series:
+        return self._store.finest(symbol, CandleType.FUNDING_RATE)
+
+    def _listed(self, symbol: Symbol) -> int:
+        times = self._store.finest(symbol, symbol.market.candle_type).times
+        return int(times[0]) if len(times) else 0
+
+    def _quote(self, symbol: Symbol, now: int) -> Quote:
+        series = self._store.finest(symbol, symbol.market.candle_type)
+        return Quote(symbol, self._rules_of(symbol, now), *binance.newest(series, now))
+
+    def _rules_of(self, symbol: Symbol, now: int) -> TradingRules:
+        series = self._store.finest(symbol, symbol.market.candle_type)
+        opened = series.opened(now)
+        since, rules = self._rules.get(symbol, (0, None))
+        # Ticks hardly change: they are derived anew after as many candles as they are seen in.
+        if rules is None or not since or not 0 <= opened - since < CANDLES_FOR_TICK:
+            rules = trading_rules(series, opened)
+            self._rules[symbol] = (opened, rules)
+        return rules
+
+
+def _error(status: int, code: int, message: str) -> web.Response:
+    return web.json_response({"code": code, "msg": message}, status=status)
+
+
+def _json(answer: Callable[[Market, Query], Any], market: Market) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        return web.json_response(answer(market, Query(request.query.items())))
+
+    return handle
