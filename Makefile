@@ -1,0 +1,48 @@
+# Two commands: `make backtest` and `make test`. Both set everything up; the second run starts at once.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help backtest test lint bench clean
+
+help:
+	@echo "make backtest                      backtest the three presets on a synthetic sample market"
+	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
+	@echo "make test                          run all tests"
+	@echo "make lint                          ruff and mypy"
+	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "make: Python 3.11 or newer is needed: name one with PYTHON=…" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.ready: pyproject.toml requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+backtest: $(VENV)/.ready
+	@$(BIN)/perp-imbalance backtest $(if $(CONFIG),--config $(CONFIG)) \
+		$(if $(DATADIR),--datadir "$(DATADIR)") $(if $(TIMERANGE),--timerange $(TIMERANGE)) \
+		$(if $(TIMEFRAME),--timeframe $(TIMEFRAME)) $(if $(HTF),--htf-timeframe $(HTF)) \
+		$(if $(PAIRS),--pairs $(PAIRS))
+
+test: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+lint: $(VENV)/.ready-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy perp_imbalance strategies benchmarks tests
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,160 @@
+"""``perp-imbalance backtest``: freqtrade's backtesting of the presets, on candles in a folder."""
+
+import argparse
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.errors import CommandError, DataError
+
+logger = logging.getLogger(__name__)
+
+STRATEGIES = ("PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive")
+SAMPLE_DATADIR = Path("user_data/sample/binance")
+DEFAULT_TIMEFRAME = "1h"
+
+EXAMPLE = """\
+examples:
+  perp-imbalance backtest
+  perp-imbalance backtest --datadir user_data/data/binance --timerange 20250101-20251231
+  perp-imbalance backtest --pairs BTC/USDT:USDT -- --fee 0.0002 --breakdown month
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="backtest the three presets on local candles, without an exchange",
+        description="Run freqtrade's own backtesting of the three presets on the candles of a "
+        "folder, or on the generated sample market. The list of markets, which freqtrade needs "
+        "even so, comes from a replay of the folder on this machine.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
+    )
+    parser.add_argument("--timerange", metavar="RANGE", help="such as 20210101-20211231")
+    parser.add_argument(
+        "--pairs", nargs="+", metavar="PERP", help="perps (default: every perp of the folder)"
+    )
+    parser.add_argument("--timeframe", metavar="TF", help="candles (default: the config's)")
+    parser.add_argument(
+        "--htf-timeframe",
+        metavar="TF",
+        help="higher timeframe (default: the config's, or the shortest one that the folder has)",
+    )
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), metavar="NAME")
+    parser.add_argument(
+        "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the backtest and say where its results are."""
+    from perp_imbalance.exchange import load_config
+    from perp_imbalance.freqtrade_process import run_freqtrade
+    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.sample import ensure_sample_market
+
+    files = config_files(arguments)
+    config = load_config(files)
+    datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+    with running_replay(datadir) as replay:
+        overlay = backtest_overlay(config, datadir, arguments)
+        overlay["exchange"] |= replay_config(replay.url)["exchange"]
+        options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
+        options += [*arguments.strategies, "--cache", "none"]
+        if arguments.timerange:
+            options += ["--timerange", arguments.timerange]
+        options += arguments.freqtrade_options
+        code = run_freqtrade(options, configs=files, overlay=overlay)
+    if code == 0:
+        synthetic = "" if arguments.datadir else " of a SYNTHETIC market"
+        print(f"Results{synthetic}: {newest_result(config['user_data_dir'])}")
+    return code
+
+
+def backtest_overlay(
+    config: dict[str, Any], datadir: Path, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Return the settings that fit a config to what the folder holds.
+
+    :raises DataError: if the folder lacks what was asked for.
+    """
+    timeframe = arguments.timeframe or config.get("timeframe", DEFAULT_TIMEFRAME)
+    perps, timeframes = perps_of(datadir, timeframe)
+    missing = [pair for pair in arguments.pairs or () if pair not in perps]
+    if missing or not perps:
+        wanted = ", ".join(missing) or "any perp"
+        raise DataError(
+            f"{datadir} has no {timeframe} candles of {wanted}; perps there on {timeframe}: "
+            f"{', '.join(perps) or 'none'}; timeframes there: {', '.join(timeframes)}"
+        )
+    from perp_imbalance.settings import SECTION, Settings
+
+    htf_timeframe = arguments.htf_timeframe or fitting_htf(
+        Settings.from_config(config).htf_timeframe, timeframe, timeframes
+    )
+    overlay: dict[str, Any] = {
+        "timeframe": timeframe,
+        "exchange": {"pair_whitelist": list(arguments.pairs or perps)},
+        "pairlists": [{"method": "StaticPairList"}],
+        SECTION: {"htf_timeframe": htf_timeframe},
+    }
+    strategies = Path(__file__).resolve().parents[2] / "strategies"
+    if "strategy_path" not in config and strategies.is_dir():
+        overlay["strategy_path"] = str(strategies)
+    return overlay
+
+
+def perps_of(datadir: Path, timeframe: str) -> tuple[list[str], list[str]]:
+    """Return the perps of a folder on a timeframe, and all timeframes it has perps on."""
+    from freqtrade.enums import CandleType
+    from freqtrade.exchange import timeframe_to_minutes
+
+    from perp_imbalance.replay.candles import available_candles
+
+    perps = {
+        (pair, length)
+        for pair, length, candle_type in available_candles(datadir)
+        if candle_type == CandleType.FUTURES
+    }
+    timeframes = sorted({length for _, length in perps}, key=timeframe_to_minutes)
+    return sorted(pair for pair, length in perps if length == timeframe), timeframes
+
+
+def fitting_htf(configured: str, timeframe: str, timeframes: Sequence[str]) -> str:
+    """Return the configured higher timeframe, or the shortest one there is where it is missing."""
+    from perp_imbalance.indicators.higher_timeframe import timeframe_ns
+
+    length = timeframe_ns(timeframe)
+    higher = [
+        tf for tf in timeframes if timeframe_ns(tf) > length and not timeframe_ns(tf) % length
+    ]
+    if configured in higher or not higher:
+        return configured
+    logger.warning("no %s candles in the folder: higher timeframe %s", configured, higher[0])
+    return higher[0]
+
+
+def newest_result(user_data_dir: Path) -> Path:
+    """Return the result file that freqtrade wrote last.
+
+    :raises CommandError: if there is none.
+    """
+    folder = Path(user_data_dir) / "backtest_results"
+    try:
+        name = json.loads((folder / ".last_result.json").read_text("utf-8"))["latest_backtest"]
+    except (OSError, ValueError, KeyError):
+        raise CommandError(f"freqtrade left no result in {folder}") from None
+    return folder / str(name)

@@ -1,0 +1,85 @@
+"""``perp-imbalance download-data``: all candles that a backtest of the strategy needs."""
+
+import argparse
+import logging
+from typing import Any
+
+from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.errors import CommandError
+
+logger = logging.getLogger(__name__)
+
+EXAMPLE = """\
+examples:
+  perp-imbalance download-data -c config.json --timerange 20250101-20251231
+  perp-imbalance download-data -c config.json --timerange 20250101- --timeframes 5m 1h
+"""
+
+DEFAULT_TIMEFRAME = "1h"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "download-data",
+        help="download perps with mark prices and funding, and their spot pairs",
+        description="Download the whitelist's perps with mark prices and funding, and their "
+        "matched spot pairs, on the timeframe and the higher timeframe, with freqtrade's own "
+        "downloader. Run again, it appends what is new and rewrites nothing.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--timerange",
+        required=True,
+        metavar="RANGE",
+        help="from-to as freqtrade writes it: 20250101-20251231, or 20250101- up to now",
+    )
+    parser.add_argument(
+        "--timeframes",
+        nargs="+",
+        metavar="TF",
+        help="timeframes (default: the config's timeframe and its higher timeframe)",
+    )
+    parser.add_argument(
+        "--datadir", metavar="DIR", help="folder to write (default: freqtrade's own)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run freqtrade's downloader for the perps, then for their spot pairs."""
+    from perp_imbalance.exchange import load_config, load_markets, match_perps, whitelist
+    from perp_imbalance.freqtrade_process import run_freqtrade
+
+    files = config_files(arguments)
+    config = load_config(files)
+    perps = whitelist(config)
+    matches = match_perps(config, load_markets(config), perps)
+    for match in matches:
+        if match.spot is None:
+            logger.warning("%s gets no spot candles: %s", match.perp, match.reason)
+    spots = sorted({match.spot for match in matches if match.spot is not None})
+    if not spots:
+        raise CommandError("no pair of the whitelist has a spot pair: see perp-imbalance pairs")
+
+    timeframes = arguments.timeframes or default_timeframes(config)
+    common = ["--timerange", arguments.timerange, "--timeframes", *timeframes]
+    if arguments.datadir:
+        common += ["--datadir", arguments.datadir]
+    # freqtrade drops spot candles in futures mode, so the spot half is a run of its own.
+    for mode, pairs in (("futures", perps), ("spot", spots)):
+        options = ["download-data", "--trading-mode", mode, *common, "--pairs", *pairs]
+        code = run_freqtrade(options, configs=files)
+        if code:
+            return code
+    return 0
+
+
+def default_timeframes(config: dict[str, Any]) -> list[str]:
+    """Return the config's timeframe and its higher timeframe."""
+    from perp_imbalance.settings import Settings
+
+    timeframe = config.get("timeframe", DEFAULT_TIMEFRAME)
+    return list(dict.fromkeys([timeframe, Settings.from_config(config).htf_timeframe]))

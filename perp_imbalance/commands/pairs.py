@@ -1,0 +1,76 @@
+"""``perp-imbalance pairs``: which spot pair belongs to which perp, and why."""
+
+import argparse
+import json
+from dataclasses import asdict
+from typing import Any
+
+from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.pairs import SpotMatch
+
+EXAMPLE = """\
+examples:
+  perp-imbalance pairs -c config.json
+  perp-imbalance pairs -c config.json --whitelist --json
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "pairs",
+        help="list the spot pair of every perp of the exchange",
+        description="List the spot pair, the scale and the rule that matched for every perp of "
+        "the configured exchange, and the reason where there is none. Names decide here; the "
+        "strategy also compares prices.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--whitelist", action="store_true", help="only the pairs of the config's whitelist"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table or the JSON."""
+    from perp_imbalance.exchange import load_config, load_markets, match_perps, whitelist
+
+    config = load_config(config_files(arguments))
+    perps = whitelist(config) if arguments.whitelist else None
+    matches = match_perps(config, load_markets(config), perps)
+    if arguments.json:
+        print(json.dumps([as_json(match) for match in matches], indent=1))
+    else:
+        print_table(matches)
+    return 0
+
+
+def as_json(match: SpotMatch) -> dict[str, Any]:
+    """Return ``{perp, spot, scale, rule, reason}``; scale and rule are null without a spot."""
+    values = asdict(match)
+    if match.spot is None:
+        values["scale"] = None
+    return values
+
+
+def print_table(matches: list[SpotMatch]) -> None:
+    """Print one row a perp and a count below."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for heading in ("perp", "spot"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("scale", justify="right")
+    for heading in ("rule", "reason"):
+        table.add_column(heading)
+    for match in matches:
+        scale = f"{match.scale:g}" if match.spot else ""
+        table.add_row(match.perp, match.spot or "", scale, match.rule or "", match.reason or "")
+    console = Console()
+    console.print(table)
+    matched = sum(match.spot is not None for match in matches)
+    console.print(f"{matched} of {len(matches)} perps have a spot pair.")

@@ -1,0 +1,100 @@
+"""freqtrade's config and exchange, opened the way freqtrade's own commands open them."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.pairs import SpotMatch, is_perp, match_spot
+from perp_imbalance.settings import Settings
+
+
+@contextmanager
+def _spoken_softly() -> Iterator[None]:
+    """Let freqtrade log warnings only, and raise its errors as ours, with their first line.
+
+    Its accounts of each step belong to its own commands; the lines after the first are advice.
+    """
+    from freqtrade.exceptions import FreqtradeException
+
+    before = logging.root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    except FreqtradeException as error:
+        raise CommandError(str(error).strip().splitlines()[0]) from None
+    finally:
+        logging.disable(before)
+
+
+def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
+    """Return the merged config of freqtrade's ``-c`` files.
+
+    :param files: merged in this order, later ones win.
+    :param options: freqtrade's command-line options by their names in ``freqtrade.commands``.
+    :raises CommandError: if a file is missing, unreadable or no valid config.
+    """
+    from freqtrade.configuration import setup_utils_configuration
+    from freqtrade.enums import RunMode
+
+    for file in files:
+        if not file.is_file():
+            raise CommandError(f"there is no config file {file}: name one with -c")
+    arguments = {"config": [str(file) for file in files], **options}
+    with _spoken_softly():
+        return dict(setup_utils_configuration(arguments, RunMode.UTIL_EXCHANGE))
+
+
+def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all markets of the configured exchange by symbol.
+
+    :raises CommandError: if the exchange is unknown or does not answer.
+    """
+    from freqtrade.resolvers import ExchangeResolver
+
+    name = config.get("exchange", {}).get("name")
+    with _spoken_softly():
+        exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
+        try:
+            markets = exchange.markets
+        finally:
+            exchange.close()
+    if not markets:
+        raise CommandError(f"{name} gave no list of its markets: check the network and try again")
+    return dict(markets)
+
+
+def match_perps(
+    config: Mapping[str, Any], markets: Mapping[str, Any], perps: Sequence[str] | None = None
+) -> list[SpotMatch]:
+    """Return the spot pair of every perp, in the order of their names.
+
+    :param config: freqtrade's config; its section ``perp_imbalance`` may name spot pairs.
+    :param markets: all markets of the exchange by symbol.
+    :param perps: the perps to match; without, all active ones of the exchange.
+    """
+    settings = Settings.from_config(config)
+    if perps is None:
+        perps = [
+            symbol
+            for symbol, market in markets.items()
+            if is_perp(market) and market.get("active") is not False
+        ]
+    exchange = str(config["exchange"]["name"])
+    return [
+        match_spot(perp, markets.get, exchange=exchange, overrides=settings.spot_pairs)
+        for perp in sorted(perps)
+    ]
+
+
+def whitelist(config: Mapping[str, Any]) -> list[str]:
+    """Return the pairs that the config names.
+
+    :raises CommandError: if it names none.
+    """
+    pairs = list(config.get("exchange", {}).get("pair_whitelist", []))
+    if not pairs:
+        raise CommandError("the config's exchange.pair_whitelist is empty: name the perps there")
+    return pairs
