@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from perp_imbalance import __version__
+from perp_imbalance.commands import backtest, download, pairs, replay, sample
 from perp_imbalance.errors import PerpImbalanceError
 
 EXIT_USAGE = 2
@@ -22,7 +23,9 @@ def build_parser() -> argparse.ArgumentParser:
         prog="perp-imbalance", description="Perp Imbalance Zones for freqtrade."
     )
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (backtest, download, pairs, replay, sample):
+        command.add_parser(subparsers)
     return parser
 
 

@@ -3,9 +3,8 @@
 import argparse
 from pathlib import Path
 
+from perp_imbalance.commands.backtest import SAMPLE_DATADIR
 from perp_imbalance.sample import DEFAULT_DAYS, DEFAULT_SEED, SampleMarket, write_sample_market
-
-DEFAULT_DATADIR = Path("user_data/sample/binance")
 
 _EXAMPLE = """example:
   perp-imbalance sample --days 200
@@ -18,15 +17,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "sample",
         help="write a synthetic sample market",
-        description="Write a SYNTHETIC market (BTC, ETH and 1000PEPE perps with mark, funding and "
-        "spot; 1h and 4h candles) in freqtrade's own layout, for --datadir.",
+        description="Write a SYNTHETIC market in freqtrade's own layout, for --datadir:\n"
+        "BTC, ETH and 1000PEPE perps with mark, funding and spot, candles of 1h and 4h.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--datadir",
         type=Path,
-        default=DEFAULT_DATADIR,
+        default=SAMPLE_DATADIR,
         metavar="FOLDER",
         help="folder to write; an older sample in it is replaced (default: %(default)s)",
     )
