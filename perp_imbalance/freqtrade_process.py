@@ -1,7 +1,7 @@
 """Run freqtrade in a process of its own, with its exit code and without leftovers.
 
-freqtrade leaves with code 0 on what it calls a configuration error. The child process therefore
-runs freqtrade's own ``main`` beneath a listener of its log, and leaves with 2 then.
+freqtrade leaves with code 0 on what it calls a configuration error, and on options that it does
+not know. The child process therefore runs freqtrade's own ``main`` and leaves with 2 then.
 """
 
 import json
@@ -143,7 +143,7 @@ class _ConfigurationErrorSeen(logging.Filter):
 
 
 def _freqtrade() -> None:
-    """Run freqtrade in this process and leave with its exit code, 2 on a configuration error."""
+    """Run freqtrade in this process and leave with its exit code, never 0 on an error."""
     from freqtrade.main import main
 
     # A filter, because freqtrade sets up its logging anew, which removes handlers.
@@ -152,7 +152,10 @@ def _freqtrade() -> None:
     try:
         main()
     except SystemExit as leave:
-        if errors.seen and not leave.code:
+        if leave.code is None and isinstance(leave.__context__, SystemExit):
+            # The parser's refusal, which freqtrade replaced on the way out.
+            sys.exit(leave.__context__.code)
+        if not leave.code and errors.seen:
             sys.exit(EXIT_CONFIGURATION)
         raise
 

@@ -152,7 +152,10 @@ class CandleStore:
 
 
 def available_candles(datadir: Path) -> dict[tuple[str, str, CandleType], str]:
-    """Return the format of every pair, timeframe and candle type below the folder."""
+    """Return the format of every pair, timeframe and candle type below a folder.
+
+    :raises DataError: where a file name has an unknown candle type
+    """
     found: dict[tuple[str, str, CandleType], str] = {}
     # The last one found is read: feather, freqtrade's default, before all others.
     for data_format in sorted(AVAILABLE_DATAHANDLERS, key=lambda name: name == "feather"):
