@@ -1,0 +1,107 @@
+"""freqtrade itself, run on the sample market against a replay of it."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from perp_imbalance.freqtrade_process import capture_freqtrade
+from perp_imbalance.replay import replay_config, running_replay
+from perp_imbalance.sample import ensure_sample_market
+
+ROOT = Path(__file__).parents[1]
+CONFIG = ROOT / "config.json"
+SHARED = ROOT.parent / "shared" / "market_data"
+SAMPLE_PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT", "1000PEPE/USDT:USDT"]
+PRESET_STRATEGIES = ["PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive"]
+TIMEOUT_SECONDS = 300
+
+Freqtrade = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def shared_candles(name: str) -> Path:
+    """Return a folder of real candles; the test is skipped where there is none."""
+    datadir = SHARED / name / "binance"
+    if not datadir.is_dir():
+        pytest.skip(f"no real candles: ../shared/market_data/{name} is absent")
+    return datadir
+
+
+@pytest.fixture(scope="session")
+def sample_datadir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample market that ``make backtest`` uses."""
+    return ensure_sample_market(tmp_path_factory.mktemp("sample") / "binance")
+
+
+@pytest.fixture
+def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
+    """Run a freqtrade command at the repository's root with its own config.json.
+
+    Results go to the test's own ``user_data``. Returns the finished process.
+    """
+    # A terminal that is wide enough for freqtrade's tables.
+    monkeypatch.setenv("COLUMNS", "220")
+
+    def run(
+        *arguments: str,
+        datadir: Path,
+        pairs: Sequence[str] = SAMPLE_PAIRS,
+        overlay: Mapping[str, Any] | None = None,
+        configs: Sequence[Path] = (CONFIG,),
+        cwd: Path = ROOT,
+    ) -> "subprocess.CompletedProcess[str]":
+        userdir = tmp_path / "user_data"
+        userdir.mkdir(exist_ok=True)
+        with running_replay(datadir) as replay:
+            settings = {**(overlay or {}), **replay_config(replay.url)}
+            settings["exchange"]["pair_whitelist"] = list(pairs)
+            command, *options = arguments
+            return capture_freqtrade(
+                [command, "--userdir", str(userdir), "--datadir", str(datadir), *options],
+                configs=configs,
+                overlay=settings,
+                cwd=cwd,
+                timeout=TIMEOUT_SECONDS,
+            )
+
+    return run
+
+
+def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """Run our own command line in a process of its own."""
+    code = "from perp_imbalance.commands.main import run; run()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+
+
+def backtest_trades(userdir: Path) -> dict[str, pd.DataFrame]:
+    """Return the trades of the newest backtest by strategy."""
+    folder = userdir / "backtest_results"
+    name = json.loads((folder / ".last_result.json").read_text("utf-8"))["latest_backtest"]
+    with zipfile.ZipFile(folder / name) as archive:
+        result = json.loads(archive.read(Path(name).with_suffix(".json").name))
+    return {
+        strategy: pd.DataFrame(outcome["trades"])
+        for strategy, outcome in result["strategy"].items()
+    }
+
+
+def assert_fails_in_one_line(process: "subprocess.CompletedProcess[str]", message: str) -> None:
+    """Check an exit code that is not 0, the message, and that no traceback hides it."""
+    said = process.stdout + process.stderr
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    # freqtrade's log folds long lines.
+    assert message in " ".join(said.split())

@@ -1,0 +1,133 @@
+"""The strategy class itself: what it refuses at start, and what its parameters are."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.resolvers import StrategyResolver
+from freqtrade.strategy import IStrategy
+from freqtrade_fixtures import PRESET_STRATEGIES, ROOT
+
+from perp_imbalance.indicators import PRESETS
+from perp_imbalance.parameters import BIAS_MEMORY, LONGEST_LOOKBACK, STARTUP_CANDLES
+
+BINANCE_CANDLES_IN_ONE_REQUEST = 494
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the strategies, as in a trader's ``user_data/strategies``."""
+    folder = tmp_path / "strategies"
+    shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def load(folder: Path, name: str = "PerpImbalance", **config: Any) -> IStrategy:
+    strategy = StrategyResolver.load_strategy(
+        {
+            **{"strategy": name, "strategy_path": str(folder), "user_data_dir": folder.parent},
+            **{"runmode": RunMode.BACKTEST, "trading_mode": "futures", "timeframe": "1h"},
+            **config,
+        }
+    )
+    strategy.ft_bot_start()
+    return strategy
+
+
+@pytest.mark.parametrize("name", PRESET_STRATEGIES)
+def test_parameters_start_as_the_preset(folder: Path, name: str) -> None:
+    strategy = load(folder, name)
+    assert strategy.thresholds() == PRESETS[strategy.preset]
+
+
+def test_presets_share_no_parameter(folder: Path) -> None:
+    balanced, aggressive = load(folder), load(folder, "PerpImbalanceAggressive")
+    balanced.enter_z.value = 3.3
+    assert aggressive.enter_z.value == PRESETS["aggressive"].enter_z
+
+
+def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
+    (folder / "PerpImbalance.json").write_text(
+        '{"strategy_name": "PerpImbalance", "params": {"buy": {"enter_z": 2.5}, '
+        '"lookback": {"len_prem": 33}}}'
+    )
+    strategy = load(folder)
+    assert (strategy.thresholds().enter_z, strategy.thresholds().len_prem) == (2.5, 33)
+    assert load(folder, "PerpImbalanceAggressive").thresholds() == PRESETS["aggressive"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ('"sell": {"exit_z": 1.9}', "PerpImbalance: enter_z is 1.7, it must be above exit_z (1.9)"),
+        ('"lookback": {"len_prem": 1}', "PerpImbalance: len_prem is 1, it must be at least 2"),
+        (
+            '"lookback": {"len_prem": 400}',
+            "PerpImbalance: len_prem, smooth_len and bb_len look back 402 candles, at most "
+            f"{LONGEST_LOOKBACK} fit into the candles loaded at start",
+        ),
+    ],
+)
+def test_parameter_file_that_cannot_be_traded_stops_the_start(
+    folder: Path, params: str, message: str
+) -> None:
+    (folder / "PerpImbalance.json").write_text(
+        f'{{"strategy_name": "PerpImbalance", "params": {{{params}}}}}'
+    )
+    with pytest.raises(OperationalException) as caught:
+        load(folder)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        (
+            "PerpImbalance",
+            {"perp_imbalance": {"side": "long"}},
+            "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
+            "entry_mode, sides, max_stale_candles, spot_pairs",
+        ),
+        (
+            "PerpImbalance",
+            {"trading_mode": "spot"},
+            'PerpImbalance trades perps: set "trading_mode": "futures" and '
+            '"margin_mode": "isolated" in the config',
+        ),
+        (
+            "PerpImbalanceConservative",
+            {"perp_imbalance": {"htf_timeframe": "90m"}},
+            "PerpImbalanceConservative: htf_timeframe is 90m, it must be a multiple of the "
+            "timeframe (1h) and longer than it",
+        ),
+        (
+            "PerpImbalanceConservative",
+            {"timeframe": "4h"},
+            "PerpImbalanceConservative: htf_timeframe is 4h, it must be a multiple of the "
+            "timeframe (4h) and longer than it",
+        ),
+    ],
+)
+def test_config_that_cannot_be_traded_stops_the_start(
+    folder: Path, name: str, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OperationalException) as caught:
+        load(folder, name, **config)
+    assert str(caught.value) == message
+
+
+def test_htf_timeframe_matters_only_with_the_htf_gate(folder: Path) -> None:
+    assert load(folder, timeframe="4h").timeframe == "4h"
+
+
+def test_startup_fits_into_one_request() -> None:
+    assert STARTUP_CANDLES == LONGEST_LOOKBACK + BIAS_MEMORY
+    assert STARTUP_CANDLES < BINANCE_CANDLES_IN_ONE_REQUEST
+
+
+def test_no_hyperopt_epoch_has_exit_z_at_or_above_enter_z(folder: Path) -> None:
+    strategy = load(folder)
+    assert strategy.exit_z.high < strategy.enter_z.low
