@@ -12,19 +12,22 @@ from perp_imbalance.settings import Settings
 
 
 @contextmanager
-def _spoken_softly() -> Iterator[None]:
-    """Let freqtrade log warnings only, and raise its errors as ours, with their first line.
+def _in_one_line(about: str, level: int = logging.INFO) -> Iterator[None]:
+    """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
 
-    Its accounts of each step belong to its own commands; the lines after the first are advice.
+    Its account of each step belongs to its own commands; the lines after the first are advice.
+
+    :param about: what the message is about, put behind it.
+    :param level: the highest level of the log that is not shown.
     """
     from freqtrade.exceptions import FreqtradeException
 
     before = logging.root.manager.disable
-    logging.disable(logging.INFO)
+    logging.disable(level)
     try:
         yield
     except FreqtradeException as error:
-        raise CommandError(str(error).strip().splitlines()[0]) from None
+        raise CommandError(f"{str(error).strip().splitlines()[0]} ({about})") from None
     finally:
         logging.disable(before)
 
@@ -42,8 +45,9 @@ def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
     for file in files:
         if not file.is_file():
             raise CommandError(f"there is no config file {file}: name one with -c")
-    arguments = {"config": [str(file) for file in files], **options}
-    with _spoken_softly():
+    names = [str(file) for file in files]
+    arguments = {"config": names, **options}
+    with _in_one_line(f"config {' + '.join(names)}"):
         return dict(setup_utils_configuration(arguments, RunMode.UTIL_EXCHANGE))
 
 
@@ -55,14 +59,17 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     from freqtrade.resolvers import ExchangeResolver
 
     name = config.get("exchange", {}).get("name")
-    with _spoken_softly():
+    # freqtrade logs an exchange that does not answer as an error with its traceback.
+    with _in_one_line(f"exchange {name}", logging.ERROR):
         exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
         try:
             markets = exchange.markets
         finally:
             exchange.close()
     if not markets:
-        raise CommandError(f"{name} gave no list of its markets: check the network and try again")
+        raise CommandError(
+            f"{name} gave no list of its markets: check the network, or ask freqtrade list-markets"
+        )
     return dict(markets)
 
 

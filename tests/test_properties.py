@@ -1,5 +1,6 @@
 """What holds for any candles: no look-ahead, no poison, no dependence on where a window starts."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -99,7 +100,7 @@ def test_one_bad_value_spoils_only_its_own_row(poison: float, row: int) -> None:
     values = np.random.default_rng(3).normal(0, 1, 40)
     poisoned = np.insert(values, row, poison)
     others = np.arange(41) != row
-    functions = (
+    functions: tuple[Callable[[Floats], Floats], ...] = (
         lambda x: rolling_mean_stdev(x, 5).stdev,
         lambda x: rolling_mean_stdev(x, 5).mean,
         lambda x: ema(x, 4),

@@ -1,0 +1,205 @@
+"""The commands: their output, and one line where something is wrong."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from freqtrade.data.history import get_datahandler
+from freqtrade.enums import CandleType, TradingMode
+from freqtrade_fixtures import (
+    CONFIG,
+    SAMPLE_PAIRS,
+    assert_fails_in_one_line,
+    perp_imbalance,
+)
+
+from perp_imbalance.commands.backtest import fitting_htf
+from perp_imbalance.replay import Replay, replay_config, running_replay
+from perp_imbalance.sample import write_sample_market
+
+pytestmark = pytest.mark.freqtrade
+
+SPOT_NAMES = ["1000SATS", "1000CAT", "1MBABYDOGE", "BEAMX", "SHIB", "LUNA"]
+PERP_NAMES = ["1000SATS", "1000CAT", "CAT", "1MBABYDOGE", "BEAMX", "1000SHIB", "LUNA2", "BTCDOM"]
+
+# The last day of the month is left to the exchange: freqtrade takes the newest candle that it is
+# given for unfinished and drops it.
+END = pd.Timestamp("2025-01-31", tz="UTC")
+
+Configure = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="module")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A month of the sample market."""
+    datadir = tmp_path_factory.mktemp("month") / "binance"
+    write_sample_market(datadir, days=31)
+    return datadir
+
+
+@pytest.fixture
+def replay(month: Path) -> Iterator[Replay]:
+    extra = [f"{name}/USDT" for name in SPOT_NAMES] + [f"{name}/USDT:USDT" for name in PERP_NAMES]
+    with running_replay(month, extra_pairs=extra) as running:
+        yield running
+
+
+@pytest.fixture
+def configure(replay: Replay, tmp_path: Path) -> Configure:
+    """Return the options that point a command at the repository's config and the replay."""
+    (tmp_path / "user_data").mkdir()
+
+    def options(**settings: Any) -> list[str]:
+        overlay = replay_config(replay.url)
+        overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
+        overlay["user_data_dir"] = str(tmp_path / "user_data")
+        path = tmp_path / "overlay.json"
+        path.write_text(json.dumps({**overlay, **settings}), encoding="utf-8")
+        return ["-c", str(CONFIG), "-c", str(path)]
+
+    return options
+
+
+def test_pairs_lists_every_perp_of_the_exchange(configure: Configure) -> None:
+    overrides = {"BTCDOM/USDT:USDT": {"pair": "BTC/USDT", "scale": 20}}
+    process = perp_imbalance(
+        "pairs", *configure(perp_imbalance={"spot_pairs": overrides}), "--json"
+    )
+    assert process.returncode == 0, process.stderr
+    found = {row.pop("perp").split("/")[0]: row for row in json.loads(process.stdout)}
+    assert set(found) == {*PERP_NAMES, "BTC", "ETH", "1000PEPE"}
+    none = {"spot": None, "scale": None, "rule": None}
+    assert found["CAT"] == {**none, "reason": "no spot pair of CAT against USDT"}
+    assert found["BTCDOM"] == {
+        **{"spot": "BTC/USDT", "scale": 20.0, "rule": "override", "reason": None}
+    }
+    matched = {name: (row["spot"], row["scale"], row["rule"]) for name, row in found.items()}
+    assert matched["1000PEPE"] == ("PEPE/USDT", 1000, "scale")
+    assert matched["1000SATS"] == ("1000SATS/USDT", 1, "identical")
+    assert matched["1000CAT"] == ("1000CAT/USDT", 1, "identical")
+    assert matched["1MBABYDOGE"] == ("1MBABYDOGE/USDT", 1, "identical")
+    assert matched["1000SHIB"] == ("SHIB/USDT", 1000, "scale")
+    assert matched["LUNA2"] == ("LUNA/USDT", 1, "renamed")
+
+
+def test_pairs_prints_a_table_of_the_whitelist(configure: Configure) -> None:
+    process = perp_imbalance("pairs", *configure(), "--whitelist")
+    assert process.returncode == 0, process.stderr
+    assert "1000PEPE/USDT:USDT" in process.stdout
+    assert "BTCDOM" not in process.stdout
+    assert "3 of 3 perps have a spot pair." in process.stdout
+
+
+def all_series(datadir: Path) -> dict[tuple[str, str, CandleType], pd.DataFrame]:
+    """Return every file of a folder as freqtrade reads it."""
+    handler = get_datahandler(datadir, "feather")
+    keys = {
+        key
+        for mode in (TradingMode.SPOT, TradingMode.FUTURES)
+        for key in handler.ohlcv_get_available_data(datadir, mode)
+    }
+    return {key: handler.ohlcv_load(*key, fill_missing=False, warn_no_data=False) for key in keys}
+
+
+def test_download_data_brings_all_candles_and_appends_only(
+    configure: Configure, month: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "downloaded"
+    options = [*configure(), "--datadir", str(target), "--timerange"]
+    first = perp_imbalance("download-data", *options, "20250101-20250115")
+    assert first.returncode == 0, first.stderr
+    half = {path: path.stat().st_size for path in target.rglob("*.feather")}
+    marked = mark_first_close(target / "BTC_USDT-1h.feather")
+    second = perp_imbalance("download-data", *options, f"20250101-{END:%Y%m%d}")
+    assert second.returncode == 0, second.stderr
+    source, found = all_series(month), all_series(target)
+    assert set(found) == set(source)
+    assert set(half) == set(target.rglob("*.feather"))
+    for key, frame in found.items():
+        if key[:2] == ("BTC/USDT", "1h"):
+            # What was there is not fetched again.
+            assert frame["close"].iloc[0] == marked
+            frame.loc[frame.index[0], "close"] = source[key]["close"].iloc[0]
+        asked_for, brought = (table[table["date"] < END] for table in (source[key], frame))
+        columns = [column for column in frame if column != "volume" or key[2] != CandleType.MARK]
+        pd.testing.assert_frame_equal(
+            brought[columns], asked_for[columns], check_dtype=False, obj=str(key)
+        )
+
+
+def mark_first_close(file: Path) -> float:
+    """Change the first close of a file to a value that no exchange would send; return it."""
+    candles = pd.read_feather(file)
+    candles.loc[0, "close"] = 1.5
+    candles.to_feather(file)
+    return 1.5
+
+
+def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path: Path) -> None:
+    process = perp_imbalance(
+        "backtest", *configure(), "--datadir", str(month), "--strategies", "PerpImbalance"
+    )
+    assert process.returncode == 0, process.stderr
+    last = process.stdout.strip().splitlines()[-1]
+    assert last.startswith("Results: ")
+    assert Path(last.removeprefix("Results: ")).is_file()
+    assert "STRATEGY SUMMARY" in process.stdout or "BACKTESTING REPORT" in process.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--datadir", "nowhere"], "there is no folder nowhere"),
+        (["--datadir", "{month}", "--timeframe", "15m"], "has no 15m candles of any perp"),
+        (["--datadir", "{month}", "--timeframe", "1x"], "has no 1x candles of any perp"),
+        (
+            ["--datadir", "{month}", "--pairs", "SOL/USDT:USDT"],
+            "has no 1h candles of SOL/USDT:USDT; perps there on 1h: 1000PEPE/USDT:USDT, "
+            "BTC/USDT:USDT, ETH/USDT:USDT; timeframes there: 1h, 4h",
+        ),
+    ],
+)
+def test_backtest_without_candles_fails_in_one_line(
+    month: Path, arguments: list[str], message: str
+) -> None:
+    arguments = [argument.format(month=month) for argument in arguments]
+    process = perp_imbalance("backtest", *arguments)
+    assert_fails_in_one_line(process, message)
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["pairs", "backtest", "download-data --timerange 20250101-"])
+def test_missing_config_fails_in_one_line(command: str) -> None:
+    process = perp_imbalance(*command.split(), "-c", "nowhere.json")
+    assert_fails_in_one_line(process, "there is no config file nowhere.json: name one with -c")
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+def test_config_that_is_no_json_fails_in_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "config.json"
+    config.write_text("{", encoding="utf-8")
+    process = perp_imbalance("pairs", "-c", str(config))
+    assert_fails_in_one_line(process, "config.json")
+
+
+def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -> None:
+    options = configure(**replay_config("http://127.0.0.1:9"))
+    process = perp_imbalance("pairs", *options, "--whitelist")
+    assert_fails_in_one_line(process, "binance gave no list of its markets: check the network")
+    assert len(process.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["pairs", "backtest", "download-data", "replay", "sample"])
+def test_help_has_an_example(command: str) -> None:
+    process = perp_imbalance(command, "--help")
+    assert process.returncode == 0
+    assert f"perp-imbalance {command}" in process.stdout.partition("example")[2]
+
+
+def test_htf_falls_back_to_what_the_folder_has() -> None:
+    assert fitting_htf("4h", "1h", ["1h", "4h"]) == "4h"
+    assert fitting_htf("4h", "5m", ["5m", "1h"]) == "1h"
+    assert fitting_htf("4h", "1h", ["1h"]) == "4h"
