@@ -49,19 +49,26 @@ class EntersAlways(IStrategy):
 
 # Starts a dry run as a command does: the replay around freqtrade's process.
 DRY_RUN = """
-import json, sys
+import sys
 from pathlib import Path
 from perp_imbalance.freqtrade_process import run_freqtrade
 from perp_imbalance.replay import replay_config, running_replay
 
-with running_replay(Path(sys.argv[1])) as replay:
-    print(replay.url, flush=True)
+datadir, config, strategies, log = sys.argv[1:]
+with running_replay(Path(datadir)) as replay:
     run_freqtrade(
-        ["trade", "--strategy", "EntersAlways", "--strategy-path", sys.argv[3], "--db-url", "sqlite://"],
-        configs=[Path(sys.argv[2])],
+        ["trade", "--strategy", "EntersAlways", "--strategy-path", strategies]
+        + ["--db-url", "sqlite://", "--logfile", log],
+        configs=[Path(config)],
         overlay=replay_config(replay.url),
     )
 """
+
+
+@pytest.fixture(autouse=True)
+def _as_at_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    # freqtrade leaves its logging unconfigured where it sees that pytest is around.
+    monkeypatch.delenv("PYTEST_VERSION", raising=False)
 
 
 def against(
@@ -118,7 +125,7 @@ def test_an_error_in_the_configuration_is_no_success(
     tiny_config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = run_freqtrade(["list-pairs"], configs=[tiny_config], overlay={"stake_amount": "lots"})
-    assert "Configuration error" in capfd.readouterr().err
+    assert "Configuration error" in " ".join(capfd.readouterr().err.split())
     assert code == 2
 
 
@@ -160,23 +167,21 @@ def scratch(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def dry_run(tiny_config: Path, tmp_path: Path, scratch: Path) -> Iterator["subprocess.Popen[str]"]:
+def dry_run(
+    tiny_config: Path, tmp_path: Path, scratch: Path, _as_at_the_terminal: None
+) -> Iterator["subprocess.Popen[bytes]"]:
     """Start a dry run over candles that reach from weeks ago to hours ahead of now."""
     now = pd.Timestamp.now("UTC").floor("h")
     write_market(tmp_path / "data", now - pd.Timedelta(days=30), 31 * 24)
     (tmp_path / "strategies").mkdir()
     (tmp_path / "strategies" / "enters_always.py").write_text(STRATEGY, encoding="utf-8")
-    arguments = [tmp_path / "data", tiny_config, tmp_path / "strategies"]
-    with (
-        (tmp_path / "log").open("w") as log,
-        subprocess.Popen(
-            [sys.executable, "-c", DRY_RUN, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-            env=os.environ | {"TMPDIR": str(scratch)},
-        ) as process,
-    ):
+    arguments = [tmp_path / "data", tiny_config, tmp_path / "strategies", tmp_path / "log"]
+    with subprocess.Popen(
+        [sys.executable, "-c", DRY_RUN, *map(str, arguments)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(scratch)},
+    ) as process:
         yield process
         process.terminate()
 
@@ -189,10 +194,10 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_dry_run_trades_on_replayed_candles(
-    dry_run: "subprocess.Popen[str]", tmp_path: Path
+    dry_run: "subprocess.Popen[bytes]", tmp_path: Path
 ) -> None:
     log = tmp_path / "log"
-    wait_for(lambda: "Bot heartbeat" in log.read_text())
+    wait_for(lambda: log.exists() and "Bot heartbeat" in log.read_text())
     text = log.read_text()
     for pair in ("BTC/USDT:USDT", "1000PEPE/USDT:USDT"):
         assert f"Long signal found: about create a new trade for {pair}" in text
@@ -202,7 +207,7 @@ def test_a_dry_run_trades_on_replayed_candles(
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
 def test_nothing_is_left_of_an_interrupted_run(
-    dry_run: "subprocess.Popen[str]", scratch: Path, number: signal.Signals, code: int
+    dry_run: "subprocess.Popen[bytes]", scratch: Path, number: signal.Signals, code: int
 ) -> None:
     wait_for(lambda: processes_with(str(scratch)))
     dry_run.send_signal(number)
