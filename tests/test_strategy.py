@@ -4,15 +4,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
-from freqtrade.enums import RunMode
+from freqtrade.data.history import load_pair_history
+from freqtrade.enums import CandleType, RunMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from freqtrade_fixtures import PRESET_STRATEGIES, ROOT
 
 from perp_imbalance.indicators import PRESETS
-from perp_imbalance.parameters import BIAS_MEMORY, LONGEST_LOOKBACK, STARTUP_CANDLES
+from perp_imbalance.parameters import (
+    BIAS_MEMORY,
+    LONGEST_LOOKBACK,
+    PARAMETER_NAMES,
+    STARTUP_CANDLES,
+)
 
 BINANCE_CANDLES_IN_ONE_REQUEST = 494
 
@@ -131,3 +138,66 @@ def test_startup_fits_into_one_request() -> None:
 def test_no_hyperopt_epoch_has_exit_z_at_or_above_enter_z(folder: Path) -> None:
     strategy = load(folder)
     assert strategy.exit_z.high < strategy.enter_z.low
+
+
+class Candles:
+    """Stands in for freqtrade's data provider: the sample market's candles and market list."""
+
+    def __init__(self, datadir: Path) -> None:
+        self.datadir = datadir
+
+    def market(self, pair: str) -> dict[str, Any] | None:
+        base, _, quote = pair.partition("/")
+        return {"base": base, "quote": quote.partition(":")[0], "spot": ":" not in pair}
+
+    def get_pair_dataframe(
+        self, pair: str, timeframe: str, candle_type: CandleType
+    ) -> pd.DataFrame:
+        candles: pd.DataFrame = load_pair_history(
+            pair, timeframe, self.datadir, candle_type=candle_type, data_format="feather"
+        )
+        return candles
+
+
+def populated(folder: Path, datadir: Path, runmode: RunMode, **values: Any) -> pd.DataFrame:
+    """Return all columns for BTC; in hyperopt the values are set after populate_indicators."""
+    config = {"runmode": runmode, "spaces": ["all"], "exchange": {"name": "binance"}}
+    strategy = load(folder, "PerpImbalanceConservative", **config)
+    strategy.dp = Candles(datadir)
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    if runmode == RunMode.BACKTEST:
+        set_values(strategy, values)
+    dataframe = strategy.populate_indicators(candles, pair)
+    set_values(strategy, values)
+    dataframe = strategy.populate_entry_trend(dataframe, pair)
+    result: pd.DataFrame = strategy.populate_exit_trend(dataframe, pair)
+    return result
+
+
+def set_values(strategy: IStrategy, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        getattr(strategy, name).value = value
+
+
+OTHER_VALUES = {
+    **{"enter_z": 1.5, "exit_z": 0.4, "len_prem": 30, "smooth_len": 2, "use_sigma": False},
+    **{"bb_len": 40, "bb_k": 0.8, "use_htf": False, "htf_z_min": 0.1},
+}
+
+
+def test_every_parameter_has_another_value_to_try() -> None:
+    assert set(OTHER_VALUES) == set(PARAMETER_NAMES)
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_every_threshold_acts_in_a_hyperopt_epoch(
+    folder: Path, sample_datadir: Path, name: str
+) -> None:
+    values = {name: OTHER_VALUES[name]}
+    epoch = populated(folder, sample_datadir, RunMode.HYPEROPT, **values)
+    backtest = populated(folder, sample_datadir, RunMode.BACKTEST, **values)
+    signals = ["enter_short", "enter_long", "exit_short", "exit_long", "enter_tag", "exit_tag"]
+    pd.testing.assert_frame_equal(epoch[signals], backtest[signals])
+    preset = populated(folder, sample_datadir, RunMode.HYPEROPT)
+    assert not epoch[signals].equals(preset[signals])

@@ -33,6 +33,8 @@ def run(argv: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with its exit code."""
     arguments = build_parser().parse_args(argv)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    # It tells every process how many cores there are.
+    logging.getLogger("numexpr").setLevel(logging.WARNING)
     try:
         code = arguments.run(arguments)
     except PerpImbalanceError as error:
