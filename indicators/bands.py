@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import numpy as np
+
 from perp_imbalance.indicators.rolling import Floats, rolling_mean_stdev
 
 
@@ -26,6 +28,7 @@ def bollinger_bands(close: Floats, bb_len: int, bb_k: float) -> Bands:
     >>> bollinger_bands(np.array([1.0, 3.0]), 2, 1.0).upper
     array([nan,  3.])
     """
-    middle, stdev = rolling_mean_stdev(close, bb_len)
-    width = bb_k * stdev
-    return Bands(middle, middle + width, middle - width)
+    middle, width = rolling_mean_stdev(close, bb_len)
+    width *= bb_k
+    upper = middle + width
+    return Bands(middle, upper, np.subtract(middle, width, out=width))

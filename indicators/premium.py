@@ -10,6 +10,9 @@ from perp_imbalance.indicators.rolling import Bools, Floats
 #: A match of names is refused when perp / scale / spot strays further than this from 1.
 MAX_PRICE_RATIO_ERROR = 0.2
 
+# numpy multiplies several times faster than pandas converts.
+_NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
 
 def fresh_close(candles: pd.DataFrame) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
@@ -25,8 +28,14 @@ def fresh_close(candles: pd.DataFrame) -> Floats:
     """
     close = candles["close"].to_numpy(dtype=np.float64)
     volume = candles["volume"].to_numpy(dtype=np.float64)
-    fresh: Bools = (close > 0) & (close < np.inf) & (volume > 0)
-    return close if fresh.all() else np.where(fresh, close, np.nan)
+    fresh: Bools = close > 0
+    fresh &= close < np.inf
+    fresh &= volume > 0
+    if fresh.all():
+        return close
+    close = close.copy()
+    close[~fresh] = np.nan
+    return close
 
 
 def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
@@ -36,7 +45,8 @@ def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
     :param name: what these candles are, for the message.
     :raises DataError: if the times do not rise strictly.
     """
-    times = pd.DatetimeIndex(candles["date"]).as_unit("ns").asi8
+    dates = pd.DatetimeIndex(candles["date"].array, copy=False)
+    times = dates.asi8 * _NANOSECONDS[dates.unit]
     if times.size > 1 and not (times[1:] > times[:-1]).all():
         raise DataError(
             f"the {name} candles are not in order of time or repeat one: "
@@ -53,11 +63,14 @@ def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats
     """
     if rows.size == times.size and (rows == times).all():
         return values
-    result = np.full(rows.size, np.nan)
-    if times.size:
-        at = np.searchsorted(times, rows).clip(max=times.size - 1)
-        same = times[at] == rows
-        result[same] = values[at[same]]
+    if times.size == 0:
+        return np.full(rows.size, np.nan)
+    # A merge of two sorted lists; a binary search for every row takes twice as long.
+    _, at, _ = pd.Index(times).join(pd.Index(rows), how="right", return_indexers=True)
+    if at is None:
+        return values
+    result = values[at]
+    result[at < 0] = np.nan
     return result
 
 
@@ -74,8 +87,8 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
     >>> premium(np.array([1010.0]), np.array([1.0]), 1000)
     array([0.01])
     """
-    fraction = perp_close / scale
-    fraction -= spot_close
+    coin_price = perp_close if scale == 1.0 else perp_close / scale
+    fraction = coin_price - spot_close
     fraction /= spot_close
     return fraction
 

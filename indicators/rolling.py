@@ -13,10 +13,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-# TA-Lib before 0.8 takes every variance below 1e-14 for zero, which a premium's easily is.
-# Scaling by a power of two is exact, so newer versions give the same digits with it.
-_UNIT = 2.0**14
+Rows = Bools | slice
 
 # Below this share of the largest square seen so far, a variance from running sums has lost too
 # many digits and is computed again from its window.
@@ -33,20 +30,35 @@ class MeanStdev(NamedTuple):
     stdev: Floats
 
 
-def expand(values: Floats, mask: Bools) -> Floats:
-    """Put compacted values back where the mask is true, NaN elsewhere.
+def finite_rows(values: Floats) -> Rows:
+    """Return which values are finite: a slice, which costs no copy, where they are in one run.
 
-    :param values: one value per true element of ``mask``.
-    :param mask: where they came from.
-    :return: array of the mask's length.
+    >>> finite_rows(np.array([np.nan, 1.0, 2.0]))
+    slice(1, 3, None)
+    """
+    finite = np.isfinite(values)
+    first = int(finite.argmax()) if finite.size else 0
+    return slice(first, finite.size) if finite[first:].all() else finite
 
-    >>> expand(np.array([1.0, 2.0]), np.array([True, False, True]))
+
+def expand(values: Floats, rows: Rows, size: int) -> Floats:
+    """Put compacted values back on the rows they came from, NaN elsewhere.
+
+    :param values: one value per row.
+    :param rows: from :func:`finite_rows`.
+    :param size: length of the result.
+
+    >>> expand(np.array([1.0, 2.0]), np.array([True, False, True]), 3)
     array([ 1., nan,  2.])
     """
-    if values.size == mask.size:
+    if values.size == size:
         return values
-    result = np.full(mask.size, np.nan)
-    result[mask] = values
+    if isinstance(rows, slice):
+        result = np.full(size, np.nan)
+    else:
+        result = np.empty(size)
+        result[~rows] = np.nan
+    result[rows] = values
     return result
 
 
@@ -62,32 +74,36 @@ def rolling_mean_stdev(values: Floats, length: int) -> MeanStdev:
     >>> rolling_mean_stdev(np.array([1.0, np.nan, 3.0]), 2).stdev
     array([nan, nan,  1.])
     """
-    finite = np.isfinite(values)
-    dense = values if finite.all() else values[finite]
+    rows = finite_rows(values)
+    mean, stdev = dense_mean_stdev(values[rows], length)
+    return MeanStdev(expand(mean, rows, values.size), expand(stdev, rows, values.size))
+
+
+def dense_mean_stdev(dense: Floats, length: int) -> MeanStdev:
+    """Do the same as :func:`rolling_mean_stdev` with finite values only."""
     if dense.size < length:
-        nothing = np.full(values.size, np.nan)
-        return MeanStdev(nothing, nothing.copy())
+        return MeanStdev(np.full(dense.size, np.nan), np.full(dense.size, np.nan))
     mean = talib.SMA(dense, length)
-    stdev = talib.STDDEV(dense * _UNIT, length)
-    stdev /= _UNIT
-    _repair_cancellation(dense, length, mean, stdev)
-    return MeanStdev(expand(mean, finite), expand(stdev, finite))
+    # Not STDDEV: before 0.8 that takes every variance below 1e-14 for zero, a premium's easily is.
+    variance = talib.VAR(dense, length)
+    _repair_cancellation(dense, length, mean, variance)
+    return MeanStdev(mean, np.sqrt(variance, out=variance))
 
 
-def _repair_cancellation(dense: Floats, length: int, mean: Floats, stdev: Floats) -> None:
+def _repair_cancellation(dense: Floats, length: int, mean: Floats, variance: Floats) -> None:
     """Compute in place again the rows whose variance the running sums cannot resolve."""
     bound = max(dense.max(), -dense.min())
-    if stdev[length - 1 :].min() ** 2 > _CANCELLATION * bound * bound:
+    if variance[length - 1 :].min() > _CANCELLATION * bound * bound:
         return
     largest_square = np.maximum.accumulate(dense * dense)
-    doubtful = np.flatnonzero(stdev * stdev <= _CANCELLATION * largest_square)
+    doubtful = np.flatnonzero(variance <= _CANCELLATION * largest_square)
     windows = sliding_window_view(dense, length)
     for start in range(0, doubtful.size, _CHUNK):
         rows = doubtful[start : start + _CHUNK]
         window = windows[rows - length + 1]
         frozen = window.min(axis=1) == window.max(axis=1)
         mean[rows] = np.where(frozen, window[:, -1], window.mean(axis=1))
-        stdev[rows] = np.where(frozen, 0.0, window.std(axis=1))
+        variance[rows] = np.where(frozen, 0.0, window.var(axis=1))
 
 
 def ema(values: Floats, length: int) -> Floats:
@@ -102,10 +118,9 @@ def ema(values: Floats, length: int) -> Floats:
     >>> ema(np.array([1.0, 3.0, np.nan, 4.0]), 2)
     array([       nan, 2.        ,        nan, 3.33333333])
     """
-    finite = np.isfinite(values)
-    dense = values if finite.all() else values[finite]
-    if length == 1:
-        return expand(dense, finite)
+    rows = finite_rows(values)
+    dense = values[rows]
     if dense.size < length:
         return np.full(values.size, np.nan)
-    return expand(talib.EMA(dense, length), finite)
+    smooth = talib.EMA(dense, length) if length > 1 else dense
+    return expand(smooth, rows, values.size)

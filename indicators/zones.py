@@ -1,6 +1,6 @@
 """From a z-score to a bias, from a bias to zones, from zones and gates to entries and exits."""
 
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from perp_imbalance.indicators.rolling import Bools, Floats
 
 Ints = NDArray[np.int64]
+_AnyInt = TypeVar("_AnyInt", bound=np.signedinteger[Any])
 
 #: The bias: perp longs crowded, perp shorts crowded, neither.
 SHORT, LONG, NONE = -1, 1, 0
@@ -34,12 +35,25 @@ def latest(rows: Bools) -> Ints:
     return np.maximum.accumulate(np.where(rows, np.arange(rows.size), -1))
 
 
-def previous(bias: Ints) -> Ints:
+def previous(bias: NDArray[_AnyInt]) -> NDArray[_AnyInt]:
     """Return the bias one candle earlier; none before the first."""
     before = np.empty_like(bias)
     before[:1] = NONE
     before[1:] = bias[:-1]
     return before
+
+
+def stale_rows(has_premium: Bools, max_stale_candles: int) -> Ints:
+    """Return the rows that end, or lie beyond, this many candles in a row without a premium.
+
+    >>> stale_rows(np.array([False, True, False, False, False]), 2)
+    array([3, 4])
+    """
+    missing = np.flatnonzero(~has_premium)
+    last = missing[max_stale_candles - 1 :]
+    first = missing[: last.size]
+    ends: Ints = last[last - first == max_stale_candles - 1]
+    return ends
 
 
 def hysteresis(
@@ -52,7 +66,8 @@ def hysteresis(
     candles in a row without a premium end a bias; 0 never does.
 
     Every event depends on the z-score of its own candle, so the last event up to a row decides:
-    no state is carried from candle to candle.
+    no state is carried from candle to candle. Most events repeat the one before; the bias is made
+    of the few that change it.
 
     Source: ``spec.md``, rules 5 and 6.
 
@@ -65,15 +80,17 @@ def hysteresis(
     """
     bias_at_event = (z <= -enter_z).astype(np.int8) - (z >= enter_z).astype(np.int8)
     is_event = (bias_at_event != NONE) | (np.abs(z) < exit_z)
-    if max_stale_candles > 0 and not has_premium.all():
-        missing_in_a_row = np.arange(z.size) - latest(has_premium)
-        is_event |= missing_in_a_row >= max_stale_candles
+    if max_stale_candles > 0:
+        is_event[stale_rows(has_premium, max_stale_candles)] = True
+    # The bias starts at none: whatever the first candle says holds from there.
+    is_event[:1] = True
     events = np.flatnonzero(is_event)
-    bias = np.full(z.size, NONE, dtype=np.int64)
-    if events.size:
-        candles_until_next = np.diff(events, append=z.size)
-        bias[events[0] :] = np.repeat(bias_at_event[events], candles_until_next)
-    return bias
+    states = bias_at_event[events]
+    is_change = states != previous(states)
+    is_change[:1] = True
+    changes = np.flatnonzero(is_change)
+    candles_until_next = np.diff(events[changes], append=z.size)
+    return np.repeat(states[changes].astype(np.int64), candles_until_next)
 
 
 def zones(bias: Ints) -> Zones:

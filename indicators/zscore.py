@@ -4,7 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perp_imbalance.indicators.rolling import Floats, ema, rolling_mean_stdev
+from perp_imbalance.indicators.rolling import (
+    Floats,
+    dense_mean_stdev,
+    ema,
+    expand,
+    finite_rows,
+)
 
 #: A premium whose standard deviation is not above this does not move: it has no z-score.
 MIN_STDEV = 1e-10
@@ -30,6 +36,11 @@ def z_score(premium: Floats, len_prem: int, smooth_len: int) -> ZScore:
     >>> z_score(np.array([0.0, 2.0, 4.0]), 2, 1).z
     array([nan,  1.,  1.])
     """
-    mean, stdev = rolling_mean_stdev(premium, len_prem)
-    raw = (premium - mean) / np.where(stdev > MIN_STDEV, stdev, np.nan)
-    return ZScore(raw, ema(raw, smooth_len))
+    rows = finite_rows(premium)
+    dense = premium[rows]
+    mean, stdev = dense_mean_stdev(dense, len_prem)
+    stdev[stdev <= MIN_STDEV] = np.nan
+    raw = np.subtract(dense, mean, out=mean)
+    raw /= stdev
+    z = ema(raw, smooth_len)
+    return ZScore(expand(raw, rows, premium.size), expand(z, rows, premium.size))
