@@ -53,6 +53,8 @@ def signal(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     """All columns, entries and exits, with a higher timeframe made of the same candles."""
 
     def higher(frame: pd.DataFrame) -> pd.DataFrame:
+        if frame.empty:
+            return frame
         groups = frame.resample("4h", on="date")
         last = groups.last()[groups.size() == 4]
         return last.dropna().reset_index()
