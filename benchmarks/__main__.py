@@ -1,0 +1,102 @@
+"""``python -m benchmarks``: check that all variants agree, time them, write RESULTS.md."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from benchmarks import market, strategy, variants
+from benchmarks.report import HOLES, OURS, PANDAS, TALIB, Results, render
+from benchmarks.timing import Times, paired
+from perp_imbalance.errors import PerpImbalanceError
+from perp_imbalance.indicators import imbalance_columns
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is measured.
+
+    :ivar rounds: by number of candles.
+    :ivar target_rows: the number of candles that the targets of the indicators are about.
+    """
+
+    rounds: Mapping[int, int]
+    target_rows: int
+    strategy_rows: int
+    strategy_rounds: int
+
+
+FULL = Plan({1_000: 400, 10_000: 200, 100_000: 150, 1_000_000: 15}, 100_000, 1_000, 300)
+QUICK = Plan({500: 3, 2_000: 3}, 2_000, 1_000, 5)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run everything and write the report.
+
+    :return: exit code: 1 if the variants do not agree, and then nothing is written.
+    """
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few candles and rounds: a trial run")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="file to write")
+    options = parser.parse_args(arguments)
+    try:
+        results = measure(QUICK if options.quick else FULL)
+    except PerpImbalanceError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 1
+    text = render(results)
+    options.output.write_text(text, encoding="utf-8")
+    print(text, end="")
+    return 0
+
+
+def measure(plan: Plan) -> Results:
+    """Check parity on all numbers of candles, then time everything.
+
+    :raises ParityError: if the variants do not compute the same.
+    """
+    # Cut from the longest, so that memory of any size has been in use before the first round.
+    longest = market.candles(max(*plan.rounds, plan.strategy_rows))
+    calls = {rows: checked_variants(longest.head(rows)) for rows in plan.rounds}
+    indicators = {rows: paired(calls.pop(rows), rounds) for rows, rounds in plan.rounds.items()}
+    return Results(
+        indicators,
+        plan.target_rows,
+        measure_strategy(longest.head(plan.strategy_rows), plan.strategy_rounds),
+        plan.strategy_rows,
+    )
+
+
+def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]:
+    """Return the ways to compute the columns of one market, found to agree.
+
+    :raises ParityError: if they do not.
+    """
+    perp, spot, holes = candles
+    frames: dict[str, Callable[[], pd.DataFrame]] = {
+        OURS: lambda: imbalance_columns(perp, spot),
+        HOLES: lambda: imbalance_columns(perp, holes),
+        PANDAS: lambda: variants.plain_pandas(perp, spot),
+    }
+    expected = frames[PANDAS]()
+    for name, call in frames.items():
+        variants.check_parity(call(), expected, name)
+    premium = np.nan_to_num(expected["premium"].to_numpy(dtype=np.float64))
+    close = perp["close"].to_numpy(dtype=np.float64)
+    return {**frames, TALIB: lambda: variants.bare_talib(premium, close)}
+
+
+def measure_strategy(candles: market.Candles, rounds: int) -> Times:
+    """Time ``populate_indicators`` of the presets that do the least and the most."""
+    calls = {preset: strategy.populate(preset, candles, rounds) for preset in strategy.STRATEGIES}
+    return paired(calls, rounds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
