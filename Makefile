@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help backtest test lint bench clean
+.PHONY: help backtest test lint bench picture clean
 
 help:
 	@echo "make backtest                      backtest the three presets on a synthetic sample market"
@@ -12,6 +12,7 @@ help:
 	@echo "make test                          run all tests"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
+	@echo "make picture                       draw docs/columns.png"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -43,6 +44,9 @@ lint: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
+
+picture: $(VENV)/.ready-dev
+	$(BIN)/python docs/columns.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
