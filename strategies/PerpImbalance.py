@@ -8,7 +8,7 @@ import logging
 from typing import Any
 
 import numpy as np
-from freqtrade.enums import CandleType, RunMode, TradingMode
+from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, IStrategy
 from pandas import DataFrame
@@ -32,6 +32,7 @@ from perp_imbalance.parameters import (
     with_preset,
 )
 from perp_imbalance.settings import Settings
+from perp_imbalance.spot_setting import check_spot_setting
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,8 @@ class PerpImbalance(IStrategy):
                 '"margin_mode": "isolated" in the config'
             )
         try:
+            if config["runmode"] in TRADE_MODES:
+                check_spot_setting(config)
             self.settings = Settings.from_config(config)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None

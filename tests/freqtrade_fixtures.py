@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from freqtrade.misc import deep_merge_dicts
 
 from perp_imbalance.freqtrade_process import capture_freqtrade
 from perp_imbalance.replay import replay_config, running_replay
@@ -53,6 +54,7 @@ def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
         datadir: Path,
         pairs: Sequence[str] = SAMPLE_PAIRS,
         overlay: Mapping[str, Any] | None = None,
+        exchange: dict[str, Any] | None = None,
         configs: Sequence[Path] = (CONFIG,),
         cwd: Path = ROOT,
     ) -> "subprocess.CompletedProcess[str]":
@@ -60,6 +62,7 @@ def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
         userdir.mkdir(exist_ok=True)
         with running_replay(datadir) as replay:
             settings = {**(overlay or {}), **replay_config(replay.url)}
+            settings = deep_merge_dicts({"exchange": exchange or {}}, settings)
             settings["exchange"]["pair_whitelist"] = list(pairs)
             command, *options = arguments
             return capture_freqtrade(

@@ -21,7 +21,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS
+from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS, Freqtrade, assert_fails_in_one_line
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -168,3 +168,10 @@ def test_bot_runs_without_errors(bot: Bot) -> None:
     assert "ERROR" not in log
     assert "Traceback" not in log
     assert "gives no signals" not in log
+
+
+def test_bot_without_the_spot_setting_does_not_start(freqtrade: Freqtrade, today: Path) -> None:
+    exchange = {"ccxt_config": {"options": {"defaultType": "swap"}}}
+    process = freqtrade("trade", "--db-url", "sqlite://", datadir=today, exchange=exchange)
+    assert_fails_in_one_line(process, "Binance would answer for spot pairs with the candles of the")
+    assert "Bot heartbeat" not in process.stderr

@@ -126,6 +126,47 @@ def test_config_that_cannot_be_traded_stops_the_start(
     assert str(caught.value) == message
 
 
+SAFE = {"options": {"defaultType": "future"}}
+SWAP = {"options": {"defaultType": "swap"}}
+
+
+@pytest.mark.parametrize("runmode", [RunMode.DRY_RUN, RunMode.LIVE])
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        {},
+        {"ccxt_config": {"enableRateLimit": True}},
+        {"ccxt_config": SWAP},
+        {"ccxt_config": SAFE, "ccxt_async_config": SWAP},
+        {"ccxt_sync_config": SAFE},
+    ],
+)
+def test_bot_that_would_take_the_perp_for_its_spot_does_not_start(
+    folder: Path, runmode: RunMode, exchange: dict[str, Any]
+) -> None:
+    with pytest.raises(OperationalException) as caught:
+        load(folder, runmode=runmode, exchange={"name": "binance", **exchange})
+    assert str(caught.value) == (
+        "Binance would answer for spot pairs with the candles of the perp: add "
+        '"ccxt_config": {"options": {"defaultType": "future"}} to "exchange" in the config'
+    )
+
+
+@pytest.mark.parametrize(
+    ("runmode", "exchange"),
+    [
+        (RunMode.LIVE, {"name": "binance", "ccxt_config": SAFE}),
+        (RunMode.LIVE, {"name": "binance", "ccxt_async_config": SAFE}),
+        (RunMode.LIVE, {"name": "bybit"}),
+        (RunMode.BACKTEST, {"name": "binance"}),
+    ],
+)
+def test_bot_that_gets_spot_candles_starts(
+    folder: Path, runmode: RunMode, exchange: dict[str, Any]
+) -> None:
+    assert load(folder, runmode=runmode, exchange=exchange).settings
+
+
 def test_htf_timeframe_matters_only_with_the_htf_gate(folder: Path) -> None:
     assert load(folder, timeframe="4h").timeframe == "4h"
 
