@@ -40,7 +40,7 @@ test: $(VENV)/.ready-dev
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy perp_imbalance strategies benchmarks tests
+	$(BIN)/mypy perp_imbalance strategies benchmarks docs tests
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks

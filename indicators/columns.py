@@ -1,6 +1,7 @@
 """The columns of the signal, from the candles of a perp and of its spot pair."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -97,6 +98,14 @@ def threshold_columns(
         "bias": bias,
         "htf_z": htf_z,
     }
+
+
+def beside(candles: pd.DataFrame, columns: Mapping[str, np.ndarray[Any, Any]]) -> pd.DataFrame:
+    """Return the candles with new columns beside theirs.
+
+    In one step: pandas takes about as long to insert one column as to set all of them beside.
+    """
+    return pd.concat([candles, pd.DataFrame(columns, index=candles.index, copy=False)], axis=1)
 
 
 def imbalance_columns(

@@ -10,6 +10,12 @@ from perp_imbalance.indicators.rolling import Bools, Floats
 #: A match of names is refused when perp / scale / spot strays further than this from 1.
 MAX_PRICE_RATIO_ERROR = 0.2
 
+#: Spot candles are refused as the perp's own when this share of them has the perp's close.
+MAX_EQUAL_SHARE = 0.9
+
+# Two closes that differ by less than this are one, written with another scale.
+_EQUAL = 1e-12
+
 # numpy multiplies several times faster than pandas converts.
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
@@ -110,3 +116,18 @@ def price_ratio(fraction: Floats) -> float:
 def is_same_coin(ratio: float) -> bool:
     """Tell whether a price ratio lets perp and spot be the same coin; NaN does not."""
     return abs(ratio - 1.0) <= MAX_PRICE_RATIO_ERROR
+
+
+def is_perp_itself(fraction: Floats) -> bool:
+    """Tell whether what was given as spot are the candles of the perp.
+
+    Some requests and some downloaders bring the perp's candles under the spot pair's name. Two
+    markets of one coin have the same close now and then, not on nearly every candle.
+
+    :param fraction: the premiums.
+
+    >>> is_perp_itself(np.array([0.0, 0.0, np.nan]))
+    True
+    """
+    finite = fraction[np.isfinite(fraction)]
+    return bool(finite.size) and float(np.mean(np.abs(finite) < _EQUAL)) >= MAX_EQUAL_SHARE

@@ -18,12 +18,14 @@ from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
+    beside,
     htf_premium,
     premium_columns,
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
-from perp_imbalance.indicators.premium import is_same_coin, price_ratio
+from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
+from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.pairs import SpotMatch, match_spot
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
@@ -144,7 +146,7 @@ class PerpImbalance(IStrategy):
             overrides=self.settings.spot_pairs,
         )
 
-    def refuse(self, pair: str, reason: str | None) -> None:
+    def refuse(self, pair: str, reason: str) -> None:
         """Name a pair that gives no signals, once a run."""
         if pair not in self.refused:
             self.refused.add(pair)
@@ -173,28 +175,31 @@ class PerpImbalance(IStrategy):
         pair = metadata["pair"]
         match = self.spot_of(pair)
         spot = DataFrame(columns=["date", "close", "volume"])
-        reason = match.reason
         if match.spot is not None:
             spot = self.candles(match.spot, self.timeframe, CandleType.SPOT)
         columns = premium_columns(dataframe, spot, match.scale)
-        ratio = price_ratio(columns["premium"])
-        if not is_same_coin(ratio):
+        reason = match.reason or self.price_reason(match, columns["premium"])
+        if reason:
             columns = {name: np.full(len(dataframe), np.nan) for name in columns}
-            self.refuse(pair, reason or self.price_reason(match, ratio))
+            self.refuse(pair, reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
-        for name, values in columns.items():
-            dataframe[name] = values
+        dataframe = beside(dataframe, columns)
         return dataframe if self.in_hyperopt else self.add_threshold_columns(dataframe, pair)
 
-    def price_reason(self, match: SpotMatch, ratio: float) -> str:
-        """Say why prices do not let a spot pair stand beside its perp."""
+    def price_reason(self, match: SpotMatch, fraction: Floats) -> str | None:
+        """Say why prices do not let a spot pair stand beside its perp; None where they do."""
+        ratio = price_ratio(fraction)
         if np.isnan(ratio):
             return f"no {self.timeframe} candles of {match.spot} at the times of the perp's"
-        return (
-            f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
-            "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
-        )
+        if not is_same_coin(ratio):
+            return (
+                f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
+                "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
+            )
+        if is_perp_itself(fraction):
+            return f"the candles of {match.spot} are those of the perp: download spot candles anew"
+        return None
 
     def htf_premium_of(self, pair: str, match: SpotMatch) -> HtfPremium:
         """Return the premiums of the higher timeframe; without any, its gate passes nothing."""
@@ -219,9 +224,7 @@ class PerpImbalance(IStrategy):
             htf=self.htf_premiums.get(pair),
             max_stale_candles=self.settings.max_stale_candles,
         )
-        for name, values in columns.items():
-            dataframe[name] = values
-        return dataframe
+        return beside(dataframe, columns)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""

@@ -34,7 +34,7 @@ class RsiWithImbalance(IStrategy):
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         """Add the RSI, and the columns of the imbalance."""
-        dataframe["rsi"] = talib.RSI(dataframe["close"], 14)
+        dataframe["rsi"] = talib.RSI(dataframe["close"].to_numpy(), 14)
         match = self.spot_of(metadata["pair"])
         if match.spot is None:
             return dataframe.assign(bias=0)

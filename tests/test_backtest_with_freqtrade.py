@@ -232,7 +232,7 @@ def test_halted_spot_gives_no_premium_and_no_entry(pair: str) -> None:
 
 
 def wrong_spot(sample_datadir: Path, tmp_path: Path) -> Path:
-    """A market where ETH's spot is another coin and PEPE's spot is gone."""
+    """A market where ETH's spot is another coin, PEPE's the perp itself, and DOGE's is gone."""
     datadir = tmp_path / "binance"
     shutil.copytree(sample_datadir, datadir)
     for timeframe in ("1h", "4h"):
@@ -240,7 +240,14 @@ def wrong_spot(sample_datadir: Path, tmp_path: Path) -> Path:
         candles = pd.read_feather(file)
         candles[["open", "high", "low", "close"]] *= 3
         candles.to_feather(file)
-        (datadir / f"PEPE_USDT-{timeframe}.feather").unlink()
+        perp = pd.read_feather(
+            datadir / "futures" / f"1000PEPE_USDT_USDT-{timeframe}-futures.feather"
+        )
+        perp[["open", "high", "low", "close"]] /= 1000
+        perp.to_feather(datadir / f"PEPE_USDT-{timeframe}.feather")
+    for kind in ("1h-futures", "4h-futures", "1h-mark", "1h-funding_rate"):
+        file = datadir / "futures" / f"{{}}_USDT_USDT-{kind}.feather"
+        shutil.copy(str(file).format("ETH"), str(file).format("DOGE"))
     return datadir
 
 
@@ -250,13 +257,16 @@ def test_refused_pairs_are_named_once_and_the_others_trade(
     process = freqtrade(
         *("backtesting", "--timerange", "20250301-20250601"),
         datadir=wrong_spot(sample_datadir, tmp_path),
+        pairs=[*SAMPLE_PAIRS, "DOGE/USDT:USDT"],
     )
     assert process.returncode == 0, process.stderr
     said = " ".join(process.stderr.split())
-    ratio = "ETH/USDT:USDT gives no signals: its price is 0.333 times that of ETH/USDT (scale 1)"
-    missing = "1000PEPE/USDT:USDT gives no signals: no spot pair of 1000PEPE against USDT"
-    assert said.count(ratio) == 1
-    assert said.count(missing) == 1
+    for refusal in (
+        "ETH/USDT:USDT gives no signals: its price is 0.333 times that of ETH/USDT (scale 1)",
+        "DOGE/USDT:USDT gives no signals: no spot pair of DOGE against USDT",
+        "1000PEPE/USDT:USDT gives no signals: the candles of PEPE/USDT are those of the perp",
+    ):
+        assert said.count(refusal) == 1
     trades = backtest_trades(tmp_path / "user_data")["PerpImbalance"]
     assert set(trades["pair"]) == {"BTC/USDT:USDT"}
 

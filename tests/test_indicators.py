@@ -16,6 +16,7 @@ from perp_imbalance.indicators.bands import bollinger_bands
 from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close, timeframe_ns
 from perp_imbalance.indicators.premium import (
     fresh_close,
+    is_perp_itself,
     is_same_coin,
     on_rows_of,
     open_times,
@@ -115,6 +116,18 @@ def test_candles_out_of_order_are_refused(order: list[int]) -> None:
 )
 def test_prices_refuse_what_names_let_pass(ratio: float, same: bool) -> None:
     assert is_same_coin(ratio) is same
+
+
+@pytest.mark.parametrize(
+    ("equal", "is_perp"), [(100, True), (90, True), (89, False), (30, False), (0, False)]
+)
+def test_candles_of_the_perp_are_no_spot_candles(equal: int, is_perp: bool) -> None:
+    fraction = np.where(np.arange(100) < equal, 0.0, 1e-4)
+    assert is_perp_itself(np.append(fraction, np.nan)) is is_perp
+
+
+def test_perp_without_any_premium_is_not_taken_for_its_own_spot() -> None:
+    assert not is_perp_itself(np.array([np.nan]))
 
 
 def test_price_ratio_is_the_median_of_what_was_traded() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from perp_imbalance.pairs import Market, SpotMatch, match_spot
+from perp_imbalance.pairs import Market, Rule, SpotMatch, match_spot
 from perp_imbalance.settings import SpotPair
 
 # Names as Binance lists them.
@@ -55,7 +55,7 @@ def match(
         ("RAYSOL", "RAY", 1, "renamed"),
     ],
 )
-def test_binance_perp_finds_its_spot(base: str, spot: str, scale: float, rule: str) -> None:
+def test_binance_perp_finds_its_spot(base: str, spot: str, scale: float, rule: Rule) -> None:
     perp = f"{base}/USDT:USDT"
     assert match(perp) == SpotMatch(perp, f"{spot}/USDT", scale, rule, None)
 

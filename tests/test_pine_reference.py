@@ -51,20 +51,24 @@ def test_every_reference_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "tolerance"),
+    ("column", "relative", "absolute"),
     [
-        ("premium", {"rtol": 1e-9, "atol": 1e-15}),
-        ("z", {"rtol": 0, "atol": 1e-6}),
-        ("bb_middle", {"rtol": 1e-9, "atol": 0}),
-        ("bb_upper", {"rtol": 1e-9, "atol": 0}),
-        ("bb_lower", {"rtol": 1e-9, "atol": 0}),
+        ("premium", 1e-9, 1e-15),
+        ("z", 0, 1e-6),
+        ("bb_middle", 1e-9, 0),
+        ("bb_upper", 1e-9, 0),
+        ("bb_lower", 1e-9, 0),
     ],
 )
 def test_column_equals_the_reference(
-    reference: pd.DataFrame, columns: pd.DataFrame, column: str, tolerance: dict[str, float]
+    reference: pd.DataFrame,
+    columns: pd.DataFrame,
+    column: str,
+    relative: float,
+    absolute: float,
 ) -> None:
     assert reference[column].notna().any()
-    np.testing.assert_allclose(columns[column], reference[column], **tolerance)
+    np.testing.assert_allclose(columns[column], reference[column], relative, absolute)
 
 
 def test_bias_equals_the_reference_on_every_bar(
