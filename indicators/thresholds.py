@@ -7,6 +7,9 @@ from dataclasses import dataclass, fields
 
 from perp_imbalance.errors import SettingsError
 
+#: The timeframe of the strategy, unless the config names another.
+TIMEFRAME = "1h"
+
 #: The higher timeframe of every preset, unless the config names another.
 HTF_TIMEFRAME = "4h"
 

@@ -26,6 +26,7 @@ from perp_imbalance.indicators.columns import (
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
 from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.pairs import SpotMatch, match_spot
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
@@ -45,7 +46,7 @@ class PerpImbalance(IStrategy):
 
     INTERFACE_VERSION = 3
 
-    timeframe = "1h"
+    timeframe = TIMEFRAME
     can_short = True
     process_only_new_candles = True
     startup_candle_count = STARTUP_CANDLES

@@ -14,7 +14,6 @@ logger = logging.getLogger(__name__)
 
 STRATEGIES = ("PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive")
 SAMPLE_DATADIR = Path("user_data/sample/binance")
-DEFAULT_TIMEFRAME = "1h"
 
 EXAMPLE = """\
 examples:
@@ -91,7 +90,10 @@ def backtest_overlay(
 
     :raises DataError: if the folder lacks what was asked for.
     """
-    timeframe = arguments.timeframe or config.get("timeframe", DEFAULT_TIMEFRAME)
+    from perp_imbalance.indicators.thresholds import TIMEFRAME
+    from perp_imbalance.settings import SECTION, Settings
+
+    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
     perps, timeframes = perps_of(datadir, timeframe)
     missing = [pair for pair in arguments.pairs or () if pair not in perps]
     if missing or not perps:
@@ -100,8 +102,6 @@ def backtest_overlay(
             f"{datadir} has no {timeframe} candles of {wanted}; perps there on {timeframe}: "
             f"{', '.join(perps) or 'none'}; timeframes there: {', '.join(timeframes)}"
         )
-    from perp_imbalance.settings import SECTION, Settings
-
     htf_timeframe = arguments.htf_timeframe or fitting_htf(
         Settings.from_config(config).htf_timeframe, timeframe, timeframes
     )

@@ -15,8 +15,6 @@ examples:
   perp-imbalance download-data -c config.json --timerange 20250101- --timeframes 5m 1h
 """
 
-DEFAULT_TIMEFRAME = "1h"
-
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand."""
@@ -79,7 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def default_timeframes(config: dict[str, Any]) -> list[str]:
     """Return the config's timeframe and its higher timeframe."""
+    from perp_imbalance.indicators.thresholds import TIMEFRAME
     from perp_imbalance.settings import Settings
 
-    timeframe = config.get("timeframe", DEFAULT_TIMEFRAME)
+    timeframe = config.get("timeframe", TIMEFRAME)
     return list(dict.fromkeys([timeframe, Settings.from_config(config).htf_timeframe]))
