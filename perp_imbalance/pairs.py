@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
+from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
+from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.settings import SpotPair
 
 Market = Mapping[str, Any]
@@ -119,3 +123,23 @@ def _candidates(base: str, exchange: str) -> list[tuple[str, float, Rule]]:
     if base in RENAMED_BASES:
         found.append((RENAMED_BASES[base], 1, "renamed"))
     return found
+
+
+def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | None:
+    """Say why prices refuse a pair that names let pass; None where they do not.
+
+    :param match: a perp with its spot pair.
+    :param fraction: the premiums over the candles at hand.
+    :param timeframe: the length of these candles, for the message.
+    """
+    ratio = price_ratio(fraction)
+    if np.isnan(ratio):
+        return f"no {timeframe} candles of {match.spot} at the times of the perp's"
+    if not is_same_coin(ratio):
+        return (
+            f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
+            "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
+        )
+    if is_perp_itself(fraction):
+        return f"the candles of {match.spot} are those of the perp: download spot candles anew"
+    return None

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
+from perp_imbalance.alerts import AlertKind
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES
 from perp_imbalance.indicators.zones import EntryMode
@@ -36,6 +37,8 @@ class Settings(_Section):
         the candle on which the bias flips.
     :param sides: which sides may be entered.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param alerts: which flips of the bias send a message.
+    :param alert_only: whether the bot only sends messages and enters nothing.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
     """
 
@@ -43,6 +46,8 @@ class Settings(_Section):
     entry_mode: EntryMode = "zone"
     sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
     max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
+    alerts: list[AlertKind] = list(get_args(AlertKind))
+    alert_only: bool = False
     spot_pairs: dict[str, SpotPair] = {}
 
     @classmethod

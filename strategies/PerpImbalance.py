@@ -5,15 +5,18 @@ stands in the README; what the config's section ``perp_imbalance`` takes, too.
 """
 
 import logging
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
+from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, IStrategy
 from pandas import DataFrame
 
 from perp_imbalance import __version__
+from perp_imbalance.alerts import flip_message
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
@@ -24,10 +27,8 @@ from perp_imbalance.indicators.columns import (
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
-from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
-from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import TIMEFRAME
-from perp_imbalance.pairs import SpotMatch, match_spot
+from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
     PARAMETER_NAMES,
@@ -148,10 +149,27 @@ class PerpImbalance(IStrategy):
         )
 
     def refuse(self, pair: str, reason: str) -> None:
-        """Name a pair that gives no signals, once a run."""
+        """Name a pair that gives no signals, once in the log and in one message."""
         if pair not in self.refused:
             self.refused.add(pair)
             logger.warning("%s gives no signals: %s", pair, reason)
+            self.dp.send_msg(f"{pair} gives no signals: {reason}")
+
+    def bot_start(self, **kwargs: Any) -> None:
+        """Note when the bot began: what happened before is no news."""
+        self.started = datetime.now(UTC)
+
+    def announce(self, dataframe: DataFrame, pair: str) -> None:
+        """Send a message where the bias flips on a candle that closed while the bot was running.
+
+        So a restart repeats nothing, and tells of nothing that is over.
+        """
+        closed = dataframe["date"].iloc[-1] + timedelta(
+            seconds=timeframe_to_seconds(self.timeframe)
+        )
+        message = flip_message(dataframe, pair=pair, preset=self.preset, kinds=self.settings.alerts)
+        if message and closed >= self.started:
+            self.dp.send_msg(message)
 
     def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
         """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
@@ -179,28 +197,19 @@ class PerpImbalance(IStrategy):
         if match.spot is not None:
             spot = self.candles(match.spot, self.timeframe, CandleType.SPOT)
         columns = premium_columns(dataframe, spot, match.scale)
-        reason = match.reason or self.price_reason(match, columns["premium"])
+        reason = match.reason or price_refusal(match, columns["premium"], self.timeframe)
         if reason:
             columns = {name: np.full(len(dataframe), np.nan) for name in columns}
             self.refuse(pair, reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
         dataframe = beside(dataframe, columns)
-        return dataframe if self.in_hyperopt else self.add_threshold_columns(dataframe, pair)
-
-    def price_reason(self, match: SpotMatch, fraction: Floats) -> str | None:
-        """Say why prices do not let a spot pair stand beside its perp; None where they do."""
-        ratio = price_ratio(fraction)
-        if np.isnan(ratio):
-            return f"no {self.timeframe} candles of {match.spot} at the times of the perp's"
-        if not is_same_coin(ratio):
-            return (
-                f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
-                "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
-            )
-        if is_perp_itself(fraction):
-            return f"the candles of {match.spot} are those of the perp: download spot candles anew"
-        return None
+        if self.in_hyperopt:
+            return dataframe
+        dataframe = self.add_threshold_columns(dataframe, pair)
+        if self.config["runmode"] in TRADE_MODES:
+            self.announce(dataframe, pair)
+        return dataframe
 
     def htf_premium_of(self, pair: str, match: SpotMatch) -> HtfPremium:
         """Return the premiums of the higher timeframe; without any, its gate passes nothing."""
@@ -231,9 +240,8 @@ class PerpImbalance(IStrategy):
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
         if self.in_hyperopt:
             dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
-        signals = entry_signals(
-            dataframe, self.thresholds(), self.settings.entry_mode, self.settings.sides
-        )
+        sides = [] if self.settings.alert_only else self.settings.sides
+        signals = entry_signals(dataframe, self.thresholds(), self.settings.entry_mode, sides)
         return dataframe.assign(**signals)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:

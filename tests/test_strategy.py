@@ -96,7 +96,7 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             "PerpImbalance",
             {"perp_imbalance": {"side": "long"}},
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
-            "entry_mode, sides, max_stale_candles, spot_pairs",
+            "entry_mode, sides, max_stale_candles, alerts, alert_only, spot_pairs",
         ),
         (
             "PerpImbalance",
@@ -186,6 +186,10 @@ class Candles:
 
     def __init__(self, datadir: Path) -> None:
         self.datadir = datadir
+        self.messages: list[str] = []
+
+    def send_msg(self, message: str) -> None:
+        self.messages.append(message)
 
     def market(self, pair: str) -> dict[str, Any] | None:
         base, _, quote = pair.partition("/")
@@ -242,3 +246,62 @@ def test_every_threshold_acts_in_a_hyperopt_epoch(
     pd.testing.assert_frame_equal(epoch[signals], backtest[signals])
     preset = populated(folder, sample_datadir, RunMode.HYPEROPT)
     assert not epoch[signals].equals(preset[signals])
+
+
+def analysed(folder: Path, datadir: Path, row: int, started: pd.Timestamp, **settings: Any) -> Any:
+    """Let a bot that began at a time analyse BTC up to a row; return its messages and signals."""
+    strategy = load(
+        folder,
+        runmode=RunMode.DRY_RUN,
+        exchange={"name": "binance", "ccxt_config": SAFE},
+        perp_imbalance=settings,
+    )
+    strategy.dp, strategy.started = Candles(datadir), started
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    dataframe = strategy.populate_indicators(candles.iloc[: row + 1].copy(), pair)
+    return strategy.dp.messages, strategy.populate_entry_trend(dataframe, pair)
+
+
+@pytest.fixture
+def first_entry(folder: Path, sample_datadir: Path) -> tuple[int, pd.Timestamp]:
+    """Row and close of the first candle that enters a SHORT on the flip itself."""
+    signals = analysed(folder, sample_datadir, 8000, pd.Timestamp.now("UTC"))[1]
+    flips = (signals["bias"] == -1) & (signals["bias"].shift(1) != -1)
+    row = int(signals.index[flips & (signals["enter_short"] == 1)][0])
+    return row, signals["date"].iloc[row] + pd.Timedelta("1h")
+
+
+def test_flip_while_the_bot_runs_sends_one_message(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    messages, _ = analysed(folder, sample_datadir, row, started=close - pd.Timedelta("1s"))
+    (message,) = messages
+    assert message.startswith("Enter SHORT bias: BTC/USDT:USDT, z +")
+    assert message.endswith(", preset balanced")
+    assert analysed(folder, sample_datadir, row + 1, started=close)[0] == []
+
+
+def test_flip_before_the_start_is_no_news(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    started = close + pd.Timedelta("1s")
+    assert analysed(folder, sample_datadir, row, started)[0] == []
+
+
+def test_kind_of_message_that_is_switched_off_is_not_sent(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    assert analysed(folder, sample_datadir, row, close, alerts=["enter_long", "exit"])[0] == []
+
+
+def test_alert_only_bot_sends_messages_and_enters_nothing(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    messages, signals = analysed(folder, sample_datadir, row, close, alert_only=True)
+    assert len(messages) == 1
+    assert signals[["enter_short", "enter_long"]].to_numpy().sum() == 0
