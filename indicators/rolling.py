@@ -1,26 +1,19 @@
 """Moving averages and standard deviations that survive gaps and frozen prices.
 
-TA-Lib does the work. Two of its habits are dealt with here, once: a NaN inside the input makes
-everything after it NaN, and its running sums leave a rounding error where a window is constant.
+TA-Lib does the work, from 0.8 on: before, it takes every variance below 1e-14 for zero, and a
+premium's easily is. One of its habits is dealt with here, once: a NaN inside the input makes
+everything after it NaN.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import talib
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rows = Bools | slice
-
-# Below this share of the largest square seen so far, a variance from running sums has lost too
-# many digits and is computed again from its window.
-_CANCELLATION = 1e-8
-
-# Rows computed again at a time: bounds the memory of a long frozen stretch.
-_CHUNK = 4096
 
 
 class MeanStdev(NamedTuple):
@@ -83,27 +76,8 @@ def dense_mean_stdev(dense: Floats, length: int) -> MeanStdev:
     """Do the same as :func:`rolling_mean_stdev` with finite values only."""
     if dense.size < length:
         return MeanStdev(np.full(dense.size, np.nan), np.full(dense.size, np.nan))
-    mean = talib.SMA(dense, length)
-    # Not STDDEV: before 0.8 that takes every variance below 1e-14 for zero, a premium's easily is.
     variance = talib.VAR(dense, length)
-    _repair_cancellation(dense, length, mean, variance)
-    return MeanStdev(mean, np.sqrt(variance, out=variance))
-
-
-def _repair_cancellation(dense: Floats, length: int, mean: Floats, variance: Floats) -> None:
-    """Compute in place again the rows whose variance the running sums cannot resolve."""
-    bound = max(dense.max(), -dense.min())
-    if variance[length - 1 :].min() > _CANCELLATION * bound * bound:
-        return
-    largest_square = np.maximum.accumulate(dense * dense)
-    doubtful = np.flatnonzero(variance <= _CANCELLATION * largest_square)
-    windows = sliding_window_view(dense, length)
-    for start in range(0, doubtful.size, _CHUNK):
-        rows = doubtful[start : start + _CHUNK]
-        window = windows[rows - length + 1]
-        frozen = window.min(axis=1) == window.max(axis=1)
-        mean[rows] = np.where(frozen, window[:, -1], window.mean(axis=1))
-        variance[rows] = np.where(frozen, 0.0, window.var(axis=1))
+    return MeanStdev(talib.SMA(dense, length), np.sqrt(variance, out=variance))
 
 
 def ema(values: Floats, length: int) -> Floats:
