@@ -92,3 +92,25 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
     reasons[~(leaves["short"] | leaves["long"])] = None
     result["exit_tag"] = pd.Series(reasons, index=columns.index, dtype=object)
     return result
+
+
+def overdue_exit(columns: pd.DataFrame, side: str, age: int, max_stale_candles: int) -> str | None:
+    """Return why a position whose exit signal nobody saw must end; None where it must not.
+
+    An exit signal stands on one candle. A bot that was down then finds the bias elsewhere later.
+
+    :param columns: the columns of the signal up to now, at least one row.
+    :param side: ``short`` or ``long``: the side of the position.
+    :param age: candles for which the position has been open.
+    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    """
+    bias = columns["bias"].to_numpy()
+    has_premium = np.isfinite(columns["premium"].to_numpy())
+    if bias[-1] == SIDES[side]:
+        return None
+    if not has_premium.any() and not 0 < max_stale_candles <= age:
+        # Nothing is known of the bias: no candle at hand has a spot price.
+        return None
+    since = np.flatnonzero(bias != bias[-1])
+    left = int(since[-1]) + 1 if since.size else 0
+    return str(exit_reasons(bias, has_premium)[left])

@@ -12,6 +12,7 @@ import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
 from freqtrade.exchange import timeframe_to_seconds
+from freqtrade.persistence import Trade
 from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, IStrategy
 from pandas import DataFrame
 
@@ -27,6 +28,7 @@ from perp_imbalance.indicators.columns import (
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.signals import overdue_exit
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
@@ -247,3 +249,16 @@ class PerpImbalance(IStrategy):
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Exit where the bias leaves the position's side."""
         return dataframe.assign(**exit_signals(dataframe))
+
+    def custom_exit(
+        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
+    ) -> str | None:
+        """Close a position whose exit signal fell into a time when the bot was down."""
+        if self.config["runmode"] not in TRADE_MODES:
+            return None
+        dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
+        if dataframe.empty:
+            return None
+        candle = timedelta(seconds=timeframe_to_seconds(self.timeframe))
+        age = int((current_time - trade.open_date_utc) / candle)
+        return overdue_exit(dataframe, trade.trade_direction, age, self.settings.max_stale_candles)

@@ -23,7 +23,7 @@ from perp_imbalance.indicators.premium import (
     price_ratio,
 )
 from perp_imbalance.indicators.rolling import rolling_mean_stdev
-from perp_imbalance.indicators.signals import gate_passes
+from perp_imbalance.indicators.signals import gate_passes, overdue_exit
 from perp_imbalance.indicators.zones import LONG, SHORT, zones
 from perp_imbalance.indicators.zscore import MIN_STDEV, z_score
 
@@ -267,3 +267,32 @@ def test_columns_are_those_of_the_specification() -> None:
     ]
     assert columns.index.tolist() == [7, 8, 9]
     assert columns["bias"].tolist() == [0, 0, 0]
+
+
+NAN = np.nan
+
+
+@pytest.mark.parametrize(
+    ("bias", "premium", "age", "reason"),
+    [
+        ([-1, -1], [0.1, 0.1], 5, None),
+        ([-1, 0], [0.1, 0.1], 5, "cooled"),
+        ([-1, 0, 0], [0.1, 0.1, NAN], 5, "cooled"),
+        ([-1, 0, 0], [0.1, NAN, NAN], 5, "stale_spot"),
+        ([-1, 0, 0], [0.1, NAN, 0.1], 5, "stale_spot"),
+        ([-1, 1, 1], [0.1, 0.1, 0.1], 5, "flipped"),
+        ([0, 0], [0.1, 0.1], 5, "cooled"),
+        ([0, 0], [NAN, NAN], 5, None),
+        ([0, 0], [NAN, NAN], 12, "stale_spot"),
+    ],
+)
+def test_position_whose_exit_nobody_saw_ends_when_its_bias_is_elsewhere(
+    bias: list[int], premium: list[float], age: int, reason: str | None
+) -> None:
+    columns = table(bias=bias, premium=premium)
+    assert overdue_exit(columns, "short", age, max_stale_candles=12) == reason
+
+
+def test_unknown_bias_ends_nothing_where_the_stale_rule_is_off() -> None:
+    columns = table(bias=[0], premium=[NAN])
+    assert overdue_exit(columns, "long", 999, max_stale_candles=0) is None
