@@ -1,0 +1,221 @@
+"""The whole examination: open as the bot does, look at everything, in the order of its start."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from freqtrade.enums import CandleType
+
+from perp_imbalance.doctor import bot, local_data, opening
+from perp_imbalance.doctor.local_data import Needed
+from perp_imbalance.doctor.opening import attempt
+from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
+from perp_imbalance.doctor.report import Check, Level, Report
+from perp_imbalance.exchange import match_perps
+from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
+from perp_imbalance.pairs import SpotMatch
+from perp_imbalance.replay.candles import available_candles
+from perp_imbalance.settings import Settings
+from perp_imbalance.spot_setting import check_spot_setting
+
+#: Told what is being done: the text, steps done, steps in all.
+Tell = Callable[[str, int, int], None]
+
+# Config, strategy, exchange, local data.
+_STEPS = 4
+
+
+def examine(
+    files: Sequence[Path], *, strategy: str | None = None, tell: Tell = lambda *_: None
+) -> Report:
+    """Return what there is to say about the bot that these config files describe.
+
+    :param files: freqtrade's ``-c`` files, later ones win.
+    :param strategy: in place of the config's.
+    :param tell: called before each step.
+    :raises CommandError: if a file is missing or no JSON.
+    """
+    report = Report(bot.installed_versions())
+    with _freqtrade_silent():
+        tell("config", 0, _STEPS)
+        config = opening.open_config(files, report, strategy=strategy)
+        if config is None:
+            return report
+        plan = _plan(config, report, tell)
+        tell("exchange", 2, _STEPS)
+        exchange = opening.open_exchange(config, report)
+        if exchange is None:
+            return report
+        with closing(exchange):
+            _examine_exchange(config, exchange, plan, report, tell)
+    return report
+
+
+@contextmanager
+def _freqtrade_silent() -> Iterator[None]:
+    """Keep its log out of sight: what matters of it is on the page."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    # load_config shows errors anyway; this logger's are a page long.
+    validation = logging.getLogger("freqtrade.configuration.config_validation")
+    validation.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        validation.removeFilter(_nothing)
+        logging.disable(before)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
+    """Look at config and strategy; return what is to be looked at of each pair.
+
+    None where a finding so far makes the rest of it meaningless.
+    """
+    settings = attempt(report, "settings", lambda: Settings.from_config(config))
+    if settings is not None:
+        report.checks.append(Check("settings", Level.OK, "the section perp_imbalance is valid"))
+    spot_safe = attempt(report, "spot setting", lambda: _spot_safe(config))
+    if spot_safe:
+        message = "requests for spot pairs go to the spot market"
+        report.checks.append(Check("spot setting", Level.OK, message))
+    tell("strategy", 1, _STEPS)
+    strategy = opening.open_strategy(config, report, live=bool(spot_safe)) if settings else None
+    if strategy is None or settings is None:
+        return None
+    thresholds = _thresholds(strategy)
+    report.checks.append(_about_strategy(strategy, thresholds))
+    if attempt(report, "config", lambda: opening.validate_config(config)):
+        report.checks.append(Check("config", Level.OK, "valid for freqtrade"))
+    if not spot_safe:
+        return None
+    return Plan(
+        timeframe=str(config.get("timeframe", TIMEFRAME)),
+        startup_candles=int(strategy.startup_candle_count),
+        settings=settings,
+        thresholds=thresholds or Thresholds(),
+    )
+
+
+def _spot_safe(config: Mapping[str, Any]) -> bool:
+    check_spot_setting(config)
+    return True
+
+
+def _thresholds(strategy: Any) -> Thresholds | None:
+    """Return the thresholds of the strategy; None of one that has none of ours."""
+    thresholds = getattr(strategy, "thresholds", None)
+    found = thresholds() if callable(thresholds) else None
+    return found if isinstance(found, Thresholds) else None
+
+
+def _about_strategy(strategy: Any, thresholds: Thresholds | None) -> Check:
+    name = type(strategy).__name__
+    if thresholds is None:
+        message = f"{name} has no thresholds of ours: pairs are measured with the defaults"
+        return Check("strategy", Level.WARNING, message)
+    gates = [gate for gate in ("sigma", "htf") if getattr(thresholds, f"use_{gate}")]
+    message = (
+        f"{name}: enter_z {thresholds.enter_z:g}, exit_z {thresholds.exit_z:g}, len_prem "
+        f"{thresholds.len_prem}, gates: {' and '.join(gates) or 'none'}"
+    )
+    return Check("strategy", Level.OK, message)
+
+
+def _examine_exchange(
+    config: dict[str, Any], exchange: Any, plan: Plan | None, report: Report, tell: Tell
+) -> None:
+    """Look at the exchange and, where there is a plan, at every pair."""
+    name = config["exchange"]["name"]
+    offset = opening.clock_offset_ms(config, exchange)
+    report.checks += [
+        Check("exchange", Level.OK, f"{name} lists {len(exchange.markets)} markets"),
+        bot.check_clock(offset, name),
+    ]
+    pairs = attempt(report, "whitelist", lambda: opening.traded_pairs(config, exchange))
+    if pairs is None:
+        return
+    named = config["exchange"]["pair_whitelist"] if _names_pairs(config) else []
+    report.checks += bot.check_whitelist(named, pairs, exchange.markets, name)
+    if plan is None:
+        message = "not looked at: first fix what is named, then run the doctor again"
+        report.checks.append(Check("pairs", Level.WARNING, message))
+        return
+    report.checks.append(_check_startup(exchange, plan))
+    matches = match_perps(config, exchange.markets, pairs)
+    steps = _STEPS + len(matches)
+    for done, match in enumerate(matches):
+        tell(f"candles of {match.perp}", _STEPS - 1 + done, steps)
+        found = examine_pair(match, _fetch(exchange, match, plan, offset or 0), plan)
+        report.pairs.append(found.figures)
+        report.checks += found.checks
+    tell("local data", steps - 1, steps)
+    local = attempt(
+        report, local_data.NAME, lambda: _examine_local_data(config, exchange, matches, plan)
+    )
+    report.checks += local or []
+
+
+def _names_pairs(config: Mapping[str, Any]) -> bool:
+    """Tell whether the whitelist is what the pair lists begin with."""
+    return bool(config["pairlists"][0]["method"] == "StaticPairList")
+
+
+def _check_startup(exchange: Any, plan: Plan) -> Check:
+    return bot.check_startup(
+        plan.startup_candles,
+        exchange.ohlcv_candle_limit(plan.timeframe, CandleType.FUTURES),
+        exchange.ohlcv_candle_limit(plan.timeframe, CandleType.SPOT),
+        exchange.required_candle_call_count,
+    )
+
+
+def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairCandles:
+    """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
+    now_ms = time.time_ns() // 10**6 - offset_ms
+    wanted = [(match.perp, timeframe, CandleType.FUTURES) for timeframe in plan.timeframes]
+    if match.spot is not None:
+        wanted += [(match.spot, timeframe, CandleType.SPOT) for timeframe in plan.timeframes]
+    frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
+    grace_s = exchange.get_option("ohlcv_late_candle_grace_secs", 0)
+    return PairCandles(
+        {key: frame for key, frame in frames.items() if len(frame)},
+        now_ms,
+        int(grace_s * 1000),
+        {
+            pair: opening.price_step(exchange, pair)
+            for pair in (match.perp, match.spot)
+            if pair is not None
+        },
+    )
+
+
+def _examine_local_data(
+    config: Mapping[str, Any], exchange: Any, matches: Sequence[SpotMatch], plan: Plan
+) -> list[Check]:
+    """Look at the files that a backtest of these pairs reads."""
+    datadir = Path(config["datadir"])
+    formats = available_candles(datadir)
+    needed = Needed(
+        plan.timeframes,
+        exchange.get_option("mark_ohlcv_timeframe"),
+        exchange.get_option("funding_fee_timeframe"),
+    )
+    missing = [key for match in matches for key in needed.keys(match) if key not in formats]
+    checks = [local_data.check_complete(datadir, missing, len(matches))]
+    for match in matches:
+        for timeframe in plan.timeframes if match.spot else ():
+            keys = [
+                (match.perp, timeframe, CandleType.FUTURES),
+                (str(match.spot), timeframe, CandleType.SPOT),
+            ]
+            if all(key in formats for key in keys):
+                perp, spot = local_data.read(datadir, keys, formats)
+                checks.append(local_data.check_files(match, perp, spot, timeframe))
+    return checks

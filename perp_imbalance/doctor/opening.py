@@ -1,0 +1,179 @@
+"""Config, strategy, exchange and pairs, opened the way the bot opens them."""
+
+import copy
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ccxt
+from freqtrade.configuration.config_validation import validate_config_consistency
+from freqtrade.configuration.load_config import load_from_files
+from freqtrade.enums import RunMode
+from freqtrade.exceptions import FreqtradeException
+from freqtrade.misc import deep_merge_dicts
+from freqtrade.optimize.hyperopt_tools import HyperoptTools
+from freqtrade.persistence import FtNoDBContext
+from freqtrade.plugins.pairlistmanager import PairListManager
+from freqtrade.resolvers import ExchangeResolver, StrategyResolver
+
+from perp_imbalance.doctor.bot import check_parameter_file
+from perp_imbalance.doctor.report import Check, Level, Report
+from perp_imbalance.errors import CommandError, PerpImbalanceError
+from perp_imbalance.exchange import load_config
+
+Result = TypeVar("Result")
+
+
+def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | None:
+    """Return what a step returns; where it fails, put its first line on the page instead."""
+    try:
+        return step()
+    except (FreqtradeException, PerpImbalanceError, ImportError) as error:
+        message = f"{_setting(error)}{str(error).strip().splitlines()[0]}"
+    except KeyError as error:
+        # freqtrade takes some of a config for granted.
+        message = f"the config lacks {error}: compare it with the shipped config.json"
+    except (TypeError, AttributeError, ValueError) as error:
+        message = f"{error}: compare it with the shipped config.json"
+    report.checks.append(Check(name, Level.MUST_FIX, message))
+    return None
+
+
+def _setting(error: BaseException | None) -> str:
+    """Name the setting that freqtrade refused; its own message has the value alone."""
+    while error is not None:
+        path = getattr(error, "absolute_path", ())
+        if path:
+            return f"{'.'.join(map(str, path))}: "
+        error = error.__context__
+    return ""
+
+
+def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[str, Any] | None:
+    """Return the config; None where freqtrade refuses it, with a finding.
+
+    :raises CommandError: if a file is missing or no JSON: there is nothing to look at.
+    """
+    try:
+        load_from_files([str(file) for file in files])
+    except FreqtradeException:
+        # Which says what is wrong with them, as for the other commands.
+        load_config(files)
+    except (AttributeError, OSError, ValueError) as error:
+        names = " + ".join(map(str, files))
+        raise CommandError(f"{names}: no config, which is one JSON object ({error})") from None
+    return attempt(report, "config", lambda: load_config(files, **options))
+
+
+def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Any | None:
+    """Return the strategy with the parameters of its file; None with a finding where it fails.
+
+    :param live: whether it may refuse to start as a live bot.
+    """
+    file = attempt(
+        report, "strategy", lambda: HyperoptTools.get_strategy_filename(config, config["strategy"])
+    )
+    file = file.with_suffix(".json") if file else None
+    if file and file.is_file():
+        # Before freqtrade reads it, which stops at some of these without naming the file.
+        found = check_parameter_file(file, _content(file), config["strategy"])
+        if found.level is not Level.OK:
+            report.checks.append(found)
+            return None
+    config["runmode"] = RunMode.DRY_RUN if live else RunMode.UTIL_EXCHANGE
+    strategy = attempt(report, "strategy", lambda: _load_strategy(config))
+    if strategy is not None and file and file.is_file():
+        known = _parameters(strategy)
+        report.checks.append(check_parameter_file(file, _content(file), config["strategy"], known))
+    return strategy
+
+
+def _content(file: Path) -> Any:
+    try:
+        return HyperoptTools.load_params_from_file(file)
+    except (ValueError, OSError):
+        return None
+
+
+def _load_strategy(config: dict[str, Any]) -> Any:
+    strategy = StrategyResolver.load_strategy(config)
+    strategy.ft_load_hyper_params(False)
+    return strategy
+
+
+def _parameters(strategy: Any) -> dict[str, list[str]]:
+    parameters = defaultdict(list)
+    for name, parameter in strategy.enumerate_parameters():
+        parameters[parameter.space].append(name)
+    return parameters
+
+
+def validate_config(config: dict[str, Any]) -> bool:
+    """Let freqtrade validate a config as a bot does that has loaded its strategy."""
+    config["runmode"] = RunMode.DRY_RUN
+    validate_config_consistency(config)
+    return True
+
+
+def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
+    """Return freqtrade's exchange with its markets; None where it has none or refuses the config.
+
+    The caller closes it.
+    """
+    name = config["exchange"]["name"]
+    # As a utility: a bot's exchange would open websockets.
+    config["runmode"] = RunMode.UTIL_EXCHANGE
+    exchange = attempt(
+        report, "exchange", lambda: ExchangeResolver.load_exchange(config, validate=False)
+    )
+    if exchange is None:
+        return None
+    if exchange.markets and attempt(report, "exchange", lambda: _validated(exchange, config)):
+        return exchange
+    if not exchange.markets:
+        message = f"{name} gave no list of its markets: check the network"
+        report.checks.append(Check("exchange", Level.MUST_FIX, message))
+    exchange.close()
+    return None
+
+
+def _validated(exchange: Any, config: dict[str, Any]) -> bool:
+    exchange.validate_config(config)
+    return True
+
+
+def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
+    """Return the pairs that freqtrade's pair lists let it trade now."""
+    with FtNoDBContext():
+        pairlists = PairListManager(exchange, config)
+        pairlists.refresh_pairlist()
+    return list(pairlists.whitelist)
+
+
+def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:
+    """Return this machine's time less the exchange's; None where the exchange does not tell.
+
+    freqtrade compares them too but tells only its log.
+    """
+    settings = config["exchange"]
+    options = copy.deepcopy(settings.get("ccxt_config", {}))
+    options = deep_merge_dicts(settings.get("ccxt_sync_config", {}), options)
+    try:
+        client = getattr(ccxt, exchange.id)(options)
+        before = time.time_ns()
+        theirs = client.fetch_time()
+    except (AttributeError, ccxt.BaseError):
+        return None
+    # The middle of the request, to compensate for how long it took.
+    ours = (before + time.time_ns()) // 2
+    return None if theirs is None else int(ours // 10**6 - theirs)
+
+
+def price_step(exchange: Any, pair: str) -> float:
+    """Return the step of a pair's price as the exchange names it, 0 where it names none."""
+    if exchange.get_precision_price(pair) is None:
+        return 0.0
+    # The price is asked for and not used.
+    return float(exchange.price_get_one_pip(pair, 0.0))

@@ -1,0 +1,154 @@
+"""One pair: its candles in, its figures and findings out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import numpy as np
+from freqtrade.enums import CandleType
+from pandas import DataFrame
+
+from perp_imbalance.doctor import candles
+from perp_imbalance.doctor.report import Check, Level, PairFigures
+from perp_imbalance.indicators.columns import premium_columns
+from perp_imbalance.indicators.premium import fresh_close, price_ratio
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.pairs import SpotMatch
+from perp_imbalance.settings import Settings
+
+
+class Plan(NamedTuple):
+    """What the strategy looks at of every pair."""
+
+    timeframe: str
+    startup_candles: int
+    settings: Settings
+    thresholds: Thresholds
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The timeframe, and the higher one where the HTF gate is on."""
+        higher = [self.settings.htf_timeframe] if self.thresholds.use_htf else []
+        return [self.timeframe, *higher]
+
+
+class PairCandles(NamedTuple):
+    """What the exchange gave.
+
+    :ivar frames: candles by pair, timeframe and type; a series without candles is not in it.
+    :ivar now_ms: the exchange's time, from before they were fetched.
+    :ivar grace_ms: time after its close in which freqtrade still waits for a candle.
+    :ivar precision: the step of a price by pair, as the exchange names it.
+    """
+
+    frames: Mapping[tuple[str, str, CandleType], DataFrame]
+    now_ms: int
+    grace_ms: int
+    precision: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class PairFindings:
+    """Figures and findings of one pair."""
+
+    figures: PairFigures
+    checks: list[Check] = field(default_factory=list)
+
+    def add(self, *checks: Check) -> None:
+        """Add findings, of this pair."""
+        self.checks += [replace(check, pair=self.figures.perp) for check in checks]
+
+    def measured(self, **figures: float | int | None) -> None:
+        """Set figures."""
+        self.figures = replace(self.figures, **figures)  # type: ignore[arg-type]
+
+
+def examine_pair(match: SpotMatch, given: PairCandles, plan: Plan) -> PairFindings:
+    """Look at a perp and its spot pair."""
+    scale = match.scale if match.spot else None
+    found = PairFindings(PairFigures(match.perp, match.spot, scale, match.rule))
+    perp = _feed(found, given, plan, match.perp, CandleType.FUTURES)
+    if match.spot is None:
+        message = f"{match.reason}: assign one in perp_imbalance.spot_pairs, or take it off the "
+        found.add(Check("spot pair", Level.MUST_FIX, message + "whitelist"))
+        return found
+    message = f"{match.spot} × {match.scale:g} ({match.rule})"
+    found.add(Check("spot pair", Level.OK, message))
+    spot = _feed(found, given, plan, match.spot, CandleType.SPOT)
+    if perp is not None and spot is not None:
+        fraction = premium_columns(perp, spot, match.scale)["premium"]
+        _examine_premium(found, match, given, plan, (perp, spot, fraction))
+    return found
+
+
+def _feed(
+    found: PairFindings, given: PairCandles, plan: Plan, pair: str, kind: CandleType
+) -> DataFrame | None:
+    """Judge the age of a series; return it where it has any price."""
+    market = "spot" if kind == CandleType.SPOT else "perp"
+    frame = given.frames.get((pair, plan.timeframe, kind))
+    if frame is None or not np.isfinite(fresh_close(frame)).any():
+        message = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
+        message += ": is it halted or delisted? Take the pair off the whitelist"
+        found.add(Check(f"{market} candles", Level.MUST_FIX, message))
+        return None
+    age = candles.freshness(frame, plan.timeframe, given.now_ms, given.grace_ms)
+    stale = plan.settings.max_stale_candles if market == "spot" else 0
+    found.add(
+        candles.check_freshness(f"{market} {pair}", age, plan.timeframe, max_stale_candles=stale)
+    )
+    found.measured(**{f"{market}_behind": age.behind})
+    return frame
+
+
+def _examine_premium(
+    found: PairFindings,
+    match: SpotMatch,
+    given: PairCandles,
+    plan: Plan,
+    series: tuple[DataFrame, DataFrame, Floats],
+) -> None:
+    """Look at the prices of perp and spot side by side."""
+    perp, _, fraction = series
+    checks = candles.check_prices(match, fraction)
+    share = candles.without_spot(perp, fraction)
+    found.measured(price_ratio=price_ratio(fraction), without_spot=share)
+    found.add(*checks, candles.check_without_spot(share, str(match.spot)))
+    if any(check.level is Level.MUST_FIX for check in checks):
+        # A premium of two coins, or of none, has no noise to speak of.
+        return
+    _examine_ticks(found, match, given, plan, series)
+    if plan.thresholds.use_htf:
+        found.add(_higher_timeframe(match, given, plan))
+
+
+def _examine_ticks(
+    found: PairFindings,
+    match: SpotMatch,
+    given: PairCandles,
+    plan: Plan,
+    series: tuple[DataFrame, DataFrame, Floats],
+) -> None:
+    """Compare the coarser of the two ticks with the premium's standard deviation."""
+    perp, spot, fraction = series
+    tick, market = max(
+        (candles.relative_tick(frame, given.precision[pair]), f"{name} {pair}")
+        for name, pair, frame in (("spot", str(match.spot), spot), ("perp", match.perp, perp))
+    )
+    stdev = candles.premium_stdev(fraction, plan.thresholds.len_prem)
+    noise = tick / stdev if stdev else np.inf
+    found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
+    found.add(candles.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
+
+
+def _higher_timeframe(match: SpotMatch, given: PairCandles, plan: Plan) -> Check:
+    timeframe = plan.settings.htf_timeframe
+    frames = [
+        given.frames.get((str(pair), timeframe, kind))
+        for pair, kind in ((match.perp, CandleType.FUTURES), (match.spot, CandleType.SPOT))
+    ]
+    empty = DataFrame(columns=["date", "close", "volume"])
+    perp, spot = (empty if frame is None else frame for frame in frames)
+    fraction = premium_columns(perp, spot, match.scale)["premium"]
+    return candles.check_higher_timeframe(fraction, plan.thresholds, timeframe)
