@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
 
 from perp_imbalance import __version__
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.pairs import Market, is_perp
 
+OURS = "perp-imbalance"
 PACKAGES = ("freqtrade", "ccxt", "TA-Lib")
 
 # freqtrade names a clock that is further off than this. Beyond the second, Binance refuses orders
@@ -25,13 +28,38 @@ _NO_SPACES = {"roi", "stoploss", "trailing", "max_open_trades"}
 
 def installed_versions() -> dict[str, str | None]:
     """Return our version and those of what computes and trades; None where it is missing."""
-    versions: dict[str, str | None] = {"perp-imbalance": __version__}
+    versions: dict[str, str | None] = {OURS: __version__}
     for package in PACKAGES:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
             versions[package] = None
     return versions
+
+
+def our_requirements() -> list[str]:
+    """Return what our package asks for; nothing where it is not installed as one."""
+    try:
+        return requires(OURS) or []
+    except PackageNotFoundError:
+        return []
+
+
+def check_versions(versions: Mapping[str, str | None], required: Sequence[str]) -> Check:
+    """Compare what is installed with what is required: an older TA-Lib computes other values.
+
+    :param versions: installed versions by package; None where one is missing.
+    :param required: requirements as a package's metadata has them.
+    """
+    for requirement in map(Requirement, required):
+        name = requirement.name
+        if requirement.marker is not None or name not in versions:
+            continue
+        installed = versions[name]
+        if installed is None or not requirement.specifier.contains(installed, prereleases=True):
+            message = f"{name} is {installed or 'missing'}: install {name}{requirement.specifier}"
+            return Check("versions", Level.MUST_FIX, message)
+    return Check("versions", Level.OK, "as required")
 
 
 def check_clock(offset_ms: int | None, exchange: str) -> Check:

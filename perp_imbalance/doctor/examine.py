@@ -38,7 +38,8 @@ def examine(
     :param tell: called before each step.
     :raises CommandError: if a file is missing or no JSON.
     """
-    report = Report(bot.installed_versions())
+    versions = bot.installed_versions()
+    report = Report(versions, [bot.check_versions(versions, bot.our_requirements())])
     with _freqtrade_silent():
         tell("config", 0, _STEPS)
         config = opening.open_config(files, report, strategy=strategy)
@@ -143,6 +144,8 @@ def _examine_exchange(
         return
     named = config["exchange"]["pair_whitelist"] if _names_pairs(config) else []
     report.checks += bot.check_whitelist(named, pairs, exchange.markets, name)
+    if not pairs:
+        return
     if plan is None:
         message = "not looked at: first fix what is named, then run the doctor again"
         report.checks.append(Check("pairs", Level.WARNING, message))

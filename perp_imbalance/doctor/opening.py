@@ -56,14 +56,16 @@ def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[s
 
     :raises CommandError: if a file is missing or no JSON: there is nothing to look at.
     """
+    names = " + ".join(map(str, files))
     try:
         load_from_files([str(file) for file in files])
     except FreqtradeException:
         # Which says what is wrong with them, as for the other commands.
         load_config(files)
-    except (AttributeError, OSError, ValueError) as error:
-        names = " + ".join(map(str, files))
-        raise CommandError(f"{names}: no config, which is one JSON object ({error})") from None
+    except AttributeError:
+        raise CommandError(f"{names}: a config is one JSON object, {{...}}") from None
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{names} cannot be read: {error}") from None
     return attempt(report, "config", lambda: load_config(files, **options))
 
 

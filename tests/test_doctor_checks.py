@@ -1,0 +1,131 @@
+"""The doctor's findings one by one: pure functions from figures to a level."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from freqtrade.data.history import get_datahandler
+from freqtrade.enums import CandleType
+from freqtrade_fixtures import shared_candles
+
+from perp_imbalance.doctor import Level, bot, candles
+from perp_imbalance.indicators.columns import premium_columns
+
+BTC = "BTC/USDT:USDT"
+HOUR_MS = 3_600_000
+
+
+def hourly(closes: list[float], traded: list[int] | None = None) -> pd.DataFrame:
+    """Return candles from 1970 on; all prices of a candle are its close."""
+    dates = pd.date_range("1970-01-01", periods=len(closes), freq="h", tz="UTC")
+    frame = pd.DataFrame({"date": dates, "close": closes})
+    for name in ("open", "high", "low"):
+        frame[name] = frame["close"]
+    return frame.assign(volume=np.array(traded or [1] * len(closes), dtype=float))
+
+
+@pytest.mark.parametrize(
+    ("traded", "hours", "max_stale", "level"),
+    [
+        ([1, 1, 1, 1], 4.0, 0, Level.OK),
+        ([1, 1, 1, 1], 4.9, 0, Level.OK),
+        # The last candle has closed just now and may still come.
+        ([1, 1, 1, 1], 5.001, 0, Level.OK),
+        ([1, 1, 1, 1], 5.1, 0, Level.WARNING),
+        ([1, 1, 1, 1], 6.5, 0, Level.WARNING),
+        ([1, 1, 1, 1], 7.5, 0, Level.MUST_FIX),
+        # A candle without volume is no price; that long a gap is usual here.
+        ([1, 0, 0, 0, 1, 0, 0, 0], 8.5, 0, Level.WARNING),
+        ([1, 0, 0, 0, 1, 0, 0, 0], 8.5, 2, Level.MUST_FIX),
+    ],
+)
+def test_age_of_a_feed(traded: list[int], hours: float, max_stale: int, level: Level) -> None:
+    frame = hourly([100.0] * len(traded), traded)
+    found = candles.freshness(frame, "1h", int(hours * HOUR_MS), grace_ms=15_000)
+    check = candles.check_freshness("spot X/USDT", found, "1h", max_stale_candles=max_stale)
+    assert check.level is level
+
+
+def test_coarse_tick_does_not_hide_behind_the_precision_of_the_exchange() -> None:
+    frame = hourly([0.0123, 0.0124, 0.0129])
+    assert candles.tick_size(frame, 1e-8) == pytest.approx(1e-4)
+    assert candles.tick_size(frame, 1e-2) == 1e-2
+    assert candles.tick_size(hourly([120.0, 130.0]), 0.5) == 0.5
+    assert list(frame) == list(hourly([1.0]))
+
+
+@pytest.mark.parametrize(
+    ("noise", "level"),
+    [(0.3, Level.OK), (1.2, Level.WARNING), (1.95, Level.MUST_FIX), (np.inf, Level.MUST_FIX)],
+)
+def test_tick_noise(noise: float, level: Level) -> None:
+    assert candles.check_tick_noise(noise, 86e-4, "spot PEPE/USDT", 1.7).level is level
+
+
+@pytest.mark.parametrize(
+    ("pair", "spot", "scale", "level"),
+    [
+        ("1000PEPE/USDT:USDT", "PEPE/USDT", 1000, Level.MUST_FIX),
+        (BTC, "BTC/USDT", 1, Level.OK),
+    ],
+)
+def test_tick_noise_of_real_candles(pair: str, spot: str, scale: int, level: Level) -> None:
+    """PEPE in January 2024: a spot tick of 86 bps, whose premium was rounding."""
+    handler = get_datahandler(shared_candles("5m_2024h1"), "feather")
+    perps, spots = (
+        frame[frame["date"] < pd.Timestamp("2024-02-01", tz="UTC")].reset_index(drop=True)
+        for frame in (
+            handler.ohlcv_load(pair, "5m", CandleType.FUTURES, fill_missing=False),
+            handler.ohlcv_load(spot, "5m", CandleType.SPOT, fill_missing=False),
+        )
+    )
+    fraction = premium_columns(perps, spots, scale)["premium"]
+    tick = candles.relative_tick(spots, 1e-8)
+    noise = tick / candles.premium_stdev(fraction, 50)
+    assert candles.check_tick_noise(noise, tick, spot, 1.7).level is level
+
+
+@pytest.mark.parametrize(
+    ("share", "level"), [(0.0, Level.OK), (0.1, Level.WARNING), (0.6, Level.MUST_FIX)]
+)
+def test_share_without_spot(share: float, level: Level) -> None:
+    size = 100
+    fraction = np.full(size, 0.001)
+    fraction[: int(size * share)] = np.nan
+    found = candles.without_spot(hourly([100.0] * size), fraction)
+    assert found == pytest.approx(share)
+    assert candles.check_without_spot(found, "X/USDT").level is level
+
+
+@pytest.mark.parametrize(
+    ("limits", "requests", "level"),
+    [
+        ((499, 499), 1, Level.OK),
+        ((300, 300), 2, Level.WARNING),
+        ((1000, 300), 1, Level.WARNING),
+    ],
+)
+def test_startup_candles(limits: tuple[int, int], requests: int, level: Level) -> None:
+    assert bot.check_startup(459, *limits, requests).level is level
+
+
+@pytest.mark.parametrize(
+    ("installed", "level"),
+    [("0.8.2", Level.OK), ("0.6.3", Level.MUST_FIX), (None, Level.MUST_FIX)],
+)
+def test_versions(installed: str | None, level: Level) -> None:
+    required = ["TA-Lib<0.9,>=0.8", "numpy>=99", 'TA-Lib>=99; extra == "other"']
+    assert bot.check_versions({"TA-Lib": installed}, required).level is level
+
+
+@pytest.mark.parametrize(
+    ("offset", "level"),
+    [
+        (0, Level.OK),
+        (-1_499, Level.OK),
+        (2_000, Level.WARNING),
+        (-11_000, Level.MUST_FIX),
+        (None, Level.WARNING),
+    ],
+)
+def test_clock(offset: int | None, level: Level) -> None:
+    assert bot.check_clock(offset, "binance").level is level
