@@ -4,12 +4,13 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help backtest test lint bench picture clean
+.PHONY: help backtest test test-live lint bench picture clean
 
 help:
 	@echo "make backtest                      backtest the three presets on a synthetic sample market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
 	@echo "make test                          run all tests"
+	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
 	@echo "make picture                       draw docs/columns.png"
@@ -37,10 +38,13 @@ backtest: $(VENV)/.ready
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+test-live: $(VENV)/.ready-dev
+	LIVE_CANDLES=100 $(BIN)/python -m pytest tests/test_live_parity.py
+
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy perp_imbalance strategies benchmarks docs tests
+	$(BIN)/mypy perp_imbalance strategies benchmarks deploy docs tests
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks

@@ -1,0 +1,172 @@
+"""freqtrade's dry-run on replayed candles, with bot and exchange on one clock that runs fast."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from freqtrade_fixtures import CONFIG, ROOT
+
+from perp_imbalance.replay import Replay, replay_config
+
+RECORDER = ROOT / "tests" / "live_strategies" / "Recorder.py"
+PATIENCE_SECONDS = 240
+STOP_SECONDS = 30
+# What ccxt and the webhook wait for an answer, in seconds of the machine.
+ANSWER_SECONDS = 10
+# How often the bot looks for news, in seconds of its own clock.
+LOOK_SECONDS = 120
+
+
+def faketime_library() -> Path:
+    """Return the library of Debian's faketime; the test is skipped where there is none."""
+    for path in sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1")):
+        return path
+    pytest.skip("no faketime: install the package faketime to run a bot on a fast clock")
+
+
+class FastClock:
+    """A clock that began at ``start`` when it was made and runs ``speed`` times as fast."""
+
+    def __init__(self, start: datetime, speed: int) -> None:
+        self.start, self.speed = start.timestamp(), speed
+        self.made = time.time()
+
+    def __call__(self) -> int:
+        return int((self.start + (time.time() - self.made) * self.speed) * 1000)
+
+    def faketime(self) -> str:
+        now = datetime.fromtimestamp(self() / 1000, UTC)
+        return f"@{now:%Y-%m-%d %H:%M:%S} x{self.speed}"
+
+
+class Mailbox(ThreadingHTTPServer):
+    """Receives freqtrade's webhooks on 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+        super().__init__(("127.0.0.1", 0), _Receiver)
+
+    def config(self, speed: int) -> dict[str, Any]:
+        return {
+            "enabled": True,
+            "url": f"http://127.0.0.1:{self.server_port}",
+            "format": "json",
+            "timeout": ANSWER_SECONDS * speed,
+            # Without it freqtrade keeps a strategy's messages to itself.
+            "allow_custom_messages": True,
+            "strategy_msg": {"text": "{msg}"},
+        }
+
+
+class _Receiver(BaseHTTPRequestHandler):
+    server: Mailbox
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.messages.append(json.loads(body)["text"])
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """Receive webhooks until the block is left."""
+    with Mailbox() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class LiveBot:
+    """A bot in a folder of its own: its database, its records, its log outlive a restart."""
+
+    def __init__(
+        self, folder: Path, clock: FastClock, replay: Replay, overlay: dict[str, Any]
+    ) -> None:
+        self.folder, self.clock = folder, clock
+        self.records, self.log = folder / "records.jsonl", folder / "bot.log"
+        (folder / "user_data").mkdir()
+        strategies = folder / "strategies"
+        shutil.copytree(ROOT / "strategies", strategies)
+        shutil.copy(RECORDER, strategies)
+        settings = {**replay_config(replay.url), **overlay}
+        settings["exchange"]["pair_whitelist"] = overlay["pairs"]
+        settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
+        settings |= {"strategy": "Recorder", "strategy_path": str(strategies)}
+        # Else the bot looks for news without a pause, hundreds of times a second.
+        settings["internals"] = {"process_throttle_secs": LOOK_SECONDS}
+        (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    @contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run the bot on the fast clock until the block is left."""
+        command = [sys.executable, "-m", "freqtrade", "trade"]
+        command += ["--userdir", str(self.folder / "user_data"), "-c", str(CONFIG)]
+        command += ["-c", str(self.folder / "overlay.json")]
+        command += ["--db-url", f"sqlite:///{self.folder / 'trades.sqlite'}"]
+        environment = {
+            **os.environ,
+            **{"LD_PRELOAD": str(faketime_library()), "FAKETIME": self.clock.faketime()},
+            **{"TZ": "UTC", "RECORD": str(self.records), "COLUMNS": "220"},
+        }
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def wait(self, process: "subprocess.Popen[bytes]", until: Callable[[], bool]) -> None:
+        """Wait for a condition while the bot runs."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not until():
+            assert process.poll() is None, self.log.read_text("utf-8")
+            assert time.monotonic() < end, self.log.read_text("utf-8")[-5000:]
+            time.sleep(0.05)
+
+    def recorded(self) -> pd.DataFrame:
+        """Return every candle as the bot had it when it decided, in the order of decisions."""
+        if not self.records.exists():
+            return pd.DataFrame(columns=["pair", "date", "started"])
+        lines = self.records.read_text("utf-8").splitlines()
+        frame = pd.DataFrame([json.loads(line) for line in lines])
+        return frame.assign(
+            date=pd.to_datetime(frame["date"], utc=True),
+            started=pd.to_datetime(frame["started"], utc=True),
+        )
+
+    def trades(self) -> pd.DataFrame:
+        """Return the trades of the bot's database."""
+        with sqlite3.connect(self.folder / "trades.sqlite") as database:
+            frame = pd.read_sql("select * from trades", database)
+        for column in ("open_date", "close_date"):
+            frame[column] = pd.to_datetime(frame[column], utc=True, format="mixed")
+        return frame
