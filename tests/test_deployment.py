@@ -298,7 +298,11 @@ def test_start_refuses_a_password_that_can_be_guessed(
         start.check_secrets(merged("api-server.example.json"))
 
 
-@pytest.mark.parametrize("key", ["", "somethingRandomSomethingRandom123", SAMPLE[:31]])
+@pytest.mark.parametrize(
+    "key",
+    ["", "somethingRandomSomethingRandom123", SAMPLE[:31]],
+    ids=["empty", "published", "too short"],
+)
 def test_start_refuses_a_signing_key_that_can_be_guessed(
     start: ModuleType, setenv: Callable[..., None], key: str
 ) -> None:
