@@ -12,24 +12,35 @@ from perp_imbalance.settings import Settings
 
 
 @contextmanager
-def _in_one_line(about: str, level: int = logging.INFO) -> Iterator[None]:
+def _in_one_line(about: str) -> Iterator[None]:
     """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
 
-    Its account of each step belongs to its own commands; the lines after the first are advice.
+    Its account of each step belongs to its own commands, and of an error it logs a page. A value
+    that is none of a list of names it meets with a ValueError.
 
     :param about: what the message is about, put behind it.
-    :param level: the highest level of the log that is not shown.
     """
     from freqtrade.exceptions import FreqtradeException
 
     before = logging.root.manager.disable
-    logging.disable(level)
+    logging.disable(logging.CRITICAL)
     try:
         yield
-    except FreqtradeException as error:
-        raise CommandError(f"{str(error).strip().splitlines()[0]} ({about})") from None
+    except (FreqtradeException, ValueError) as error:
+        message = str(error).strip().splitlines()[0]
+        raise CommandError(f"{_key_of(error)}{message} ({about})") from None
     finally:
         logging.disable(before)
+
+
+def _key_of(error: BaseException | None) -> str:
+    """Return which key of the config an error is about, where its cause knows it."""
+    while error is not None:
+        path = getattr(error, "json_path", "$")
+        if path != "$":
+            return f"{path.removeprefix('$.')}: "
+        error = error.__context__
+    return ""
 
 
 def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
@@ -59,8 +70,7 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     from freqtrade.resolvers import ExchangeResolver
 
     name = config.get("exchange", {}).get("name")
-    # freqtrade logs an exchange that does not answer as an error with its traceback.
-    with _in_one_line(f"exchange {name}", logging.ERROR):
+    with _in_one_line(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
         try:
             markets = exchange.markets

@@ -178,11 +178,24 @@ def test_missing_config_fails_in_one_line(command: str) -> None:
     assert len(process.stderr.strip().splitlines()) == 1
 
 
-def test_config_that_is_no_json_fails_in_one_line(tmp_path: Path) -> None:
-    config = tmp_path / "config.json"
-    config.write_text("{", encoding="utf-8")
-    process = perp_imbalance("pairs", "-c", str(config))
-    assert_fails_in_one_line(process, "config.json")
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "perp-imbalance: Parse error at offset 1"),
+        ('{"trading_mode": "x"}', "perp-imbalance: 'x' is not a valid TradingMode"),
+        ('{"max_open_trades": "x"}', "max_open_trades: 'x' is not of type 'integer', 'number'"),
+        ('{"exchange": {"name": "nowhere"}}', 'Exchange "nowhere" is not known to the ccxt'),
+    ],
+)
+def test_config_that_freqtrade_refuses_fails_in_one_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    config = tmp_path / "mine.json"
+    config.write_text(text, encoding="utf-8")
+    process = perp_imbalance("pairs", "-c", str(CONFIG), "-c", str(config))
+    assert_fails_in_one_line(process, message)
+    assert "mine.json" in process.stderr
+    assert len(process.stderr.strip().splitlines()) == 1
 
 
 def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -> None:
