@@ -62,6 +62,17 @@ def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
         return dict(setup_utils_configuration(arguments, RunMode.UTIL_EXCHANGE))
 
 
+def check_timerange(timerange: str | None) -> None:
+    """Raise unless freqtrade can read a timerange; None is all there is.
+
+    :raises CommandError: naming it.
+    """
+    from freqtrade.configuration import TimeRange
+
+    with _in_one_line("such as 20250101-20250301"):
+        TimeRange.parse_timerange(timerange)
+
+
 def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return all markets of the configured exchange by symbol.
 

@@ -23,7 +23,7 @@ from freqtrade_fixtures import CONFIG, ROOT
 from perp_imbalance.replay import Replay, replay_config
 
 RECORDER = ROOT / "tests" / "live_strategies" / "Recorder.py"
-PATIENCE_SECONDS = 240
+PATIENCE_SECONDS = 120
 STOP_SECONDS = 30
 # What ccxt and the webhook wait for an answer, in seconds of the machine.
 ANSWER_SECONDS = 10
@@ -144,9 +144,11 @@ class LiveBot:
                 process.kill()
                 process.wait()
 
-    def wait(self, process: "subprocess.Popen[bytes]", until: Callable[[], bool]) -> None:
-        """Wait for a condition while the bot runs."""
-        end = time.monotonic() + PATIENCE_SECONDS
+    def wait(
+        self, process: "subprocess.Popen[bytes]", until: Callable[[], bool], candles: int
+    ) -> None:
+        """Wait for a condition that takes about as many candles of an hour, while the bot runs."""
+        end = time.monotonic() + PATIENCE_SECONDS + 2 * candles * 3600 / self.clock.speed
         while not until():
             assert process.poll() is None, self.log.read_text("utf-8")
             assert time.monotonic() < end, self.log.read_text("utf-8")[-5000:]

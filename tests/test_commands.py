@@ -16,7 +16,7 @@ from freqtrade_fixtures import (
     perp_imbalance,
 )
 
-from perp_imbalance.commands.backtest import fitting_htf
+from perp_imbalance.commands.backtest import fitting_htf, warn_of_parameter_files
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.sample import write_sample_market
 
@@ -154,7 +154,19 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
     [
         (["--datadir", "nowhere"], "there is no folder nowhere"),
         (["--datadir", "{month}", "--timeframe", "15m"], "has no 15m candles of any perp"),
-        (["--datadir", "{month}", "--timeframe", "1x"], "has no 1x candles of any perp"),
+        (
+            ["--datadir", "{month}", "--timeframe", "1x"],
+            "has no 1x candles of any perp; timeframes there: 1h, 4h",
+        ),
+        (
+            ["--datadir", "{month}", "--htf-timeframe", "8h"],
+            "has no 8h candles for the HTF gate; timeframes there: 1h, 4h",
+        ),
+        (
+            ["--datadir", "{month}", "--htf-timeframe", "30m"],
+            "htf_timeframe is 30m, it must be a multiple of the timeframe (1h) and longer than it",
+        ),
+        (["--timerange", "2025"], 'Incorrect syntax for timerange "2025"'),
         (
             ["--datadir", "{month}", "--pairs", "SOL/USDT:USDT"],
             "has no 1h candles of SOL/USDT:USDT; perps there on 1h: 1000PEPE/USDT:USDT, "
@@ -210,6 +222,15 @@ def test_help_has_an_example(command: str) -> None:
     process = perp_imbalance(command, "--help")
     assert process.returncode == 0
     assert f"perp-imbalance {command}" in process.stdout.partition("example")[2]
+
+
+def test_parameter_file_in_place_of_a_preset_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "PerpImbalance.json").write_text("{}")
+    warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], str(tmp_path))
+    (message,) = caplog.messages
+    assert message.startswith("PerpImbalance trades with ")
 
 
 def test_htf_falls_back_to_what_the_folder_has() -> None:

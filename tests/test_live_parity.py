@@ -60,13 +60,13 @@ def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
             return bool(bot.trades()["is_open"].any())
 
         with bot.running() as process:
-            bot.wait(process, in_a_zone)
+            bot.wait(process, in_a_zone, CANDLES)
         trades = bot.trades()
         open_at_restart = set(trades.loc[trades["is_open"] == 1, "pair"])
         lived = len(bot.recorded())
         whole = lived + len(SAMPLE_PAIRS) * (CANDLES // 3 + 1)
         with bot.running() as process:
-            bot.wait(process, lambda: len(bot.recorded()) >= whole)
+            bot.wait(process, lambda: len(bot.recorded()) >= whole, CANDLES)
         log = bot.log.read_text("utf-8")
         yield Life(bot.recorded(), bot.trades(), list(post.messages), open_at_restart, log)
 

@@ -60,13 +60,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the backtest and say where its results are."""
-    from perp_imbalance.exchange import load_config
+    from perp_imbalance.exchange import check_timerange, load_config
     from perp_imbalance.freqtrade_process import run_freqtrade
     from perp_imbalance.replay import replay_config, running_replay
     from perp_imbalance.sample import ensure_sample_market
 
+    check_timerange(arguments.timerange)
     files = config_files(arguments)
     config = load_config(files)
+    warn_of_parameter_files(arguments.strategies, config.get("strategy_path"))
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     with running_replay(datadir) as replay:
         overlay = backtest_overlay(config, datadir, arguments)
@@ -90,6 +92,7 @@ def backtest_overlay(
 
     :raises DataError: if the folder lacks what was asked for.
     """
+    from perp_imbalance.indicators.higher_timeframe import check_higher
     from perp_imbalance.indicators.thresholds import TIMEFRAME
     from perp_imbalance.settings import SECTION, Settings
 
@@ -97,14 +100,22 @@ def backtest_overlay(
     perps, timeframes = perps_of(datadir, timeframe)
     missing = [pair for pair in arguments.pairs or () if pair not in perps]
     if missing or not perps:
-        wanted = ", ".join(missing) or "any perp"
+        there = f"perps there on {timeframe}: {', '.join(perps)}; " if perps else ""
         raise DataError(
-            f"{datadir} has no {timeframe} candles of {wanted}; perps there on {timeframe}: "
-            f"{', '.join(perps) or 'none'}; timeframes there: {', '.join(timeframes)}"
+            f"{datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; {there}"
+            f"timeframes there: {', '.join(timeframes)}"
         )
-    htf_timeframe = arguments.htf_timeframe or fitting_htf(
-        Settings.from_config(config).htf_timeframe, timeframe, timeframes
-    )
+    htf_timeframe = arguments.htf_timeframe
+    if htf_timeframe:
+        check_higher(timeframe, htf_timeframe)
+        if htf_timeframe not in timeframes:
+            raise DataError(
+                f"{datadir} has no {htf_timeframe} candles for the HTF gate; timeframes there: "
+                f"{', '.join(timeframes)}"
+            )
+    else:
+        configured = Settings.from_config(config).htf_timeframe
+        htf_timeframe = fitting_htf(configured, timeframe, timeframes)
     overlay: dict[str, Any] = {
         "timeframe": timeframe,
         "exchange": {"pair_whitelist": list(arguments.pairs or perps)},
@@ -115,6 +126,14 @@ def backtest_overlay(
     if "strategy_path" not in config and strategies.is_dir():
         overlay["strategy_path"] = str(strategies)
     return overlay
+
+
+def warn_of_parameter_files(strategies: Sequence[str], folder: str | None) -> None:
+    """Say which strategies have a parameter file, which hyperopt leaves beside them."""
+    for name in strategies:
+        file = Path(folder or "strategies", f"{name}.json")
+        if file.is_file():
+            logger.warning("%s trades with %s, not with its preset's values", name, file)
 
 
 def perps_of(datadir: Path, timeframe: str) -> tuple[list[str], list[str]]:
@@ -141,7 +160,10 @@ def fitting_htf(configured: str, timeframe: str, timeframes: Sequence[str]) -> s
     higher = [
         tf for tf in timeframes if timeframe_ns(tf) > length and not timeframe_ns(tf) % length
     ]
-    if configured in higher or not higher:
+    if configured in higher:
+        return configured
+    if not higher:
+        logger.warning("no higher timeframe than %s in the folder: no HTF gate passes", timeframe)
         return configured
     logger.warning("no %s candles in the folder: higher timeframe %s", configured, higher[0])
     return higher[0]

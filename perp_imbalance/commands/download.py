@@ -48,9 +48,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for their spot pairs."""
-    from perp_imbalance.exchange import load_config, load_markets, match_perps, whitelist
+    from perp_imbalance.exchange import (
+        check_timerange,
+        load_config,
+        load_markets,
+        match_perps,
+        whitelist,
+    )
     from perp_imbalance.freqtrade_process import run_freqtrade
 
+    check_timerange(arguments.timerange)
     files = config_files(arguments)
     config = load_config(files)
     perps = whitelist(config)
