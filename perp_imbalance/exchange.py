@@ -28,17 +28,23 @@ def _in_one_line(about: str) -> Iterator[None]:
         yield
     except (FreqtradeException, ValueError) as error:
         message = str(error).strip().splitlines()[0]
-        raise CommandError(f"{_key_of(error)}{message} ({about})") from None
+        raise CommandError(f"{refused_key(error)}{message} ({about})") from None
+    except KeyError as error:
+        # freqtrade takes some of a config for granted.
+        raise CommandError(f"the config lacks {error} ({about})") from None
     finally:
         logging.disable(before)
 
 
-def _key_of(error: BaseException | None) -> str:
-    """Return which key of the config an error is about, where its cause knows it."""
+def refused_key(error: BaseException | None) -> str:
+    """Return ``key: `` of the config that freqtrade refused; its own message has the value alone.
+
+    :param error: freqtrade's error; the one behind it knows the key, where it is about one.
+    """
     while error is not None:
-        path = getattr(error, "json_path", "$")
-        if path != "$":
-            return f"{path.removeprefix('$.')}: "
+        path = getattr(error, "absolute_path", ())
+        if path:
+            return f"{'.'.join(map(str, path))}: "
         error = error.__context__
     return ""
 

@@ -21,7 +21,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from perp_imbalance.doctor.bot import check_parameter_file
 from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError
-from perp_imbalance.exchange import load_config
+from perp_imbalance.exchange import load_config, refused_key
 
 Result = TypeVar("Result")
 
@@ -30,8 +30,10 @@ def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | N
     """Return what a step returns; where it fails, put its first line on the page instead."""
     try:
         return step()
-    except (FreqtradeException, PerpImbalanceError, ImportError) as error:
-        message = f"{_setting(error)}{str(error).strip().splitlines()[0]}"
+    except PerpImbalanceError as error:
+        message = str(error)
+    except (FreqtradeException, ImportError) as error:
+        message = f"{refused_key(error)}{str(error).strip().splitlines()[0]}"
     except KeyError as error:
         # freqtrade takes some of a config for granted.
         message = f"the config lacks {error}: compare it with the shipped config.json"
@@ -39,16 +41,6 @@ def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | N
         message = f"{error}: compare it with the shipped config.json"
     report.checks.append(Check(name, Level.MUST_FIX, message))
     return None
-
-
-def _setting(error: BaseException | None) -> str:
-    """Name the setting that freqtrade refused; its own message has the value alone."""
-    while error is not None:
-        path = getattr(error, "absolute_path", ())
-        if path:
-            return f"{'.'.join(map(str, path))}: "
-        error = error.__context__
-    return ""
 
 
 def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[str, Any] | None:
