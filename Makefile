@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The tests with a running bot: short in `make test`, in full in `make test-live`.
+LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_orders.py
 
 .PHONY: help backtest test test-live lint bench picture clean
 
@@ -39,7 +41,7 @@ test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 test-live: $(VENV)/.ready-dev
-	LIVE_CANDLES=100 $(BIN)/python -m pytest tests/test_live_parity.py
+	LIVE_CANDLES=100 RELIABILITY_WRITE=1 $(BIN)/python -m pytest $(LIVE_TESTS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
