@@ -8,7 +8,13 @@ import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
 from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
-from perp_imbalance.indicators.premium import fresh_close, on_rows_of, open_times, premium
+from perp_imbalance.indicators.premium import (
+    believable,
+    fresh_close,
+    on_rows_of,
+    open_times,
+    premium,
+)
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zones import hysteresis
@@ -23,12 +29,15 @@ class HtfPremium(NamedTuple):
     timeframe: str
 
 
-def premium_columns(
-    perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0
-) -> dict[str, Floats]:
-    """Return ``spot_close``, ``premium`` and ``premium_pct`` on the rows of the perp.
+class SpotPremium(NamedTuple):
+    """On the rows of a perp: the closes of its spot pair, and the premium they give."""
 
-    No threshold enters here, so this is computed once however often thresholds change.
+    spot_close: Floats
+    fraction: Floats
+
+
+def spot_premium(perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0) -> SpotPremium:
+    """Return the premium as the prices have it, however absurd: to judge the prices by.
 
     :param perp: candles, columns ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of the spot pair, same columns; rows may be missing.
@@ -37,8 +46,20 @@ def premium_columns(
     """
     rows = open_times(perp, "perp")
     spot_close = on_rows_of(rows, open_times(spot, "spot"), fresh_close(spot))
-    fraction = premium(fresh_close(perp), spot_close, scale)
-    return {"spot_close": spot_close, "premium": fraction, "premium_pct": fraction * 100.0}
+    return SpotPremium(spot_close, premium(fresh_close(perp), spot_close, scale))
+
+
+def premium_columns(found: SpotPremium) -> dict[str, Floats]:
+    """Return ``spot_close``, ``premium`` and ``premium_pct``, NaN where the prices are absurd.
+
+    No threshold enters here, so this is computed once however often thresholds change.
+    """
+    fraction = believable(found.fraction)
+    return {
+        "spot_close": found.spot_close,
+        "premium": fraction,
+        "premium_pct": fraction * 100.0,
+    }
 
 
 def htf_premium(
@@ -51,7 +72,7 @@ def htf_premium(
     """
     return HtfPremium(
         open_times(perp, f"perp {timeframe}"),
-        premium_columns(perp, spot, scale)["premium"],
+        believable(spot_premium(perp, spot, scale).fraction),
         timeframe,
     )
 
@@ -147,7 +168,7 @@ def imbalance_columns(
     if htf is not None:
         check_higher(timeframe, htf_timeframe)
         htf_fraction = htf_premium(*htf, htf_timeframe, scale)
-    columns = premium_columns(perp, spot, scale)
+    columns = premium_columns(spot_premium(perp, spot, scale))
     derived = threshold_columns(
         perp,
         columns["premium"],

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.rolling import Bools, Floats
 
-#: A match of names is refused when perp / scale / spot strays further than this from 1.
+#: Prices of one coin do not stray further than this from each other: a candle that does is an
+#: error of the feed, a pair that does is two coins.
 MAX_PRICE_RATIO_ERROR = 0.2
 
 #: Spot candles are refused as the perp's own when this share of them has the perp's close.
@@ -97,6 +98,21 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
     fraction = coin_price - spot_close
     fraction /= spot_close
     return fraction
+
+
+def believable(fraction: Floats) -> Floats:
+    """Return the premiums without those that only an error of a feed can be.
+
+    A price ten times too high is not an extreme premium. Of real ones, the largest in the candles
+    of 2020 to 2024 is 10 % (1000PEPE in the fall of 2024-01-03, on 5m).
+
+    >>> believable(np.array([0.01, 9.0]))
+    array([0.01,  nan])
+    """
+    absurd: Bools = np.abs(fraction) > MAX_PRICE_RATIO_ERROR
+    if not absurd.any():
+        return fraction
+    return np.where(absurd, np.nan, fraction)
 
 
 def price_ratio(fraction: Floats) -> float:

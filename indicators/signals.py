@@ -114,3 +114,20 @@ def overdue_exit(columns: pd.DataFrame, side: str, age: int, max_stale_candles: 
     since = np.flatnonzero(bias != bias[-1])
     left = int(since[-1]) + 1 if since.size else 0
     return str(exit_reasons(bias, has_premium)[left])
+
+
+def reached_middle(columns: pd.DataFrame, side: str) -> bool:
+    """Tell whether the price has come back to the middle of its bands on the last candle.
+
+    A position that was entered beyond the middle has nothing to come back to: the close must have
+    been on the outer side of it before.
+
+    :param columns: ``close`` and ``bb_middle`` from the signal's candle up to now.
+    :param side: ``short`` or ``long``: the side of the position.
+
+    >>> rows = pd.DataFrame({"close": [9.0, 8.5, 7.9], "bb_middle": [8.0, 8.0, 8.0]})
+    >>> reached_middle(rows, "short"), reached_middle(rows, "long")
+    (True, False)
+    """
+    distance = (columns["close"] - columns["bb_middle"]).to_numpy() * -SIDES[side]
+    return bool(distance.size) and bool(distance[-1] <= 0) and bool((distance[:-1] > 0).any())

@@ -21,7 +21,12 @@ TITLES: dict[AlertKind, str] = {
 
 
 def flip_message(
-    candles: DataFrame, *, pair: str, preset: str, kinds: Collection[AlertKind]
+    candles: DataFrame,
+    *,
+    pair: str,
+    preset: str,
+    kinds: Collection[AlertKind],
+    before: int | None = None,
 ) -> str | None:
     """Return the message about the last candle, None where the bias did not flip on it.
 
@@ -29,13 +34,15 @@ def flip_message(
 
     :param candles: ``close`` and the columns of the signal, at least one row.
     :param kinds: which kinds are wanted.
+    :param before: the bias to compare with, that of the candle before unless given.
 
     >>> rows = {"bias": [0, -1], "z": [1.0, 2.5], "premium_pct": [0.1, 0.2], "close": [9.0, 9.5]}
     >>> flip_message(DataFrame(rows), pair="X/USDT:USDT", preset="balanced", kinds=TITLES)
     'Enter SHORT bias: X/USDT:USDT, z +2.50, premium +0.200 %, price 9.5, preset balanced'
     """
     last = candles.iloc[-1]
-    before = candles["bias"].iloc[-2] if len(candles) > 1 else NONE
+    if before is None:
+        before = int(candles["bias"].iloc[-2]) if len(candles) > 1 else NONE
     kind = _KINDS[int(last["bias"])]
     if last["bias"] == before or kind not in kinds:
         return None

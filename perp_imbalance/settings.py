@@ -9,6 +9,7 @@ from perp_imbalance.alerts import AlertKind
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES
 from perp_imbalance.indicators.zones import EntryMode
+from perp_imbalance.risk import PROTECTIONS
 
 #: The name of the section in freqtrade's config.
 SECTION = "perp_imbalance"
@@ -40,6 +41,13 @@ class Settings(_Section):
     :param alerts: which flips of the bias send a message.
     :param alert_only: whether the bot only sends messages and enters nothing.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
+    :param leverage: leverage of every position; the exchange's limit caps it.
+    :param max_entry_age_seconds: time after the close of a signal's candle in which it may be
+        entered.
+    :param max_entry_drift: share by which the price may have moved from that close.
+    :param scale_out: share of a position that is closed when the price is back at ``bb_middle``;
+        0: none.
+    :param protections: freqtrade's protections, in freqtrade's own words.
     """
 
     htf_timeframe: str = HTF_TIMEFRAME
@@ -49,6 +57,11 @@ class Settings(_Section):
     alerts: list[AlertKind] = list(get_args(AlertKind))
     alert_only: bool = False
     spot_pairs: dict[str, SpotPair] = {}
+    leverage: Annotated[float, Field(ge=1)] = 1.0
+    max_entry_age_seconds: PositiveFloat = 120.0
+    max_entry_drift: PositiveFloat = 0.01
+    scale_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    protections: list[dict[str, Any]] = list(PROTECTIONS)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

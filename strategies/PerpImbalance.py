@@ -5,30 +5,27 @@ stands in the README; what the config's section ``perp_imbalance`` takes, too.
 """
 
 import logging
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
-from freqtrade.exchange import timeframe_to_seconds
-from freqtrade.persistence import Trade
-from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, IStrategy
+from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter
 from pandas import DataFrame
 
 from perp_imbalance import __version__
-from perp_imbalance.alerts import flip_message
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
+from perp_imbalance.feed import WatchedFeed
 from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     beside,
     htf_premium,
     premium_columns,
+    spot_premium,
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
-from perp_imbalance.indicators.signals import overdue_exit
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
@@ -37,6 +34,7 @@ from perp_imbalance.parameters import (
     STARTUP_CANDLES,
     with_preset,
 )
+from perp_imbalance.positions import Positions
 from perp_imbalance.settings import Settings
 from perp_imbalance.spot_setting import check_spot_setting
 
@@ -44,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 
 @with_preset("balanced")
-class PerpImbalance(IStrategy):
+class PerpImbalance(Positions, WatchedFeed):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3
@@ -63,6 +61,7 @@ class PerpImbalance(IStrategy):
         "exit": "limit",
         "stoploss": "market",
         "stoploss_on_exchange": True,
+        "emergency_exit": "market",
     }
 
     plot_config = {  # noqa: RUF012
@@ -99,7 +98,7 @@ class PerpImbalance(IStrategy):
             self.settings = Settings.from_config(config)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None
-        self.refused: set[str] = set()
+        self.apply_money_settings()
         self.htf_premiums: dict[str, HtfPremium] = {}
 
     def version(self) -> str:
@@ -150,41 +149,21 @@ class PerpImbalance(IStrategy):
             overrides=self.settings.spot_pairs,
         )
 
-    def refuse(self, pair: str, reason: str) -> None:
-        """Name a pair that gives no signals, once in the log and in one message."""
-        if pair not in self.refused:
-            self.refused.add(pair)
-            logger.warning("%s gives no signals: %s", pair, reason)
-            self.dp.send_msg(f"{pair} gives no signals: {reason}")
-
-    def bot_start(self, **kwargs: Any) -> None:
-        """Note when the bot began: what happened before is no news."""
-        self.started = datetime.now(UTC)
-
-    def announce(self, dataframe: DataFrame, pair: str) -> None:
-        """Send a message where the bias flips on a candle that closed while the bot was running.
-
-        So a restart repeats nothing, and tells of nothing that is over.
-        """
-        closed = dataframe["date"].iloc[-1] + timedelta(
-            seconds=timeframe_to_seconds(self.timeframe)
-        )
-        message = flip_message(dataframe, pair=pair, preset=self.preset, kinds=self.settings.alerts)
-        if message and closed >= self.started:
-            self.dp.send_msg(message)
+    def informatives_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
+        """Return the series beside its own candles that a pair needs."""
+        spot = self.spot_of(pair).spot
+        if spot is None:
+            return []
+        wanted = [(spot, self.timeframe, CandleType.SPOT)]
+        if self.needs_htf():
+            wanted.append((spot, self.settings.htf_timeframe, CandleType.SPOT))
+            wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
+        return wanted
 
     def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
         """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
-        wanted = []
-        for pair in self.dp.current_whitelist():
-            spot = self.spot_of(pair).spot
-            if spot is None:
-                continue
-            wanted.append((spot, self.timeframe, CandleType.SPOT))
-            if self.needs_htf():
-                wanted.append((spot, self.settings.htf_timeframe, CandleType.SPOT))
-                wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
-        return wanted
+        pairs = self.dp.current_whitelist()
+        return [series for pair in pairs for series in self.informatives_of(pair)]
 
     def candles(self, pair: str, timeframe: str, candle_type: CandleType) -> DataFrame:
         """Return the candles freqtrade has, with their columns even where it has none."""
@@ -194,15 +173,17 @@ class PerpImbalance(IStrategy):
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Add the premium and, unless hyperopt is about to vary them, all other columns."""
         pair = metadata["pair"]
+        self.unfit.discard(pair)
         match = self.spot_of(pair)
         spot = DataFrame(columns=["date", "close", "volume"])
         if match.spot is not None:
             spot = self.candles(match.spot, self.timeframe, CandleType.SPOT)
-        columns = premium_columns(dataframe, spot, match.scale)
-        reason = match.reason or price_refusal(match, columns["premium"], self.timeframe)
+        found = spot_premium(dataframe, spot, match.scale)
+        columns = premium_columns(found)
+        reason = match.reason or price_refusal(match, found.fraction, self.timeframe)
         if reason:
             columns = {name: np.full(len(dataframe), np.nan) for name in columns}
-            self.refuse(pair, reason)
+            self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
         dataframe = beside(dataframe, columns)
@@ -223,7 +204,8 @@ class PerpImbalance(IStrategy):
             match.scale,
         )
         if not np.isfinite(premiums.premium).any():
-            self.refuse(pair, f"the HTF gate has no {timeframe} candles of it and {match.spot}")
+            reason = f"the HTF gate has no {timeframe} candles of it and {match.spot}"
+            self.refuse(pair, "higher timeframe", reason)
         return premiums
 
     def add_threshold_columns(self, dataframe: DataFrame, pair: str) -> DataFrame:
@@ -249,16 +231,3 @@ class PerpImbalance(IStrategy):
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Exit where the bias leaves the position's side."""
         return dataframe.assign(**exit_signals(dataframe))
-
-    def custom_exit(
-        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
-    ) -> str | None:
-        """Close a position whose exit signal fell into a time when the bot was down."""
-        if self.config["runmode"] not in TRADE_MODES:
-            return None
-        dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
-        if dataframe.empty:
-            return None
-        candle = timedelta(seconds=timeframe_to_seconds(self.timeframe))
-        age = int((current_time - trade.open_date_utc) / candle)
-        return overdue_exit(dataframe, trade.trade_direction, age, self.settings.max_stale_candles)

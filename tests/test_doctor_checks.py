@@ -8,7 +8,7 @@ from freqtrade.enums import CandleType
 from freqtrade_fixtures import shared_candles
 
 from perp_imbalance.doctor import Level, bot, candles
-from perp_imbalance.indicators.columns import premium_columns
+from perp_imbalance.indicators.columns import spot_premium
 
 BTC = "BTC/USDT:USDT"
 HOUR_MS = 3_600_000
@@ -78,7 +78,7 @@ def test_tick_noise_of_real_candles(pair: str, spot: str, scale: int, level: Lev
             handler.ohlcv_load(spot, "5m", CandleType.SPOT, fill_missing=False),
         )
     )
-    fraction = premium_columns(perps, spots, scale)["premium"]
+    fraction = spot_premium(perps, spots, scale).fraction
     tick = candles.relative_tick(spots, 1e-8)
     noise = tick / candles.premium_stdev(fraction, 50)
     assert candles.check_tick_noise(noise, tick, spot, 1.7).level is level

@@ -9,7 +9,7 @@ from freqtrade.enums import CandleType
 from pandas import DataFrame
 
 from perp_imbalance.doctor.report import Check, Level
-from perp_imbalance.indicators.columns import premium_columns
+from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
 from perp_imbalance.pairs import SpotMatch
 
@@ -55,7 +55,7 @@ def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
 
 def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: str) -> Check:
     """Compare local spot candles with the perp's: older tools wrote the one into the other."""
-    fraction = premium_columns(perp, spot, match.scale)["premium"]
+    fraction = spot_premium(perp, spot, match.scale).fraction
     said = f"the local {timeframe} candles of spot {match.spot}"
     if is_perp_itself(fraction):
         message = f"{said} are those of the perp: delete the file and download spot candles anew"

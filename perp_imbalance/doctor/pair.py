@@ -10,7 +10,7 @@ from pandas import DataFrame
 
 from perp_imbalance.doctor import candles
 from perp_imbalance.doctor.report import Check, Level, PairFigures
-from perp_imbalance.indicators.columns import premium_columns
+from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close, price_ratio
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -77,7 +77,7 @@ def examine_pair(match: SpotMatch, given: PairCandles, plan: Plan) -> PairFindin
     found.add(Check("spot pair", Level.OK, message))
     spot = _feed(found, given, plan, match.spot, CandleType.SPOT)
     if perp is not None and spot is not None:
-        fraction = premium_columns(perp, spot, match.scale)["premium"]
+        fraction = spot_premium(perp, spot, match.scale).fraction
         _examine_premium(found, match, given, plan, (perp, spot, fraction))
     return found
 
@@ -150,5 +150,5 @@ def _higher_timeframe(match: SpotMatch, given: PairCandles, plan: Plan) -> Check
     ]
     empty = DataFrame(columns=["date", "close", "volume"])
     perp, spot = (empty if frame is None else frame for frame in frames)
-    fraction = premium_columns(perp, spot, match.scale)["premium"]
+    fraction = spot_premium(perp, spot, match.scale).fraction
     return candles.check_higher_timeframe(fraction, plan.thresholds, timeframe)
