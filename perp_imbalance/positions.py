@@ -82,6 +82,8 @@ class Positions(IStrategy):
             timeframe_to_prev_date(self.timeframe, trade.date_entry_fill_utc) - self.candle
         )
         since_signal = dataframe[dataframe["date"] >= signal_candle]
+        if since_signal.empty or since_signal.iloc[-1][f"exit_{trade.trade_direction}"]:
+            return None
         if not reached_middle(since_signal, trade.trade_direction):
             return None
         stake = stake_to_close(trade.stake_amount, self.settings.scale_out, min_stake)

@@ -29,6 +29,8 @@ STOP_SECONDS = 30
 ANSWER_SECONDS = 10
 # How often the bot looks for news, in seconds of its own clock.
 LOOK_SECONDS = 120
+# Just below a candle of an hour.
+MAX_ENTRY_AGE_SECONDS = 3500.0
 
 
 def faketime_library() -> Path:
@@ -111,6 +113,9 @@ class LiveBot:
         shutil.copytree(ROOT / "strategies", strategies)
         shutil.copy(RECORDER, strategies)
         settings = {**replay_config(replay.url), **overlay}
+        # On a fast clock, minutes pass between a candle's close and its analysis.
+        ours = {"max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS, **overlay.get("perp_imbalance", {})}
+        settings["perp_imbalance"] = ours
         settings["exchange"]["pair_whitelist"] = overlay["pairs"]
         settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
         settings |= {"strategy": "Recorder", "strategy_path": str(strategies)}
@@ -167,8 +172,15 @@ class LiveBot:
 
     def trades(self) -> pd.DataFrame:
         """Return the trades of the bot's database."""
+        return self._table("trades", ["open_date", "close_date"])
+
+    def orders(self) -> pd.DataFrame:
+        """Return the orders of the bot's database."""
+        return self._table("orders", ["order_date", "order_filled_date"])
+
+    def _table(self, name: str, dates: list[str]) -> pd.DataFrame:
         with sqlite3.connect(self.folder / "trades.sqlite") as database:
-            frame = pd.read_sql("select * from trades", database)
-        for column in ("open_date", "close_date"):
+            frame = pd.read_sql(f"select * from {name}", database)
+        for column in dates:
             frame[column] = pd.to_datetime(frame[column], utc=True, format="mixed")
         return frame

@@ -20,11 +20,13 @@ from live import FastClock, LiveBot, mailbox
 from perp_imbalance.alerts import TITLES, flip_message
 from perp_imbalance.indicators import PRESETS, entry_signals, exit_signals, imbalance_columns
 from perp_imbalance.replay import running_replay
+from perp_imbalance.risk import SCALE_OUT_TAG
 
 pytestmark = pytest.mark.freqtrade
 
 CANDLES = int(os.environ.get("LIVE_CANDLES", "21"))
-START = datetime(2025, 3, 10, 0, 2, tzinfo=UTC)
+# Some prices come back to the middle of their bands soon after.
+START = datetime(2025, 9, 17, 17, 2, tzinfo=UTC)
 # A candle of an hour lasts four seconds; an idle machine needs a third of one for each.
 SPEED = 900
 HOUR = pd.Timedelta("1h")
@@ -33,6 +35,8 @@ SPOTS = {
     **{"BTC/USDT:USDT": ("BTC/USDT", 1), "ETH/USDT:USDT": ("ETH/USDT", 1)},
     **{"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000)},
 }
+# Half of a position ends at the middle of the bands: the one thing that is off by default.
+SETTINGS = {"perp_imbalance": {"scale_out": 0.5}}
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 
 
@@ -41,6 +45,7 @@ class Life(NamedTuple):
 
     recorded: pd.DataFrame
     trades: pd.DataFrame
+    orders: pd.DataFrame
     messages: list[str]
     open_at_restart: set[str]
     log: str
@@ -50,7 +55,7 @@ class Life(NamedTuple):
 def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     clock = FastClock(START, SPEED)
     with running_replay(sample_datadir, clock=clock) as replay, mailbox() as post:
-        overlay = {"pairs": SAMPLE_PAIRS, "webhook": post.config(SPEED)}
+        overlay = {"pairs": SAMPLE_PAIRS, "webhook": post.config(SPEED), **SETTINGS}
         bot = LiveBot(tmp_path_factory.mktemp("live"), clock, replay, overlay)
         first_run = len(SAMPLE_PAIRS) * CANDLES * 2 // 3
 
@@ -68,7 +73,9 @@ def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with bot.running() as process:
             bot.wait(process, lambda: len(bot.recorded()) >= whole, CANDLES)
         log = bot.log.read_text("utf-8")
-        yield Life(bot.recorded(), bot.trades(), list(post.messages), open_at_restart, log)
+        yield Life(
+            bot.recorded(), bot.trades(), bot.orders(), list(post.messages), open_at_restart, log
+        )
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +134,7 @@ def backtested(freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path) -> pd
         *("backtesting", "--strategy", "PerpImbalanceAggressive"),
         *("--timerange", f"{START:%Y%m%d}-{START + pd.Timedelta('30D'):%Y%m%d}"),
         datadir=sample_datadir,
+        overlay=SETTINGS,
     )
     assert process.returncode == 0, process.stderr
     return as_candles(backtest_trades(tmp_path / "user_data")["PerpImbalanceAggressive"])
@@ -164,6 +172,32 @@ def test_trades_equal_those_of_a_backtest(life: Life, backtested: pd.DataFrame) 
     assert len(ended) >= 2
     for column in ("is_short", "enter_tag", "close", "exit_reason"):
         assert live.loc[ended.index, column].tolist() == ended[column].tolist(), column
+
+
+def test_parts_are_closed_where_a_backtest_closes_them(
+    life: Life, backtested: pd.DataFrame
+) -> None:
+    acted = acted_on(life)
+    ids = as_candles(life.trades).set_index(["pair", "open"])["id"]
+    expected_parts, parts = set(), set()
+    for trade in backtested.to_dict("records"):
+        key: Any = (trade["pair"], trade["open"])
+        if key not in ids.index:
+            continue
+        filled = [
+            pd.Timestamp(order["order_filled_timestamp"], unit="ms", tz="UTC")
+            for order in trade["orders"]
+            if order["ft_order_tag"] == SCALE_OUT_TAG
+        ]
+        expected_parts |= {(key, date) for date in filled if (key[0], date) in acted}
+        mine = life.orders[
+            (life.orders["ft_trade_id"] == ids[key])
+            & (life.orders["ft_order_tag"] == SCALE_OUT_TAG)
+        ]
+        dates = mine["order_filled_date"].dt.floor("h")
+        parts |= {(key, date) for date in dates if (key[0], date) in acted}
+    assert expected_parts
+    assert parts == expected_parts
 
 
 def test_restart_in_a_zone_opens_nothing_twice_and_closes_what_was_open(

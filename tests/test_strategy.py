@@ -96,7 +96,8 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             "PerpImbalance",
             {"perp_imbalance": {"side": "long"}},
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
-            "entry_mode, sides, max_stale_candles, alerts, alert_only, spot_pairs",
+            "entry_mode, sides, max_stale_candles, alerts, alert_only, spot_pairs, leverage, "
+            "max_entry_age_seconds, max_entry_drift, scale_out, protections",
         ),
         (
             "PerpImbalance",
@@ -281,6 +282,25 @@ def test_flip_while_the_bot_runs_sends_one_message(
     assert message.startswith("Enter SHORT bias: BTC/USDT:USDT, z +")
     assert message.endswith(", preset balanced")
     assert analysed(folder, sample_datadir, row + 1, started=close)[0] == []
+
+
+def test_candle_that_is_analysed_anew_repeats_no_message(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    """And a flip that a late candle brings only then is told then."""
+    row, close = first_entry
+    strategy = load(
+        folder, runmode=RunMode.DRY_RUN, exchange={"name": "binance", "ccxt_config": SAFE}
+    )
+    strategy.dp, strategy.started = Candles(sample_datadir), close - pd.Timedelta("1D")
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    for last in (row - 1, row, row, row + 1, row + 1):
+        strategy.populate_indicators(candles.iloc[: last + 1].copy(), pair)
+    assert len(strategy.dp.messages) == 1
+    strategy.seen_bias["BTC/USDT:USDT"] = 0
+    strategy.populate_indicators(candles.iloc[: row + 2].copy(), pair)
+    assert len(strategy.dp.messages) == 2
 
 
 def test_flip_before_the_start_is_no_news(
