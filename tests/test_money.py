@@ -46,8 +46,9 @@ def plain(freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path) -> pd.Data
 def parts(trades: pd.DataFrame) -> pd.DataFrame:
     """Return the orders that closed part of a position, with the date of their trade."""
     rows = [
-        {**order, "open_date": trade["open_date"], "amount_entered": trade["orders"][0]["amount"]}
+        {**order, **{name: trade[name] for name in ("pair", "open_date")}, **entered}
         for trade in trades.to_dict("records")
+        for entered in ({"amount_entered": trade["orders"][0]["amount"]},)
         for order in trade["orders"]
         if order["ft_order_tag"] == SCALE_OUT_TAG
     ]
@@ -58,11 +59,10 @@ def parts(trades: pd.DataFrame) -> pd.DataFrame:
 def test_scale_out_closes_half_and_leaves_entries_and_exits_as_they_are(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path, plain: pd.DataFrame
 ) -> None:
-    settings = {"scale_out": 0.5, "leverage": 3.0}
+    settings = {"scale_out": 0.5}
     scaled = traded(freqtrade, sample_datadir, tmp_path / "user_data", perp_imbalance=settings)
     same = ["pair", "is_short", "open_date", "close_date", "exit_reason"]
     pd.testing.assert_frame_equal(scaled[same], plain[same])
-    assert set(scaled["leverage"]) == {3.0}
     assert set(plain["leverage"]) == {1.0}
     closed = parts(scaled)
     assert len(closed) >= 3
@@ -157,6 +157,15 @@ def confirmed(strategy: IStrategy, seconds: float, rate: float = 100.0, **change
 def is_locked(strategy: IStrategy, candle: str, side: str) -> bool:
     date = pd.Timestamp(candle, tz="UTC").to_pydatetime()
     return bool(strategy.is_pair_locked(PAIR, candle_date=date, side=side))
+
+
+@pytest.mark.parametrize(("allowed", "leverage"), [(50.0, 3.0), (2.0, 2.0)])
+def test_leverage_is_that_of_the_config_as_far_as_allowed(
+    strategy: IStrategy, allowed: float, leverage: float
+) -> None:
+    strategy.settings = strategy.settings.model_copy(update={"leverage": 3.0})
+    found = strategy.leverage(pair=PAIR, proposed_leverage=1.0, max_leverage=allowed, side="long")
+    assert found == leverage
 
 
 def test_entry_in_time_is_confirmed(strategy: IStrategy) -> None:
