@@ -129,3 +129,29 @@ def test_versions(installed: str | None, level: Level) -> None:
 )
 def test_clock(offset: int | None, level: Level) -> None:
     assert bot.check_clock(offset, "binance").level is level
+
+
+@pytest.mark.parametrize(
+    ("grace", "level"),
+    [(15, Level.WARNING), (60, Level.OK), (90, Level.OK), (120, Level.WARNING)],
+)
+def test_late_candles_are_waited_for_as_long_as_an_entry_may_come(
+    grace: float, level: Level
+) -> None:
+    assert bot.check_late_candles(grace, 120).level is level
+
+
+def test_advice_on_late_candles_is_found_good() -> None:
+    message = bot.check_late_candles(15, 40).message
+    assert '{"ohlcv_late_candle_grace_secs": 30}' in message
+    assert bot.check_late_candles(30, 40).level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("protections", "enabled", "level"),
+    [(4, True, Level.OK), (0, False, Level.OK), (4, False, Level.WARNING)],
+)
+def test_backtest_has_the_protections_of_the_bot(
+    protections: int, enabled: bool, level: Level
+) -> None:
+    assert bot.check_protections(protections, enabled).level is level

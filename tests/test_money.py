@@ -45,13 +45,12 @@ def plain(freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path) -> pd.Data
 
 def parts(trades: pd.DataFrame) -> pd.DataFrame:
     """Return the orders that closed part of a position, with the date of their trade."""
-    rows = [
-        {**order, **{name: trade[name] for name in ("pair", "open_date")}, **entered}
-        for trade in trades.to_dict("records")
-        for entered in ({"amount_entered": trade["orders"][0]["amount"]},)
-        for order in trade["orders"]
-        if order["ft_order_tag"] == SCALE_OUT_TAG
-    ]
+    rows = []
+    for trade in trades.to_dict("records"):
+        of_trade = {name: trade[name] for name in ("pair", "open_date")}
+        of_trade["amount_entered"] = trade["orders"][0]["amount"]
+        closing = [order for order in trade["orders"] if order["ft_order_tag"] == SCALE_OUT_TAG]
+        rows += [{**order, **of_trade} for order in closing]
     return pd.DataFrame(rows)
 
 

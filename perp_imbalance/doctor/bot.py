@@ -105,6 +105,39 @@ def check_startup(startup: int, perp_limit: int, spot_limit: int, requests: int)
     return Check(name, Level.OK, f"{startup} fit into one request of {perp_limit}")
 
 
+def check_late_candles(grace_s: float, max_entry_age_s: float) -> Check:
+    """Compare how long freqtrade looks for a late candle with how long an entry may still come.
+
+    :param grace_s: freqtrade's ``ohlcv_late_candle_grace_secs``.
+    :param max_entry_age_s: the setting ``max_entry_age_seconds``.
+    """
+    name = "late candles"
+    if max_entry_age_s / 2 <= grace_s < max_entry_age_s:
+        return Check(name, Level.OK, f"waited for until {grace_s:g} s after the close")
+    wanted = round(max_entry_age_s * 0.75)
+    message = (
+        f"freqtrade waits {grace_s:g} s for a late candle, entries may come until "
+        f"{max_entry_age_s:g} s after the close: set exchange._ft_has_params to "
+        f'{{"ohlcv_late_candle_grace_secs": {wanted}}}, else a late spot candle loses its entry'
+    )
+    return Check(name, Level.WARNING, message)
+
+
+def check_protections(protections: int, enabled: bool) -> Check:
+    """Say when a backtest of this config would leave out what a live bot does.
+
+    :param protections: how many the strategy has.
+    :param enabled: the config's ``enable_protections``.
+    """
+    name = "protections"
+    if enabled or not protections:
+        return Check(name, Level.OK, f"{protections}, in backtests too")
+    message = (
+        f'the bot has {protections}, a backtest of this config none: set "enable_protections": true'
+    )
+    return Check(name, Level.WARNING, message)
+
+
 def check_parameter_file(
     file: Path, content: Any, strategy: str, parameters: Mapping[str, Sequence[str]] | None = None
 ) -> Check:

@@ -151,6 +151,11 @@ def _examine_exchange(
         report.checks.append(Check("pairs", Level.WARNING, message))
         return
     report.checks.append(_check_startup(exchange, plan))
+    settings = plan.settings
+    report.checks += [
+        bot.check_late_candles(_late_candle_grace(exchange), settings.max_entry_age_seconds),
+        bot.check_protections(len(settings.protections), bool(config.get("enable_protections"))),
+    ]
     matches = match_perps(config, exchange.markets, pairs)
     steps = _STEPS + len(matches)
     for done, match in enumerate(matches):
@@ -179,6 +184,11 @@ def _check_startup(exchange: Any, plan: Plan) -> Check:
     )
 
 
+def _late_candle_grace(exchange: Any) -> float:
+    """Return how many seconds after its close freqtrade looks for a candle at every turn."""
+    return float(exchange.get_option("ohlcv_late_candle_grace_secs", 0))
+
+
 def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairCandles:
     """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
     now_ms = time.time_ns() // 10**6 - offset_ms
@@ -186,11 +196,10 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairC
     if match.spot is not None:
         wanted += [(match.spot, timeframe, CandleType.SPOT) for timeframe in plan.timeframes]
     frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
-    grace_s = exchange.get_option("ohlcv_late_candle_grace_secs", 0)
     return PairCandles(
         {key: frame for key, frame in frames.items() if len(frame)},
         now_ms,
-        int(grace_s * 1000),
+        int(_late_candle_grace(exchange) * 1000),
         {
             pair: opening.price_step(exchange, pair)
             for pair in (match.perp, match.spot)
