@@ -8,9 +8,8 @@ SCALE_OUT_TAG = "scale_out"
 
 #: freqtrade's protections, unless the config has its own list. Times in candles.
 PROTECTIONS: tuple[dict[str, Any], ...] = (
-    # The candle after an exit enters nothing.
-    {"method": "CooldownPeriod", "stop_duration_candles": 1},
-    # A side that was stopped out rests, on its pair.
+    # The cooldown: a side that was stopped out rests, on its pair. One after every exit would bar
+    # a flip from opening the other side, which is what a flip is for.
     {
         "method": "StoplossGuard",
         "lookback_period_candles": 24,

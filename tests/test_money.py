@@ -84,18 +84,19 @@ def test_leverage_is_capped_by_the_exchange(
 
 
 @pytest.mark.freqtrade
-def test_candle_after_an_exit_enters_nothing_unless_the_cooldown_is_taken_out(
+def test_protections_of_the_config_act_in_a_backtest(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path, plain: pd.DataFrame
 ) -> None:
     def shortest_rest(trades: pd.DataFrame) -> pd.Timedelta:
         rests = trades["open_date"] - trades.groupby("pair")["close_date"].shift()
         return pd.Timedelta(rests.min())
 
-    without = traded(
-        freqtrade, sample_datadir, tmp_path / "user_data", perp_imbalance={"protections": []}
+    cooldown = [{"method": "CooldownPeriod", "stop_duration_candles": 1}]
+    cooled = traded(
+        freqtrade, sample_datadir, tmp_path / "user_data", perp_imbalance={"protections": cooldown}
     )
-    assert shortest_rest(without) == pd.Timedelta(0)
-    assert shortest_rest(plain) > HOUR
+    assert shortest_rest(plain) == pd.Timedelta(0)
+    assert shortest_rest(cooled) > HOUR
 
 
 @pytest.mark.freqtrade
