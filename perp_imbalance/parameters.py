@@ -30,6 +30,12 @@ _BOOLEANS = {"use_sigma": "buy", "use_htf": "buy"}
 #: The thresholds that are parameters: all but ``hot_z``, which no signal uses.
 PARAMETER_NAMES = (*_DECIMALS, *_INTEGERS, *_BOOLEANS)
 
+#: The space of each, by its name.
+PARAMETER_SPACES = {
+    **{name: space for name, (_, _, space) in (_DECIMALS | _INTEGERS).items()},
+    **_BOOLEANS,
+}
+
 #: The longest lookback that a parameter may ask for.
 LONGEST_LOOKBACK = Thresholds(
     len_prem=_INTEGERS["len_prem"][1],

@@ -1,0 +1,125 @@
+"""``perp-imbalance preset``: what it writes is what the strategy then trades with."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freqtrade.enums import RunMode
+from freqtrade.resolvers import StrategyResolver
+from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.parameter_file import params_of, thresholds_of
+from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with config, strategies and ``user_data``, as a trader has it."""
+    shutil.copytree(
+        ROOT / "strategies",
+        tmp_path / "strategies",
+        ignore=shutil.ignore_patterns("__pycache__", "*.json"),
+    )
+    shutil.copy(ROOT / "config.json", tmp_path)
+    (tmp_path / "user_data").mkdir()
+    return tmp_path
+
+
+def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
+    strategy = StrategyResolver.load_strategy(
+        {
+            **{"strategy": name, "strategy_path": str(folder / "strategies")},
+            **{"user_data_dir": folder / "user_data", "runmode": RunMode.BACKTEST},
+            **{"trading_mode": "futures", "timeframe": "1h"},
+        }
+    )
+    strategy.ft_bot_start()
+    thresholds: Thresholds = strategy.thresholds()
+    return thresholds
+
+
+def values(thresholds: Thresholds) -> dict[str, Any]:
+    return {name: getattr(thresholds, name) for name in PARAMETER_NAMES}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_applied_preset_is_what_the_strategy_trades_with(folder: Path, name: str) -> None:
+    process = perp_imbalance("preset", "apply", name, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith(f"PerpImbalance now trades with {name}: ")
+    assert values(traded_with(folder)) == values(PRESETS[name])
+
+
+def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
+    file = folder / "strategies" / "PerpImbalance.json"
+    tuned = {
+        "strategy_name": "PerpImbalance",
+        "params": {"buy": {"enter_z": 2.7}, "roi": {"0": 100}, "stoploss": {"stoploss": -0.1}},
+    }
+    file.write_text(json.dumps(tuned))
+    process = perp_imbalance("preset", "apply", "aggressive", cwd=folder)
+    assert_fails_in_one_line(process, "PerpImbalance.json is there already: keep a copy, then")
+    assert json.loads(file.read_text()) == tuned
+    assert perp_imbalance("preset", "apply", "aggressive", "--force", cwd=folder).returncode == 0
+    assert traded_with(folder).enter_z == PRESETS["aggressive"].enter_z
+    assert list(file.parent.glob("*.part")) == []
+
+
+def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) -> None:
+    found = folder / "winner.json"
+    found.write_text('{"strategy_name": "X", "params": {"buy": {"enter_z": 2.7, "use_htf": true}}}')
+    arguments = ("preset", "apply", "winner.json", "--strategy", "PerpImbalanceConservative")
+    assert perp_imbalance(*arguments, cwd=folder).returncode == 0
+    thresholds = traded_with(folder, "PerpImbalanceConservative")
+    assert (thresholds.enter_z, thresholds.use_htf) == (2.7, True)
+    assert thresholds.len_prem == PRESETS["balanced"].len_prem
+    shown = perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder)
+    assert json.loads(shown.stdout)["enter_z"] == 2.7
+
+
+def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:
+    listed = json.loads(perp_imbalance("preset", "list", "--json", cwd=folder).stdout)
+    assert {name: Thresholds(**found) for name, found in listed.items()} == PRESETS
+    text = perp_imbalance("preset", "list", cwd=folder).stdout
+    assert text.split()[: len(PRESETS)] == list(PRESETS)
+    assert "enter_z              2.0           1.7           1.3" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "bold"], "there is no preset and no parameter file bold: presets are conservat"),
+        (["apply", "balanced", "--strategy", "Nope"], "there is no strategy strategies/Nope.py"),
+        (["show", "config.json"], 'config.json has no "params" by space, as hyperopt writes it'),
+    ],
+)
+def test_wrong_name_is_refused_in_one_line(
+    folder: Path, arguments: list[str], message: str
+) -> None:
+    assert_fails_in_one_line(perp_imbalance("preset", *arguments, cwd=folder), message)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"buy": {"exit_z": 0.5}}, "buy.exit_z is no parameter: known are buy.enter_z, sell.exit"),
+        ({"buy": {"enter_z": "2"}}, "buy.enter_z is '2', it must be a number"),
+        ({"buy": {"enter_z": True}}, "buy.enter_z is True, it must be a number"),
+        ({"lookback": {"bb_len": 20.5}}, "lookback.bb_len is 20.5, it must be a whole number"),
+        ({"buy": {"use_htf": 1}}, "buy.use_htf is 1, it must be true or false"),
+        ({"buy": {"enter_z": 0.5}}, r"enter_z is 0.5, it must be above exit_z \(0.9\)"),
+    ],
+)
+def test_wrong_value_is_refused(params: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        thresholds_of(params, PRESETS["balanced"])
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_thresholds_survive_the_way_through_parameters(preset: Thresholds) -> None:
+    assert values(thresholds_of(params_of(preset), PRESETS["balanced"])) == values(preset)
+    assert set(PARAMETER_SPACES) == set(PARAMETER_NAMES)
