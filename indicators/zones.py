@@ -1,6 +1,6 @@
 """From a z-score to a bias, from a bias to zones, from zones and gates to entries and exits."""
 
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +17,6 @@ SHORT, LONG, NONE = -1, 1, 0
 COOLED, FLIPPED, STALE_SPOT = "cooled", "flipped", "stale_spot"
 
 EntryMode = Literal["zone", "flip"]
-
-
-class Zones(NamedTuple):
-    """Maximal runs of the same non-zero bias: row where each began and its number from 1."""
-
-    start: Ints
-    number: Ints
-
-
-def latest(rows: Bools) -> Ints:
-    """Return for each row the index of the last true row up to and including it, -1 before.
-
-    >>> latest(np.array([False, True, False]))
-    array([-1,  1,  1])
-    """
-    return np.maximum.accumulate(np.where(rows, np.arange(rows.size), -1))
 
 
 def previous(bias: NDArray[_AnyInt]) -> NDArray[_AnyInt]:
@@ -93,15 +77,13 @@ def hysteresis(
     return np.repeat(states[changes].astype(np.int64), candles_until_next)
 
 
-def zones(bias: Ints) -> Zones:
-    """Return where the zone of each row began and its number; -1 and 0 outside of zones.
+def zone_starts(bias: NDArray[_AnyInt]) -> Ints:
+    """Return the rows on which a zone begins: a maximal run of the same bias that is not none.
 
-    >>> zones(np.array([0, -1, -1, 1])).number
-    array([0, 1, 1, 2])
+    >>> zone_starts(np.array([0, -1, -1, 1]))
+    array([1, 3])
     """
-    begins = (bias != NONE) & (bias != previous(bias))
-    inside = bias != NONE
-    return Zones(np.where(inside, latest(begins), -1), np.where(inside, np.cumsum(begins), 0))
+    return np.flatnonzero((bias != NONE) & (bias != previous(bias)))
 
 
 def sigma_gate(close: Floats, upper: Floats, lower: Floats) -> tuple[Bools, Bools]:
@@ -125,10 +107,27 @@ def htf_gate(htf_z: Floats, htf_z_min: float) -> tuple[Bools, Bools]:
     return high, low
 
 
-def entries(bias: Ints, side: int, passes: Bools, mode: EntryMode) -> Bools:
-    """Return the candles on which a position of this side is entered.
+def entry_rows(candidates: Bools, starts: Ints, mode: EntryMode) -> Ints:
+    """Return the rows on which a position is entered: one a zone, if any of its rows may.
 
     Source: ``spec.md``, rule 9.
+
+    :param candidates: rows inside zones of the side that have a premium and pass every gate.
+    :param starts: the first row of every zone, of either side.
+    :param mode: ``zone``: the first candidate of a zone; ``flip``: only the zone's first row.
+    """
+    rows = np.flatnonzero(candidates)
+    if mode == "flip":
+        return rows[np.isin(rows, starts, assume_unique=True)]
+    zone = starts.searchsorted(rows, side="right")
+    first = np.empty(rows.size, np.bool_)
+    first[:1] = True
+    np.not_equal(zone[1:], zone[:-1], out=first[1:])
+    return rows[first]
+
+
+def entries(bias: Ints, side: int, passes: Bools, mode: EntryMode) -> Bools:
+    """Return the candles on which a position of this side is entered.
 
     :param bias: the hysteresis state.
     :param side: ``SHORT`` or ``LONG``.
@@ -139,15 +138,9 @@ def entries(bias: Ints, side: int, passes: Bools, mode: EntryMode) -> Bools:
     >>> entries(bias, SHORT, np.array([True, False, True, True]), "zone")
     array([False, False,  True, False])
     """
-    candidate: Bools = passes & (bias == side)
-    start = zones(bias).start
-    if mode == "flip":
-        first: Bools = start == np.arange(bias.size)
-    else:
-        candidate_before = np.full(bias.size, -1)
-        candidate_before[1:] = latest(candidate)[:-1]
-        first = candidate_before < start
-    return candidate & first
+    result = np.zeros(bias.size, np.bool_)
+    result[entry_rows(passes & (bias == side), zone_starts(bias), mode)] = True
+    return result
 
 
 def exits(bias: Ints, side: int) -> Bools:

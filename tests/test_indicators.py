@@ -24,7 +24,7 @@ from perp_imbalance.indicators.premium import (
 )
 from perp_imbalance.indicators.rolling import rolling_mean_stdev
 from perp_imbalance.indicators.signals import gate_passes, overdue_exit
-from perp_imbalance.indicators.zones import LONG, SHORT, zones
+from perp_imbalance.indicators.zones import LONG, SHORT
 from perp_imbalance.indicators.zscore import MIN_STDEV, z_score
 
 MODULES = [
@@ -169,10 +169,9 @@ def test_timeframes_have_their_length() -> None:
     assert minutes == {"5m": 5, "4h": 240, "1d": 1440, "1w": 10080}
 
 
-def test_zones_are_numbered_by_their_beginnings() -> None:
-    found = zones(np.array([0, -1, -1, 1, 0, 0, 1, 1]))
-    assert found.number.tolist() == [0, 1, 1, 2, 0, 0, 3, 3]
-    assert found.start.tolist() == [-1, 1, 1, 3, -1, -1, 6, 6]
+def test_zone_begins_where_the_bias_takes_a_side() -> None:
+    assert zone_starts(np.array([0, -1, -1, 1, 0, 0, 1, 1])).tolist() == [1, 3, 6]
+    assert zone_starts(np.array([1, 1, 0])).tolist() == [0]
 
 
 def table(**columns: Any) -> pd.DataFrame:
