@@ -1,0 +1,103 @@
+"""What happened after a signal: forward returns of the perp, net of fees and funding."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.research.market import PairCandles
+
+
+class ForwardReturns(NamedTuple):
+    """For each horizon a row, for each signal candle a column; NaN where the candles end before.
+
+    :ivar horizons: candles that a position is held.
+    :ivar move: return of the perp's price.
+    :ivar funding: what a long pays meanwhile.
+    """
+
+    horizons: tuple[int, ...]
+    move: NDArray[np.float64]
+    funding: NDArray[np.float64]
+
+    def of_side(self, side: int, cost: float) -> NDArray[np.float64]:
+        """Return what a position of a side earns, per unit of stake.
+
+        :param side: 1 long, -1 short.
+        :param cost: fees of the way in and out.
+        """
+        return side * (self.move - self.funding) - cost
+
+
+def forward_returns(candles: PairCandles, horizons: Sequence[int]) -> ForwardReturns:
+    """Return what holding the perp earned from the candle after a signal on.
+
+    A signal is known when its candle closes. The position begins at the open of the next candle, as
+    in freqtrade's backtest, and ends at the open ``horizon`` candles later.
+
+    :param horizons: candles to hold, each at least 1.
+    """
+    opens = candles.perp["open"].to_numpy(dtype=np.float64)
+    rows = opens.size
+    # Funding that falls on the opening of a candle is paid by who held the position before it.
+    paid = np.concatenate([[0.0], np.cumsum(candles.funding)])
+    move = np.full((len(horizons), rows), np.nan)
+    funding = np.full((len(horizons), rows), np.nan)
+    for row, horizon in enumerate(horizons):
+        signals = rows - 1 - horizon
+        if signals <= 0:
+            continue
+        begin, end = opens[1 : 1 + signals], opens[1 + horizon : 1 + horizon + signals]
+        move[row, :signals] = end / begin - 1
+        first = np.arange(1, 1 + signals)
+        funding[row, :signals] = paid[first + horizon + 1] - paid[first + 1]
+    return ForwardReturns(tuple(horizons), move, funding)
+
+
+class Statistics(NamedTuple):
+    """What a set of events earned: NaN where there are too few to say."""
+
+    events: int
+    mean: float
+    median: float
+    hit_rate: float
+    t: float
+
+
+NOTHING = Statistics(0, float("nan"), float("nan"), float("nan"), float("nan"))
+
+
+def statistics(returns: Floats, positions: NDArray[np.int64], horizon: int) -> Statistics:
+    """Return mean, median, hit rate and the mean's t-value, overlapping events clustered.
+
+    Two events less than a horizon apart share candles: their returns are no two observations. They
+    are summed into one before the variance is taken (cluster-robust, with the small-sample factor).
+
+    :param returns: one an event, finite.
+    :param positions: the events' candles, rising; as many.
+    """
+    count = returns.size
+    if not count:
+        return NOTHING
+    mean = float(np.add.reduce(returns)) / count
+    middle = count // 2
+    if count % 2:
+        median = float(np.partition(returns, middle)[middle])
+    else:
+        around = np.partition(returns, (middle - 1, middle))
+        median = float(around[middle - 1] + around[middle]) / 2
+    hit_rate = int(np.count_nonzero(returns > 0)) / count
+    # The first event begins a cluster, and every one that is far enough from the one before.
+    begins = np.empty(count, np.bool_)
+    begins[0] = True
+    np.greater_equal(positions[1:] - positions[:-1], horizon, out=begins[1:])
+    starts = begins.nonzero()[0]
+    clusters = starts.size
+    t = float("nan")
+    if clusters > 1:
+        sums = np.add.reduceat(returns - mean, starts)
+        variance = float(sums @ sums) * clusters / (clusters - 1) / count**2
+        t = mean / variance**0.5 if variance > 0 else t
+    return Statistics(count, mean, median, hit_rate, t)
