@@ -24,7 +24,7 @@ from perp_imbalance.indicators.premium import (
 )
 from perp_imbalance.indicators.rolling import rolling_mean_stdev
 from perp_imbalance.indicators.signals import gate_passes, overdue_exit
-from perp_imbalance.indicators.zones import LONG, SHORT
+from perp_imbalance.indicators.zones import LONG, SHORT, zone_starts
 from perp_imbalance.indicators.zscore import MIN_STDEV, z_score
 
 MODULES = [
