@@ -1,0 +1,228 @@
+"""``perp-imbalance sweep``: a fast screen over thresholds, before hyperopt spends its hours."""
+
+import argparse
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME
+
+if TYPE_CHECKING:
+    from perp_imbalance.research.grid import Grid
+    from perp_imbalance.research.sweep import Sweep
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLE = """example:
+  perp-imbalance sweep --datadir user_data/data/binance --pairs BTC/USDT:USDT \\
+      --enter-z 1.2:3:0.1 --exit-z 0.2:1.1:0.1 --len-prem 25,50,100 --use-sigma yes,no
+
+An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included). What is not
+named keeps the preset's value. Results: a parquet file with a row per combination, side and
+horizon, and an HTML page of heat maps. Returns are of the perp from the next candle's open on, per
+unit of stake, less two taker fees, funding included; overlapping events count as one in the
+t-value. In a rising market every long looks good: compare with holding.
+"""
+_AXES = (
+    *("enter_z", "exit_z", "len_prem", "smooth_len"),
+    *("use_sigma", "bb_len", "bb_k", "use_htf", "htf_z_min"),
+)
+_SHOWN = 10
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``sweep``."""
+    parser = subparsers.add_parser(
+        "sweep",
+        help="screen thresholds over a grid, a thousand combinations a second",
+        description="Try every combination of a grid of thresholds on stored candles.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
+    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
+    parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
+    parser.add_argument(
+        "--preset", choices=list(PRESETS), default="balanced", help="default: %(default)s"
+    )
+    for name in _AXES:
+        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUES", dest=name)
+    parser.add_argument("--sample", type=int, metavar="N", help="so many at random, not all")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
+    parser.add_argument(
+        "--horizons",
+        default="4,12,24",
+        metavar="N,N",
+        help="candles to hold after an entry (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fee",
+        type=float,
+        default=0.0005,
+        metavar="SHARE",
+        help="taker fee of one order (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--min-events",
+        type=int,
+        default=30,
+        metavar="N",
+        help="cells with fewer events a combination say nothing (default: %(default)s)",
+    )
+    parser.add_argument("--json", action="store_true", help="summary for machines")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Sweep, write both files and say what stands out."""
+    from perp_imbalance.exchange import check_timerange, load_config
+    from perp_imbalance.research.grid import parse_values
+    from perp_imbalance.research.heatmap import write_heatmap
+    from perp_imbalance.research.market import CandleFolder
+    from perp_imbalance.research.sweep import Plan, run_sweep
+    from perp_imbalance.settings import Settings
+
+    check_timerange(arguments.timerange)
+    config = load_config(config_files(arguments))
+    settings = Settings.from_config(config)
+    horizons = parse_values(arguments.horizons, int)
+    if min(horizons) < 1 or arguments.fee < 0 or (arguments.sample or 1) < 1:
+        raise SettingsError("horizons and --sample must be at least 1, the fee at least 0")
+    plan = Plan(
+        grid=grid_of(arguments),
+        settings=settings,
+        horizons=sorted(set(horizons)),
+        cost=2 * arguments.fee,
+        sample=arguments.sample,
+        seed=arguments.seed,
+    )
+    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
+    folder = CandleFolder(
+        arguments.datadir or Path(config["datadir"]),
+        timeframe,
+        settings,
+        exchange=config["exchange"]["name"],
+        timerange=arguments.timerange,
+    )
+    stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
+    pairs = arguments.pairs or folder.perps
+    with _progress(plan.combinations * len(pairs)) as tell:
+        sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
+    sweep.drop_cells_below(arguments.min_events)
+    page = file.with_suffix(".html")
+    if sweep.cells:
+        write_heatmap(sweep, page, title=f"{folder.datadir}, {timeframe}, net of fees and funding")
+    else:
+        logger.warning(
+            "too few trades to say anything: no cell has %d events a combination, so there is no "
+            "heat map; take more candles, or a lower --min-events",
+            arguments.min_events,
+        )
+    found = summary(sweep, page)
+    print(json.dumps(found, indent=2) if arguments.json else _text(found))
+    return 0
+
+
+def grid_of(arguments: argparse.Namespace) -> "Grid":
+    """Return the grid that the options name.
+
+    :raises SettingsError: if they name none, or values that cannot be traded with.
+    """
+    from dataclasses import replace
+
+    from perp_imbalance.research.grid import Grid, parse_values
+
+    base = PRESETS[arguments.preset]
+    axes = {
+        name: parse_values(text, type(getattr(base, name)))
+        for name in _AXES
+        if (text := getattr(arguments, name)) is not None
+    }
+    if not axes:
+        raise SettingsError("nothing to sweep over: name an axis, such as --enter-z 1.2:3:0.1")
+    for name, values in axes.items():
+        for value in values:
+            # Each alone beside values that always fit: what is wrong then is the value.
+            fitting: dict[str, Any] = {"enter_z": 1e9} if name == "exit_z" else {"exit_z": 1e-9}
+            replace(base, **{**fitting, name: value})
+    return Grid(axes, base)
+
+
+def summary(sweep: "Sweep", page: Path) -> dict[str, Any]:
+    """Return where the files are and the best plateaus: by the worst of a cell's neighbourhood."""
+    from perp_imbalance.research.sweep import surface, worst_around
+
+    found: list[dict[str, Any]] = []
+    for pair, side, horizon, length in sorted({key[:4] for key in sweep.cells}):
+        exits, enters, means = surface(sweep.cells, pair, side, horizon, length)
+        worst = worst_around(means)
+        for row, enter in enumerate(enters):
+            for column, leave in enumerate(exits):
+                cell = sweep.cells.get((pair, side, horizon, length, enter, leave))
+                if cell is None or not cell.combinations:
+                    continue
+                where = {"pair": pair, "side": side, "horizon": horizon, "len_prem": length}
+                found.append(
+                    {
+                        **where,
+                        "enter_z": enter,
+                        "exit_z": leave,
+                        "mean_bps": round(cell.mean * 1e4, 2),
+                        "worst_around_bps": round(float(worst[row, column]) * 1e4, 2),
+                        "events": round(cell.events / cell.combinations),
+                    }
+                )
+    found.sort(key=lambda cell: cell["worst_around_bps"], reverse=True)
+    return {
+        "parquet": str(sweep.file),
+        "html": str(page) if sweep.cells else None,
+        "combinations": sweep.combinations,
+        "cells": len(found),
+        "cells_above_0": sum(cell["mean_bps"] > 0 for cell in found),
+        "plateaus": found[:_SHOWN],
+    }
+
+
+def _text(found: dict[str, Any]) -> str:
+    lines = [
+        f"{found['combinations']} combinations; {found['cells_above_0']} of {found['cells']} cells "
+        "with enough events earned more than fees and funding",
+    ]
+    if found["plateaus"]:
+        lines.append("best by the worst of a cell and its neighbours (bps an event, net):")
+    for cell in found["plateaus"]:
+        lines.append(
+            f"  {cell['pair']} {cell['side']:<5} {cell['horizon']:>3} candles, "
+            f"len_prem {cell['len_prem']}, enter_z {cell['enter_z']:g}, exit_z {cell['exit_z']:g}: "
+            f"worst {cell['worst_around_bps']:+.1f}, cell {cell['mean_bps']:+.1f}, "
+            f"{cell['events']} events"
+        )
+    files = [found["parquet"], found["html"]]
+    return "\n".join([*lines, *(file for file in files if file)])
+
+
+def _progress(total: int) -> Any:
+    """Return a context that shows a bar and gives a function to be told the pair at each step."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    @contextmanager
+    def shown() -> Any:
+        with Progress(console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("sweep", total=total)
+
+            def tell(pair: str) -> None:
+                bar.update(task, advance=1, description=pair)
+
+            yield tell
+
+    return shown()

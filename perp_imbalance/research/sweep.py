@@ -1,0 +1,180 @@
+"""A sweep: every combination of a grid on every pair, streamed to a file as it is found."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.grid import AXES, Grid
+from perp_imbalance.research.market import PairCandles
+from perp_imbalance.research.screen import Row, Screen
+from perp_imbalance.settings import Settings
+
+# Rows that are held before they are written: what bounds the memory, however large the grid.
+_ROWS_A_GROUP = 50_000
+
+_TYPES = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
+
+#: The columns of the file: the pair, the thresholds, and what came of them.
+SCHEMA = pa.schema(
+    [
+        ("pair", pa.string()),
+        *((name, _TYPES[type(getattr(Thresholds(), name))]) for name in AXES),
+        *((name, _TYPES[Row.__annotations__[name]]) for name in Row._fields),
+    ]
+)
+
+#: Pair, side, horizon, len_prem, enter_z, exit_z: a cell of a heat map.
+CellKey = tuple[str, str, int, int, float, float]
+
+
+@dataclass
+class Cell:
+    """What the combinations of one cell earned together."""
+
+    combinations: int = 0
+    events: int = 0
+    mean_sum: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """The mean over the combinations that had events, NaN where none had."""
+        return self.mean_sum / self.combinations if self.combinations else float("nan")
+
+
+@dataclass
+class Sweep:
+    """What a sweep left: the file with every row, and the cells of its heat map."""
+
+    file: Path
+    combinations: int = 0
+    cells: dict[CellKey, Cell] = field(default_factory=dict)
+
+    def add(self, pair: str, thresholds: Thresholds, row: Row) -> None:
+        """Count a row into its cell."""
+        key = (
+            *(pair, row.side, row.horizon),
+            *(thresholds.len_prem, thresholds.enter_z, thresholds.exit_z),
+        )
+        cell = self.cells.setdefault(key, Cell())
+        if row.events:
+            cell.combinations += 1
+            cell.events += row.events
+            cell.mean_sum += row.mean
+
+    def drop_cells_below(self, events: int) -> None:
+        """Forget cells whose combinations had fewer events each: a mean of few says nothing."""
+        self.cells = {
+            key: cell
+            for key, cell in self.cells.items()
+            if cell.combinations and cell.events >= events * cell.combinations
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to sweep over.
+
+    :param horizons: candles to hold after an entry.
+    :param cost: fees of the way in and out, as a fraction.
+    :param sample: combinations to draw from the grid; None for all of it.
+    """
+
+    grid: Grid
+    settings: Settings
+    horizons: Sequence[int]
+    cost: float
+    sample: int | None = None
+    seed: int = 0
+
+    @property
+    def combinations(self) -> int:
+        """Combinations a pair."""
+        size = len(self.grid)
+        return size if self.sample is None else min(self.sample, size)
+
+
+def run_sweep(
+    plan: Plan, pairs: Iterable[PairCandles], file: Path, tell: Callable[[str], None]
+) -> Sweep:
+    """Screen every combination on every pair and write a parquet file.
+
+    The file appears when it is whole; an interrupt leaves nothing.
+
+    :param tell: told the pair before each combination, to show progress.
+    """
+    part = file.with_suffix(file.suffix + ".part")
+    sweep = Sweep(file)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
+            for group in _in_groups(_rows(plan, pairs, sweep, tell)):
+                columns = [list(column) for column in zip(*group, strict=True)]
+                writer.write_table(pa.table(columns, schema=SCHEMA))
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+    return sweep
+
+
+def _rows(
+    plan: Plan, pairs: Iterable[PairCandles], sweep: Sweep, tell: Callable[[str], None]
+) -> Iterator[tuple[object, ...]]:
+    for candles in pairs:
+        pair = candles.match.perp
+        screen = Screen(candles, plan.settings, plan.horizons, plan.cost)
+        for thresholds in plan.grid.combinations(plan.sample, plan.seed):
+            tell(pair)
+            sweep.combinations += 1
+            values = tuple(getattr(thresholds, name) for name in AXES)
+            for row in screen.rows_of(thresholds):
+                sweep.add(pair, thresholds, row)
+                yield (pair, *values, *row)
+
+
+def _in_groups(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
+    group: list[tuple[object, ...]] = []
+    for row in rows:
+        group.append(row)
+        if len(group) >= _ROWS_A_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def surface(
+    cells: dict[CellKey, Cell], pair: str, side: str, horizon: int, len_prem: int
+) -> tuple[list[float], list[float], np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
+    """Return exit_z, enter_z and the mean net return of each, NaN where nothing was tried."""
+    found = {
+        key[4:]: cell.mean
+        for key, cell in cells.items()
+        if key[:4] == (pair, side, horizon, len_prem)
+    }
+    enters = sorted({enter for enter, _ in found})
+    exits = sorted({leave for _, leave in found})
+    means = np.full((len(enters), len(exits)), np.nan)
+    for (enter, leave), mean in found.items():
+        means[enters.index(enter), exits.index(leave)] = mean
+    return exits, enters, means
+
+
+def worst_around(
+    means: np.ndarray[tuple[int, int], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return the worst of each cell and its eight neighbours: a lucky cell loses, a plateau stays.
+
+    Cells without a value do not count as neighbours, but stay without one.
+
+    >>> worst_around(np.array([[3.0, 1.0], [2.0, np.nan]]))
+    array([[ 1.,  1.],
+           [ 1., nan]])
+    """
+    padded = np.pad(np.where(np.isnan(means), np.inf, means), 1, constant_values=np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+    return np.where(np.isnan(means), np.nan, windows.min(axis=(2, 3)))
