@@ -6,7 +6,17 @@ import sys
 from collections.abc import Sequence
 
 from perp_imbalance import __version__
-from perp_imbalance.commands import backtest, doctor, download, pairs, preset, replay, sample, sweep
+from perp_imbalance.commands import (
+    backtest,
+    doctor,
+    download,
+    evidence,
+    pairs,
+    preset,
+    replay,
+    sample,
+    sweep,
+)
 from perp_imbalance.errors import PerpImbalanceError
 
 EXIT_USAGE = 2
@@ -24,7 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (backtest, doctor, download, pairs, preset, replay, sample, sweep):
+    for command in (backtest, doctor, download, evidence, pairs, preset, replay, sample, sweep):
         command.add_parser(subparsers)
     return parser
 

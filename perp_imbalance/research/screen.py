@@ -125,6 +125,14 @@ class Screen:
         rows = entry_rows(bias.of[side] & passes, bias.starts, self._settings.entry_mode)
         return rows[rows.searchsorted(self._candles.begin) :]
 
+    def flips_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
+        """Return the rows on which the bias takes a side, gates or not."""
+        bias = self._bias(
+            *(thresholds.len_prem, thresholds.smooth_len, thresholds.enter_z, thresholds.exit_z)
+        )
+        rows = bias.starts[bias.of[side][bias.starts]]
+        return rows[rows.searchsorted(self._candles.begin) :]
+
     def rows_of(self, thresholds: Thresholds) -> list[Row]:
         """Return one row of results per side and horizon."""
         lookback = (thresholds.len_prem, thresholds.smooth_len)

@@ -1,0 +1,168 @@
+"""The event study finds an edge that is there, none in noise, and says when it cannot tell."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
+
+from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.signals import SIDES
+from perp_imbalance.pairs import SpotMatch
+from perp_imbalance.research.evidence import ALL, Finding, Method, study, verdict
+from perp_imbalance.research.market import PairCandles
+from perp_imbalance.research.screen import Screen
+from perp_imbalance.settings import Settings
+
+ROWS = 12_000
+AGGRESSIVE = {"aggressive": PRESETS["aggressive"]}
+METHOD = Method((1, 4), cost=0.001, block=100, draws=400, seed=1)
+
+
+def market(
+    seed: int, reaction: float = 0.0, closing: float = 0.0, size: float = 1e-3
+) -> PairCandles:
+    """A random walk of the coin, and a premium that comes and goes.
+
+    :param reaction: what the coin does on the candle after a premium, as a share of it.
+    :param closing: share of a premium that is gone one candle later; 0: all of it.
+    :param size: of a premium; its way back is a move of the perp.
+    """
+    rng = np.random.default_rng(seed)
+    premium = np.zeros(ROWS)
+    shocks = rng.normal(0, size, ROWS)
+    for row in range(1, ROWS):
+        premium[row] = (1 - closing) * premium[row - 1] + shocks[row] if closing else shocks[row]
+    steps = rng.normal(0, 2e-3, ROWS)
+    steps[1:] += reaction * premium[:-1]
+    spot = 100 * np.exp(np.cumsum(steps))
+    close = spot * (1 + premium)
+    dates = pd.date_range("2023-10-01", periods=ROWS, freq="1h", tz="UTC")
+    # A candle opens where the one before closed.
+    perp = pd.DataFrame({"date": dates, "open": np.append(close[0], close[:-1]), "close": close})
+    match = SpotMatch("X/USDT:USDT", "X/USDT", 1, "identical", None)
+    return PairCandles(match, "1h", perp.assign(volume=1.0), premium, None, np.zeros(ROWS), 0)
+
+
+def overall(candles: PairCandles, settings: Settings | None = None) -> list[Finding]:
+    found = study(candles, AGGRESSIVE, settings or Settings(), METHOD)
+    return [finding for finding in found if finding.group == ALL]
+
+
+def test_edge_that_is_there_is_found() -> None:
+    """Premiums of about 0.1 % are followed by a move of four times their size."""
+    found = overall(market(1, reaction=-4.0))
+    assert {finding.side for finding in found} == set(SIDES)
+    for finding in found:
+        assert finding.has_edge, finding
+        assert finding.excess_low < finding.excess < finding.excess_high
+    assert "8 were followed by a move in their favour" in verdict(found)
+    assert f"{len(found)} earned more than fees and funding" in verdict(found)
+
+
+def test_market_that_goes_on_is_evidence_against_the_signal() -> None:
+    # From the open on: the signal candle's own premium is in the price already.
+    found = overall(market(2, reaction=6.0))
+    assert all(finding.excess_high < 0 for finding in found)
+    assert not any(finding.has_edge for finding in found)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_has_no_edge_after_costs(seed: int) -> None:
+    assert not any(finding.has_edge for finding in overall(market(seed, size=2e-4)))
+
+
+def test_way_back_of_the_premium_is_told_from_a_move_of_the_coin() -> None:
+    closes = overall(market(3, closing=0.5))
+    for finding in closes:
+        # All there is: the coin itself does not react.
+        assert finding.premium_part == pytest.approx(finding.gross, abs=4.5)
+        assert finding.premium_part > 3
+    moves = overall(market(3, reaction=-4.0))
+    coin = [finding.gross - finding.premium_part for finding in moves]
+    assert min(coin) > 20
+
+
+def test_drift_is_what_the_side_earned_from_any_candle() -> None:
+    candles = market(5)
+    perp = candles.perp.assign(
+        **{name: candles.perp[name] * np.exp(2e-4 * np.arange(ROWS)) for name in ("open", "close")}
+    )
+    rising = PairCandles(candles.match, "1h", perp, candles.premium, None, candles.funding, 0)
+    for before, after in zip(overall(candles), overall(rising), strict=True):
+        per_candle = SIDES[after.side] * 2.0
+        assert after.drift - before.drift == pytest.approx(per_candle * after.horizon, abs=0.1)
+        assert after.excess == pytest.approx(before.excess, abs=0.5)
+
+
+def test_figures_are_those_of_the_screened_entries() -> None:
+    candles = market(6, reaction=-2.0)
+    screen = Screen(candles, Settings(), METHOD.horizons, METHOD.cost)
+    found = next(
+        f for f in overall(candles) if (f.side, f.kind, f.horizon) == ("short", "entry", 4)
+    )
+    row = next(
+        r for r in screen.rows_of(PRESETS["aggressive"]) if (r.side, r.horizon) == ("short", 4)
+    )
+    assert found.events == row.events
+    assert found.net == pytest.approx(row.mean * 1e4)
+
+
+def test_groups_share_out_the_events() -> None:
+    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), METHOD))
+    events = {f.group: f.events for f in findings if (f.kind, f.horizon) == ("flip", 1)}
+    assert set(events) == {ALL, "2023", "2024", "2025", "calm", "usual", "wild"}
+    assert events["2023"] + events["2024"] + events["2025"] == events[ALL]
+    regimes = events["calm"] + events["usual"] + events["wild"]
+    assert events[ALL] - 20 <= regimes <= events[ALL]
+
+
+def test_too_few_events_say_nothing() -> None:
+    gated = {"gated": replace(PRESETS["aggressive"], use_htf=True)}
+    # Without candles of the higher timeframe no gate of it passes.
+    found = list(study(market(8), gated, Settings(), METHOD))
+    assert {finding.kind for finding in found} == {"flip"}
+    assert verdict([]).startswith("too few trades to say anything")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ROOT / "config.json", tmp_path)
+    (tmp_path / "user_data").mkdir()
+    return tmp_path
+
+
+def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> None:
+    process = perp_imbalance(
+        *("evidence", "--datadir", str(sample_datadir), "--pairs", "BTC/USDT:USDT"),
+        *("--horizons", "4", "--draws", "200", "--json"),
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    content = json.loads(process.stdout)
+    (file,) = (folder / "user_data" / "evidence").glob("*.json")
+    assert json.loads(file.read_text("utf-8")) == content
+    assert {row["horizon"] for row in content["findings"]} == {4}
+    page = file.with_suffix(".html").read_text("utf-8")
+    assert content["verdict"] in page
+    assert "<h2>By year and by volatility</h2>" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--horizons", "0"], "horizons, --block and --draws must be at least 1"),
+        (["--pairs", "X/USDT:USDT"], "has no 1h candles of X/USDT:USDT; perps there: 1000PEPE"),
+        (["--timerange", "20251220-"], "too few trades to say anything: no event happened 20"),
+    ],
+)
+def test_study_of_nothing_is_refused_in_one_line(
+    folder: Path, sample_datadir: Path, arguments: list[str], message: str
+) -> None:
+    process = perp_imbalance("evidence", "--datadir", str(sample_datadir), *arguments, cwd=folder)
+    assert_fails_in_one_line(process, message)
+    assert not (folder / "user_data" / "evidence").exists()
