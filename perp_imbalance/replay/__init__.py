@@ -8,15 +8,20 @@ while freqtrade itself stays as it is::
         run_freqtrade(arguments, configs=configs, overlay=replay_config(replay.url))
 """
 
+from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.candles import CandleStore
 from perp_imbalance.replay.config import DEFAULT_PORT, HOST, replay_config
 from perp_imbalance.replay.running import Replay, running_replay
 from perp_imbalance.replay.server import ServedRequest
+from perp_imbalance.replay.signing import Credentials
 
 __all__ = [
     "DEFAULT_PORT",
     "HOST",
+    "Account",
+    "AccountTerms",
     "CandleStore",
+    "Credentials",
     "Replay",
     "ServedRequest",
     "replay_config",

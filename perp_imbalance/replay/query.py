@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
@@ -76,6 +77,25 @@ class Query:
         if value < minimum:
             raise _malformed(name)
         return value
+
+    def decimal(self, name: str, default: Decimal | None = None) -> Decimal:
+        """Return a number exactly as it was written; one without a default must be there."""
+        if default is not None and name not in self._params:
+            return default
+        try:
+            value = Decimal(self.text(name))
+        except InvalidOperation:
+            raise _malformed(name) from None
+        if not value.is_finite():
+            raise _malformed(name)
+        return value
+
+    def flag(self, name: str) -> bool:
+        """Return whether a parameter is true; it is not where it was not sent."""
+        value = self._params.get(name, "false").lower()
+        if value not in ("true", "false"):
+            raise _malformed(name)
+        return value == "true"
 
     def interval(self, name: str) -> str:
         """Return a timeframe that Binance has."""

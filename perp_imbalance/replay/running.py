@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.candles import CandleStore
 from perp_imbalance.replay.config import HOST
 from perp_imbalance.replay.server import Clock, ReplayExchange, ServedRequest, system_clock
@@ -38,6 +39,13 @@ class Replay:
         """The requests served so far, the newest 100,000 of them."""
         return list(self.exchange.requests)
 
+    @property
+    def account(self) -> Account:
+        """The account, where the exchange was started with one."""
+        if self.exchange.account is None:
+            raise CommandError("the replay exchange was started without an account")
+        return self.exchange.account
+
 
 @contextmanager
 def running_replay(
@@ -46,6 +54,7 @@ def running_replay(
     port: int = 0,
     clock: Clock | None = None,
     extra_pairs: Iterable[str] = (),
+    account: AccountTerms | None = None,
 ) -> Iterator[Replay]:
     """Serve a folder of candles on 127.0.0.1 until the block is left, however it is left.
 
@@ -53,11 +62,12 @@ def running_replay(
     :param port: port to listen on, 0 for any free one
     :param clock: returns the time in ms; the system's clock by default
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
+    :param account: what an account to trade with begins with; none without
     :raises DataError: where the folder holds no candles
     :raises CommandError: where the port cannot be listened on
     """
     store = CandleStore(datadir, extra_pairs)
-    exchange = ReplayExchange(store, clock or system_clock)
+    exchange = ReplayExchange(store, clock or system_clock, account)
     exchange.prepare()
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
     thread = threading.Thread(

@@ -11,8 +11,11 @@ from freqtrade.enums import CandleType
 
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.replay import binance
+from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.binance import Quote
 from perp_imbalance.replay.candles import CandleStore, Market, Series, Symbol
+from perp_imbalance.replay.orders import add_account_routes
+from perp_imbalance.replay.prices import StoredPrices
 from perp_imbalance.replay.query import Query, RequestError
 from perp_imbalance.replay.rules import CANDLES_FOR_TICK, TradingRules, trading_rules
 
@@ -48,14 +51,18 @@ class ReplayExchange:
 
     :param store: the candles
     :param clock: returns the time in ms; nothing later than it is ever served
+    :param account: what its one account begins with; without, there is none to sign requests for
     """
 
-    def __init__(self, store: CandleStore, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, store: CandleStore, clock: Clock = system_clock, account: AccountTerms | None = None
+    ) -> None:
         self.requests: deque[ServedRequest] = deque(maxlen=REQUESTS_KEPT)
         self._store = store
         self._clock = clock
         self._rules: dict[Symbol, tuple[int, TradingRules]] = {}
         self._unknown_paths: set[str] = set()
+        self.account = Account(account, StoredPrices(store, self._quote)) if account else None
 
     def app(self) -> web.Application:
         """Return the web application with all paths that freqtrade needs."""
@@ -83,6 +90,8 @@ class ReplayExchange:
             app.router.add_get(f"/fapi/v1/{path}", _json(answer, Market.PERP))
         app.router.add_get("/fapi/v2/ticker/price", _json(self._price_tickers, Market.PERP))
         app.router.add_get("/dapi/v1/exchangeInfo", _json(self._no_markets, Market.PERP))
+        if self.account:
+            add_account_routes(app, self.account, self._clock)
         return app
 
     def prepare(self) -> None:

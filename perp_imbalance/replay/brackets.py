@@ -1,0 +1,40 @@
+"""How much leverage a perp allows, and what margin keeps it from liquidation.
+
+Binance shows that to account holders alone; freqtrade ships a copy for its dry-run, which is what
+the replay exchange answers with.
+"""
+
+import json
+from decimal import Decimal
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+# For a perp that freqtrade's copy does not have.
+UNKNOWN_PERP = {
+    "bracket": 1,
+    "initialLeverage": 20,
+    "notionalCap": 10_000_000,
+    "notionalFloor": 0,
+    "maintMarginRatio": 0.025,
+    "cum": 0.0,
+}
+
+
+@cache
+def _shipped() -> dict[str, list[dict[str, Any]]]:
+    text = files("freqtrade.exchange").joinpath("binance_leverage_tiers.json").read_text("utf-8")
+    return {pair: [tier["info"] for tier in tiers] for pair, tiers in json.loads(text).items()}
+
+
+def brackets(pair: str) -> list[dict[str, Any]]:
+    """Return the brackets of a perp as Binance writes them, the smallest positions first."""
+    return _shipped().get(pair) or [UNKNOWN_PERP]
+
+
+def maintenance(pair: str, notional: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the maintenance margin of a position: its share of the worth, and what is less."""
+    fitting = [
+        bracket for bracket in brackets(pair) if Decimal(str(bracket["notionalFloor"])) <= notional
+    ]
+    return Decimal(str(fitting[-1]["maintMarginRatio"])), Decimal(str(fitting[-1]["cum"]))

@@ -1,0 +1,177 @@
+"""What an account keeps: its orders, fills, incomes and positions."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+
+ZERO = Decimal(0)
+#: What Binance books money in.
+CENT = Decimal("1e-8")
+#: Binance's leverage of a perp that nobody has set one for.
+DEFAULT_LEVERAGE = 20
+
+BUY, SELL = "BUY", "SELL"
+NEW, PARTIALLY_FILLED, FILLED = "NEW", "PARTIALLY_FILLED", "FILLED"
+CANCELED, EXPIRED = "CANCELED", "EXPIRED"
+# Only algo orders have these.
+FINISHED, REJECTED = "FINISHED", "REJECTED"
+
+FUNDING_FEE, COMMISSION, REALIZED_PNL = "FUNDING_FEE", "COMMISSION", "REALIZED_PNL"
+
+
+def money(value: Decimal) -> Decimal:
+    """Round an amount of money as it is booked."""
+    return value.quantize(CENT, ROUND_HALF_UP)
+
+
+@dataclass(frozen=True)
+class OrderRequest:
+    """An order as it was asked for.
+
+    :ivar price: 0 for a market order
+    :ivar trigger_price: 0 for an order that is no algo order
+    :ivar by_mark: whether the mark price triggers it instead of the traded one
+    """
+
+    symbol: str
+    side: str
+    type: str
+    quantity: Decimal
+    price: Decimal = ZERO
+    time_in_force: str = "GTC"
+    reduce_only: bool = False
+    client_id: str = ""
+    trigger_price: Decimal = ZERO
+    by_mark: bool = False
+    close_position: bool = False
+
+    @property
+    def direction(self) -> int:
+        """1 for a buy, -1 for a sell."""
+        return 1 if self.side == BUY else -1
+
+
+@dataclass
+class Order:
+    """An order in the book or out of it.
+
+    :ivar held_until: what is left of it rests unfilled before this time, in ms
+    """
+
+    id: int
+    request: OrderRequest
+    time: int
+    updated: int
+    price: Decimal
+    quantity: Decimal
+    status: str = NEW
+    executed: Decimal = ZERO
+    quote: Decimal = ZERO
+    held_until: float = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether some of it can still be filled."""
+        return self.status in (NEW, PARTIALLY_FILLED)
+
+    @property
+    def left(self) -> Decimal:
+        """What is not filled."""
+        return self.quantity - self.executed
+
+    @property
+    def average(self) -> Decimal:
+        """The average price of what is filled, 0 where nothing is."""
+        return self.quote / self.executed if self.executed else ZERO
+
+
+@dataclass
+class AlgoOrder:
+    """A conditional order, which places another one when its trigger is reached."""
+
+    id: int
+    request: OrderRequest
+    time: int
+    updated: int
+    status: str = NEW
+    triggered: int = 0
+    order: Order | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it waits for its trigger."""
+        return self.status == NEW
+
+
+@dataclass(frozen=True)
+class Fill:
+    """A trade of the account."""
+
+    id: int
+    order: Order
+    time: int
+    price: Decimal
+    quantity: Decimal
+    commission: Decimal
+    realized: Decimal
+    maker: bool
+
+
+@dataclass(frozen=True)
+class Income:
+    """A change of the wallet."""
+
+    id: int
+    symbol: str
+    type: str
+    amount: Decimal
+    time: int
+    trade: int | None = None
+
+
+@dataclass
+class Position:
+    """The position of one perp in one-way mode.
+
+    :ivar amount: in coins of the perp, negative for a short
+    :ivar margin: what the wallet has put into it, where it is isolated
+    """
+
+    symbol: str
+    amount: Decimal = ZERO
+    entry_price: Decimal = ZERO
+    margin: Decimal = ZERO
+    isolated: bool = False
+    leverage: int = DEFAULT_LEVERAGE
+    updated: int = 0
+
+    def closable(self, request: OrderRequest) -> Decimal:
+        """Return how much of the position an order could close."""
+        return max(ZERO, -self.amount * request.direction)
+
+    def change(self, amount: Decimal, price: Decimal) -> Decimal:
+        """Add a signed amount bought or sold at a price, return the profit that was realized."""
+        closed = ZERO
+        if self.amount * amount < 0:
+            closed = min(abs(amount), abs(self.amount)).copy_sign(self.amount)
+        realized = closed * (price - self.entry_price)
+        if closed:
+            self.margin -= self.margin * closed / self.amount
+            self.amount -= closed
+        opened = amount + closed
+        if opened:
+            worth = self.amount * self.entry_price + opened * price
+            self.amount += opened
+            self.entry_price = worth / self.amount
+            if self.isolated:
+                self.margin += abs(opened) * price / self.leverage
+        if not self.amount:
+            self.entry_price = self.margin = ZERO
+        return realized
+
+    def unrealized(self, mark: Decimal) -> Decimal:
+        """Return the profit it would have at a mark price."""
+        return self.amount * (mark - self.entry_price)
+
+    def initial_margin(self, mark: Decimal) -> Decimal:
+        """Return the margin that its size and leverage ask for."""
+        return abs(self.amount) * mark / self.leverage
