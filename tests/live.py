@@ -18,11 +18,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from freqtrade.misc import deep_merge_dicts
 from freqtrade_fixtures import CONFIG, ROOT
 
 from perp_imbalance.replay import Replay, replay_config
 
-RECORDER = ROOT / "tests" / "live_strategies" / "Recorder.py"
+STRATEGIES = ROOT / "tests" / "live_strategies"
 PATIENCE_SECONDS = 120
 STOP_SECONDS = 30
 # What ccxt and the webhook wait for an answer, in seconds of the machine.
@@ -104,21 +105,26 @@ class LiveBot:
     """A bot in a folder of its own: its database, its records, its log outlive a restart."""
 
     def __init__(
-        self, folder: Path, clock: FastClock, replay: Replay, overlay: dict[str, Any]
+        self,
+        folder: Path,
+        clock: FastClock,
+        replay: Replay,
+        overlay: dict[str, Any],
+        strategy: str = "Recorder",
     ) -> None:
         self.folder, self.clock = folder, clock
         self.records, self.log = folder / "records.jsonl", folder / "bot.log"
         (folder / "user_data").mkdir()
         strategies = folder / "strategies"
         shutil.copytree(ROOT / "strategies", strategies)
-        shutil.copy(RECORDER, strategies)
-        settings = {**replay_config(replay.url), **overlay}
+        shutil.copytree(STRATEGIES, strategies, dirs_exist_ok=True)
+        settings = deep_merge_dicts(overlay, replay_config(replay.url))
         # On a fast clock, minutes pass between a candle's close and its analysis.
         ours = {"max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS, **overlay.get("perp_imbalance", {})}
         settings["perp_imbalance"] = ours
         settings["exchange"]["pair_whitelist"] = overlay["pairs"]
         settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
-        settings |= {"strategy": "Recorder", "strategy_path": str(strategies)}
+        settings |= {"strategy": strategy, "strategy_path": str(strategies)}
         # Else the bot looks for news without a pause, hundreds of times a second.
         settings["internals"] = {"process_throttle_secs": LOOK_SECONDS}
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")

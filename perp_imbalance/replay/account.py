@@ -98,18 +98,15 @@ class Account:
         self.algos: list[AlgoOrder] = []
         self.fills: list[Fill] = []
         self.incomes: list[Income] = []
+        #: Raised on every order that would open a position, until it is set to None again.
+        self.refusal: RequestError | None = None
         self._ids = count(1)
         self._settled = 0
         self._split: Split | None = None
-        self._rejection: RequestError | None = None
 
     def split_next_entry(self, share: float, rest_after_ms: float = NEVER) -> None:
         """Fill only a share of the next order that opens a position, the rest later or never."""
         self._split = Split(Decimal(str(share)), rest_after_ms)
-
-    def reject_next_entry(self, code: int, message: str) -> None:
-        """Refuse the next order that would open a position, in Binance's words."""
-        self._rejection = RequestError(code, message)
 
     def position(self, symbol: str) -> Position:
         """Return the position of a perp, which may be of size 0."""
@@ -152,9 +149,8 @@ class Account:
         self.settle(now)
         closable = self.position(request.symbol).closable(request)
         entry = not request.reduce_only and not closable
-        if entry and self._rejection is not None:
-            rejection, self._rejection = self._rejection, None
-            raise rejection
+        if entry and self.refusal is not None:
+            raise self.refusal
         check_values(request, self.prices.steps(request.symbol, now))
         price = self.prices.at(request.symbol, now)
         taken_at = price_against(request.direction, request.price, price)
