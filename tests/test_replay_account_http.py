@@ -1,6 +1,7 @@
 """The signed endpoints of the replay exchange: who may ask, and what ccxt gets for an answer."""
 
 import json
+import re
 import time
 import urllib.error
 import urllib.parse
@@ -12,6 +13,11 @@ from typing import Any
 
 import ccxt
 import pytest
+from freqtrade.configuration.load_config import load_from_files
+from freqtrade.enums import CandleType, RunMode
+from freqtrade.exceptions import FreqtradeException
+from freqtrade.misc import deep_merge_dicts
+from freqtrade.resolvers import ExchangeResolver
 from replay_fixtures import HOUR, TINY_CANDLES, TINY_START, milliseconds
 
 from perp_imbalance.errors import CommandError
@@ -19,6 +25,7 @@ from perp_imbalance.replay import (
     AccountTerms,
     Credentials,
     Replay,
+    account_config,
     replay_config,
     running_replay,
 )
@@ -201,6 +208,37 @@ def test_ccxt_trades_a_whole_round(binance: tuple[Any, Replay]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("terms", "exchange", "reason"),
+    [
+        ({"hedge_mode": True}, {}, "Hedge Mode is not supported"),
+        ({"multi_assets": True}, {}, "Multi-Asset Mode is not supported"),
+        ({}, {"key": ""}, 'binance requires "apiKey" credential'),
+        ({}, {"secret": "other"}, "Could not load markets, therefore cannot start"),
+        ({}, {}, None),
+    ],
+)
+def test_freqtrade_starts_with_the_right_account_alone(
+    tiny_datadir: Path,
+    tiny_config: Path,
+    terms: dict[str, Any],
+    exchange: dict[str, Any],
+    reason: str | None,
+) -> None:
+    """Only with orders for real: in dry-run freqtrade asks for no account."""
+    account = AccountTerms(**terms)
+    with running_replay(tiny_datadir, account=account) as replay:
+        overlay = deep_merge_dicts(account_config(), replay_config(replay.url))
+        config = deep_merge_dicts(overlay, load_from_files([str(tiny_config)]))
+        config["exchange"] |= exchange
+        config |= {"runmode": RunMode.LIVE, "candle_type_def": CandleType.FUTURES}
+        if reason is None:
+            ExchangeResolver.load_exchange(config).close()
+        else:
+            with pytest.raises(FreqtradeException, match=re.escape(reason)):
+                ExchangeResolver.load_exchange(config)
+
+
+@pytest.mark.parametrize(
     ("code", "expected"), [(-2019, ccxt.InsufficientFunds), (-2010, ccxt.InvalidOrder)]
 )
 def test_at_binances_own_address_ccxt_reads_refusals_as_they_are_meant(
@@ -208,6 +246,6 @@ def test_at_binances_own_address_ccxt_reads_refusals_as_they_are_meant(
 ) -> None:
     """ccxt keeps some of Binance's numbers by address, so at a replay's they are unknown to it."""
     body = {"code": code, "msg": "Margin is insufficient."}
-    url = "https://fapi.binance.com/fapi/v1/order"
+    asked = ("https://fapi.binance.com/fapi/v1/order", "POST")
     with pytest.raises(expected):
-        ccxt.binance().handle_errors(400, "", url, "POST", {}, json.dumps(body), body, {}, "")
+        ccxt.binance().handle_errors(400, "", *asked, {}, json.dumps(body), body, {}, "")

@@ -18,7 +18,14 @@ from replay_fixtures import HOUR, TINY_START, get, milliseconds
 
 from perp_imbalance.commands.main import run
 from perp_imbalance.errors import CommandError
-from perp_imbalance.replay import DEFAULT_PORT, HOST, Replay, replay_config, running_replay
+from perp_imbalance.replay import (
+    DEFAULT_PORT,
+    HOST,
+    Replay,
+    account_config,
+    replay_config,
+    running_replay,
+)
 from perp_imbalance.replay.config import API_PATHS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +67,11 @@ def test_the_config_file_is_what_the_function_returns() -> None:
     assert written == replay_config(f"http://{HOST}:{DEFAULT_PORT}")
 
 
+def test_the_file_of_keys_is_what_the_function_returns() -> None:
+    written = json.loads((ROOT / "config" / "replay-live.json").read_text(encoding="utf-8"))
+    assert written == account_config()
+
+
 def test_no_part_of_binance_is_left_out_of_the_config() -> None:
     assert set(ccxt.binance().urls["api"]) == set(API_PATHS)
 
@@ -80,6 +92,9 @@ def test_freqtrade_merges_the_replay_over_the_options_of_another_config(tiny_con
         (["--datadir", "{tiny}", "--clock", "noon"], "cannot read 'noon'"),
         (["--datadir", "{tiny}", "--port", "70000"], "--port must be"),
         (["--datadir", "{tiny}", "--port", "{busy}"], "in use"),
+        (["--datadir", "{tiny}", "--wallet", "0"], "--wallet must be more than 0"),
+        (["--datadir", "{tiny}", "--wallet", "nan"], "--wallet must be more than 0"),
+        (["--datadir", "{tiny}", "--wallet", "9", "--clock", "2024-01-01"], "clock that runs"),
     ],
 )
 def test_bad_input_to_the_command_is_one_line(
@@ -101,16 +116,29 @@ def test_bad_input_to_the_command_is_one_line(
     assert reason in line
 
 
-def test_the_command_serves_until_it_is_interrupted(tiny_datadir: Path) -> None:
+def serving(datadir: Path, *options: str) -> "subprocess.Popen[str]":
     command = "from perp_imbalance.commands.main import run; run()"
-    options = ["--datadir", str(tiny_datadir), "--port", "0", "--clock", "2024-01-01T12:00Z"]
-    with subprocess.Popen(
-        [sys.executable, "-c", command, "replay", *options],
+    arguments = ["--datadir", str(datadir), "--port", "0", *options]
+    return subprocess.Popen(
+        [sys.executable, "-c", command, "replay", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    ) as process:
+    )
+
+
+def test_the_command_offers_a_wallet(tiny_datadir: Path) -> None:
+    with serving(tiny_datadir, "--wallet", "250.5") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    assert "to trade its 250.5 USDT, -c config/replay-live.json behind it" in line
+
+
+def test_the_command_serves_until_it_is_interrupted(tiny_datadir: Path) -> None:
+    with serving(tiny_datadir, "--clock", "2024-01-01T12:00Z") as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         assert "2 spot pairs and 2 perps from 2024-01-01 00:00 to 2024-02-10 00:00" in line

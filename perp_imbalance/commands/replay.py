@@ -4,6 +4,7 @@ import argparse
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from perp_imbalance.replay import Replay
 
 CONFIG = "config/replay.json"
+ACCOUNT_CONFIG = "config/replay-live.json"
 MAX_PORT = 65535
+MAX_WALLET = 1_000_000_000
 
 EXAMPLE = f"""\
 example:
@@ -48,6 +51,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="serve nothing later than this moment, such as 2024-03-01T12:00 in UTC, for as long "
         "as the command runs (default: the clock of this machine)",
     )
+    parser.add_argument(
+        "--wallet",
+        type=float,
+        metavar="USDT",
+        help=f"take orders, too, for an account with so much in it; its keys are in "
+        f"{ACCOUNT_CONFIG} (not together with --clock)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -56,11 +66,21 @@ def run(arguments: argparse.Namespace) -> int:
     clock = _standing_clock(arguments.clock) if arguments.clock is not None else None
     if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:
         raise CommandError(f"--port must be a number from 0 (any free port) to {MAX_PORT}")
+    if arguments.wallet is not None and not 0 < arguments.wallet < MAX_WALLET:
+        raise CommandError(f"--wallet must be more than 0 and less than {MAX_WALLET:,} USDT")
+    if arguments.wallet is not None and clock is not None:
+        raise CommandError(
+            "--wallet needs a clock that runs, because orders are signed with the time: "
+            "leave --clock out"
+        )
     # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
-    from perp_imbalance.replay import DEFAULT_PORT, running_replay
+    from perp_imbalance.replay import DEFAULT_PORT, AccountTerms, running_replay
 
+    account = None
+    if arguments.wallet is not None:
+        account = AccountTerms(Decimal(str(arguments.wallet)))
     port = DEFAULT_PORT if arguments.port is None else arguments.port
-    with running_replay(arguments.datadir, port=port, clock=clock) as replay:
+    with running_replay(arguments.datadir, port=port, clock=clock, account=account) as replay:
         print(_announcement(replay, standard=replay.port == DEFAULT_PORT), flush=True)
         threading.Event().wait()
     return 0
@@ -87,6 +107,8 @@ def _announcement(replay: "Replay", *, standard: bool) -> str:
     use = f"add -c {CONFIG} to freqtrade's options"
     if not standard:
         use += f", from a copy of it that names port {replay.port}"
+    if replay.exchange.account:
+        use += f" and, to trade its {replay.account.wallet} USDT, -c {ACCOUNT_CONFIG} behind it"
     return (
         f"Replaying {spot} spot pairs and {perps} perps from {begin} to {end} UTC on {replay.url} "
         f"until Ctrl-C; {use}."

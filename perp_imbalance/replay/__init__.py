@@ -6,11 +6,13 @@ while freqtrade itself stays as it is::
 
     with running_replay(Path("candles/binance")) as replay:
         run_freqtrade(arguments, configs=configs, overlay=replay_config(replay.url))
+
+Given what an account begins with, it takes orders, too: see :class:`~.account.AccountTerms`.
 """
 
 from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.candles import CandleStore
-from perp_imbalance.replay.config import DEFAULT_PORT, HOST, replay_config
+from perp_imbalance.replay.config import DEFAULT_PORT, HOST, account_config, replay_config
 from perp_imbalance.replay.running import Replay, running_replay
 from perp_imbalance.replay.server import ServedRequest
 from perp_imbalance.replay.signing import Credentials
@@ -24,6 +26,7 @@ __all__ = [
     "Credentials",
     "Replay",
     "ServedRequest",
+    "account_config",
     "replay_config",
     "running_replay",
 ]

@@ -20,6 +20,7 @@ from perp_imbalance.replay.checks import (
     no_such_order,
     refuse,
 )
+from perp_imbalance.replay.config import DUMMY_KEY, DUMMY_SECRET
 from perp_imbalance.replay.matching import (
     price_against,
     reaches,
@@ -48,7 +49,7 @@ from perp_imbalance.replay.records import (
 )
 from perp_imbalance.replay.signing import Credentials
 
-DUMMY = Credentials("replay-dummy-key", "replay-dummy-secret")
+DUMMY = Credentials(DUMMY_KEY, DUMMY_SECRET)
 # Binance's fees of a new account.
 MAKER_FEE, TAKER_FEE = Decimal("0.0002"), Decimal("0.0005")
 NEVER = float("inf")

@@ -4,6 +4,8 @@ from typing import Any
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
+#: What signs the requests to the account of a replay exchange; worth nothing anywhere else.
+DUMMY_KEY, DUMMY_SECRET = "replay-dummy-key", "replay-dummy-secret"
 
 # Where ccxt's names for the parts of Binance's interface lead; a part that is not named here
 # would still be asked of Binance itself.
@@ -49,4 +51,16 @@ def replay_config(url: str) -> dict[str, Any]:
             "enable_ws": False,
             "ccxt_config": {"enableRateLimit": False, "urls": {"api": api}},
         }
+    }
+
+
+def account_config() -> dict[str, Any]:
+    """Return the part of a freqtrade configuration that makes it place orders at a replay exchange.
+
+    Its database is one of its own: what is in it never happened.
+    """
+    return {
+        "dry_run": False,
+        "db_url": "sqlite:///user_data/tradesv3.replay.sqlite",
+        "exchange": {"key": DUMMY_KEY, "secret": DUMMY_SECRET},
     }
