@@ -126,7 +126,7 @@ class LiveBot:
         settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
         settings |= {"strategy": strategy, "strategy_path": str(strategies)}
         # Else the bot looks for news without a pause, hundreds of times a second.
-        settings["internals"] = {"process_throttle_secs": LOOK_SECONDS}
+        settings.setdefault("internals", {"process_throttle_secs": LOOK_SECONDS})
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
 
     @contextmanager

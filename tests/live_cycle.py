@@ -35,7 +35,9 @@ SHARE = 0.4
 NEXT_TO_NOTHING = 5e-9
 REFUSALS = {-2019: "Margin is insufficient.", -2010: "Order would be rejected for this test."}
 # How many more times a bot has gone through its trades until it is taken to leave them as they are.
-LOOKS = 5
+LOOKS = 4
+# Two of these bots run beside a third: they must leave each other time.
+LOOK_SECONDS = 300
 CANDLES = 12
 # How many more candles than it should take.
 PATIENCE_CANDLES = 24
@@ -156,7 +158,8 @@ def trading(
 
 def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
     """Live through entry, partial fill, rejection, restart, stop, funding and exit."""
-    with trading(datadir, folder, "OnDemand", {}, default_type) as trader:
+    overlay = {"internals": {"process_throttle_secs": LOOK_SECONDS}}
+    with trading(datadir, folder, "OnDemand", overlay, default_type) as trader:
         trader.want(BTC, want="long")
         with trader.bot.running() as trader.process:
             first_run(trader)
