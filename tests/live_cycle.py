@@ -31,6 +31,8 @@ SPEED = 900
 WALLET = Decimal(1000)
 KEYS = {"key": "dummy-key", "secret": "dummy-secret"}
 SHARE = 0.4
+# How long a part of an entry waits for its rest: long enough to be seen.
+UNFILLED_MINUTES = 40
 # Half of the last digit of an amount of money.
 NEXT_TO_NOTHING = 5e-9
 REFUSALS = {-2019: "Margin is insufficient.", -2010: "Order would be rejected for this test."}
@@ -84,6 +86,10 @@ class Trader:
         new.write_text(json.dumps(self.wants), encoding="utf-8")
         new.replace(path)
 
+    def wait_for_a_calm_price(self) -> None:
+        """Wait for a time that is far from the next candle, which brings another price."""
+        self.wait(lambda: 3 <= self.bot.clock() // 60_000 % 60 <= 15)
+
     def wait(self, until: Callable[[], bool]) -> None:
         self.bot.wait(self.process, until, CANDLES)
 
@@ -111,6 +117,13 @@ class Trader:
     def wait_for_looks(self) -> None:
         begun = self.looks()
         self.wait(lambda: self.looks() >= begun + LOOKS)
+
+    def settled(self, pair: str) -> bool:
+        """Tell whether both sides have the same of a pair, and a stop for all of it."""
+        trades = self.bot.trades()
+        known = trades.loc[(trades["pair"] == pair) & (trades["is_open"] == 1), "amount"].sum()
+        amount = abs(self.held(pair))
+        return bool(known == float(amount)) and sum(self.stops(pair), Decimal(0)) >= amount
 
     def knows(self, pair: str) -> bool:
         """Tell whether there is a trade of a pair."""
@@ -158,7 +171,10 @@ def trading(
 
 def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
     """Live through entry, partial fill, rejection, restart, stop, funding and exit."""
-    overlay = {"internals": {"process_throttle_secs": LOOK_SECONDS}}
+    overlay = {
+        "internals": {"process_throttle_secs": LOOK_SECONDS},
+        "unfilledtimeout": {"entry": UNFILLED_MINUTES},
+    }
     with trading(datadir, folder, "OnDemand", overlay, default_type) as trader:
         trader.want(BTC, want="long")
         with trader.bot.running() as trader.process:
@@ -173,6 +189,7 @@ def first_run(trader: Trader) -> None:
     """Enter three pairs: at once, in part, and after two refusals."""
     trader.wait(lambda: trader.protected(BTC))
     trader.note("entry")
+    trader.wait_for_a_calm_price()
     trader.account.split_next_entry(SHARE)
     trader.want(ETH, want="short")
     trader.wait(lambda: bool(trader.held(ETH)) and trader.knows(ETH))
@@ -196,6 +213,7 @@ def second_run(trader: Trader) -> None:
     trader.note("restart")
     trader.wait(lambda: all(trader.knows_funding(pair) for pair in SAMPLE_PAIRS))
     trader.note("funding")
+    trader.wait_for_a_calm_price()
     trader.want(PEPE, stop=0.001)
     trader.wait(lambda: trader.closed(PEPE))
     trader.note("stop")
@@ -223,8 +241,8 @@ def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle
                 return bool(trader.bot.trades()["is_open"].eq(0).any())
 
             trader.bot.wait(trader.process, traded, candles + PATIENCE_CANDLES)
-            trader.wait_for_looks()
-        trader.note("end")
+            trader.wait(lambda: all(trader.settled(pair) for pair in SAMPLE_PAIRS))
+            trader.note("end")
         log = trader.bot.log.read_text("utf-8")
         return Cycle(trader.steps, trader.account, trader.replay.requests, log)
 
