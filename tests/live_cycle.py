@@ -151,7 +151,7 @@ class Trader:
             [(o.request.symbol, o.request.side, o.status) for o in self.account.orders],
             self.account.wallet,
             self.bot.trades(),
-            self.bot.table("orders"),
+            self.bot.orders(),
         )
 
 
@@ -229,7 +229,7 @@ def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle
 
     Half of each position is closed on the way out.
     """
-    settings = {"max_entry_age_seconds": 3600.0, "max_entry_drift": 1.0, "scale_out": 0.5}
+    settings = {"max_entry_drift": 1.0, "scale_out": 0.5}
     overlay = {"perp_imbalance": settings, "enable_protections": False}
     with trading(datadir, folder, strategy, overlay, "future") as trader:
         with trader.bot.running() as trader.process:
