@@ -58,9 +58,8 @@ order freqtrade knows no amount and places no stop: `unfilledtimeout.entry` is h
 stands without one."""
 MONEY = """\
 What each trade has changed in the wallet, fees and funding included, and what freqtrade takes for
-its profit; `PerpImbalance` itself trades in the last lines, with half of each position closed at
-`bb_middle`. The funding of a position that its stop at the exchange has closed is missing in
-freqtrade's database."""
+its profit; `PerpImbalance` itself trades in the last lines, with `scale_out` 0.5. The funding of a
+position that its stop at the exchange has closed is missing in freqtrade's database."""
 CANDLE_PATHS = {"/fapi/v1/klines": "perp", "/api/v3/klines": "spot"}
 
 
@@ -315,7 +314,13 @@ def test_the_cycle_is_published(lives: dict[str, Cycle]) -> None:
     money_lines += [
         money_line(strategy, trade) for trade in rows(strategy.steps["end"]) if not trade.is_open
     ]
-    money_header = ["strategy, trade", "wallet changed by", "profit in the database", "verdict"]
+    money_header = [
+        "strategy, trade",
+        "exits",
+        "wallet changed by",
+        "profit in the database",
+        "verdict",
+    ]
     parts = [ABOUT, table(header, lines), MONEY, table(money_header, money_lines)]
     publish("orders", "\n\n".join(parts))
 
@@ -347,5 +352,7 @@ def money_line(cycle: Cycle, trade: Any) -> list[str]:
     off = earned - trade.realized_profit
     verdict = "agree" if abs(off) < ROUNDED else f"differ by {off:.8f} of funding"
     side = "short" if trade.is_short else "long"
+    exits = booked[(booked["ft_trade_id"] == trade.id) & (booked["filled"] > 0)]
+    parts = len(exits[exits["ft_order_side"] != ("sell" if trade.is_short else "buy")])
     name = f"{trade.strategy}, {trade.pair} {side}, {trade.exit_reason}"
-    return [name, f"{earned:.8f}", f"{trade.realized_profit:.8f}", verdict]
+    return [name, str(parts), f"{earned:.8f}", f"{trade.realized_profit:.8f}", verdict]
