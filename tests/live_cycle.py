@@ -27,6 +27,8 @@ from perp_imbalance.replay.records import FUNDING_FEE
 BTC, ETH, PEPE = SAMPLE_PAIRS
 SYMBOLS = {BTC: "BTCUSDT", ETH: "ETHUSDT", PEPE: "1000PEPEUSDT"}
 START = datetime(2025, 8, 5, 2, 2, tzinfo=UTC)
+# In the days after it the real strategy closes some positions in two parts.
+STRATEGY_START = datetime(2025, 8, 18, 2, 2, tzinfo=UTC)
 SPEED = 900
 WALLET = Decimal(1000)
 KEYS = {"key": "dummy-key", "secret": "dummy-secret"}
@@ -157,10 +159,15 @@ class Trader:
 
 @contextmanager
 def trading(
-    datadir: Path, folder: Path, strategy: str, overlay: dict[str, Any], default_type: str
+    datadir: Path,
+    folder: Path,
+    strategy: str,
+    overlay: dict[str, Any],
+    default_type: str,
+    start: datetime = START,
 ) -> Iterator[Trader]:
     """Make a bot with dummy keys and an exchange with an account for them."""
-    clock = FastClock(START, SPEED)
+    clock = FastClock(start, SPEED)
     terms = AccountTerms(WALLET, Credentials(**KEYS, speed=SPEED))
     options = {"options": {"defaultType": default_type}}
     exchange = {"exchange": {**KEYS, "ccxt_config": options}}
@@ -231,7 +238,7 @@ def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle
     """
     settings = {"max_entry_drift": 1.0, "scale_out": 0.5}
     overlay = {"perp_imbalance": settings, "enable_protections": False}
-    with trading(datadir, folder, strategy, overlay, "future") as trader:
+    with trading(datadir, folder, strategy, overlay, "future", STRATEGY_START) as trader:
         with trader.bot.running() as trader.process:
             wanted = candles * len(SAMPLE_PAIRS)
 

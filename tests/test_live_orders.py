@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from freqtrade_fixtures import SAMPLE_PAIRS
 from live import faketime_library
@@ -40,6 +41,8 @@ pytestmark = pytest.mark.freqtrade
 # freqtrade rounds a profit to 8 digits, and adds up what is not rounded.
 ROUNDED = 3e-8
 CANDLES = int(os.environ.get("LIVE_CANDLES", "1"))
+# Long enough for positions that are closed in two parts.
+CANDLES_TO_SCALE_OUT = 100
 STEPS = {
     "entry": "BTC long: filled, then its stop placed",
     "part": f"ETH short: {SHARE:.0%} filled, the rest waits",
@@ -237,6 +240,14 @@ def test_the_real_strategy_trades_a_whole_cycle(lives: dict[str, Cycle]) -> None
         lost = funding(cycle.account, str(trade.pair)) if stopped(trade) else Decimal(0)
         booked = Decimal(str(trade.realized_profit))
         assert abs(earned - booked) <= abs(lost) + Decimal(str(ROUNDED)), trade
+    if CANDLES >= CANDLES_TO_SCALE_OUT:
+        assert max(exits(trade, seen.booked) for trade in closed.itertuples()) == 2
+
+
+def exits(trade: Any, booked: pd.DataFrame) -> int:
+    """Return in how many orders a position was closed."""
+    filled = booked[(booked["ft_trade_id"] == trade.id) & (booked["filled"] > 0)]
+    return len(filled[filled["ft_order_side"] != ("sell" if trade.is_short else "buy")])
 
 
 def stopped(trade: Any) -> bool:
@@ -352,7 +363,11 @@ def money_line(cycle: Cycle, trade: Any) -> list[str]:
     off = earned - trade.realized_profit
     verdict = "agree" if abs(off) < ROUNDED else f"differ by {off:.8f} of funding"
     side = "short" if trade.is_short else "long"
-    exits = booked[(booked["ft_trade_id"] == trade.id) & (booked["filled"] > 0)]
-    parts = len(exits[exits["ft_order_side"] != ("sell" if trade.is_short else "buy")])
     name = f"{trade.strategy}, {trade.pair} {side}, {trade.exit_reason}"
-    return [name, str(parts), f"{earned:.8f}", f"{trade.realized_profit:.8f}", verdict]
+    return [
+        name,
+        str(exits(trade, booked)),
+        f"{earned:.8f}",
+        f"{trade.realized_profit:.8f}",
+        verdict,
+    ]
