@@ -48,6 +48,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="serve nothing later than this moment, such as 2024-03-01T12:00 in UTC, for as long "
         "as the command runs (default: the clock of this machine)",
     )
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of what goes wrong and when, to see what a bot makes of a bad day",
+    )
     parser.set_defaults(run=run)
 
 
@@ -57,10 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:
         raise CommandError(f"--port must be a number from 0 (any free port) to {MAX_PORT}")
     # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
-    from perp_imbalance.replay import DEFAULT_PORT, running_replay
+    from perp_imbalance.replay import DEFAULT_PORT, read_faults, running_replay
 
     port = DEFAULT_PORT if arguments.port is None else arguments.port
-    with running_replay(arguments.datadir, port=port, clock=clock) as replay:
+    faults = [] if arguments.faults is None else read_faults(arguments.faults)
+    with running_replay(arguments.datadir, port=port, clock=clock, faults=faults) as replay:
         print(_announcement(replay, standard=replay.port == DEFAULT_PORT), flush=True)
         threading.Event().wait()
     return 0

@@ -10,15 +10,35 @@ while freqtrade itself stays as it is::
 
 from perp_imbalance.replay.candles import CandleStore
 from perp_imbalance.replay.config import DEFAULT_PORT, HOST, replay_config
+from perp_imbalance.replay.faults import (
+    BadPrices,
+    Delisted,
+    Fault,
+    Halted,
+    HttpErrors,
+    LateCandles,
+    MissingCandles,
+    NoAnswer,
+    read_faults,
+)
 from perp_imbalance.replay.running import Replay, running_replay
 from perp_imbalance.replay.server import ServedRequest
 
 __all__ = [
     "DEFAULT_PORT",
     "HOST",
+    "BadPrices",
     "CandleStore",
+    "Delisted",
+    "Fault",
+    "Halted",
+    "HttpErrors",
+    "LateCandles",
+    "MissingCandles",
+    "NoAnswer",
     "Replay",
     "ServedRequest",
+    "read_faults",
     "replay_config",
     "running_replay",
 ]
