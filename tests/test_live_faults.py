@@ -34,8 +34,8 @@ FULL = int(os.environ.get("LIVE_CANDLES", "0")) >= FULL_PLAN.candles
 PLAN = FULL_PLAN if FULL else SHORT_PLAN
 CASES = candle_cases(PLAN)
 STALE_CASES = [case for case in CASES if case.stale]
-# A candle lasts over three seconds; an idle machine needs one of them for all pairs.
-SPEED = 90
+# A candle lasts over three seconds, in a full run five; an idle machine needs one for all pairs.
+SPEED = 60 if FULL else 90
 HEADER = [
     *("Fault", "Candles hit", "Entries meanwhile (backtest)", "Position open before"),
     *("Warnings of ours", "of freqtrade", "Afterwards as in the backtest", "Verdict"),
