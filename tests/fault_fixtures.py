@@ -58,7 +58,7 @@ class Plan:
 
 
 SHORT_PLAN = Plan(candles=BEGIN + 7, stale=3, brief=2, gone=4)
-FULL_PLAN = Plan(candles=100, stale=12, brief=5, gone=50)
+FULL_PLAN = Plan(candles=70, stale=12, brief=5, gone=50)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Case:
     :ivar lasts: candles, counted from the start of the life, that the fault hits
     :ivar fits: whether a stretch of candles shows what the case is about
     :ivar holes: those that have no premium for a backtest either
-    :ivar blind: those that the bot must judge without what a backtest knows
+    :ivar blind: those that the bot may have to judge without what a backtest knows
     :ivar stale: whether the position that is open when the fault begins must end as stale
     :ivar warnings: how often our log must say that the pair gives no signals
     :ivar recovers: whether it must give signals again
@@ -95,6 +95,11 @@ class Case:
     @property
     def spot(self) -> str:
         return f"{self.base}/USDT"
+
+    @property
+    def unseen(self) -> list[int]:
+        """The candles whose spot price the bot cannot have had when it judged them."""
+        return [candle for candle in self.blind if candle in self.lasts]
 
 
 def table_of(perp: pd.DataFrame, spot: pd.DataFrame, stale: int) -> pd.DataFrame:
@@ -209,7 +214,8 @@ def _delisted(plan: Plan, base: str, title: str, *, removed: bool) -> Case:
     return Case(
         *(base, title, [fault], forever, held),
         holes=forever,
-        blind=forever,
+        # The candle before is judged anew where the market list is read before it ends.
+        blind=range(BEGIN - 1, plan.candles),
         stale=True,
         # One for the candles that stay away, one when the market list says why.
         warnings=2,

@@ -108,9 +108,11 @@ class Life(NamedTuple):
         old = self.log["text"].str.contains("entry, its signal is .* seconds old")
         return self.log[old & (self.log["time"] >= moment(FIRST)) & (self.log["time"] < until)]
 
-    def noise(self, case: Case) -> int:
+    def noise(self, case: Case, until: pd.Timestamp | None = None) -> int:
         """Return how often freqtrade's own log warns of a pair or its spot pair."""
         theirs = self.log[self.log["logger"].str.startswith("freqtrade")]
+        if until is not None:
+            theirs = theirs[theirs["time"] < until]
         named = theirs["text"].str.contains(rf"\b{case.base}/USDT", regex=True)
         return int((theirs["level"].isin(["WARNING", "ERROR", "CRITICAL"]) & named).sum())
 
@@ -197,6 +199,8 @@ def live_through(
         "pairs": [case.pair for case in cases],
         "timeframe": TIMEFRAME,
         "max_open_trades": len(cases),
+        # An hour's move in five minutes: signals alone are to end a trade here.
+        "stoploss": -0.99,
         "perp_imbalance": {
             "max_stale_candles": plan.stale,
             "max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS,

@@ -1,7 +1,7 @@
 """A broken feed opens no trade and keeps none open; when it is whole, all is as in the backtest.
 
 One bot lives through all faults of candles and markets at once: each pair has its own.
-``LIVE_CANDLES`` of 100 and more gives the faults their full length.
+``LIVE_CANDLES`` of 70 and more gives the faults their full length.
 """
 
 import os
@@ -34,8 +34,8 @@ FULL = int(os.environ.get("LIVE_CANDLES", "0")) >= FULL_PLAN.candles
 PLAN = FULL_PLAN if FULL else SHORT_PLAN
 CASES = candle_cases(PLAN)
 STALE_CASES = [case for case in CASES if case.stale]
-# A candle lasts over three seconds, in a full run five; an idle machine needs one for all pairs.
-SPEED = 60 if FULL else 90
+# A candle lasts over three seconds, in a full run six; an idle machine needs one for all pairs.
+SPEED = 50 if FULL else 90
 HEADER = [
     *("Fault", "Candles hit", "Entries meanwhile (backtest)", "Position open before"),
     *("Warnings of ours", "of freqtrade", "Afterwards as in the backtest", "Verdict"),
@@ -89,9 +89,9 @@ def test_no_signal_comes_from_a_candle_that_is_judged_without_its_spot(
     life: Life, case: Case
 ) -> None:
     seen = life.seen(case)
-    blind = seen.loc[seen.index.isin(case.blind)]
-    assert not blind["premium"].notna().any()
-    assert not blind[["enter_short", "enter_long"]].to_numpy().any()
+    unseen = seen.loc[seen.index.isin(case.unseen)]
+    assert not unseen["premium"].notna().any()
+    assert not unseen[["enter_short", "enter_long"]].to_numpy().any()
 
 
 @each_case
@@ -100,7 +100,7 @@ def test_trades_are_those_of_a_backtest_where_the_bot_knew_as_much(life: Life, c
     if not case.blind:
         assert found == wanted
         return
-    orders = {candle + 1 for candle in case.blind}
+    orders = {candle + 1 for candle in case.unseen}
     assert not {trade.opened for trade in found} & orders
     assert [trade for trade in found if trade.opened > max(orders)] == [
         trade for trade in wanted if trade.opened > max(orders)

@@ -20,8 +20,8 @@ from perp_imbalance.replay import Fault, HttpErrors, NoAnswer
 pytestmark = pytest.mark.freqtrade
 
 FULL = int(os.environ.get("LIVE_CANDLES", "0")) >= 100
-# A candle lasts three seconds.
-SPEED = 100
+# A candle lasts three seconds in a full run, two and a half in a short one.
+SPEED = 100 if FULL else 120
 LATE = range(FIRST, FIRST + 3)
 LATE_SECONDS = 60
 # A failure begins before a candle closes, so that the bot meets it when it looks for that candle.
@@ -63,8 +63,9 @@ class Outage(NamedTuple):
     @property
     def recovered(self) -> int:
         """The first candle that closes when the failure and what it held up are over."""
-        over = self.end + pd.Timedelta(seconds=SILENCE_SECONDS + PATIENCE_SECONDS)
-        return math.ceil((over - moment(0)) / CANDLE)
+        held_up = SILENCE_SECONDS + PATIENCE_SECONDS if isinstance(self.fault, NoAnswer) else 120
+        over = self.end + pd.Timedelta(seconds=held_up)
+        return math.ceil((over - moment(0)) / CANDLE) - 1
 
 
 def plan_outages() -> list[Outage]:
@@ -192,7 +193,7 @@ def test_failure_is_met_and_survived(life: Life, outage: Outage) -> None:
 def warnings_during(life: Life, outage: Outage) -> pd.DataFrame:
     """Return what freqtrade's log complains of while a failure lasts."""
     log = life.log[life.log["level"].isin(["WARNING", "ERROR"])]
-    until = moment(outage.recovered)
+    until = moment(outage.recovered + 1)
     return log[(log["time"] >= outage.begin) & (log["time"] < until)]
 
 
@@ -230,7 +231,7 @@ def late_row(life: Life) -> list[str]:
         if moment(candles.start) <= date < moment(candles.stop)
     ]
     within = f"{placed} ({wanted}), entry {max(ages):.0f} s after its candle" if ages else "none"
-    told, noise = len(life.told(LATE_CASE)), life.noise(LATE_CASE)
+    told, noise = len(life.told(LATE_CASE)), life.noise(LATE_CASE, moment(LATE.stop + 0.5))
     return [LATE_CASE.title, "0", within, str(told), str(noise), "all the time"]
 
 
