@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests with a running bot: short in `make test`, in full in `make test-live`.
-LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_orders.py
+LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_outages.py tests/test_live_orders.py
 
 .PHONY: help backtest test test-live lint bench picture clean
 

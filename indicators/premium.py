@@ -27,7 +27,11 @@ def fresh_close(candles: pd.DataFrame) -> Floats:
     freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
     spot price looks exactly like an extreme premium.
 
-    :param candles: columns ``close`` and ``volume``.
+    A candle without a number for a price it fills with the price before, and leaves the volume as
+    it is: that price is no price of this candle either.
+
+    :param candles: columns ``close`` and ``volume``; with ``open``, ``high`` and ``low``, filled
+        candles that have a volume are found, too.
     :return: closes; NaN where not finite, not above 0, or of a candle without volume.
 
     >>> fresh_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
@@ -38,11 +42,28 @@ def fresh_close(candles: pd.DataFrame) -> Floats:
     fresh: Bools = close > 0
     fresh &= close < np.inf
     fresh &= volume > 0
+    fresh[filled_rows(candles, close)] = False
     if fresh.all():
         return close
     close = close.copy()
     close[~fresh] = np.nan
     return close
+
+
+def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
+    """Return the rows whose prices are all the close before: traded so, or filled in.
+
+    Of 38,780 candles of 5 minutes of PEPE in 2024, whose tick was up to 86 bps, one was traded so.
+
+    :param candles: ``open``, ``high`` and ``low``, else none is found.
+    :param close: their closes.
+    """
+    same = np.flatnonzero(close[1:] == close[:-1]) + 1
+    if not same.size or not {"open", "high", "low"}.issubset(candles):
+        return np.empty(0, np.int64)
+    for name in ("open", "high", "low"):
+        same = same[candles[name].to_numpy(dtype=np.float64)[same] == close[same]]
+    return same
 
 
 def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:

@@ -118,15 +118,17 @@ class LiveBot:
         strategies = folder / "strategies"
         shutil.copytree(ROOT / "strategies", strategies)
         shutil.copytree(STRATEGIES, strategies, dirs_exist_ok=True)
-        settings = deep_merge_dicts(overlay, replay_config(replay.url))
+        settings = replay_config(replay.url)
         # On a fast clock, minutes pass between a candle's close and its analysis.
-        ours = {"max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS, **overlay.get("perp_imbalance", {})}
-        settings["perp_imbalance"] = ours
+        settings["perp_imbalance"] = {"max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS}
         settings["exchange"]["pair_whitelist"] = overlay["pairs"]
         settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
         settings |= {"strategy": strategy, "strategy_path": str(strategies)}
         # Else the bot looks for news without a pause, hundreds of times a second.
-        settings.setdefault("internals", {"process_throttle_secs": LOOK_SECONDS})
+        settings["internals"] = {"process_throttle_secs": LOOK_SECONDS}
+        # One line for each message, which the terminal's log folds.
+        settings["logfile"] = str(folder / "messages.log")
+        settings = deep_merge_dicts(overlay, settings)
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
 
     @contextmanager
@@ -141,6 +143,8 @@ class LiveBot:
             **{"LD_PRELOAD": str(faketime_library()), "FAKETIME": self.clock.faketime()},
             **{"TZ": "UTC", "RECORD": str(self.records), "COLUMNS": "220"},
         }
+        # Under pytest, freqtrade writes no file of its log.
+        environment.pop("PYTEST_VERSION", None)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -175,6 +179,17 @@ class LiveBot:
             date=pd.to_datetime(frame["date"], utc=True),
             started=pd.to_datetime(frame["started"], utc=True),
         )
+
+    def messages(self) -> pd.DataFrame:
+        """Return freqtrade's log: time, logger, level and text of each message."""
+        lines = (self.folder / "messages.log").read_text("utf-8").splitlines()
+        # What follows a traceback's first line belongs to it.
+        parts = [line.split(" - ", 3) for line in lines]
+        frame = pd.DataFrame(
+            [part for part in parts if len(part) == 4], columns=["time", "logger", "level", "text"]
+        )
+        times = pd.to_datetime(frame["time"], format="%Y-%m-%d %H:%M:%S,%f", utc=True)
+        return frame.assign(time=times)
 
     def trades(self) -> pd.DataFrame:
         """Return the trades of the bot's database."""

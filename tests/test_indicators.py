@@ -96,6 +96,19 @@ def test_closes_without_a_trade_are_not_fresh() -> None:
     assert np.isnan(fresh[1:7]).all()
 
 
+def test_close_that_was_filled_in_is_not_fresh_though_its_candle_has_a_volume() -> None:
+    """freqtrade fills a candle without a number for a price so, and leaves its volume."""
+    close = pd.Series([2.0, 2.0, 2.0, 3.0, 3.0, 3.0])
+    candles = pd.DataFrame({"open": close, "high": close, "low": close, "close": close})
+    candles = candles.assign(volume=1.0)
+    # Traded at one price, and at more than one that ended where the candle before did.
+    candles.loc[4, "open"] = 2.5
+    candles.loc[5, "low"] = 2.9
+    expected = [2.0, np.nan, np.nan, 3.0, 3.0, 3.0]
+    np.testing.assert_array_equal(fresh_close(candles), expected)
+    assert np.isfinite(fresh_close(candles[["close", "volume"]])).all()
+
+
 def test_values_meet_only_rows_of_the_same_time() -> None:
     rows, times = np.array([1, 2, 3, 5]), np.array([0, 2, 5])
     result = on_rows_of(rows, times, np.array([10.0, 20.0, 50.0]))

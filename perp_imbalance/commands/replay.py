@@ -58,6 +58,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"take orders, too, for an account with so much in it; its keys are in "
         f"{ACCOUNT_CONFIG} (not together with --clock)",
     )
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of what goes wrong and when, to see what a bot makes of a bad day",
+    )
     parser.set_defaults(run=run)
 
 
@@ -74,13 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
             "leave --clock out"
         )
     # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
-    from perp_imbalance.replay import DEFAULT_PORT, AccountTerms, running_replay
+    from perp_imbalance.replay import DEFAULT_PORT, AccountTerms, read_faults, running_replay
 
     account = None
     if arguments.wallet is not None:
         account = AccountTerms(Decimal(str(arguments.wallet)))
     port = DEFAULT_PORT if arguments.port is None else arguments.port
-    with running_replay(arguments.datadir, port=port, clock=clock, account=account) as replay:
+    faults = [] if arguments.faults is None else read_faults(arguments.faults)
+    with running_replay(
+        arguments.datadir, port=port, clock=clock, account=account, faults=faults
+    ) as replay:
         print(_announcement(replay, standard=replay.port == DEFAULT_PORT), flush=True)
         threading.Event().wait()
     return 0

@@ -13,6 +13,17 @@ Given what an account begins with, it takes orders, too: see :class:`~.account.A
 from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.candles import CandleStore
 from perp_imbalance.replay.config import DEFAULT_PORT, HOST, account_config, replay_config
+from perp_imbalance.replay.faults import (
+    BadPrices,
+    Delisted,
+    Fault,
+    Halted,
+    HttpErrors,
+    LateCandles,
+    MissingCandles,
+    NoAnswer,
+    read_faults,
+)
 from perp_imbalance.replay.running import Replay, running_replay
 from perp_imbalance.replay.server import ServedRequest
 from perp_imbalance.replay.signing import Credentials
@@ -22,11 +33,20 @@ __all__ = [
     "HOST",
     "Account",
     "AccountTerms",
+    "BadPrices",
     "CandleStore",
     "Credentials",
+    "Delisted",
+    "Fault",
+    "Halted",
+    "HttpErrors",
+    "LateCandles",
+    "MissingCandles",
+    "NoAnswer",
     "Replay",
     "ServedRequest",
     "account_config",
+    "read_faults",
     "replay_config",
     "running_replay",
 ]

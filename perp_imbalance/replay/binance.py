@@ -101,7 +101,7 @@ def exchange_info(symbols: Iterable[tuple[Symbol, TradingRules, int]], now: int)
 def _market(symbol: Symbol, rules: TradingRules, listed: int) -> Json:
     common = {
         "symbol": symbol.name,
-        "status": "TRADING",
+        "status": symbol.status,
         "baseAsset": symbol.base,
         "quoteAsset": symbol.quote,
         "baseAssetPrecision": 8,

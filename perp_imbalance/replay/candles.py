@@ -47,6 +47,7 @@ class Symbol:
     quote: str
     pair: str
     market: Market
+    status: str = "TRADING"
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ class CandleStore:
 
     def series(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
         """Return the candles of exactly this timeframe; empty where the folder has none."""
+        return self._read(symbol, timeframe, candle_type)
+
+    def _read(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
         key = (symbol.pair, timeframe, candle_type)
         if key not in self._formats:
             return EMPTY
@@ -123,7 +127,7 @@ class CandleStore:
     def finest(self, symbol: Symbol, candle_type: CandleType) -> Series:
         """Return the candles of the shortest timeframe that the folder has."""
         timeframe = self._finest.get((symbol.pair, candle_type))
-        return self.series(symbol, timeframe, candle_type) if timeframe else EMPTY
+        return self._read(symbol, timeframe, candle_type) if timeframe else EMPTY
 
     def span(self) -> tuple[int, int]:
         """Return when the first traded candle begins and the last one ends, in ms."""

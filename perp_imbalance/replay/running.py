@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from perp_imbalance.errors import CommandError
 from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.candles import CandleStore
 from perp_imbalance.replay.config import HOST
+from perp_imbalance.replay.faults import Fault, FaultyStore, http_faults
 from perp_imbalance.replay.server import Clock, ReplayExchange, ServedRequest, system_clock
 
 # A client that keeps reading must not hold up the end of a command.
@@ -55,6 +56,7 @@ def running_replay(
     clock: Clock | None = None,
     extra_pairs: Iterable[str] = (),
     account: AccountTerms | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Iterator[Replay]:
     """Serve a folder of candles on 127.0.0.1 until the block is left, however it is left.
 
@@ -63,15 +65,20 @@ def running_replay(
     :param clock: returns the time in ms; the system's clock by default
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
     :param account: what an account to trade with begins with; none without
-    :raises DataError: where the folder holds no candles
+    :param faults: what goes wrong, and when
+    :raises DataError: where the folder holds no candles, or not those of a fault
     :raises CommandError: where the port cannot be listened on
     """
-    store = CandleStore(datadir, extra_pairs)
-    exchange = ReplayExchange(store, clock or system_clock, account)
+    clock = clock or system_clock
+    store = FaultyStore(datadir, extra_pairs, faults, clock)
+    exchange = ReplayExchange(store, clock, account)
     exchange.prepare()
+    app = exchange.app()
+    # Last of all, so that the exchange has noted a request before it goes wrong.
+    app.middlewares.append(http_faults(faults, clock))
     started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]] = Future()
     thread = threading.Thread(
-        target=lambda: asyncio.run(_serve(exchange, port, started)), name="replay", daemon=True
+        target=lambda: asyncio.run(_serve(app, port, started)), name="replay", daemon=True
     )
     thread.start()
     try:
@@ -84,12 +91,12 @@ def running_replay(
 
 
 async def _serve(
-    exchange: ReplayExchange,
+    app: web.Application,
     port: int,
     started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]",
 ) -> None:
     """Listen until told to stop; the outcome of the start goes into ``started``."""
-    runner = web.AppRunner(exchange.app(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     try:
         await runner.setup()
         await web.TCPSite(runner, HOST, port).start()
