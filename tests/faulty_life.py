@@ -18,16 +18,14 @@ from perp_imbalance.replay import Fault, running_replay
 from perp_imbalance.replay.candles import Series
 from perp_imbalance.replay.faults import CandleFault
 
-# How often the bot looks for news, in seconds of its own clock.
-LOOK_SECONDS = 15
-# A machine that is busy otherwise takes a second for what a trader's does at once.
-MAX_ENTRY_AGE_SECONDS = 240
+# Almost a candle: a busy machine takes seconds for what a trader's does at once.
+MAX_ENTRY_AGE_SECONDS = 290
 MARKETS_REFRESH_MINUTES = 15
 COLUMNS = ["premium", "z_raw", "z", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 SAME_COIN = 0.2
 # What a start takes, in times of loading freqtrade.
-START_SHARE = 2.5
+START_SHARE = 1.5
 
 
 class Trade(NamedTuple):
@@ -184,11 +182,13 @@ def live_through(
     *,
     speed: int,
     keeps_up: Callable[[Life], bool],
+    look_seconds: int,
     faults: list[Fault] | None = None,
     exchange: dict[str, Any] | None = None,
 ) -> Life:
     """Let a bot live through the cases and further faults of the whole exchange.
 
+    :param look_seconds: how often the bot looks for news, in seconds of its own clock
     :param keeps_up: whether the bot was quick enough; on a machine that is too busy for that, it
         lives once more, on a clock that gives it twice as long
     """
@@ -207,7 +207,7 @@ def live_through(
             "max_entry_drift": 0.05,
             "protections": [],
         },
-        "internals": {"process_throttle_secs": LOOK_SECONDS},
+        "internals": {"process_throttle_secs": look_seconds},
         "exchange": {"markets_refresh_interval": MARKETS_REFRESH_MINUTES, **(exchange or {})},
     }
     life = None

@@ -1,7 +1,9 @@
 """freqtrade's dry-run on replayed candles, with bot and exchange on one clock that runs fast."""
 
+import fcntl
 import json
 import os
+import pickle
 import shutil
 import signal
 import sqlite3
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 import pytest
@@ -22,6 +24,8 @@ from freqtrade.misc import deep_merge_dicts
 from freqtrade_fixtures import CONFIG, ROOT
 
 from perp_imbalance.replay import Replay, replay_config
+
+Result = TypeVar("Result")
 
 STRATEGIES = ROOT / "tests" / "live_strategies"
 PATIENCE_SECONDS = 120
@@ -39,6 +43,29 @@ def faketime_library() -> Path:
     for path in sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1")):
         return path
     pytest.skip("no faketime: install the package faketime to run a bot on a fast clock")
+
+
+def shared_by_workers(
+    tmp_path_factory: pytest.TempPathFactory, name: str, live: Callable[[Path], Result]
+) -> Result:
+    """Return what a run of minutes gives, for all of pytest's workers that need it.
+
+    :param live: the run, in a folder of its own; what it returns is pickled
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder = base / name
+    folder.mkdir(exist_ok=True)
+    kept = folder / "result.pickle"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            run = folder / f"run-{os.getpid()}"
+            run.mkdir()
+            kept.write_bytes(pickle.dumps(live(run)))
+    result: Result = pickle.loads(kept.read_bytes())
+    return result
 
 
 class FastClock:

@@ -23,6 +23,7 @@ from fault_fixtures import (
     read,
 )
 from faulty_life import Life, live_through
+from live import shared_by_workers
 from reliability import WRITES, publish, published, table
 
 from perp_imbalance.indicators import entry_signals
@@ -34,8 +35,8 @@ FULL = int(os.environ.get("LIVE_CANDLES", "0")) >= FULL_PLAN.candles
 PLAN = FULL_PLAN if FULL else SHORT_PLAN
 CASES = candle_cases(PLAN)
 STALE_CASES = [case for case in CASES if case.stale]
-# A candle lasts over three seconds, in a full run six; an idle machine needs one for all pairs.
-SPEED = 50 if FULL else 90
+# A candle lasts five seconds; an idle machine needs one of them for all pairs.
+SPEED = 60
 HEADER = [
     *("Fault", "Candles hit", "Entries meanwhile (backtest)", "Position open before"),
     *("Warnings of ours", "of freqtrade", "Afterwards as in the backtest", "Verdict"),
@@ -46,12 +47,15 @@ each_case = pytest.mark.parametrize("case", CASES, ids=[case.base for case in CA
 
 @pytest.fixture(scope="module")
 def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life:
-    folder = tmp_path_factory.mktemp("faults")
-    return live_through(
-        *(folder, sample_datadir, PLAN, CASES),
-        speed=SPEED,
-        keeps_up=lambda life: life.refused_as_old(moment(PLAN.candles)).empty,
-    )
+    def live(folder: Path) -> Life:
+        return live_through(
+            *(folder, sample_datadir, PLAN, CASES),
+            speed=SPEED,
+            look_seconds=30,
+            keeps_up=lambda life: life.refused_as_old(moment(PLAN.candles)).empty,
+        )
+
+    return shared_by_workers(tmp_path_factory, "faults", live)
 
 
 def held_side(life: Life, case: Case) -> str:

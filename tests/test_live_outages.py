@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from fault_fixtures import CANDLE, FIRST, Case, Plan, enters, late_by_seconds, moment
 from faulty_life import MAX_ENTRY_AGE_SECONDS, Life, Trade, live_through
+from live import shared_by_workers
 from reliability import WRITES, publish, published, table
 
 from perp_imbalance.replay import Fault, HttpErrors, NoAnswer
@@ -104,13 +105,17 @@ each_outage = pytest.mark.parametrize("outage", OUTAGES, ids=[outage.title for o
 
 @pytest.fixture(scope="module")
 def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life:
-    return live_through(
-        *(tmp_path_factory.mktemp("outages"), sample_datadir, PLAN, CASES),
-        speed=SPEED,
-        faults=[outage.fault for outage in OUTAGES],
-        exchange={"ccxt_config": {"timeout": PATIENCE_SECONDS * 1000}},
-        keeps_up=lambda life: life.refused_as_old(moment(LATE.stop + 1)).empty,
-    )
+    def live(folder: Path) -> Life:
+        return live_through(
+            *(folder, sample_datadir, PLAN, CASES),
+            speed=SPEED,
+            look_seconds=15,
+            faults=[outage.fault for outage in OUTAGES],
+            exchange={"ccxt_config": {"timeout": PATIENCE_SECONDS * 1000}},
+            keeps_up=lambda life: life.refused_as_old(moment(LATE.stop + 1)).empty,
+        )
+
+    return shared_by_workers(tmp_path_factory, "outages", live)
 
 
 def hit(outage: Outage) -> range:
