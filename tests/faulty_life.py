@@ -25,7 +25,7 @@ COLUMNS = ["premium", "z_raw", "z", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 SAME_COIN = 0.2
 # What a start takes, in times of loading freqtrade.
-START_SHARE = 1.5
+START_SHARE = 2.0
 
 
 class Trade(NamedTuple):
