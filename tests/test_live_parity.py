@@ -16,6 +16,7 @@ from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
 from freqtrade_fixtures import SAMPLE_PAIRS, Freqtrade, backtest_trades
 from live import FastClock, LiveBot, mailbox
+from reliability import publish, table
 
 from perp_imbalance.alerts import TITLES, flip_message
 from perp_imbalance.indicators import PRESETS, entry_signals, exit_signals, imbalance_columns
@@ -103,7 +104,10 @@ def side_by_side(life: Life, expected: pd.DataFrame) -> pd.DataFrame:
     return both
 
 
-@pytest.mark.parametrize("column", ["premium", "z_raw", "z", "bb_upper", "bb_lower", "bias"])
+COLUMNS = ["premium", "z_raw", "z", "bb_upper", "bb_lower", "bias"]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
 def test_columns_equal_those_of_a_backtest_on_every_candle(
     life: Life, expected: pd.DataFrame, column: str
 ) -> None:
@@ -242,3 +246,41 @@ def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> Non
 def test_bot_complains_of_nothing(life: Life, complaint: str) -> None:
     assert "Bot heartbeat" in life.log
     assert complaint not in life.log
+
+
+def test_figures_of_the_full_run_are_published(
+    life: Life, expected: pd.DataFrame, backtested: pd.DataFrame
+) -> None:
+    both = side_by_side(life, expected)
+    apart = [
+        (both[column].astype(float) - both[f"{column}_expected"]).abs().max() for column in COLUMNS
+    ]
+    signals = both[SIGNALS].astype(int).to_numpy()
+    same = signals == both[[f"{name}_expected" for name in SIGNALS]].to_numpy()
+    acted = acted_on(life)
+    opened = [key in acted for key in zip(backtested["pair"], backtested["open"], strict=True)]
+    live = as_candles(life.trades).set_index(["pair", "open"])
+    entered = backtested[opened].set_index(["pair", "open"])
+    taken = len(entered.index.intersection(live.index))
+    rows = [
+        ["pairs", ", ".join(SAMPLE_PAIRS)],
+        ["candles of 1h, in the bot's two runs", str(len(life.recorded) // len(SAMPLE_PAIRS))],
+        ["speed of the clock", f"× {SPEED}"],
+        [f"largest difference of {', '.join(COLUMNS)}", f"{max(apart):.1g}"],
+        ["signals that stood on a candle", str(int(signals.sum()))],
+        ["signals that differ", str(int((~same).sum()))],
+        ["trades that a backtest opens", str(len(entered))],
+        ["of them opened by the bot in the same candle", str(taken)],
+        ["parts closed at the middle of the bands", str(len(parts_of(life)))],
+        ["positions open at the restart", str(len(life.open_at_restart))],
+        ["messages of flips, each sent once", str(len(life.messages))],
+    ]
+    assert rows[-2][1] != "0"
+    publish("parity", table(["what", "found"], rows))
+
+
+def parts_of(life: Life) -> pd.DataFrame:
+    """Return the filled orders that closed part of a position."""
+    return life.orders[
+        (life.orders["ft_order_tag"] == SCALE_OUT_TAG) & life.orders["order_filled_date"].notna()
+    ]

@@ -325,3 +325,45 @@ def test_alert_only_bot_sends_messages_and_enters_nothing(
     messages, signals = analysed(folder, sample_datadir, row, close, alert_only=True)
     assert len(messages) == 1
     assert signals[["enter_short", "enter_long"]].to_numpy().sum() == 0
+
+
+class WrongSpot(Candles):
+    """Answers for spot with the perp's candles while told to, as Binance does under "swap"."""
+
+    wrong = True
+    analysed: pd.DataFrame
+
+    def get_pair_dataframe(
+        self, pair: str, timeframe: str, candle_type: CandleType
+    ) -> pd.DataFrame:
+        if self.wrong:
+            pair, candle_type = "BTC/USDT:USDT", CandleType.FUTURES
+        return super().get_pair_dataframe(pair, timeframe, candle_type)
+
+    def get_analyzed_dataframe(self, pair: str, timeframe: str) -> tuple[pd.DataFrame, None]:
+        return self.analysed, None
+
+
+def test_pair_whose_spot_is_the_perp_is_named_once_until_it_differs(
+    folder: Path, sample_datadir: Path
+) -> None:
+    exchange = {"name": "binance", "ccxt_config": SAFE}
+    strategy = load(folder, runmode=RunMode.DRY_RUN, exchange=exchange)
+    strategy.dp, strategy.started = WrongSpot(sample_datadir), pd.Timestamp.now("UTC")
+    pair = "BTC/USDT:USDT"
+    candles = strategy.dp.get_pair_dataframe(pair, "1h", CandleType.FUTURES)
+    has_signals = []
+    for last, wrong in enumerate([True, True, False, False, True, True], start=3000):
+        strategy.dp.wrong = wrong
+        dataframe = strategy.populate_indicators(candles.iloc[:last].copy(), {"pair": pair})
+        strategy.dp.analysed = strategy.populate_entry_trend(dataframe, {"pair": pair})
+        entries = strategy.dp.analysed[["enter_short", "enter_long"]].to_numpy().sum()
+        has_signals.append(bool(entries))
+        if pair not in strategy.unfit:
+            strategy.watch_feed(pair)
+    assert has_signals == [False, False, True, True, False, False]
+    refusal = (
+        "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
+        "spot candles anew"
+    )
+    assert strategy.dp.messages == [refusal, "BTC/USDT:USDT gives signals again", refusal]
