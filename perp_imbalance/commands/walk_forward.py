@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from perp_imbalance.commands.backtest import STRATEGIES, backtest_overlay
 from perp_imbalance.commands.options import add_config, config_files
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.indicators.thresholds import TIMEFRAME
 
 if TYPE_CHECKING:
     from perp_imbalance.walk_forward.run import Tell
@@ -31,6 +32,7 @@ winner.json, which `perp-imbalance preset apply` takes. A parameter file beside 
 out: it may have been found on what is tested here.
 Workers of a cluster (--scheduler) need this package and nothing else; candles travel to them.
 """
+_DEFAULT = "default: %(default)s"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -73,9 +75,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--json", action="store_true", help="print the JSON")
     parser.set_defaults(run=run)
-
-
-_DEFAULT = "default: %(default)s"
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -123,7 +122,7 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
     settings = Settings.from_config(config)
     folder = CandleFolder(
         arguments.datadir,
-        arguments.timeframe or config["timeframe"],
+        arguments.timeframe or config.get("timeframe", TIMEFRAME),
         settings,
         exchange=config["exchange"]["name"],
     )

@@ -115,15 +115,16 @@ def daily_sharpe(equity: "pd.Series[float]") -> float | None:
     return float(calculate_sharpe_from_balance(frame)) / math.sqrt(DAYS_A_YEAR)
 
 
-def sharpe_error(returns: Any) -> float:
+def sharpe_error(ratio: float, returns: int, skew: float, kurtosis: float) -> float:
     """Return the standard error of a Sharpe ratio, of returns that need not be normal.
 
     Lo (2002), Mertens (2002): sqrt((1 - skew·SR + (kurtosis - 1)/4·SR²) / (n - 1)).
+
+    :param ratio: of single returns, not annualised.
+    :param returns: their number.
+    :param kurtosis: 3 for normal returns.
     """
-    values = np.asarray(returns, dtype=float)
-    ratio = values.mean() / values.std()
-    skew, kurtosis = stats.skew(values), stats.kurtosis(values, fisher=False)
-    return float(np.sqrt((1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2) / (len(values) - 1)))
+    return math.sqrt((1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2) / (returns - 1))
 
 
 def expected_best(trials: int, deviation: float) -> float:
@@ -145,12 +146,13 @@ def expected_best(trials: int, deviation: float) -> float:
     )
 
 
-def deflated_sharpe(returns: Any, trials: int, deviation: float) -> float:
-    """Return the probability that a Sharpe ratio is above the best of worthless trials."""
-    values = np.asarray(returns, dtype=float)
-    ratio = values.mean() / values.std()
-    luck = expected_best(trials, deviation)
-    return float(stats.norm.cdf((ratio - luck) / sharpe_error(values)))
+def deflated_sharpe(ratio: float, luck: float, error: float) -> float:
+    """Return the probability that a true Sharpe ratio is above what luck alone gives.
+
+    :param luck: :func:`expected_best` of the trials.
+    :param error: :func:`sharpe_error` of the ratio.
+    """
+    return float(stats.norm.cdf((ratio - luck) / error))
 
 
 def trial_deviation(windows: Sequence[Sequence[float | None]]) -> float:
@@ -188,15 +190,15 @@ def describe(
     if ratio is None:
         return _with(said, unsaid="no return has a Sharpe ratio here")
     year = math.sqrt(DAYS_A_YEAR)
-    returns = daily_returns(equity)
-    said = _with(said, sharpe=ratio * year, sharpe_error=sharpe_error(returns) * year)
+    returns = daily_returns(equity).to_numpy()
+    skew, kurtosis = stats.skew(returns), stats.kurtosis(returns, fisher=False)
+    error = sharpe_error(ratio, len(returns), float(skew), float(kurtosis))
+    said = _with(said, sharpe=ratio * year, sharpe_error=error * year)
     if trials < 2:
         return said
-    return _with(
-        said,
-        expected_best=expected_best(trials, deviation) * year,
-        deflated=deflated_sharpe(returns, trials, deviation),
-    )
+    luck = expected_best(trials, deviation)
+    deflated = deflated_sharpe(ratio, luck, error)
+    return _with(said, expected_best=luck * year, deflated=deflated)
 
 
 def _with(said: Statistics, **values: Any) -> Statistics:

@@ -5,8 +5,8 @@ import logging
 import os
 import uuid
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,10 @@ class Cluster:
             except (OSError, ValueError) as error:
                 said = str(error).splitlines()[0] if str(error) else type(error).__name__
                 raise CommandError(f"no Dask scheduler at {self.scheduler}: {said}") from None
-            yield stack.enter_context(client)
+            stack.enter_context(client)
+            if not client.nthreads():
+                logger.warning("the scheduler at %s has no workers yet: waiting", self.scheduler)
+            yield client
 
 
 def run_windows(
@@ -138,8 +141,12 @@ def run_windows(
     if done:
         logger.info("%d of %d windows are there already", done, len(windows))
     lost: dict[str, str] = {}
-    with cluster.client() as client:
-        for name, outcome in _finished(client, bundle, missing, tell, done):
+    # Closed before the client is: it stops what runs, however the block is left.
+    with (
+        cluster.client() as client,
+        closing(_finished(client, bundle, missing, tell, done)) as finished,
+    ):
+        for name, outcome in finished:
             if isinstance(outcome, str):
                 logger.error("window %s was lost: %s", name, outcome)
                 lost[name] = outcome
@@ -158,7 +165,7 @@ def run_windows(
 
 def _finished(
     client: Any, bundle: Bundle, windows: Sequence[Window], tell: Tell, before: int
-) -> Iterator[tuple[str, dict[str, Any] | str]]:
+) -> Generator[tuple[str, dict[str, Any] | str], None, None]:
     """Yield each window's result when it is there, or in words why it is lost."""
     from distributed import wait
 

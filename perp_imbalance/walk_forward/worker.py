@@ -23,6 +23,10 @@ _TRADE = (
 _METRICS = ("total_trades", "profit_total", "profit_total_abs", "max_drawdown_account")
 
 
+# Runs that were ended while this worker lives.
+_stopped: set[str] = set()
+
+
 class _RefusedError(Exception):
     """freqtrade refuses what it was asked: a second try would end as the first."""
 
@@ -54,7 +58,7 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         (folder / "config.json").write_text(json.dumps(bundle.config), encoding="utf-8")
         try:
             with running_replay(folder / "data") as replay:
-                freqtrade = _Freqtrade(folder, replay.url)
+                freqtrade = _Freqtrade(folder, replay.url, run)
                 result |= _fit(freqtrade, bundle, window)
                 if result["parameter_file"]:
                     tested = freqtrade.backtest("strategies", [bundle.fit.strategy], window)
@@ -71,10 +75,10 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
 class _Freqtrade:
     """freqtrade's commands in the folder of one window."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, run: str) -> None:
         from perp_imbalance.replay import replay_config
 
-        self.folder = folder
+        self.folder, self._run = folder, run
         self._overlay = replay_config(url)
 
     def run(self, command: str, *options: str) -> None:
@@ -85,6 +89,8 @@ class _Freqtrade:
         """
         from perp_imbalance.freqtrade_process import EXIT_SIGNAL, capture_freqtrade
 
+        if self._run in _stopped:
+            raise RuntimeError("the run was ended")
         places = ["--userdir", str(self.folder / "user_data")]
         places += ["--datadir", str(self.folder / "data")]
         process = capture_freqtrade(
@@ -116,7 +122,13 @@ def _fit(freqtrade: _Freqtrade, bundle: Bundle, window: Window) -> dict[str, Any
     options = ["--strategy-path", str(freqtrade.folder / "strategies"), "--strategy", fit.strategy]
     options += ["--timerange", window.train_range, "--spaces", *fit.spaces]
     options += ["--epochs", str(fit.epochs), "--hyperopt-loss", fit.loss]
-    options += ["--min-trades", str(fit.min_trades), "--random-state", str(fit.seed)]
+    # A seed for each window: of the same draws, the same would win more often than it should.
+    options += [
+        "--min-trades",
+        str(fit.min_trades),
+        "--random-state",
+        str(fit.seed + window.number),
+    ]
     # One job: the windows themselves are what runs side by side.
     freqtrade.run("hyperopt", *options, "-j", "1", "--no-color")
     found: dict[str, Any] = {"epochs": 0, "epoch_sharpes": [], "params": {}, "in_sample": {}}
@@ -206,6 +218,7 @@ def stop_windows(run: str) -> None:
     """End every process that a run has on this worker."""
     import psutil
 
+    _stopped.add(run)
     for child in psutil.Process().children():
         with suppress(psutil.Error, ProcessLookupError):
             if any(f"{run}-" in word for word in child.cmdline()):
