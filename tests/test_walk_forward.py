@@ -1,9 +1,16 @@
 """A walk-forward tests on what it was not fitted on, counts honestly and survives its workers."""
 
+import json
 import math
+import os
+import re
+import shutil
+import signal
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,14 +19,12 @@ import numpy as np
 import pandas as pd
 import psutil
 import pytest
-from freqtrade_fixtures import (
-    CONFIG,
-    TIMEOUT_SECONDS,
-    assert_fails_in_one_line,
-    perp_imbalance,
-)
+from freqtrade_fixtures import CONFIG, ROOT, TIMEOUT_SECONDS, Freqtrade, backtest_trades
 
-from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.commands.main import build_parser
+from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
+from perp_imbalance.indicators import PRESETS
+from perp_imbalance.parameter_file import read_params, thresholds_of
 from perp_imbalance.walk_forward.account import (
     daily_sharpe,
     deflated_sharpe,
@@ -223,14 +228,6 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
         Store(tmp_path, {"fit": {"epochs": 4}, "pairs": [BTC]})
 
 
-# With freqtrade itself, on two windows of the sample market.
-
-OPTIONS = (
-    *("--pairs", BTC, "--train", "40d", "--test", "20d", "--epochs", "3", "--min-trades", "1"),
-    *("--spaces", "buy", "sell", "lookback", "--hyperopt-loss", "SharpeHyperOptLossDaily"),
-)
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -239,24 +236,39 @@ OPTIONS = (
         (["--epochs", "0"], "--epochs, --min-trades, --seed and --workers must be at least 1"),
         (["--strategy", "Nix"], "there is no strategy Nix in"),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
     ],
 )
-def test_wrong_walk_forward_is_refused_in_one_line(
-    tmp_path: Path, sample_datadir: Path, arguments: list[str], message: str
+def test_wrong_walk_forward_is_refused(
+    tmp_path: Path,
+    sample_datadir: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    process = perp_imbalance(
-        *("walk-forward", "--datadir", str(sample_datadir), "--out", str(tmp_path / "out")),
-        *arguments,
-    )
-    assert_fails_in_one_line(process, message)
-    assert not (tmp_path / "out").exists()
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("perp_imbalance.walk_forward.run._CONNECT_SECONDS", 1)
+    out = tmp_path / "out"
+    words = ["walk-forward", "--datadir", str(sample_datadir), "--out", str(out), *arguments]
+    parsed = build_parser().parse_args(words)
+    with pytest.raises(PerpImbalanceError, match=re.escape(message)) as error:
+        parsed.run(parsed)
+    assert "\n" not in str(error.value)
+    assert not list(out.glob("windows/*"))
+
+
+# With freqtrade itself, on two windows of the sample market.
+
+TIMERANGE = "20250301-20250510"
 
 
 def command(datadir: Path, out: Path, *options: str) -> list[str]:
+    """Return the command line of a short walk-forward."""
     code = "from perp_imbalance.commands.main import run; run()"
     return [
         *(sys.executable, "-c", code, "walk-forward", "-c", str(CONFIG)),
-        *("--datadir", str(datadir), "--out", str(out), *options),
+        *("--datadir", str(datadir), "--out", str(out), "--timerange", TIMERANGE, "--pairs", BTC),
+        *("--train", "30d", "--test", "20d", "--epochs", "3", "--min-trades", "1", *options),
     ]
 
 
@@ -268,13 +280,141 @@ def wait_until(condition: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -
     return found
 
 
-def processes(folder: Path) -> list[psutil.Process]:
-    """Return freqtrade's processes that work below a folder."""
+def freqtrades(folder: Path) -> list[psutil.Process]:
+    """Return freqtrade's processes that work below a folder, the oldest first."""
     found = []
     for process in psutil.process_iter():
-        try:
-            if any(str(folder) in word for word in process.cmdline()):
+        with suppress(psutil.Error):
+            words = process.cmdline()
+            if "perp_imbalance.freqtrade_process" in words and str(folder) in " ".join(words):
                 found.append(process)
-        except psutil.Error:
-            continue
-    return [process for process in found if "perp_imbalance.freqtrade_process" in process.cmdline()]
+    return sorted(found, key=lambda process: process.create_time())
+
+
+@contextmanager
+def dask(*arguments: str, folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a part of a Dask cluster as a user starts it."""
+    with (folder / "dask.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            env={**os.environ, "TMPDIR": str(folder)},
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def interrupted(datadir: Path, folder: Path) -> None:
+    """Run the first of two windows on this machine, then interrupt."""
+    process = subprocess.Popen(
+        command(datadir, folder / "out", "--workers", "1"),
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: process.poll() is not None or list(folder.glob("out/windows/*.json")))
+    wait_until(lambda: process.poll() is not None or freqtrades(folder))
+    # As a terminal does it: to all processes in the foreground.
+    os.killpg(process.pid, signal.SIGINT)
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert not out
+    wait_until(lambda: not freqtrades(folder), seconds=5)
+
+
+def resumed(datadir: Path, folder: Path) -> dict[str, Any]:
+    """Run what is missing on a cluster of two workers, of which one is killed in the middle."""
+    address, places = (
+        folder / "scheduler.json",
+        ("--scheduler-file", str(folder / "scheduler.json")),
+    )
+    cli = "distributed.cli.dask_"
+    options = (*places, "--no-nanny", "--nthreads", "1", "--no-dashboard")
+    listen = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+    with (
+        dask(cli + "scheduler", *listen, *places, folder=folder),
+        dask(cli + "worker", *options, folder=folder) as first,
+        dask(cli + "worker", *options, folder=folder) as second,
+    ):
+        wait_until(address.exists)
+        scheduler = json.loads(address.read_text("utf-8"))["address"]
+        process = subprocess.Popen(
+            command(datadir, folder / "out", "--scheduler", scheduler, "--json"),
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        begun = wait_until(lambda: process.poll() is not None or freqtrades(folder))
+        victim = {worker.pid: worker for worker in (first, second)}[begun[0].ppid()]
+        victim.kill()
+        # What it had begun ends with it, and the other begins anew.
+        again = wait_until(lambda: [p for p in freqtrades(folder) if p.pid != begun[0].pid])
+        assert again[0].ppid() != victim.pid
+        out, said = process.communicate(timeout=TIMEOUT_SECONDS)
+        assert process.returncode == 0, said
+        assert not begun[0].is_running()
+    assert "1 of 2 windows are there already" in said
+    report: dict[str, Any] = json.loads(out)
+    return report
+
+
+@pytest.mark.freqtrade
+def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
+    sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
+) -> None:
+    """One test, because each window is three runs of freqtrade."""
+    names = ["001-20250331-20250420", "002-20250420-20250510"]
+    first, second = (tmp_path / "out" / "windows" / f"{name}.json" for name in names)
+    interrupted(sample_datadir, tmp_path)
+    assert first.exists()
+    assert not second.exists()
+    written = first.stat().st_mtime_ns
+
+    found = resumed(sample_datadir, tmp_path)
+    assert first.stat().st_mtime_ns == written
+    assert [row["window"] for row in found["windows"]] == names
+    assert found["epochs"] == 6
+    accounts = ["walk-forward", "PerpImbalance", "PerpImbalanceConservative"]
+    assert list(found["accounts"]) == [*accounts, "PerpImbalanceAggressive", "buy and hold"]
+    assert all(len(equity) == 41 for equity in found["equity"].values())
+    assert found == json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+    assert found["verdict"] in (tmp_path / "out" / "report.html").read_text("utf-8")
+    winner = thresholds_of(read_params(tmp_path / "out" / "winner.json"), PRESETS["balanced"])
+    assert winner.enter_z == pytest.approx(found["windows"][-1]["params"]["enter_z"])
+
+    check_test_part(json.loads(second.read_text("utf-8")), sample_datadir, freqtrade, tmp_path)
+
+
+def check_test_part(
+    window: dict[str, Any], datadir: Path, freqtrade: Freqtrade, folder: Path
+) -> None:
+    """Check that a plain backtest of the test part, with the winner's file, has the same trades."""
+    strategies = folder / "strategies"
+    strategies.mkdir()
+    shutil.copy(ROOT / "strategies" / "PerpImbalance.py", strategies)
+    (strategies / "PerpImbalance.json").write_text(json.dumps(window["parameter_file"]))
+    process = freqtrade(
+        *("backtesting", "--strategy-list", "PerpImbalance", "--strategy-path", str(strategies)),
+        # freqtrade takes the candle that opens at the end of a time range.
+        *("--timerange", f"20250420-{day('2025-05-10').timestamp() - 3600:.0f}"),
+        *("--cache", "none"),
+        datadir=datadir,
+        pairs=[BTC],
+    )
+    assert process.returncode == 0, process.stderr
+    plain = backtest_trades(folder / "user_data")["PerpImbalance"]
+    assert len(plain) == len(window["trades"]) > 0
+    for trade, wanted in zip(window["trades"], plain.to_dict("records"), strict=True):
+        assert trade == pytest.approx({key: wanted[key] for key in trade})
+    assert min(trade["open_date"] for trade in window["trades"]) >= "2025-04-20"
+    assert window["in_sample"]["total_trades"] > 0

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -94,7 +95,7 @@ class Cluster:
         :raises CommandError: if the scheduler does not answer.
         """
         import dask
-        from distributed import Client, LocalCluster
+        from distributed import Client
 
         # Dask's account of each lost worker and each closed connection is for its own logs.
         for name in ("distributed", "tornado.application"):
@@ -103,16 +104,7 @@ class Cluster:
             stack.enter_context(dask.config.set({"distributed.scheduler.worker-saturation": 1.0}))
             address: Any = self.scheduler
             if address is None:
-                address = stack.enter_context(
-                    LocalCluster(
-                        n_workers=self.workers or os.cpu_count() or 1,
-                        threads_per_worker=1,
-                        processes=True,
-                        host="127.0.0.1",
-                        dashboard_address=None,
-                        silence_logs=logging.CRITICAL,
-                    )
-                )
+                address = stack.enter_context(self._local())
             try:
                 client = Client(address, timeout=_CONNECT_SECONDS, set_as_default=False)
             except (OSError, ValueError) as error:
@@ -122,6 +114,25 @@ class Cluster:
             if not client.nthreads():
                 logger.warning("the scheduler at %s has no workers yet: waiting", self.scheduler)
             yield client
+
+    def _local(self) -> Any:
+        """Start a cluster whose processes leave Ctrl-C to this one."""
+        from distributed import LocalCluster
+
+        # They inherit what is blocked now, those that replace a dead worker as well; here, a
+        # Ctrl-C meanwhile comes afterwards.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return LocalCluster(
+                n_workers=self.workers or os.cpu_count() or 1,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_windows(
