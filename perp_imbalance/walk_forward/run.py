@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,9 @@ class Cluster:
         """Start a cluster whose processes leave Ctrl-C to this one."""
         from distributed import LocalCluster
 
-        # They inherit what is blocked now, those that replace a dead worker as well; here, a
+        # multiprocessing unblocks the signal when it starts this process of its own.
+        resource_tracker.ensure_running()
+        # The workers inherit what is blocked now, those that replace a dead one as well; here, a
         # Ctrl-C meanwhile comes afterwards.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
