@@ -16,7 +16,7 @@ from perp_imbalance.indicators.thresholds import TIMEFRAME
 
 if TYPE_CHECKING:
     from perp_imbalance.walk_forward.run import Tell
-    from perp_imbalance.walk_forward.task import Bundle
+    from perp_imbalance.walk_forward.task import Bundle, Fit
     from perp_imbalance.walk_forward.windows import Window
 
 logger = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.walk_forward.run import Cluster, Store, run_windows
 
     check_timerange(arguments.timerange)
-    if min(arguments.epochs, arguments.min_trades, arguments.seed, arguments.workers or 1) < 1:
+    workers = 1 if arguments.workers is None else arguments.workers
+    if min(arguments.epochs, arguments.min_trades, arguments.seed, workers) < 1:
         raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
     config = load_config(config_files(arguments))
     arguments.datadir = arguments.datadir or Path(config["datadir"])
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
         found = run_windows(bundle, windows, store, cluster, tell)
     results = [found[window.name] for window in windows]
     summary = summarise(
-        results, bundle.wallet, compounding=bundle.config["stake_amount"] == "unlimited"
+        results, bundle.wallet, compounding=bundle.config.get("stake_amount") == "unlimited"
     )
     title = f"Walk-forward: {arguments.strategy}, {', '.join(bundle.pairs)}, "
     files = write_report(summary, folder, title=title + bundle.config["timeframe"])
@@ -116,7 +117,7 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
     """
     from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.settings import SECTION, Settings
-    from perp_imbalance.walk_forward.task import Bundle, Fit, candle_files, portable_config, sources
+    from perp_imbalance.walk_forward.task import Bundle, candle_files, portable_config, sources
     from perp_imbalance.walk_forward.windows import check_candles
 
     settings = Settings.from_config(config)
@@ -135,13 +136,35 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
         times += list(candles.perp["date"].dt.to_pydatetime())
     windows = windows_of(arguments, folder.timeframe, times)
     check_candles(windows, times)
-    texts = sources(Path(merged.pop("strategy_path", None) or "user_data/strategies"))
+    places = [folder.timeframe, overlay[SECTION]["htf_timeframe"]]
+    user_data = Path(config["user_data_dir"])
+    texts = sources(Path(merged.get("strategy_path") or user_data / "strategies"))
+    bundle = Bundle(
+        fit=_fit_of(arguments, texts),
+        pairs=pairs,
+        wallet=_wallet(merged),
+        config=portable_config(merged),
+        files=candle_files(folder.datadir, [*pairs, *spots], places),
+        strategies=texts,
+        losses=sources(user_data / "hyperopts"),
+    )
+    return bundle, windows
+
+
+def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
+    """Return how hyperopt is asked.
+
+    :param texts: sources of the strategies there are.
+    :raises CommandError: if the strategy is none of them.
+    """
+    from perp_imbalance.walk_forward.task import Fit
+
     if not any(f"class {arguments.strategy}(" in text for text in texts.values()):
         raise CommandError(
-            f"there is no strategy {arguments.strategy} in {config.get('strategy_path')}: name one "
-            "with --strategy"
+            f"there is no strategy {arguments.strategy} among "
+            f"{', '.join(sorted(texts)) or 'no files'}: name one with --strategy"
         )
-    fit = Fit(
+    return Fit(
         strategy=arguments.strategy,
         spaces=arguments.spaces,
         epochs=arguments.epochs,
@@ -150,20 +173,6 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
         seed=arguments.seed,
         presets=[name for name in STRATEGIES if f"{name}.py" in texts],
     )
-    bundle = Bundle(
-        fit=fit,
-        pairs=pairs,
-        wallet=_wallet(merged),
-        config=portable_config(merged),
-        files=candle_files(
-            folder.datadir,
-            [*pairs, *spots],
-            [folder.timeframe, overlay[SECTION]["htf_timeframe"]],
-        ),
-        strategies=texts,
-        losses=sources(Path(config["user_data_dir"]) / "hyperopts"),
-    )
-    return bundle, windows
 
 
 def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":

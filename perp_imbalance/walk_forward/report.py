@@ -65,11 +65,7 @@ def summarise(
             deviation=deviation if chosen else 0.0,
             least_trades=least_trades,
         ).as_dict()
-    held = [
-        growth_equity(result["hold"]["days"], wallet, *span)
-        for result, span in zip(results, spans, strict=True)
-    ]
-    equities[HOLD] = stitch(held, wallet)
+    equities[HOLD] = _held(results, spans, wallet)
     accounts[HOLD] = describe(equities[HOLD], None).as_dict()
     rows = [_window_row(result, wallet) for result in results]
     return {
@@ -82,6 +78,17 @@ def summarise(
         "stability": stability([r["params"] for r in results if r["parameter_file"]]),
         "equity": {name: _by_day(equity) for name, equity in equities.items()},
     }
+
+
+def _held(
+    results: Sequence[Result], spans: Sequence[tuple[datetime, ...]], wallet: float
+) -> "pd.Series[float]":
+    """Return the equity of holding all pairs over all test parts."""
+    each = [
+        growth_equity(result["hold"]["days"], wallet, *span)
+        for result, span in zip(results, spans, strict=True)
+    ]
+    return stitch(each, wallet)
 
 
 def _window_row(result: Result, wallet: float) -> dict[str, Any]:
