@@ -141,7 +141,7 @@ def test_wrong_walk_forward_is_refused(
 
 # With freqtrade itself, on two windows of the sample market.
 
-TIMERANGE = "20250301-20250510"
+TIMERANGE = "20250301-20250719"
 
 
 def command(datadir: Path, out: Path, *options: str) -> list[str]:
@@ -150,7 +150,7 @@ def command(datadir: Path, out: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-c", code, "walk-forward", "-c", str(CONFIG)),
         *("--datadir", str(datadir), "--out", str(out), "--timerange", TIMERANGE, "--pairs", BTC),
-        *("--train", "30d", "--test", "20d", "--epochs", "3", "--min-trades", "1", *options),
+        *("--train", "60d", "--test", "40d", "--epochs", "3", "--min-trades", "1", *options),
     ]
 
 
@@ -255,7 +255,7 @@ def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
     sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
 ) -> None:
     """One test, because each window is three runs of freqtrade."""
-    names = ["001-20250331-20250420", "002-20250420-20250510"]
+    names = ["001-20250430-20250609", "002-20250609-20250719"]
     first, second = (tmp_path / "out" / "windows" / f"{name}.json" for name in names)
     interrupted(sample_datadir, tmp_path)
     assert first.exists()
@@ -268,7 +268,7 @@ def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
     assert found["epochs"] == 6
     accounts = ["walk-forward", "PerpImbalance", "PerpImbalanceConservative"]
     assert list(found["accounts"]) == [*accounts, "PerpImbalanceAggressive", "buy and hold"]
-    assert all(len(equity) == 41 for equity in found["equity"].values())
+    assert all(len(equity) == 81 for equity in found["equity"].values())
     assert found == json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert found["verdict"] in (tmp_path / "out" / "report.html").read_text("utf-8")
     winner = thresholds_of(read_params(tmp_path / "out" / "winner.json"), PRESETS["balanced"])
@@ -288,7 +288,7 @@ def check_test_part(
     process = freqtrade(
         *("backtesting", "--strategy-list", "PerpImbalance", "--strategy-path", str(strategies)),
         # freqtrade takes the candle that opens at the end of a time range.
-        *("--timerange", f"20250420-{day('2025-05-10').timestamp() - 3600:.0f}"),
+        *("--timerange", f"20250609-{day('2025-07-19').timestamp() - 3600:.0f}"),
         *("--cache", "none"),
         datadir=datadir,
         pairs=[BTC],
@@ -298,5 +298,5 @@ def check_test_part(
     assert len(plain) == len(window["trades"]) > 0
     for trade, wanted in zip(window["trades"], plain.to_dict("records"), strict=True):
         assert trade == pytest.approx({key: wanted[key] for key in trade})
-    assert min(trade["open_date"] for trade in window["trades"]) >= "2025-04-20"
+    assert min(trade["open_date"] for trade in window["trades"]) >= "2025-06-09"
     assert window["in_sample"]["total_trades"] > 0
