@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 EXIT_CONFIGURATION = 2
 EXIT_SIGNAL = 128
 GRACE_SECONDS = 20.0
+PARENT_SECONDS = 1.0
 
 
 def run_freqtrade(
@@ -142,8 +144,26 @@ class _ConfigurationErrorSeen(logging.Filter):
         return True
 
 
+def _end_with_parent() -> None:
+    """End this process and its workers as soon as the one that started it is gone.
+
+    A process that is killed cannot end its children, and this one has a session of its own.
+    """
+    parent = os.getppid()
+    if os.getsid(0) != os.getpid():
+        return
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_SECONDS)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 def _freqtrade() -> None:
     """Run freqtrade in this process and leave with its exit code, never 0 on an error."""
+    _end_with_parent()
     from freqtrade.main import main
 
     # A filter, because freqtrade sets up its logging anew, which removes handlers.

@@ -16,6 +16,7 @@ from perp_imbalance.commands import (
     replay,
     sample,
     sweep,
+    walk_forward,
 )
 from perp_imbalance.errors import PerpImbalanceError
 
@@ -34,7 +35,10 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (backtest, doctor, download, evidence, pairs, preset, replay, sample, sweep):
+    for command in (
+        *(backtest, doctor, download, evidence, pairs),
+        *(preset, replay, sample, sweep, walk_forward),
+    ):
         command.add_parser(subparsers)
     return parser
 

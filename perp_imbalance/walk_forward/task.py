@@ -1,0 +1,134 @@
+"""What travels to a worker: candles, strategies, config and a window, all of it plain data."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.errors import DataError
+from perp_imbalance.walk_forward.windows import Window
+
+# Nothing of it has a part in a backtest, and no secret is to leave this machine.
+_KEPT_HERE = (
+    *("telegram", "discord", "webhook", "api_server", "external_message_consumer", "coingecko"),
+    *("db_url", "logfile", "log_config", "config_files", "add_config_files", "$schema"),
+    *("user_data_dir", "datadir", "strategy_path", "hyperopt_path", "recursive_strategy_search"),
+)
+_CREDENTIALS = (
+    *("key", "secret", "password", "uid", "api_key", "apiKey", "account_id", "accountId"),
+    *("wallet_address", "walletAddress", "private_key", "privateKey"),
+)
+_CCXT = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How freqtrade's hyperopt is asked.
+
+    :ivar presets: strategies that are tested beside the winner, as they are.
+    """
+
+    strategy: str
+    spaces: list[str]
+    epochs: int
+    loss: str
+    min_trades: int
+    seed: int
+    presets: list[str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that all windows share.
+
+    :ivar files: candles, by their name in the folder of candles.
+    :ivar strategies: source texts, by their name in the folder of strategies.
+    :ivar losses: source texts of the user's own hyperopt losses.
+    :ivar config: freqtrade's config without secrets.
+    """
+
+    fit: Fit
+    pairs: list[str]
+    wallet: float
+    config: dict[str, Any]
+    files: dict[str, bytes]
+    strategies: dict[str, str]
+    losses: dict[str, str]
+
+    def plan(self, windows: Sequence[Window]) -> dict[str, Any]:
+        """Return what a run is about: two runs with the same plan find the same."""
+        digest = hashlib.sha256()
+        for texts in (self.strategies, self.losses):
+            for name, text in sorted(texts.items()):
+                digest.update(f"{name}\0{text}\0".encode())
+        for name, content in sorted(self.files.items()):
+            digest.update(f"{name}\0{len(content)}\0".encode())
+            digest.update(content)
+        return {
+            "fit": asdict(self.fit),
+            "pairs": self.pairs,
+            "wallet": self.wallet,
+            "config": self.config,
+            "files_and_sources": digest.hexdigest(),
+            "windows": [
+                {"name": window.name, "train": window.train_range, "test": window.test_range}
+                for window in windows
+            ],
+        }
+
+
+def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config as files have it, without secrets and without paths of this machine."""
+    kept = {key: value for key, value in config.items() if key not in _KEPT_HERE}
+    exchange = dict(kept.get("exchange", {}))
+    for name in _CREDENTIALS:
+        exchange.pop(name, None)
+    for name in _CCXT:
+        if isinstance(exchange.get(name), Mapping):
+            exchange[name] = {
+                key: value for key, value in exchange[name].items() if key not in _CREDENTIALS
+            }
+    kept["exchange"] = exchange
+    return kept
+
+
+def candle_files(
+    datadir: Path, pairs: Iterable[str], timeframes: Iterable[str]
+) -> dict[str, bytes]:
+    """Return the candle files of pairs by their relative name.
+
+    :param pairs: perps and spot pairs, freqtrade's names.
+    :param timeframes: of traded candles; mark prices and funding rates come in all of theirs.
+    :raises DataError: if there is none.
+    """
+    from freqtrade.misc import pair_to_filename
+
+    wanted = set(timeframes)
+    found: dict[str, bytes] = {}
+    for pair in sorted(set(pairs)):
+        folder = datadir / "futures" if ":" in pair else datadir
+        for file in sorted(folder.glob(f"{pair_to_filename(pair)}-*")):
+            timeframe, _, kind = file.name.split(".")[0].split("-", 1)[1].partition("-")
+            if timeframe in wanted or kind in ("mark", "funding_rate"):
+                found[str(file.relative_to(datadir))] = file.read_bytes()
+    if not found:
+        raise DataError(f"{datadir} has no candles of {', '.join(pairs)}")
+    return found
+
+
+def sources(folder: Path) -> dict[str, str]:
+    """Return the Python files below a folder by their relative name; none if it is missing."""
+    return {
+        str(file.relative_to(folder)): file.read_text("utf-8")
+        for file in sorted(folder.rglob("*.py"))
+    }
+
+
+def write_sources(folder: Path, texts: Mapping[str, str | bytes]) -> None:
+    """Write files by their relative name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in texts.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)

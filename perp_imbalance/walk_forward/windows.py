@@ -1,0 +1,123 @@
+"""A time range cut into windows: a part to fit on, and the part after it to test on."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from perp_imbalance.errors import SettingsError
+
+_LENGTH = re.compile(r"([1-9]\d*)([dw])")
+_DAYS = {"d": 1, "w": 7}
+_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True)
+class Window:
+    """One fit and its test. Each part ends where the next begins, without its first candle.
+
+    :ivar number: 1 for the first.
+    :ivar train: beginning of the part that is fitted on.
+    :ivar test: beginning of the part that is tested on, end of the other.
+    :ivar end: end of the part that is tested on.
+    """
+
+    number: int
+    train: datetime
+    test: datetime
+    end: datetime
+
+    @property
+    def name(self) -> str:
+        """Name of the window's file."""
+        return f"{self.number:03d}-{self.test:%Y%m%d}-{self.end:%Y%m%d}"
+
+    @property
+    def train_range(self) -> str:
+        """Freqtrade's ``--timerange`` of the training part."""
+        return _timerange(self.train, self.test)
+
+    @property
+    def test_range(self) -> str:
+        """Freqtrade's ``--timerange`` of the test part."""
+        return _timerange(self.test, self.end)
+
+
+def _timerange(start: datetime, end: datetime) -> str:
+    # freqtrade takes the candle that opens at the end as well: it would be in both parts.
+    return f"{start.timestamp():.0f}-{(end - _SECOND).timestamp():.0f}"
+
+
+def parse_length(text: str, option: str) -> timedelta:
+    """Return a length such as ``180d`` or ``26w``.
+
+    :param option: where it was given, for the message.
+    :raises SettingsError: if it is none.
+
+    >>> parse_length("2w", "--test").days
+    14
+    """
+    found = _LENGTH.fullmatch(text)
+    if found is None:
+        raise SettingsError(f"{option} {text!r} is no length: write days or weeks, as 180d or 26w")
+    return timedelta(days=int(found[1]) * _DAYS[found[2]])
+
+
+def split(
+    start: datetime, end: datetime, train: timedelta, test: timedelta, *, anchored: bool = False
+) -> list[Window]:
+    """Return all whole windows of a span; the test parts follow each other without a gap.
+
+    :param anchored: whether every training part begins with the span and grows, instead of moving
+        on with its length kept.
+    :raises SettingsError: if not even one window fits.
+    """
+    windows: list[Window] = []
+    middle = start + train
+    while middle + test <= end:
+        begin = start if anchored else middle - train
+        windows.append(Window(len(windows) + 1, begin, middle, middle + test))
+        middle += test
+    if not windows:
+        raise SettingsError(
+            f"{start:%Y-%m-%d} to {end:%Y-%m-%d} is {(end - start).days} days, too short for one "
+            f"window of {train.days} + {test.days} days: take a longer time range, or shorter "
+            "--train and --test"
+        )
+    return windows
+
+
+def check_candles(windows: Sequence[Window], times: Sequence[datetime]) -> None:
+    """Raise where a part of a window has no candle.
+
+    :param times: when the candles of all pairs open, in any order.
+    :raises SettingsError: naming the window.
+    """
+    import numpy as np
+
+    stamps = np.sort(np.array([time.timestamp() for time in times]))
+    for window in windows:
+        parts = {"training": (window.train, window.test), "test": (window.test, window.end)}
+        for name, (begin, end) in parts.items():
+            first, last = np.searchsorted(stamps, [begin.timestamp(), end.timestamp()])
+            if first == last:
+                raise SettingsError(
+                    f"the {name} part of window {window.number} is empty: no candles from "
+                    f"{begin:%Y-%m-%d} to {end:%Y-%m-%d}"
+                )
+
+
+def clip(
+    start: datetime | None, stop: datetime | None, first: datetime, last: datetime
+) -> tuple[datetime, datetime]:
+    """Return a time range as far as there are candles.
+
+    :param start: of the time range, None if it is open there; ``stop`` likewise.
+    :param first: when the first candle opens.
+    :param last: when the last candle ends.
+    """
+    begin = max(start, first) if start else first
+    end = min(stop, last) if stop else last
+    # A day that is cut off would shift all days of the account.
+    midnight = begin.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return (begin if begin == midnight else midnight + timedelta(days=1)), end
