@@ -18,8 +18,8 @@ from perp_imbalance.replay import Fault, running_replay
 from perp_imbalance.replay.candles import Series
 from perp_imbalance.replay.faults import CandleFault
 
-# Almost a candle: a busy machine takes seconds for what a trader's does at once.
-MAX_ENTRY_AGE_SECONDS = 290
+# A busy machine takes seconds for what a trader's does at once; by then, a missing price is told.
+MAX_ENTRY_AGE_SECONDS = 240
 MARKETS_REFRESH_MINUTES = 15
 COLUMNS = ["premium", "z_raw", "z", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
