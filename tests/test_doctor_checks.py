@@ -15,7 +15,10 @@ HOUR_MS = 3_600_000
 
 
 def hourly(closes: list[float], traded: list[int] | None = None) -> pd.DataFrame:
-    """Return candles from 1970 on; all prices of a candle are its close."""
+    """Return candles from 1970 on; all prices of a candle are its close.
+
+    Closes must differ from one to the next: else a candle is one that freqtrade filled in.
+    """
     dates = pd.date_range("1970-01-01", periods=len(closes), freq="h", tz="UTC")
     frame = pd.DataFrame({"date": dates, "close": closes})
     for name in ("open", "high", "low"):
@@ -39,7 +42,7 @@ def hourly(closes: list[float], traded: list[int] | None = None) -> pd.DataFrame
     ],
 )
 def test_age_of_a_feed(traded: list[int], hours: float, max_stale: int, level: Level) -> None:
-    frame = hourly([100.0] * len(traded), traded)
+    frame = hourly([100.0 + row % 2 for row in range(len(traded))], traded)
     found = candles.freshness(frame, "1h", int(hours * HOUR_MS), grace_ms=15_000)
     check = candles.check_freshness("spot X/USDT", found, "1h", max_stale_candles=max_stale)
     assert check.level is level
@@ -91,7 +94,7 @@ def test_share_without_spot(share: float, level: Level) -> None:
     size = 100
     fraction = np.full(size, 0.001)
     fraction[: int(size * share)] = np.nan
-    found = candles.without_spot(hourly([100.0] * size), fraction)
+    found = candles.without_spot(hourly([100.0 + row % 2 for row in range(size)]), fraction)
     assert found == pytest.approx(share)
     assert candles.check_without_spot(found, "X/USDT").level is level
 

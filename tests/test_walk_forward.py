@@ -258,12 +258,12 @@ def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
     names = ["001-20250430-20250609", "002-20250609-20250719"]
     first, second = (tmp_path / "out" / "windows" / f"{name}.json" for name in names)
     interrupted(sample_datadir, tmp_path)
-    assert first.exists()
-    assert not second.exists()
-    written = first.stat().st_mtime_ns
+    # Windows are independent: either may be the first that is done.
+    (done,) = (file for file in (first, second) if file.exists())
+    written = done.stat().st_mtime_ns
 
     found = resumed(sample_datadir, tmp_path)
-    assert first.stat().st_mtime_ns == written
+    assert done.stat().st_mtime_ns == written
     assert [row["window"] for row in found["windows"]] == names
     assert found["epochs"] == 6
     accounts = ["walk-forward", "PerpImbalance", "PerpImbalanceConservative"]
