@@ -38,7 +38,7 @@ backtest: $(VENV)/.ready
 		$(if $(PAIRS),--pairs $(PAIRS))
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-live: $(VENV)/.ready-dev
 	LIVE_CANDLES=100 RELIABILITY_WRITE=1 $(BIN)/python -m pytest $(LIVE_TESTS)
