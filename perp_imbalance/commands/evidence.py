@@ -6,9 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
 from perp_imbalance.errors import DataError, SettingsError
-from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME
+from perp_imbalance.indicators.thresholds import PRESETS
 
 _EXAMPLE = """example:
   perp-imbalance evidence --datadir user_data/data/binance --pairs BTC/USDT:USDT --horizons 4,24
@@ -29,11 +29,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
-    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    add_candles(parser)
     parser.add_argument("--htf-timeframe", metavar="TF", help="default: the config's")
-    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
-    parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
     parser.add_argument(
         "--horizons", default="1,4,12,24", metavar="N,N", help="candles (default: %(default)s)"
     )
@@ -60,7 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.research.evidence import Finding, Method, as_rows, study, verdict
     from perp_imbalance.research.evidence_page import write_evidence
     from perp_imbalance.research.grid import parse_values
-    from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.settings import Settings
 
     check_timerange(arguments.timerange)
@@ -77,14 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if min(*method.horizons, method.block, method.draws) < 1 or method.cost < 0:
         raise SettingsError("horizons, --block and --draws must be at least 1, the fee at least 0")
-    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
-    folder = CandleFolder(
-        arguments.datadir or Path(config["datadir"]),
-        timeframe,
-        settings,
-        exchange=config["exchange"]["name"],
-        timerange=arguments.timerange,
-    )
+    folder = candle_folder(arguments, config, settings)
     pairs = arguments.pairs or folder.perps
     findings: list[Finding] = []
     for candles in track(
@@ -102,11 +91,11 @@ def run(arguments: argparse.Namespace) -> int:
     file.parent.mkdir(parents=True, exist_ok=True)
     span = {
         "datadir": str(folder.datadir),
-        "timeframe": timeframe,
+        "timeframe": folder.timeframe,
         "timerange": arguments.timerange,
     }
     content: dict[str, Any] = {**span, "verdict": verdict(findings), "findings": as_rows(findings)}
-    title = f"Evidence: {folder.datadir}, {timeframe}"
+    title = f"Evidence: {folder.datadir}, {folder.timeframe}"
     write_evidence(findings, file.with_suffix(".html"), title=title)
     text = json.dumps(content, indent=1)
     file.write_text(text, encoding="utf-8")

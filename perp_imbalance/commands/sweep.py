@@ -3,16 +3,17 @@
 import argparse
 import json
 import logging
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME
+from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.research.grid import AXES, Grid, parse_values
 
 if TYPE_CHECKING:
-    from perp_imbalance.research.grid import Grid
     from perp_imbalance.research.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -27,10 +28,6 @@ horizon, and an HTML page of heat maps. Returns are of the perp from the next ca
 unit of stake, less two taker fees, funding included; overlapping events count as one in the
 t-value. In a rising market every long looks good: compare with holding.
 """
-_AXES = (
-    *("enter_z", "exit_z", "len_prem", "smooth_len"),
-    *("use_sigma", "bb_len", "bb_k", "use_htf", "htf_z_min"),
-)
 _SHOWN = 10
 
 
@@ -44,14 +41,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
-    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
-    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
-    parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
+    add_candles(parser)
     parser.add_argument(
         "--preset", choices=list(PRESETS), default="balanced", help="default: %(default)s"
     )
-    for name in _AXES:
+    for name in AXES:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUES", dest=name)
     parser.add_argument("--sample", type=int, metavar="N", help="so many at random, not all")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the sample")
@@ -82,9 +76,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
     from perp_imbalance.exchange import check_timerange, load_config
-    from perp_imbalance.research.grid import parse_values
     from perp_imbalance.research.heatmap import write_heatmap
-    from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.research.sweep import Plan, run_sweep
     from perp_imbalance.settings import Settings
 
@@ -102,14 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         sample=arguments.sample,
         seed=arguments.seed,
     )
-    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
-    folder = CandleFolder(
-        arguments.datadir or Path(config["datadir"]),
-        timeframe,
-        settings,
-        exchange=config["exchange"]["name"],
-        timerange=arguments.timerange,
-    )
+    folder = candle_folder(arguments, config, settings)
     stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
     pairs = arguments.pairs or folder.perps
@@ -118,7 +103,9 @@ def run(arguments: argparse.Namespace) -> int:
     sweep.drop_cells_below(arguments.min_events)
     page = file.with_suffix(".html")
     if sweep.cells:
-        write_heatmap(sweep, page, title=f"{folder.datadir}, {timeframe}, net of fees and funding")
+        write_heatmap(
+            sweep, page, title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding"
+        )
     else:
         logger.warning(
             "too few trades to say anything: no cell has %d events a combination, so there is no "
@@ -130,19 +117,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def grid_of(arguments: argparse.Namespace) -> "Grid":
+def grid_of(arguments: argparse.Namespace) -> Grid:
     """Return the grid that the options name.
 
     :raises SettingsError: if they name none, or values that cannot be traded with.
     """
-    from dataclasses import replace
-
-    from perp_imbalance.research.grid import Grid, parse_values
-
     base = PRESETS[arguments.preset]
     axes = {
         name: parse_values(text, type(getattr(base, name)))
-        for name in _AXES
+        for name in AXES
         if (text := getattr(arguments, name)) is not None
     }
     if not axes:
