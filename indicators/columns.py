@@ -8,6 +8,7 @@ import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
 from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
+from perp_imbalance.indicators.memo import remembered
 from perp_imbalance.indicators.premium import (
     believable,
     fresh_close,
@@ -19,6 +20,8 @@ from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zones import hysteresis
 from perp_imbalance.indicators.zscore import z_score
+
+_kept_z_score, _kept_bands = remembered(z_score), remembered(bollinger_bands)
 
 
 class HtfPremium(NamedTuple):
@@ -85,6 +88,7 @@ def threshold_columns(
     timeframe: str = "",
     htf: HtfPremium | None = None,
     max_stale_candles: int = MAX_STALE_CANDLES,
+    keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
     """Return the columns that depend on thresholds: z-scores, bands and bias.
 
@@ -92,11 +96,13 @@ def threshold_columns(
     :param fraction: the premium of each.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
+    :param keep: whether z-scores and bands are kept for the next call with the same candles: for
+        hyperopt, whose epochs ask again and again.
     """
-    z = z_score(fraction, thresholds.len_prem, thresholds.smooth_len)
-    bands = bollinger_bands(
-        perp["close"].to_numpy(dtype=np.float64), thresholds.bb_len, thresholds.bb_k
-    )
+    z_of, bands_of = (_kept_z_score, _kept_bands) if keep else (z_score, bollinger_bands)
+    z = z_of(fraction, thresholds.len_prem, thresholds.smooth_len)
+    close = perp["close"].to_numpy(dtype=np.float64)
+    bands = bands_of(close, thresholds.bb_len, thresholds.bb_k)
     bias = hysteresis(
         z.z,
         np.isfinite(fraction),
@@ -107,7 +113,7 @@ def threshold_columns(
     if htf is None:
         htf_z = np.full(fraction.size, np.nan)
     else:
-        higher = z_score(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
+        higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
         rows = open_times(perp, "perp")
         htf_z = known_at_close(rows, timeframe, htf.times, htf.timeframe, higher)
     return {

@@ -8,7 +8,10 @@ from typing import Any
 
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
-from perp_imbalance.parameters import PARAMETER_SPACES
+from perp_imbalance.parameters import PARAMETER_SPACES, SETTING_SPACES
+from perp_imbalance.settings import check_setting
+
+_SPACES = PARAMETER_SPACES | SETTING_SPACES
 
 #: Values by space and name, as freqtrade's parameter files have them.
 Params = dict[str, dict[str, Any]]
@@ -35,15 +38,31 @@ def thresholds_of(params: Mapping[str, Mapping[str, Any]], base: Thresholds) -> 
     values = {name: getattr(base, name) for name in (*PARAMETER_SPACES, "hot_z")}
     for space, found in params.items():
         for name, value in found.items():
-            if PARAMETER_SPACES.get(name) != space:
-                known = ", ".join(f"{place}.{key}" for key, place in PARAMETER_SPACES.items())
+            if _SPACES.get(name) != space:
+                known = ", ".join(f"{place}.{key}" for key, place in _SPACES.items())
                 raise SettingsError(f"{space}.{name} is no parameter: known are {known}")
+            if name in SETTING_SPACES:
+                check_setting(name, value)
+                continue
             wanted = type(values[name])
             right = isinstance(value, (int, float) if wanted is float else wanted)
             if not right or (wanted is not bool and isinstance(value, bool)):
                 raise SettingsError(f"{space}.{name} is {value!r}, it must be {_A[wanted]}")
             values[name] = wanted(value)
     return Thresholds(**values)
+
+
+def settings_of(params: Mapping[str, Mapping[str, Any]]) -> Params:
+    """Return what parameters say of settings: of those that are no thresholds.
+
+    >>> settings_of({"buy": {"enter_z": 2.0, "entry_mode": "flip"}})
+    {'buy': {'entry_mode': 'flip'}}
+    """
+    found: Params = {}
+    for name, space in SETTING_SPACES.items():
+        if name in params.get(space, {}):
+            found.setdefault(space, {})[name] = params[space][name]
+    return found
 
 
 _A = {bool: "true or false", int: "a whole number", float: "a number"}

@@ -1,12 +1,18 @@
 """The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, get_args
 
-from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter
+from freqtrade.strategy import (
+    BooleanParameter,
+    CategoricalParameter,
+    DecimalParameter,
+    IntParameter,
+)
 from freqtrade.strategy.parameters import BaseParameter
 
-from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES, PRESETS, Thresholds
+from perp_imbalance.indicators.zones import EntryMode
 
 Strategy = TypeVar("Strategy", bound=type)
 
@@ -35,6 +41,10 @@ PARAMETER_SPACES = {
     **{name: space for name, (_, _, space) in (_DECIMALS | _INTEGERS).items()},
     **_BOOLEANS,
 }
+
+#: The settings of the config that are parameters, too, with the space of each. Their values are the
+#: config's until hyperopt or a parameter file says otherwise.
+SETTING_SPACES = {"entry_mode": "buy", "max_stale_candles": "sell"}
 
 #: The longest lookback that a parameter may ask for.
 LONGEST_LOOKBACK = Thresholds(
@@ -68,6 +78,19 @@ def threshold_parameters(preset: Thresholds) -> dict[str, BaseParameter]:
     }
 
 
+def setting_parameters() -> dict[str, BaseParameter]:
+    """Return new freqtrade parameters, by name, for the settings that hyperopt may vary."""
+    modes = get_args(EntryMode)
+    return {
+        "entry_mode": CategoricalParameter(
+            modes, default=modes[0], space=SETTING_SPACES["entry_mode"]
+        ),
+        "max_stale_candles": IntParameter(
+            1, 48, default=MAX_STALE_CANDLES, space=SETTING_SPACES["max_stale_candles"]
+        ),
+    }
+
+
 def with_preset(name: str) -> Callable[[Strategy], Strategy]:
     """Give a strategy class the parameters of a preset.
 
@@ -78,7 +101,8 @@ def with_preset(name: str) -> Callable[[Strategy], Strategy]:
     """
 
     def decorate(strategy: Strategy) -> Strategy:
-        for attribute, parameter in threshold_parameters(PRESETS[name]).items():
+        parameters = threshold_parameters(PRESETS[name]) | setting_parameters()
+        for attribute, parameter in parameters.items():
             setattr(strategy, attribute, parameter)
         strategy.preset = name  # type: ignore[attr-defined]
         return strategy

@@ -7,7 +7,7 @@ from typing import Any
 from freqtrade.enums import TRADE_MODES
 from freqtrade.exchange import timeframe_to_prev_date, timeframe_to_seconds
 from freqtrade.persistence import Trade
-from freqtrade.strategy import IStrategy
+from freqtrade.strategy import IntParameter, IStrategy
 
 from perp_imbalance.indicators.signals import overdue_exit, reached_middle
 from perp_imbalance.risk import SCALE_OUT_TAG, entry_refusal, stake_to_close
@@ -20,6 +20,7 @@ class Positions(IStrategy):
     """The part of a strategy that freqtrade asks before and after it places orders."""
 
     settings: Settings
+    max_stale_candles: IntParameter
 
     def apply_money_settings(self) -> None:
         """Hand to freqtrade what it takes from a strategy's attributes."""
@@ -99,4 +100,4 @@ class Positions(IStrategy):
         if dataframe.empty:
             return None
         age = int((current_time - trade.open_date_utc) / self.candle)
-        return overdue_exit(dataframe, trade.trade_direction, age, self.settings.max_stale_candles)
+        return overdue_exit(dataframe, trade.trade_direction, age, self.max_stale_candles.value)

@@ -81,6 +81,24 @@ class Settings(_Section):
             raise SettingsError(_one_line(error)) from None
 
 
+def check_setting(name: str, value: Any) -> None:
+    """Refuse a value of a setting that did not come from the config.
+
+    :raises SettingsError: one line that says what is allowed.
+
+    >>> check_setting("entry_mode", "flip")
+    """
+    try:
+        Settings.model_validate({name: value})
+    except ValidationError as error:
+        wanted = _wanted(error)
+        raise SettingsError(f"{name} is {value!r}, it should be {wanted}") from None
+
+
+def _wanted(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Input should be ")
+
+
 def _one_line(error: ValidationError) -> str:
     """Say the first thing that is wrong with the section in one sentence."""
     first = error.errors()[0]
@@ -91,5 +109,4 @@ def _one_line(error: ValidationError) -> str:
         return f"the config has an unknown key {key}: known here are {known}"
     if first["type"] == "missing":
         return f"the config lacks {key}"
-    message = first["msg"].removeprefix("Input should be ")
-    return f"the config's {key} is {first['input']!r}, it should be {message}"
+    return f"the config's {key} is {first['input']!r}, it should be {_wanted(error)}"

@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
-from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter
+from freqtrade.strategy import (
+    BooleanParameter,
+    CategoricalParameter,
+    DecimalParameter,
+    IntParameter,
+)
 from pandas import DataFrame
 
 from perp_imbalance import __version__
@@ -31,11 +36,12 @@ from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
     PARAMETER_NAMES,
+    SETTING_SPACES,
     STARTUP_CANDLES,
     with_preset,
 )
 from perp_imbalance.positions import Positions
-from perp_imbalance.settings import Settings
+from perp_imbalance.settings import Settings, check_setting
 from perp_imbalance.spot_setting import check_spot_setting
 
 logger = logging.getLogger(__name__)
@@ -84,6 +90,8 @@ class PerpImbalance(Positions, WatchedFeed):
     bb_k: DecimalParameter
     use_htf: BooleanParameter
     htf_z_min: DecimalParameter
+    entry_mode: CategoricalParameter
+    max_stale_candles: IntParameter
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -111,8 +119,12 @@ class PerpImbalance(Positions, WatchedFeed):
         freqtrade has no later hook than this one that a wrong value would stop with one line:
         ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
         """
+        for name in SETTING_SPACES:
+            getattr(self, name).value = getattr(self.settings, name)
         super().ft_load_hyper_params(hyperopt)
         try:
+            for name in SETTING_SPACES:
+                check_setting(name, getattr(self, name).value)
             thresholds = self.thresholds()
             if thresholds.lookback > LONGEST_LOOKBACK:
                 raise SettingsError(
@@ -216,7 +228,8 @@ class PerpImbalance(Positions, WatchedFeed):
             self.thresholds(),
             timeframe=self.timeframe,
             htf=self.htf_premiums.get(pair),
-            max_stale_candles=self.settings.max_stale_candles,
+            max_stale_candles=self.max_stale_candles.value,
+            keep=self.in_hyperopt,
         )
         return beside(dataframe, columns)
 
@@ -225,7 +238,7 @@ class PerpImbalance(Positions, WatchedFeed):
         if self.in_hyperopt:
             dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
         sides = [] if self.settings.alert_only else self.settings.sides
-        signals = entry_signals(dataframe, self.thresholds(), self.settings.entry_mode, sides)
+        signals = entry_signals(dataframe, self.thresholds(), self.entry_mode.value, sides)
         return dataframe.assign(**signals)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:

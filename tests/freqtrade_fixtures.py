@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,40 +41,38 @@ def sample_datadir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return ensure_sample_market(tmp_path_factory.mktemp("sample") / "binance")
 
 
+def run_freqtrade(
+    userdir: Path,
+    command: str,
+    *options: str,
+    datadir: Path,
+    pairs: Sequence[str] = SAMPLE_PAIRS,
+    overlay: Mapping[str, Any] | None = None,
+    exchange: dict[str, Any] | None = None,
+    configs: Sequence[Path] = (CONFIG,),
+    cwd: Path = ROOT,
+) -> "subprocess.CompletedProcess[str]":
+    """Run a freqtrade command at the repository's root with its own config.json."""
+    userdir.mkdir(exist_ok=True)
+    with running_replay(datadir) as replay:
+        settings = {**(overlay or {}), **replay_config(replay.url)}
+        settings = deep_merge_dicts({"exchange": exchange or {}}, settings)
+        settings["exchange"]["pair_whitelist"] = list(pairs)
+        return capture_freqtrade(
+            [command, "--userdir", str(userdir), "--datadir", str(datadir), *options],
+            configs=configs,
+            overlay=settings,
+            cwd=cwd,
+            timeout=TIMEOUT_SECONDS,
+        )
+
+
 @pytest.fixture
 def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
-    """Run a freqtrade command at the repository's root with its own config.json.
-
-    Results go to the test's own ``user_data``. Returns the finished process.
-    """
+    """Run freqtrade with results in the test's own ``user_data``; see :func:`run_freqtrade`."""
     # A terminal that is wide enough for freqtrade's tables.
     monkeypatch.setenv("COLUMNS", "220")
-
-    def run(
-        *arguments: str,
-        datadir: Path,
-        pairs: Sequence[str] = SAMPLE_PAIRS,
-        overlay: Mapping[str, Any] | None = None,
-        exchange: dict[str, Any] | None = None,
-        configs: Sequence[Path] = (CONFIG,),
-        cwd: Path = ROOT,
-    ) -> "subprocess.CompletedProcess[str]":
-        userdir = tmp_path / "user_data"
-        userdir.mkdir(exist_ok=True)
-        with running_replay(datadir) as replay:
-            settings = {**(overlay or {}), **replay_config(replay.url)}
-            settings = deep_merge_dicts({"exchange": exchange or {}}, settings)
-            settings["exchange"]["pair_whitelist"] = list(pairs)
-            command, *options = arguments
-            return capture_freqtrade(
-                [command, "--userdir", str(userdir), "--datadir", str(datadir), *options],
-                configs=configs,
-                overlay=settings,
-                cwd=cwd,
-                timeout=TIMEOUT_SECONDS,
-            )
-
-    return run
+    return partial(run_freqtrade, tmp_path / "user_data")
 
 
 def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

@@ -71,7 +71,8 @@ def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
 
 def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) -> None:
     found = folder / "winner.json"
-    found.write_text('{"strategy_name": "X", "params": {"buy": {"enter_z": 2.7, "use_htf": true}}}')
+    buy = {"enter_z": 2.7, "use_htf": True, "entry_mode": "flip"}
+    found.write_text(json.dumps({"strategy_name": "X", "params": {"buy": buy}}))
     arguments = ("preset", "apply", "winner.json", "--strategy", "PerpImbalanceConservative")
     assert perp_imbalance(*arguments, cwd=folder).returncode == 0
     thresholds = traded_with(folder, "PerpImbalanceConservative")
@@ -79,6 +80,9 @@ def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) 
     assert thresholds.len_prem == PRESETS["balanced"].len_prem
     shown = perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder)
     assert json.loads(shown.stdout)["enter_z"] == 2.7
+    written = json.loads((folder / "strategies" / "PerpImbalanceConservative.json").read_text())
+    assert written["params"]["buy"]["entry_mode"] == "flip"
+    assert "max_stale_candles" not in written["params"]["sell"]
 
 
 def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:
@@ -111,6 +115,8 @@ def test_wrong_name_is_refused_in_one_line(
         ({"buy": {"enter_z": True}}, "buy.enter_z is True, it must be a number"),
         ({"lookback": {"bb_len": 20.5}}, "lookback.bb_len is 20.5, it must be a whole number"),
         ({"buy": {"use_htf": 1}}, "buy.use_htf is 1, it must be true or false"),
+        ({"buy": {"entry_mode": "flop"}}, "entry_mode is 'flop', it should be 'zone' or 'flip'"),
+        ({"buy": {"max_stale_candles": 3}}, "buy.max_stale_candles is no parameter: known are"),
         ({"buy": {"enter_z": 0.5}}, r"enter_z is 0.5, it must be above exit_z \(0.9\)"),
     ],
 )

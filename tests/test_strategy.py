@@ -66,6 +66,28 @@ def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
     assert load(folder, "PerpImbalanceAggressive").thresholds() == PRESETS["aggressive"]
 
 
+@pytest.mark.parametrize("runmode", [RunMode.BACKTEST, RunMode.HYPEROPT, RunMode.DRY_RUN])
+def test_setting_is_the_configs_until_a_parameter_file_says_otherwise(
+    folder: Path, runmode: RunMode
+) -> None:
+    def setting() -> tuple[str, int]:
+        section = {"entry_mode": "flip", "max_stale_candles": 7}
+        exchange = {"name": "binance", "ccxt_config": SAFE}
+        config: dict[str, Any] = {
+            "perp_imbalance": section,
+            "exchange": exchange,
+            "spaces": ["lookback"],
+        }
+        strategy = load(folder, runmode=runmode, **config)
+        return strategy.entry_mode.value, strategy.max_stale_candles.value
+
+    assert setting() == ("flip", 7)
+    (folder / "PerpImbalance.json").write_text(
+        '{"strategy_name": "PerpImbalance", "params": {"sell": {"max_stale_candles": 3}}}'
+    )
+    assert setting() == ("flip", 3)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -75,6 +97,10 @@ def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
             '"lookback": {"len_prem": 400}',
             "PerpImbalance: len_prem, smooth_len and bb_len look back 402 candles, at most "
             f"{LONGEST_LOOKBACK} fit into the candles loaded at start",
+        ),
+        (
+            '"buy": {"entry_mode": "flop"}',
+            "PerpImbalance: entry_mode is 'flop', it should be 'zone' or 'flip'",
         ),
     ],
 )

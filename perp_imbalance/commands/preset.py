@@ -2,12 +2,17 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.commands.options import add_config, config_files
 from perp_imbalance.errors import CommandError
-from perp_imbalance.indicators.thresholds import PRESETS, THRESHOLD_NAMES, Thresholds
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+
+if TYPE_CHECKING:
+    from perp_imbalance.parameter_file import Params
 
 _EXAMPLE = """example:
   perp-imbalance preset list
@@ -49,29 +54,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def list_presets(arguments: argparse.Namespace) -> int:
     """Print all presets."""
-    if arguments.json:
-        print(json.dumps({name: asdict(preset) for name, preset in PRESETS.items()}, indent=2))
-    else:
-        print(_table(PRESETS))
+    presets = {name: asdict(preset) for name, preset in PRESETS.items()}
+    print(json.dumps(presets, indent=2) if arguments.json else _table(presets))
     return 0
 
 
 def show_preset(arguments: argparse.Namespace) -> int:
     """Print the values of a preset or a parameter file."""
-    thresholds = _thresholds(arguments.name)
-    if arguments.json:
-        print(json.dumps(asdict(thresholds), indent=2))
-    else:
-        print(_table({arguments.name: thresholds}))
+    values = _values(arguments.name)
+    print(json.dumps(values, indent=2) if arguments.json else _table({arguments.name: values}))
     return 0
 
 
 def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
+    from freqtrade.misc import deep_merge_dicts
+
     from perp_imbalance.exchange import load_config
     from perp_imbalance.parameter_file import params_of, write_params
 
-    thresholds = _thresholds(arguments.name)
+    thresholds, settings = _preset(arguments.name)
     config = load_config(config_files(arguments))
     folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
     source = folder / f"{arguments.strategy}.py"
@@ -81,25 +83,41 @@ def apply_preset(arguments: argparse.Namespace) -> int:
             f"there is no strategy {source}: name one with --strategy, there are {there}"
         )
     file = source.with_suffix(".json")
-    write_params(file, arguments.strategy, params_of(thresholds), force=arguments.force)
+    params = deep_merge_dicts(settings, params_of(thresholds))
+    write_params(file, arguments.strategy, params, force=arguments.force)
     print(f"{arguments.strategy} now trades with {arguments.name}: {file}")
     return 0
 
 
-def _thresholds(name: str) -> Thresholds:
-    """Return the thresholds of a preset, or of a parameter file over those of "balanced"."""
-    from perp_imbalance.parameter_file import read_params, thresholds_of
+def _preset(name: str) -> tuple[Thresholds, "Params"]:
+    """Return the thresholds of a preset, or of a parameter file over those of "balanced".
+
+    With the settings that a parameter file has, by space; a preset leaves them to the config.
+    """
+    from perp_imbalance.parameter_file import read_params, settings_of, thresholds_of
 
     if name in PRESETS:
-        return PRESETS[name]
-    return thresholds_of(read_params(Path(name)), PRESETS["balanced"])
+        return PRESETS[name], {}
+    params = read_params(Path(name))
+    return thresholds_of(params, PRESETS["balanced"]), settings_of(params)
 
 
-def _table(columns: dict[str, Thresholds]) -> str:
-    """Return thresholds side by side, one in a line."""
+def _values(name: str) -> dict[str, Any]:
+    """Return all values of a preset or a parameter file by name."""
+    thresholds, settings = _preset(name)
+    values = asdict(thresholds)
+    for found in settings.values():
+        values |= found
+    return values
+
+
+def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return values side by side, one in a line."""
     width = max(map(len, columns)) + 2
-    lines = [" " * 10 + "".join(f"{name:>{width}}" for name in columns)]
-    for name in THRESHOLD_NAMES:
-        values = "".join(f"{getattr(preset, name)!s:>{width}}" for preset in columns.values())
-        lines.append(f"{name:<10}{values}")
+    names = next(iter(columns.values()))
+    first = max(map(len, names)) + 1
+    lines = [" " * first + "".join(f"{name:>{width}}" for name in columns)]
+    for name in names:
+        values = "".join(f"{preset[name]!s:>{width}}" for preset in columns.values())
+        lines.append(f"{name:<{first}}{values}")
     return "\n".join(lines)
