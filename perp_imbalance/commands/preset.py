@@ -115,7 +115,7 @@ def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Return values side by side, one in a line."""
     width = max(map(len, columns)) + 2
     names = next(iter(columns.values()))
-    first = max(map(len, names)) + 1
+    first = max(map(len, names))
     lines = [" " * first + "".join(f"{name:>{width}}" for name in columns)]
     for name in names:
         values = "".join(f"{preset[name]!s:>{width}}" for preset in columns.values())
