@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import market, strategy, variants
+from benchmarks import hyperopt, market, strategy, sweep, variants
 from benchmarks.report import HOLES, OURS, PANDAS, TALIB, Results, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
@@ -30,10 +30,35 @@ class Plan:
     target_rows: int
     strategy_rows: int
     strategy_rounds: int
+    sweep_rows: int
+    combinations: int
+    sweep_rounds: int
+    epochs: int
+    epoch_rounds: int
 
 
-FULL = Plan({1_000: 400, 10_000: 200, 100_000: 150, 1_000_000: 15}, 100_000, 1_000, 300)
-QUICK = Plan({500: 3, 2_000: 3}, 2_000, 1_000, 5)
+FULL = Plan(
+    rounds={1_000: 400, 10_000: 200, 100_000: 150, 1_000_000: 15},
+    target_rows=100_000,
+    strategy_rows=1_000,
+    strategy_rounds=300,
+    sweep_rows=26_000,
+    combinations=2_000,
+    sweep_rounds=5,
+    epochs=20,
+    epoch_rounds=5,
+)
+QUICK = Plan(
+    rounds={500: 3, 2_000: 3},
+    target_rows=2_000,
+    strategy_rows=1_000,
+    strategy_rounds=5,
+    sweep_rows=2_000,
+    combinations=50,
+    sweep_rounds=1,
+    epochs=2,
+    epoch_rounds=1,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +87,7 @@ def measure(plan: Plan) -> Results:
     :raises ParityError: if the variants do not compute the same.
     """
     # Cut from the longest, so that memory of any size has been in use before the first round.
-    longest = market.candles(max(*plan.rounds, plan.strategy_rows))
+    longest = market.candles(max(*plan.rounds, plan.strategy_rows, plan.sweep_rows))
     calls = {rows: checked_variants(longest.head(rows)) for rows in plan.rounds}
     indicators = {rows: paired(calls.pop(rows), rounds) for rows, rounds in plan.rounds.items()}
     return Results(
@@ -70,6 +95,9 @@ def measure(plan: Plan) -> Results:
         plan.target_rows,
         measure_strategy(longest.head(plan.strategy_rows), plan.strategy_rounds),
         plan.strategy_rows,
+        sweep.measure(longest.head(plan.sweep_rows), plan.combinations, plan.sweep_rounds),
+        plan.sweep_rows,
+        hyperopt.measure(plan.epochs, plan.epoch_rounds),
     )
 
 

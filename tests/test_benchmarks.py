@@ -28,8 +28,14 @@ def test_quick_run_reports_on_everything(benchmark: ModuleType, tmp_path: Path) 
     for variant in (benchmark.OURS, benchmark.HOLES, benchmark.PANDAS, benchmark.TALIB):
         assert len(re.findall(rf"^\| [\d,]+ \| {variant} \|", text, re.MULTILINE)) == 2
     assert (
-        len(re.findall(r"at most .* \| [\d.]+ (×|ms) \| (met|\*\*missed by \d+%\*\*) \|", text))
-        == 4
+        len(
+            re.findall(
+                r"at (?:most|least) .* \| [\d.,]+ (?:×|ms|/s|%) \| "
+                r"(?:met|\*\*missed by \d+%\*\*) \|",
+                text,
+            )
+        )
+        == 7
     )
     assert str(ROOT) not in text
 
@@ -85,20 +91,36 @@ def test_variants_run_in_turn_and_are_compared_round_by_round(benchmark: ModuleT
     assert (times.ratio("a", "b"), times.median("a"), times.minimum("b")) == (2, 4, 1)
 
 
+MET = ["met"] * 3
+
+
 @pytest.mark.parametrize(
-    ("ours", "preset", "verdicts"),
+    ("ours", "preset", "tuning", "verdicts"),
     [
-        (2.5, 5e-3, ["met", "met", "met"]),
-        (3.0, 1e-3, ["**missed by 20%**", "met", "met"]),
-        (5.0, 6e-3, ["**missed by 100%**", "**missed by 50%**", "**missed by 20%**"]),
+        (2.5, 5e-3, (1000, 0.95, 100), ["met", "met", "met", *MET]),
+        (3.0, 1e-3, (5000, 2, 81), ["**missed by 20%**", "met", "met", *MET]),
+        (
+            *(5.0, 6e-3, (900, 0.76, 125)),
+            [f"**missed by {share}%**" for share in (100, 50, 20, 10, 20, 25)],
+        ),
     ],
 )
 def test_targets_are_judged_by_what_was_measured(
-    benchmark: ModuleType, ours: float, preset: float, verdicts: list[str]
+    benchmark: ModuleType,
+    ours: float,
+    preset: float,
+    tuning: tuple[float, float, float],
+    verdicts: list[str],
 ) -> None:
+    from benchmarks.hyperopt import EXAMPLE, OURS, Epochs
     from benchmarks.report import targets
     from benchmarks.timing import Times
 
     seconds = {benchmark.OURS: (ours,), benchmark.PANDAS: (10.0,), benchmark.TALIB: (1.0,)}
-    results = benchmark.Results({10: Times(seconds)}, 10, Times({"balanced": (preset,)}), 5)
+    combinations, rate, trades = tuning
+    epochs = {OURS: Epochs((rate,), trades), EXAMPLE: Epochs((1.0,), 100.0)}
+    results = benchmark.Results(
+        *({10: Times(seconds)}, 10, Times({"balanced": (preset,)}), 5),
+        *(combinations, 26_000, epochs),
+    )
     assert [target.verdict for target in targets(results)] == verdicts
