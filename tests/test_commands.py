@@ -1,6 +1,8 @@
 """The commands: their output, and one line where something is wrong."""
 
 import json
+import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ from freqtrade_fixtures import (
     perp_imbalance,
 )
 
+from perp_imbalance import commands
 from perp_imbalance.commands.backtest import fitting_htf, warn_of_parameter_files
+from perp_imbalance.commands.main import build_parser
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.sample import write_sample_market
 
@@ -217,11 +221,21 @@ def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -
     assert len(process.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["pairs", "backtest", "download-data", "replay", "sample"])
-def test_help_has_an_example(command: str) -> None:
-    process = perp_imbalance(command, "--help")
-    assert process.returncode == 0
-    assert f"perp-imbalance {command}" in process.stdout.partition("example")[2]
+SUBCOMMANDS = re.findall(r"^    ([a-z-]+) ", build_parser().format_help(), re.MULTILINE)
+
+
+def test_every_command_is_listed() -> None:
+    modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
+    named = {module for module in modules if module not in ("main", "options")}
+    assert named == {command.removesuffix("-data").replace("-", "_") for command in SUBCOMMANDS}
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS)
+def test_help_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        build_parser().parse_args([command, "--help"])
+    assert ended.value.code == 0
+    assert f"perp-imbalance {command}" in capsys.readouterr().out.partition("example")[2]
 
 
 def test_parameter_file_in_place_of_a_preset_is_named(

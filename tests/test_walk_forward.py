@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,8 @@ def command(datadir: Path, out: Path, *options: str) -> list[str]:
     return [
         *(sys.executable, "-c", code, "walk-forward", "-c", str(CONFIG)),
         *("--datadir", str(datadir), "--out", str(out), "--timerange", TIMERANGE, "--pairs", BTC),
-        *("--train", "60d", "--test", "40d", "--epochs", "3", "--min-trades", "1", *options),
+        *("--train", "60d", "--test", "40d", "--epochs", "3", "--min-trades", "1", "--anchored"),
+        *options,
     ]
 
 
@@ -224,8 +225,7 @@ def resumed(datadir: Path, folder: Path) -> dict[str, Any]:
     listen = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
     with (
         dask(cli + "scheduler", *listen, *places, folder=folder),
-        dask(cli + "worker", *options, folder=folder) as first,
-        dask(cli + "worker", *options, folder=folder) as second,
+        ExitStack() as workers,
     ):
         wait_until(address.exists)
         scheduler = json.loads(address.read_text("utf-8"))["address"]
@@ -235,6 +235,10 @@ def resumed(datadir: Path, folder: Path) -> dict[str, Any]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+        )
+        wait_until(lambda: psutil.Process(process.pid).net_connections("tcp"))
+        first, second = (
+            workers.enter_context(dask(cli + "worker", *options, folder=folder)) for _ in range(2)
         )
         begun = wait_until(lambda: process.poll() is not None or freqtrades(folder))
         victim = {worker.pid: worker for worker in (first, second)}[begun[0].ppid()]
@@ -246,6 +250,7 @@ def resumed(datadir: Path, folder: Path) -> dict[str, Any]:
         assert process.returncode == 0, said
         assert not begun[0].is_running()
     assert "1 of 2 windows are there already" in said
+    assert f"the scheduler at {scheduler} has no workers yet: waiting" in said
     report: dict[str, Any] = json.loads(out)
     return report
 
@@ -274,6 +279,8 @@ def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
     winner = thresholds_of(read_params(tmp_path / "out" / "winner.json"), PRESETS["balanced"])
     assert winner.enter_z == pytest.approx(found["windows"][-1]["params"]["enter_z"])
 
+    trained = [json.loads(file.read_text("utf-8"))["train"][0][:10] for file in (first, second)]
+    assert trained == ["2025-03-01"] * 2
     check_test_part(json.loads(second.read_text("utf-8")), sample_datadir, freqtrade, tmp_path)
 
 

@@ -33,6 +33,7 @@ out: it may have been found on what is tested here.
 Workers of a cluster (--scheduler) need this package and nothing else; candles travel to them.
 """
 _DEFAULT = "default: %(default)s"
+_SPACES = ("buy", "sell", "lookback")
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -56,7 +57,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--anchored", action="store_true", help="fit on all that lies before the test part"
     )
     parser.add_argument(
-        "--spaces", nargs="+", default=["buy", "sell", "lookback"], metavar="SPACE", help=_DEFAULT
+        "--spaces",
+        nargs="+",
+        default=_SPACES,
+        metavar="SPACE",
+        help=f"default: {' '.join(_SPACES)}",
     )
     parser.add_argument("--epochs", type=int, default=100, metavar="N", help=_DEFAULT)
     parser.add_argument(
