@@ -221,7 +221,7 @@ def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -
     assert len(process.stderr.strip().splitlines()) == 1
 
 
-SUBCOMMANDS = re.findall(r"^    ([a-z-]+) ", build_parser().format_help(), re.MULTILINE)
+SUBCOMMANDS = re.findall(r"^    ([a-z-]+)\b", build_parser().format_help(), re.MULTILINE)
 
 
 def test_every_command_is_listed() -> None:
