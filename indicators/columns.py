@@ -39,16 +39,20 @@ class SpotPremium(NamedTuple):
     fraction: Floats
 
 
-def spot_premium(perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0) -> SpotPremium:
+def spot_premium(
+    perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0, *, by_volume: bool = True
+) -> SpotPremium:
     """Return the premium as the prices have it, however absurd: to judge the prices by.
 
     :param perp: candles, columns ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of the spot pair, same columns; rows may be missing.
     :param scale: coins in one unit of the perp.
+    :param by_volume: False where ``spot`` is an index, which has no volume.
     :raises DataError: if candles are not in order of time.
     """
     rows = open_times(perp, "perp")
-    spot_close = on_rows_of(rows, open_times(spot, "spot"), fresh_close(spot))
+    closes = fresh_close(spot, by_volume=by_volume)
+    spot_close = on_rows_of(rows, open_times(spot, "spot"), closes)
     return SpotPremium(spot_close, premium(fresh_close(perp), spot_close, scale))
 
 
@@ -65,8 +69,26 @@ def premium_columns(found: SpotPremium) -> dict[str, Floats]:
     }
 
 
+def source_column(fraction: Floats, source: str) -> "pd.Categorical[str]":
+    """Return of every candle what its premium was measured against; missing where it has none.
+
+    :param fraction: the premiums.
+    :param source: ``spot`` or ``index``.
+
+    >>> source_column(np.array([0.1, np.nan]), "index").tolist()
+    ['index', nan]
+    """
+    codes = np.where(np.isfinite(fraction), 0, -1).astype(np.int8)
+    return pd.Categorical.from_codes(codes, categories=pd.Index([source]))
+
+
 def htf_premium(
-    perp: pd.DataFrame, spot: pd.DataFrame, timeframe: str, scale: float = 1.0
+    perp: pd.DataFrame,
+    spot: pd.DataFrame,
+    timeframe: str,
+    scale: float = 1.0,
+    *,
+    by_volume: bool = True,
 ) -> HtfPremium:
     """Return the premiums of a higher timeframe, before any threshold.
 
@@ -75,7 +97,7 @@ def htf_premium(
     """
     return HtfPremium(
         open_times(perp, f"perp {timeframe}"),
-        believable(spot_premium(perp, spot, scale).fraction),
+        believable(spot_premium(perp, spot, scale, by_volume=by_volume).fraction),
         timeframe,
     )
 
@@ -127,7 +149,9 @@ def threshold_columns(
     }
 
 
-def beside(candles: pd.DataFrame, columns: Mapping[str, np.ndarray[Any, Any]]) -> pd.DataFrame:
+def beside(
+    candles: pd.DataFrame, columns: "Mapping[str, np.ndarray[Any, Any] | pd.Categorical[str]]"
+) -> pd.DataFrame:
     """Return the candles with new columns beside theirs.
 
     In one step: pandas takes about as long to insert one column as to set all of them beside.

@@ -21,7 +21,7 @@ _EQUAL = 1e-12
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
-def fresh_close(candles: pd.DataFrame) -> Floats:
+def fresh_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
 
     freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
@@ -32,16 +32,18 @@ def fresh_close(candles: pd.DataFrame) -> Floats:
 
     :param candles: columns ``close`` and ``volume``; with ``open``, ``high`` and ``low``, filled
         candles that have a volume are found, too.
-    :return: closes; NaN where not finite, not above 0, or of a candle without volume.
+    :param by_volume: whether these candles were traded; an index is computed and has no volume, so
+        of it only the four prices tell that a candle was filled in.
+    :return: closes; NaN where not finite, not above 0, or of a candle that is not fresh.
 
     >>> fresh_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
     array([ 2., nan])
     """
     close = candles["close"].to_numpy(dtype=np.float64)
-    volume = candles["volume"].to_numpy(dtype=np.float64)
     fresh: Bools = close > 0
     fresh &= close < np.inf
-    fresh &= volume > 0
+    if by_volume:
+        fresh &= candles["volume"].to_numpy(dtype=np.float64) > 0
     fresh[filled_rows(candles, close)] = False
     if fresh.all():
         return close

@@ -118,7 +118,13 @@ def match_perps(
         ]
     exchange = str(config["exchange"]["name"])
     return [
-        match_spot(perp, markets.get, exchange=exchange, overrides=settings.spot_pairs)
+        match_spot(
+            perp,
+            markets.get,
+            exchange=exchange,
+            overrides=settings.spot_pairs,
+            source=settings.premium_source,
+        )
         for perp in sorted(perps)
     ]
 

@@ -151,7 +151,7 @@ class WatchedFeed(IStrategy):
         last = dataframe.iloc[-1]
         age = datetime.now(UTC) - (last["date"] + self.candle)
         patience = timedelta(seconds=self.settings.max_entry_age_seconds)
-        trouble = missing_premium(last, str(self.spot_of(pair).spot), age, patience)
+        trouble = missing_premium(last, self.spot_of(pair).name, age, patience)
         if trouble:
             self.troubles.begin(pair, trouble)
         elif np.isfinite(last["premium"]):

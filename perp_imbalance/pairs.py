@@ -11,13 +11,16 @@ import numpy as np
 
 from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.settings import SpotPair
+from perp_imbalance.settings import PremiumSource, SpotPair
 
 Market = Mapping[str, Any]
 #: Looks a market up by its symbol; None where the exchange has none of that name.
 MarketLookup = Callable[[str], Market | None]
 
-Rule = Literal["override", "identical", "scale", "renamed"]
+Rule = Literal["override", "identical", "scale", "renamed", "index"]
+
+#: freqtrade's name for the type of the candles beside the perp's.
+Source = Literal["spot", "index"]
 
 #: Scales that exchanges write in front of a base, longest first: a longer one is meant as a whole.
 PREFIX_SCALES = {
@@ -38,13 +41,28 @@ RENAMED_BASES = {"LUNA2": "LUNA", "DODOX": "DODO", "RAYSOL": "RAY"}
 
 @dataclass(frozen=True, slots=True)
 class SpotMatch:
-    """The answer for one perp: its spot pair and scale, or the reason why there is none."""
+    """The answer for one perp: its spot pair and scale, or the reason why there is none.
+
+    :ivar spot: the pair to ask for candles of; the perp's own where ``source`` is the index.
+    :ivar source: the type of these candles.
+    """
 
     perp: str
     spot: str | None
     scale: float
     rule: Rule | None
     reason: str | None
+    source: Source = "spot"
+
+    @property
+    def has_volume(self) -> bool:
+        """Tell whether the candles were traded: an index is computed."""
+        return self.source == "spot"
+
+    @property
+    def name(self) -> str:
+        """What to call it in a sentence."""
+        return str(self.spot) if self.source == "spot" else f"the index of {self.perp}"
 
 
 def is_perp(market: Market) -> bool:
@@ -58,20 +76,33 @@ def match_spot(
     *,
     exchange: str,
     overrides: Mapping[str, SpotPair] | None = None,
+    source: PremiumSource = "spot",
 ) -> SpotMatch:
     """Return the spot pair of a perp by names alone; prices are checked where candles are.
 
-    The first rule that finds an active spot market with the same quote decides.
+    The first rule that finds an active spot market with the same quote decides. The exchange's
+    index of the perp stands in for spot where ``source`` says so: it has the perp's own scale.
 
     :param perp: freqtrade's name of the perp, such as ``1000PEPE/USDT:USDT``.
     :param markets: looks up a market of the same exchange.
     :param exchange: ccxt's name of the exchange.
     :param overrides: the user's own assignments; such a pair needs only to exist.
+    :param source: ``spot``, ``index``, or ``auto``: the index where there is no spot pair.
 
     >>> spot = {"symbol": "PEPE/USDT", "spot": True, "active": True}
     >>> match_spot("1000PEPE/USDT:USDT", {"PEPE/USDT": spot}.get, exchange="binance").scale
     1000
     """
+    index = SpotMatch(perp, perp, 1, "index", None, "index")
+    if source == "index":
+        return index
+    found = _match_by_names(perp, markets, exchange, overrides)
+    return index if source == "auto" and found.spot is None else found
+
+
+def _match_by_names(
+    perp: str, markets: MarketLookup, exchange: str, overrides: Mapping[str, SpotPair] | None
+) -> SpotMatch:
     if overrides and perp in overrides:
         return _overridden(perp, overrides[perp], markets)
     base, quote = _base_and_quote(perp, markets)
@@ -134,12 +165,15 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     """
     ratio = price_ratio(fraction)
     if np.isnan(ratio):
-        return f"no {timeframe} candles of {match.spot} at the times of the perp's"
+        return f"no {timeframe} candles of {match.name} at the times of the perp's"
     if not is_same_coin(ratio):
         return (
-            f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): "
+            f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): "
             "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
         )
     if is_perp_itself(fraction):
-        return f"the candles of {match.spot} are those of the perp: download spot candles anew"
+        return (
+            f"the candles of {match.name} are those of the perp: download {match.source} candles "
+            "anew"
+        )
     return None

@@ -16,6 +16,10 @@ SECTION = "perp_imbalance"
 
 Side = Literal["long", "short"]
 
+#: What the perp is compared with: its spot pair, the exchange's index, or the index where there is
+#: no spot pair.
+PremiumSource = Literal["spot", "index", "auto"]
+
 
 class _Section(BaseModel):
     """A part of the config: unknown keys and wrong types are errors."""
@@ -38,6 +42,7 @@ class Settings(_Section):
         the candle on which the bias flips.
     :param sides: which sides may be entered.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param premium_source: what the perp is compared with.
     :param alerts: which flips of the bias send a message.
     :param alert_only: whether the bot only sends messages and enters nothing.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
@@ -54,6 +59,7 @@ class Settings(_Section):
     entry_mode: EntryMode = "zone"
     sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
     max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
+    premium_source: PremiumSource = "spot"
     alerts: list[AlertKind] = list(get_args(AlertKind))
     alert_only: bool = False
     spot_pairs: dict[str, SpotPair] = {}

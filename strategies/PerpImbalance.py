@@ -27,6 +27,7 @@ from perp_imbalance.indicators.columns import (
     beside,
     htf_premium,
     premium_columns,
+    source_column,
     spot_premium,
     threshold_columns,
 )
@@ -159,16 +160,18 @@ class PerpImbalance(Positions, WatchedFeed):
             self.dp.market,
             exchange=self.config["exchange"]["name"],
             overrides=self.settings.spot_pairs,
+            source=self.settings.premium_source,
         )
 
     def informatives_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
         """Return the series beside its own candles that a pair needs."""
-        spot = self.spot_of(pair).spot
-        if spot is None:
+        match = self.spot_of(pair)
+        if match.spot is None:
             return []
-        wanted = [(spot, self.timeframe, CandleType.SPOT)]
+        kind = CandleType(match.source)
+        wanted = [(match.spot, self.timeframe, kind)]
         if self.needs_htf():
-            wanted.append((spot, self.settings.htf_timeframe, CandleType.SPOT))
+            wanted.append((match.spot, self.settings.htf_timeframe, kind))
             wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
         return wanted
 
@@ -189,8 +192,8 @@ class PerpImbalance(Positions, WatchedFeed):
         match = self.spot_of(pair)
         spot = DataFrame(columns=["date", "close", "volume"])
         if match.spot is not None:
-            spot = self.candles(match.spot, self.timeframe, CandleType.SPOT)
-        found = spot_premium(dataframe, spot, match.scale)
+            spot = self.candles(match.spot, self.timeframe, CandleType(match.source))
+        found = spot_premium(dataframe, spot, match.scale, by_volume=match.has_volume)
         columns = premium_columns(found)
         reason = match.reason or price_refusal(match, found.fraction, self.timeframe)
         if reason:
@@ -198,7 +201,8 @@ class PerpImbalance(Positions, WatchedFeed):
             self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
-        dataframe = beside(dataframe, columns)
+        source = source_column(columns["premium"], match.source)
+        dataframe = beside(dataframe, {**columns, "premium_source": source})
         if self.in_hyperopt:
             return dataframe
         dataframe = self.add_threshold_columns(dataframe, pair)
@@ -211,12 +215,13 @@ class PerpImbalance(Positions, WatchedFeed):
         timeframe = self.settings.htf_timeframe
         premiums = htf_premium(
             self.candles(pair, timeframe, CandleType.FUTURES),
-            self.candles(str(match.spot), timeframe, CandleType.SPOT),
+            self.candles(str(match.spot), timeframe, CandleType(match.source)),
             timeframe,
             match.scale,
+            by_volume=match.has_volume,
         )
         if not np.isfinite(premiums.premium).any():
-            reason = f"the HTF gate has no {timeframe} candles of it and {match.spot}"
+            reason = f"the HTF gate has no {timeframe} candles of it and {match.name}"
             self.refuse(pair, "higher timeframe", reason)
         return premiums
 

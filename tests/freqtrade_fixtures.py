@@ -75,6 +75,21 @@ def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
     return partial(run_freqtrade, tmp_path / "user_data")
 
 
+def spot_to_index(datadir: Path, spot: str, perp: str, scale: float = 1.0) -> None:
+    """Make a perp one without a spot pair: what was spot is the exchange's index, as it gives it.
+
+    An index has the scale of the perp and no volume.
+    """
+    for file in datadir.glob(f"{spot}_USDT-*.feather"):
+        timeframe = file.stem.rpartition("-")[2]
+        index = pd.read_feather(file)
+        index[["open", "high", "low", "close"]] *= scale
+        # freqtrade's file has no candle where the exchange gave none.
+        index = index[index["volume"] > 0].assign(volume=0.0).reset_index(drop=True)
+        index.to_feather(datadir / "futures" / f"{perp}_USDT_USDT-{timeframe}-index.feather")
+        file.unlink()
+
+
 def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run our own command line in a process of its own."""
     code = "from perp_imbalance.commands.main import run; run()"

@@ -21,6 +21,7 @@ from freqtrade_fixtures import (
     assert_fails_in_one_line,
     backtest_trades,
     shared_candles,
+    spot_to_index,
 )
 
 from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
@@ -269,6 +270,30 @@ def test_refused_pairs_are_named_once_and_the_others_trade(
         assert said.count(refusal) == 1
     trades = backtest_trades(tmp_path / "user_data")["PerpImbalance"]
     assert set(trades["pair"]) == {"BTC/USDT:USDT"}
+
+
+def test_perp_without_spot_trades_against_the_index(
+    freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
+) -> None:
+    datadir, perp = tmp_path / "binance", "1000PEPE/USDT:USDT"
+    shutil.copytree(sample_datadir, datadir)
+    arguments = ("backtesting", "--timerange", "20250301-20250601", "--cache", "none")
+    process = freqtrade(*arguments, datadir=datadir, pairs=[perp])
+    assert process.returncode == 0, process.stderr
+    against_spot = backtest_trades(tmp_path / "user_data")["PerpImbalance"]
+
+    spot_to_index(datadir, "PEPE", "1000PEPE", scale=1000)
+    process = freqtrade(*arguments, datadir=datadir, pairs=[perp])
+    said = " ".join(process.stderr.split())
+    assert "1000PEPE/USDT:USDT gives no signals: no spot pair" in said
+    for source in ("auto", "index"):
+        overlay = {"perp_imbalance": {"premium_source": source}}
+        process = freqtrade(*arguments, datadir=datadir, pairs=[perp], overlay=overlay)
+        assert process.returncode == 0, process.stderr
+        against_index = backtest_trades(tmp_path / "user_data")["PerpImbalance"]
+        assert len(against_index) > 10
+        same = ["open_date", "close_date", "is_short", "enter_tag", "exit_reason"]
+        pd.testing.assert_frame_equal(against_index[same], against_spot[same])
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_json_is_one_object(configure: Configure) -> None:
         ("LONELY", "spot pair", "no spot pair of LONELY against USDT: assign one in"),
         ("STALE", "spot candles", "1h candles late: is it halted or delisted?"),
         ("COARSE", "tick noise", "the premium is nearly all rounding"),
-        ("SELF", "own spot", "answers for spot SELF/USDT with the candles of the perp"),
+        ("SELF", "own spot", "answers for SELF/USDT with the candles of the perp"),
     ],
 )
 def test_bad_spot_must_be_fixed(doctor: Examine, base: str, name: str, message: str) -> None:

@@ -21,7 +21,14 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS, Freqtrade, assert_fails_in_one_line
+from freqtrade_fixtures import (
+    CONFIG,
+    ROOT,
+    SAMPLE_PAIRS,
+    Freqtrade,
+    assert_fails_in_one_line,
+    spot_to_index,
+)
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -31,7 +38,11 @@ pytestmark = pytest.mark.freqtrade
 
 USER, PASSWORD = "trader", "only-for-this-test"
 WAIT_SECONDS = 90
-SPOT_OF = {"BTC/USDT:USDT": ("BTC/USDT", 1), "1000PEPE/USDT:USDT": ("PEPE/USDT", 1000)}
+SPOT_OF = {
+    "BTC/USDT:USDT": ("BTC/USDT", 1, CandleType.SPOT),
+    "1000PEPE/USDT:USDT": ("PEPE/USDT", 1000, CandleType.SPOT),
+    "ETH/USDT:USDT": ("ETH/USDT:USDT", 1, CandleType.INDEX),
+}
 COLUMNS = ["premium", "z_raw", "z", "bb_middle", "bb_upper", "bb_lower", "bias", "htf_z"]
 
 
@@ -81,6 +92,7 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     datadir = tmp_path_factory.mktemp("today") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
+    spot_to_index(datadir, "ETH", "ETH")
     return datadir
 
 
@@ -93,6 +105,7 @@ def bot(today: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         overlay = replay_config(replay.url)
         overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
         overlay["strategy"] = "PerpImbalanceConservative"
+        overlay["perp_imbalance"] = {"premium_source": "auto"}
         overlay["api_server"] = {
             **{"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": port},
             **{"username": USER, "password": PASSWORD, "jwt_secret_key": "x" * 40},
@@ -123,12 +136,15 @@ def bot(today: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
 @pytest.mark.parametrize("pair", SPOT_OF)
 def test_columns_of_the_bot_equal_those_of_the_candles(bot: Bot, today: Path, pair: str) -> None:
     found = bot.candles(pair)
-    spot, scale = SPOT_OF[pair]
+    spot, scale, kind_beside = SPOT_OF[pair]
     frames = [
         load_pair_history(name, timeframe, today, candle_type=kind, data_format="feather")
         for timeframe in ("1h", "4h")
-        for name, kind in ((pair, CandleType.FUTURES), (spot, CandleType.SPOT))
+        for name, kind in ((pair, CandleType.FUTURES), (spot, kind_beside))
     ]
+    if kind_beside == CandleType.INDEX:
+        # The pure functions know no other mark of a fresh candle than its volume.
+        frames[1::2] = [frame.assign(volume=1.0) for frame in frames[1::2]]
     expected = imbalance_columns(
         frames[0],
         frames[1],
@@ -150,6 +166,7 @@ def test_columns_of_the_bot_equal_those_of_the_candles(bot: Bot, today: Path, pa
         )
     assert both["htf_z"].notna().any()
     assert both["premium"].abs().max() > 1e-4
+    assert set(both["premium_source"].dropna()) == {str(kind_beside)}
 
 
 def test_bot_asks_the_spot_market_for_spot_candles(bot: Bot) -> None:

@@ -107,6 +107,10 @@ def test_close_that_was_filled_in_is_not_fresh_though_its_candle_has_a_volume() 
     expected = [2.0, np.nan, np.nan, 3.0, 3.0, 3.0]
     np.testing.assert_array_equal(fresh_close(candles), expected)
     assert np.isfinite(fresh_close(candles[["close", "volume"]])).all()
+    # An index has no volume: of it, filled candles alone are not fresh.
+    index = candles.assign(volume=0.0)
+    assert np.isnan(fresh_close(index)).all()
+    np.testing.assert_array_equal(fresh_close(index, by_volume=False), expected)
 
 
 def test_values_meet_only_rows_of_the_same_time() -> None:

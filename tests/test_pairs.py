@@ -3,7 +3,7 @@
 import pytest
 
 from perp_imbalance.pairs import Market, Rule, SpotMatch, match_spot
-from perp_imbalance.settings import SpotPair
+from perp_imbalance.settings import PremiumSource, SpotPair
 
 # Names as Binance lists them.
 BINANCE_SPOT = {
@@ -128,3 +128,24 @@ def test_override_by_an_unknown_pair_is_refused_not_replaced() -> None:
 def test_perp_of_the_same_name_is_no_spot() -> None:
     market = {"BTC/USDT": {**spot_market("BTC/USDT"), "spot": False}}
     assert match_spot("BTC/USDT:USDT", market.get, exchange="binance").spot is None
+
+
+@pytest.mark.parametrize(
+    ("source", "perp", "spot", "found"),
+    [
+        ("spot", "BTC/USDT:USDT", "BTC/USDT", "spot"),
+        ("auto", "BTC/USDT:USDT", "BTC/USDT", "spot"),
+        ("index", "BTC/USDT:USDT", "BTC/USDT:USDT", "index"),
+        ("auto", "1000NEW/USDT:USDT", "1000NEW/USDT:USDT", "index"),
+        ("spot", "1000NEW/USDT:USDT", None, "spot"),
+    ],
+)
+def test_index_stands_in_where_the_source_says_so(
+    source: PremiumSource, perp: str, spot: str | None, found: str
+) -> None:
+    markets = {"BTC/USDT": {"spot": True, "active": True}}
+    match = match_spot(perp, markets.get, exchange="binance", source=source)
+    assert (match.spot, match.source) == (spot, found)
+    if found == "index":
+        assert (match.scale, match.rule, match.has_volume) == (1, "index", False)
+        assert match.name == f"the index of {perp}"

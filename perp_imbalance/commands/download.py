@@ -21,9 +21,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "download-data",
         help="download perps with mark prices and funding, and their spot pairs",
-        description="Download the whitelist's perps with mark prices and funding, and their "
-        "matched spot pairs, on the timeframe and the higher timeframe, with freqtrade's own "
-        "downloader. Run again, it appends what is new and rewrites nothing.",
+        description="Download the whitelist's perps with mark prices and funding, and what they "
+        "are compared with: their matched spot pairs, or index prices where premium_source says "
+        "so; on the timeframe and the higher timeframe, with freqtrade's own downloader. Run "
+        "again, it appends what is new and rewrites nothing.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -47,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run freqtrade's downloader for the perps, then for their spot pairs."""
+    """Run freqtrade's downloader for the perps, then for what they are compared with."""
     from perp_imbalance.exchange import (
         check_timerange,
         load_config,
@@ -65,18 +66,28 @@ def run(arguments: argparse.Namespace) -> int:
     for match in matches:
         if match.spot is None:
             logger.warning("%s gets no spot candles: %s", match.perp, match.reason)
-    spots = sorted({match.spot for match in matches if match.spot is not None})
-    if not spots:
+    beside: dict[str, set[str]] = {"spot": set(), "index": set()}
+    for match in matches:
+        if match.spot is not None:
+            beside[match.source].add(match.spot)
+    if not any(beside.values()):
         raise CommandError("no pair of the whitelist has a spot pair: see perp-imbalance pairs")
 
     timeframes = arguments.timeframes or default_timeframes(config)
     common = ["--timerange", arguments.timerange, "--timeframes", *timeframes]
     if arguments.datadir:
         common += ["--datadir", arguments.datadir]
-    # freqtrade drops spot candles in futures mode, so the spot half is a run of its own.
-    for mode, pairs in (("futures", perps), ("spot", spots)):
-        options = ["download-data", "--trading-mode", mode, *common, "--pairs", *pairs]
-        code = run_freqtrade(options, configs=files)
+    # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
+    # index, because named candle types leave out the mark prices.
+    for mode, pairs, types in (
+        ("futures", perps, []),
+        ("futures", beside["index"], ["--candle-types", "index"]),
+        ("spot", beside["spot"], []),
+    ):
+        if not pairs:
+            continue
+        options = ["download-data", "--trading-mode", mode, *common, *types]
+        code = run_freqtrade([*options, "--pairs", *sorted(pairs)], configs=files)
         if code:
             return code
     return 0

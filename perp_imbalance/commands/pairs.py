@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
@@ -49,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def as_json(match: SpotMatch) -> dict[str, Any]:
-    """Return ``{perp, spot, scale, rule, reason}``; scale and rule are null without a spot."""
+    """Return ``{perp, spot, scale, rule, reason, source}``; null what a perp has none of."""
     values = asdict(match)
     if match.spot is None:
-        values["scale"] = None
+        values["scale"] = values["source"] = None
     return values
 
 
@@ -69,8 +70,12 @@ def print_table(matches: list[SpotMatch]) -> None:
         table.add_column(heading)
     for match in matches:
         scale = f"{match.scale:g}" if match.spot else ""
-        table.add_row(match.perp, match.spot or "", scale, match.rule or "", match.reason or "")
+        spot = match.name if match.spot else ""
+        table.add_row(match.perp, spot, scale, match.rule or "", match.reason or "")
     console = Console()
     console.print(table)
-    matched = sum(match.spot is not None for match in matches)
-    console.print(f"{matched} of {len(matches)} perps have a spot pair.")
+    by_source = Counter(match.source for match in matches if match.spot)
+    said = f"{by_source['spot']} of {len(matches)} perps have a spot pair"
+    if by_source["index"]:
+        said += f", {by_source['index']} are compared with the exchange's index"
+    console.print(f"{said}.")

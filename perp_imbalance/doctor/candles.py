@@ -44,15 +44,23 @@ class Freshness(NamedTuple):
     in_grace: bool
 
 
-def freshness(candles: pd.DataFrame, timeframe: str, now_ms: int, grace_ms: int = 0) -> Freshness:
+def freshness(
+    candles: pd.DataFrame,
+    timeframe: str,
+    now_ms: int,
+    grace_ms: int = 0,
+    *,
+    by_volume: bool = True,
+) -> Freshness:
     """Return how many closed candles the newest price is late by.
 
     :param candles: columns ``date``, ``close`` and ``volume``, at least one of them with a price.
     :param now_ms: the exchange's time.
     :param grace_ms: time after the close of a candle in which it may still be missing.
+    :param by_volume: False for an index, which has no volume.
     """
     length = timeframe_ns(timeframe) // _MILLISECOND
-    fresh = np.flatnonzero(np.isfinite(fresh_close(candles)))
+    fresh = np.flatnonzero(np.isfinite(fresh_close(candles, by_volume=by_volume)))
     newest = int(open_times(candles, "newest")[fresh[-1]]) // _MILLISECOND
     behind = max(0, now_ms // length - 1 - newest // length)
     gaps = np.diff(fresh) - 1
@@ -86,11 +94,11 @@ def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
     """
     ratio = price_ratio(fraction)
     if math.isnan(ratio):
-        message = f"no candle has a price of it and of {match.spot} at once: see the candles"
+        message = f"no candle has a price of it and of {match.name} at once: see the candles"
         return [Check("price ratio", Level.MUST_FIX, message)]
     if not is_same_coin(ratio):
         message = (
-            f"its price is {ratio:.3g} times that of {match.spot} (scale {match.scale:g}): not the "
+            f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): not the "
             "same coin; assign the right pair and scale in perp_imbalance.spot_pairs, or take it "
             "off the whitelist"
         )
@@ -98,7 +106,7 @@ def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
     checks = [Check("price ratio", Level.OK, f"perp / scale / spot is {ratio:.4f}")]
     if is_perp_itself(fraction):
         message = (
-            f"the exchange answers for spot {match.spot} with the candles of the perp: every "
+            f"the exchange answers for {match.name} with the candles of the perp: every "
             "premium is 0; see the README on defaultType, or take it off the whitelist"
         )
         return [*checks, Check("own spot", Level.MUST_FIX, message)]
@@ -149,9 +157,9 @@ def tick_size(candles: pd.DataFrame, precision: float) -> float:
     return max(precision, float(seen)) if np.isfinite(seen) else precision
 
 
-def relative_tick(candles: pd.DataFrame, precision: float) -> float:
+def relative_tick(candles: pd.DataFrame, precision: float, *, by_volume: bool = True) -> float:
     """Return the tick as a fraction of the median price."""
-    prices = fresh_close(candles)
+    prices = fresh_close(candles, by_volume=by_volume)
     return tick_size(candles, precision) / float(np.nanmedian(prices))
 
 

@@ -194,7 +194,9 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairC
     now_ms = time.time_ns() // 10**6 - offset_ms
     wanted = [(match.perp, timeframe, CandleType.FUTURES) for timeframe in plan.timeframes]
     if match.spot is not None:
-        wanted += [(match.spot, timeframe, CandleType.SPOT) for timeframe in plan.timeframes]
+        wanted += [
+            (match.spot, timeframe, CandleType(match.source)) for timeframe in plan.timeframes
+        ]
     frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
     return PairCandles(
         {key: frame for key, frame in frames.items() if len(frame)},
@@ -225,7 +227,7 @@ def _examine_local_data(
         for timeframe in plan.timeframes if match.spot else ():
             keys = [
                 (match.perp, timeframe, CandleType.FUTURES),
-                (str(match.spot), timeframe, CandleType.SPOT),
+                (str(match.spot), timeframe, CandleType(match.source)),
             ]
             if all(key in formats for key in keys):
                 perp, spot = local_data.read(datadir, keys, formats)

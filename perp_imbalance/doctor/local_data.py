@@ -27,7 +27,8 @@ class Needed(NamedTuple):
 
     def keys(self, match: SpotMatch) -> list[Key]:
         """Return what a backtest reads of one pair."""
-        spots = [(str(match.spot), timeframe, CandleType.SPOT) for timeframe in self.traded]
+        kind = CandleType(match.source)
+        spots = [(str(match.spot), timeframe, kind) for timeframe in self.traded]
         return [
             *((match.perp, timeframe, CandleType.FUTURES) for timeframe in self.traded),
             *(spots if match.spot else ()),
@@ -55,10 +56,13 @@ def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
 
 def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: str) -> Check:
     """Compare local spot candles with the perp's: older tools wrote the one into the other."""
-    fraction = spot_premium(perp, spot, match.scale).fraction
-    said = f"the local {timeframe} candles of spot {match.spot}"
+    fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
+    said = f"the local {timeframe} candles of {match.name}"
     if is_perp_itself(fraction):
-        message = f"{said} are those of the perp: delete the file and download spot candles anew"
+        message = (
+            f"{said} are those of the perp: delete the file and download {match.source} candles "
+            "anew"
+        )
         return Check(NAME, Level.MUST_FIX, message, match.perp)
     ratio = price_ratio(fraction)
     if not is_same_coin(ratio):

@@ -67,17 +67,17 @@ class PairFindings:
 def examine_pair(match: SpotMatch, given: PairCandles, plan: Plan) -> PairFindings:
     """Look at a perp and its spot pair."""
     scale = match.scale if match.spot else None
-    found = PairFindings(PairFigures(match.perp, match.spot, scale, match.rule))
+    found = PairFindings(PairFigures(match.perp, match.spot and match.name, scale, match.rule))
     perp = _feed(found, given, plan, match.perp, CandleType.FUTURES)
     if match.spot is None:
         message = f"{match.reason}: assign one in perp_imbalance.spot_pairs, or take it off the "
         found.add(Check("spot pair", Level.MUST_FIX, message + "whitelist"))
         return found
-    message = f"{match.spot} × {match.scale:g} ({match.rule})"
+    message = f"{match.name} × {match.scale:g} ({match.rule})"
     found.add(Check("spot pair", Level.OK, message))
-    spot = _feed(found, given, plan, match.spot, CandleType.SPOT)
+    spot = _feed(found, given, plan, match.spot, CandleType(match.source))
     if perp is not None and spot is not None:
-        fraction = spot_premium(perp, spot, match.scale).fraction
+        fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
         _examine_premium(found, match, given, plan, (perp, spot, fraction))
     return found
 
@@ -86,19 +86,22 @@ def _feed(
     found: PairFindings, given: PairCandles, plan: Plan, pair: str, kind: CandleType
 ) -> DataFrame | None:
     """Judge the age of a series; return it where it has any price."""
-    market = "spot" if kind == CandleType.SPOT else "perp"
+    market = "perp" if kind == CandleType.FUTURES else str(kind)
     frame = given.frames.get((pair, plan.timeframe, kind))
-    if frame is None or not np.isfinite(fresh_close(frame)).any():
+    by_volume = kind != CandleType.INDEX
+    if frame is None or not np.isfinite(fresh_close(frame, by_volume=by_volume)).any():
         message = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
         message += ": is it halted or delisted? Take the pair off the whitelist"
         found.add(Check(f"{market} candles", Level.MUST_FIX, message))
         return None
-    age = candles.freshness(frame, plan.timeframe, given.now_ms, given.grace_ms)
-    stale = plan.settings.max_stale_candles if market == "spot" else 0
+    age = candles.freshness(
+        frame, plan.timeframe, given.now_ms, given.grace_ms, by_volume=by_volume
+    )
+    stale = plan.settings.max_stale_candles if market != "perp" else 0
     found.add(
         candles.check_freshness(f"{market} {pair}", age, plan.timeframe, max_stale_candles=stale)
     )
-    found.measured(**{f"{market}_behind": age.behind})
+    found.measured(**{"perp_behind" if market == "perp" else "spot_behind": age.behind})
     return frame
 
 
@@ -114,7 +117,7 @@ def _examine_premium(
     checks = candles.check_prices(match, fraction)
     share = candles.without_spot(perp, fraction)
     found.measured(price_ratio=price_ratio(fraction), without_spot=share)
-    found.add(*checks, candles.check_without_spot(share, str(match.spot)))
+    found.add(*checks, candles.check_without_spot(share, match.name))
     if any(check.level is Level.MUST_FIX for check in checks):
         # A premium of two coins, or of none, has no noise to speak of.
         return
@@ -133,8 +136,14 @@ def _examine_ticks(
     """Compare the coarser of the two ticks with the premium's standard deviation."""
     perp, spot, fraction = series
     tick, market = max(
-        (candles.relative_tick(frame, given.precision[pair]), f"{name} {pair}")
-        for name, pair, frame in (("spot", str(match.spot), spot), ("perp", match.perp, perp))
+        (
+            candles.relative_tick(frame, given.precision[pair], by_volume=name != "index"),
+            f"{name} {pair}",
+        )
+        for name, pair, frame in (
+            (match.source, str(match.spot), spot),
+            ("perp", match.perp, perp),
+        )
     )
     stdev = candles.premium_stdev(fraction, plan.thresholds.len_prem)
     noise = tick / stdev if stdev else np.inf
@@ -146,9 +155,9 @@ def _higher_timeframe(match: SpotMatch, given: PairCandles, plan: Plan) -> Check
     timeframe = plan.settings.htf_timeframe
     frames = [
         given.frames.get((str(pair), timeframe, kind))
-        for pair, kind in ((match.perp, CandleType.FUTURES), (match.spot, CandleType.SPOT))
+        for pair, kind in ((match.perp, CandleType.FUTURES), (match.spot, CandleType(match.source)))
     ]
     empty = DataFrame(columns=["date", "close", "volume"])
     perp, spot = (empty if frame is None else frame for frame in frames)
-    fraction = spot_premium(perp, spot, match.scale).fraction
+    fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
     return candles.check_higher_timeframe(fraction, plan.thresholds, timeframe)

@@ -97,7 +97,11 @@ class CandleFolder:
 
     def _read(self, pair: str) -> PairCandles:
         match = match_spot(
-            pair, self._market, exchange=self._exchange, overrides=self.settings.spot_pairs
+            pair,
+            self._market,
+            exchange=self._exchange,
+            overrides=self.settings.spot_pairs,
+            source=self.settings.premium_source,
         )
         if match.spot is None:
             raise DataError(f"{pair} in {self.datadir}: {match.reason}")
@@ -107,8 +111,8 @@ class CandleFolder:
             raise DataError(
                 f"{self.datadir} has no {self.timeframe} candles of {pair} in that time range"
             )
-        spot = self._load(match.spot, self.timeframe, CandleType.SPOT)
-        found = spot_premium(perp, spot, match.scale)
+        spot = self._load(match.spot, self.timeframe, CandleType(match.source))
+        found = spot_premium(perp, spot, match.scale, by_volume=match.has_volume)
         reason = price_refusal(match, found.fraction, self.timeframe)
         if reason:
             raise DataError(f"{pair} in {self.datadir}: {reason}")
@@ -149,11 +153,11 @@ class CandleFolder:
     def _htf(self, match: SpotMatch) -> HtfPremium | None:
         timeframe = self.settings.htf_timeframe
         perp = self._load(match.perp, timeframe, CandleType.FUTURES)
-        spot = self._load(str(match.spot), timeframe, CandleType.SPOT)
+        spot = self._load(str(match.spot), timeframe, CandleType(match.source))
         if perp.empty or spot.empty:
             return None
         check_higher(self.timeframe, timeframe)
-        return htf_premium(perp, spot, timeframe, match.scale)
+        return htf_premium(perp, spot, timeframe, match.scale, by_volume=match.has_volume)
 
     def _funding(self, pair: str, perp: DataFrame) -> Floats:
         """Return what longs pay during each candle; 0 where the folder knows of no payment."""
