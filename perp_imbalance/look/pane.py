@@ -3,7 +3,6 @@
 import base64
 import html
 import json
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +21,7 @@ _FLOATS = (
     *("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower"),
     *("spot_close", "premium_pct", "z", "htf_z"),
 )
+_SCRIPTS = ("buckets.js", "reading.js", "drawing.js", "pane.js")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def pane_scripts(*, with_plotly: bool = True) -> str:
     library = f"<script>{get_plotlyjs()}</script>" if with_plotly else ""
     own = files("perp_imbalance.look")
     style = own.joinpath("pane.css").read_text("utf-8")
-    script = own.joinpath("pane.js").read_text("utf-8")
+    script = "".join(own.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
     return f"<style>{style}</style>{library}<script>{script}</script>"
 
 
@@ -145,11 +145,11 @@ def _packed(values: Any, kind: str) -> str:
     return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode("ascii")
 
 
-def _trades(pane: Pane) -> Sequence[dict[str, Any]]:
+def _trades(pane: Pane) -> list[dict[str, Any]] | None:
     """Return the trades of the pair that are open during the candles drawn."""
     trades = pane.trades
     if trades is None or trades.empty:
-        return []
+        return None if trades is None else []
     dates = pane.frame["date"]
     seen = trades[
         (trades["pair"] == pane.pair)
