@@ -39,6 +39,18 @@ def in_one_line(about: str) -> Iterator[None]:
         logging.disable(before)
 
 
+@contextmanager
+def quiet_freqtrade() -> Iterator[None]:
+    """Keep what freqtrade tells of its steps out of sight, and its errors in it."""
+    logger = logging.getLogger("freqtrade")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def refused_key(error: BaseException | None) -> str:
     """Return ``key: `` of the config that freqtrade refused; its own message has the value alone.
 

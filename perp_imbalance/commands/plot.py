@@ -122,7 +122,9 @@ def run(arguments: argparse.Namespace) -> int:
         write_pane(output, pane, colors, labels=arguments.labels)
         if arguments.png:
             take_picture(output, arguments.png)
-    print(f"{len(pane.frame)} candles: {output}")
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    print(f"{len(pane.frame)} candles, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC")
+    print(output)
     if arguments.png:
         print(arguments.png)
     return 0
@@ -161,6 +163,7 @@ def trades_of(
     from freqtrade.data.btanalysis import load_backtest_data
     from freqtrade.exceptions import OperationalException
 
+    from perp_imbalance.exchange import quiet_freqtrade
     from perp_imbalance.freqtrade_process import capture_freqtrade, error_line
     from perp_imbalance.replay import replay_config, running_replay
 
@@ -182,7 +185,8 @@ def trades_of(
         elif not result.is_file():
             raise DataError(f"there is no result file {result}")
         try:
-            trades: pd.DataFrame = load_backtest_data(result or Path(folder), strategy)
+            with quiet_freqtrade():
+                trades: pd.DataFrame = load_backtest_data(result or Path(folder), strategy)
         except (ValueError, OperationalException) as error:
             raise DataError(f"{result}: {str(error).splitlines()[0]}") from None
     return trades

@@ -1,7 +1,6 @@
 """The columns as the strategy computes them, in a plain run of freqtrade over local candles."""
 
 import json
-import logging
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.exchange import in_one_line, load_config
+from perp_imbalance.exchange import in_one_line, load_config, quiet_freqtrade
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.look.pane import Pane
@@ -145,10 +144,8 @@ def analyst(
         config = load_config([*files, file], runmode=RunMode.PLOT, **options)
         with in_one_line(f"exchange {config['exchange']['name']}"):
             exchange = ExchangeResolver.load_exchange(config, validate=False)
-        before = logging.getLogger("freqtrade").level
-        logging.getLogger("freqtrade").setLevel(logging.WARNING)
         try:
-            yield Analyst(config, exchange)
+            with quiet_freqtrade():
+                yield Analyst(config, exchange)
         finally:
-            logging.getLogger("freqtrade").setLevel(before)
             exchange.close()

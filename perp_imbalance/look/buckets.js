@@ -31,6 +31,7 @@ const PerpBuckets = (() => {
       bias: unpack(content.bias, Int8Array),
       noEntry: unpack(content.no_entry, Uint16Array),
       reasons: content.reasons,
+      entryCode: content.reasons.indexOf(""),
       hotZ: content.thresholds.hot_z,
     };
   }
@@ -65,7 +66,7 @@ const PerpBuckets = (() => {
       high: -Infinity, low: Infinity,
       zMin: NaN, zMax: NaN, zRising: true, zPeak: NaN,
       premiumMax: NaN, premiumMin: NaN,
-      htf: NaN, funding: 0, missing: 0, tint: 0, entries: [],
+      htf: NaN, funding: 0, missing: 0, tint: 0, short: 0, long: 0, entries: [],
     };
     let short = 0;
     let long = 0;
@@ -87,11 +88,11 @@ const PerpBuckets = (() => {
         found.missing += 1;
       }
       const strength = TINT_BASE + (1 - TINT_BASE) * heat(z, rows.hotZ);
-      if (rows.bias[i] === SHORT) short += strength;
-      if (rows.bias[i] === LONG) long += strength;
+      if (rows.bias[i] === SHORT) { found.short += 1; short += strength; }
+      if (rows.bias[i] === LONG) { found.long += 1; long += strength; }
       if (Number.isFinite(rows.htf_z[i])) found.htf = rows.htf_z[i];
       if (rows.funding) found.funding += rows.funding[i];
-      if (rows.reasons[rows.noEntry[i]] === "") found.entries.push(i);
+      if (rows.noEntry[i] === rows.entryCode) found.entries.push(i);
     }
     found.zRising = lowest <= highest;
     found.zPeak = Math.abs(found.zMin) > Math.abs(found.zMax) ? found.zMin : found.zMax;

@@ -2,24 +2,33 @@
 // What Plotly is told to draw of some buckets.
 
 class PerpDrawing {
-  constructor(content, rows, buckets, seen, size) {
-    Object.assign(this, { content, rows, buckets, seen, size });
+  constructor(content, rows, buckets, size, view, [widthInPixels, heightInPixels]) {
+    Object.assign(this, { content, rows, buckets, size, view, widthInPixels, heightInPixels });
+    const { MARGIN } = PerpDrawing;
+    this.seen = buckets.filter(({ x }) => x >= view[0] && x <= view[1]);
     this.palette = content.palette;
     this.x = buckets.map(({ x }) => x);
     this.width = size * content.step;
     this.tradesOf = this.tradesByBucket();
+    this.panels = rows.funding
+      ? [[0.54, 1], [0.27, 0.52], [0.11, 0.25], [0, 0.09]] : [[0.48, 1], [0.185, 0.46], [0, 0.165]];
+    this.priceRange = this.limits(this.seen.flatMap(({ high, low, end }) => [
+      high, low, rows.bb_upper[end - 1], rows.bb_lower[end - 1]]), 0.04, false);
+    const [low, high] = this.panels[0];
+    const pixels = (heightInPixels - MARGIN.t - MARGIN.b) * (high - low);
+    this.timePerPixel = (view[1] - view[0]) / (widthInPixels - MARGIN.l - MARGIN.r);
+    this.pricePerPixel = (this.priceRange[1] - this.priceRange[0]) / pixels;
   }
 
-  static LEVELS = 8;
+  static MARGIN = { l: 6, r: 58, t: 6, b: 40 };
 
   static TINT = 0.62;
 
-  static mix(from, to, share) {
-    const part = (color, at) => parseInt(color.slice(at, at + 2), 16);
-    const mixed = [1, 3, 5].map((at) => Math.round(part(from, at) * (1 - share)
-      + part(to, at) * share));
-    return `rgb(${mixed.join(",")})`;
-  }
+  static DOWN = [[-1, 1], [1, 1], [0, -0.8], [-1, 1]];
+
+  static UP = [[-1, -1], [0, 0.8], [1, -1], [-1, -1]];
+
+  static DIAMOND = [[-1, 0], [0, 1], [1, 0], [0, -1], [-1, 0]];
 
   static faint(color, alpha) {
     const parts = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
@@ -27,9 +36,9 @@ class PerpDrawing {
   }
 
   traces() {
-    const found = [...this.price(), this.tint(), ...this.zLine(), ...this.premium()];
+    const found = [...this.price(), ...this.zLine(), ...this.premium()];
     if (this.rows.funding) found.push(this.bars("funding", "y4", this.palette.funding,
-      ({ funding }) => funding || null));
+      ({ funding }) => funding || NaN));
     if (this.content.labels) found.push(this.flips());
     return [...found, ...this.readings()];
   }
@@ -41,29 +50,61 @@ class PerpDrawing {
       y: this.buckets.map(({ end }) => rows[name][end - 1]),
       line: { color: PerpDrawing.faint(palette.band, 0.7), width: 1 }, ...more,
     });
-    const side = (color) => ({ line: { color, width: 1 }, fillcolor: color });
-    const pick = (name) => this.buckets.map((bucket) => bucket[name]);
     return [
       band("bb_upper"),
       band("bb_lower", { fill: "tonexty", fillcolor: PerpDrawing.faint(palette.band, 0.07) }),
       band("bb_middle", { line: { color: PerpDrawing.faint(palette.band, 0.7), width: 1,
         dash: "dot" } }),
-      {
-        type: "candlestick", name: "candles", x: this.x, hoverinfo: "skip", whiskerwidth: 0,
-        open: pick("open"), high: pick("high"), low: pick("low"), close: pick("close"),
-        increasing: side(palette.up), decreasing: side(palette.down),
-      },
+      this.candles("candles down", palette.down, ({ open, close }) => close < open),
+      this.candles("candles up", palette.up, ({ open, close }) => close >= open),
       ...(this.content.trades ? this.tradeMarks() : this.signalMarks()),
     ];
   }
 
-  marks(name, points, symbol, color, more) {
-    return {
-      type: "scatter", mode: "markers", name, hoverinfo: "skip",
-      x: points.map(([x]) => x), y: points.map(([, y]) => y),
-      marker: { symbol, color, size: 11, line: { color: this.palette.background, width: 1 },
-        ...more },
-    };
+  // Everything of one colour as the inside of one path: to Plotly, candles and bars are an element
+  // each, so is each piece of a line with gaps, and thousands of those do not follow the pointer.
+  // From shape to shape the path runs along a base and straight up and down: that has no inside.
+  inside(name, yaxis, color, base, shapes) {
+    const x = [];
+    const y = [];
+    for (const shape of shapes) {
+      const [from] = shape[0];
+      x.push(from);
+      y.push(base);
+      for (const [right, up] of shape) {
+        x.push(right);
+        y.push(up);
+      }
+      x.push(from);
+      y.push(base);
+    }
+    return { type: "scatter", mode: "none", name, yaxis, x, y, hoverinfo: "skip",
+      fill: "toself", fillcolor: color };
+  }
+
+  box(x, width, low, high) {
+    const [left, right] = [x - width / 2, x + width / 2];
+    return [[left, low], [left, high], [right, high], [right, low], [left, low]];
+  }
+
+  candles(name, color, wanted) {
+    const shapes = this.buckets.filter(wanted).flatMap(({ x, open, high, low, close }) => {
+      // A candle that closed where it opened is still a line to see.
+      const least = Math.max(this.pricePerPixel - Math.abs(close - open), 0) / 2;
+      const body = Math.max(this.width * 0.68, this.timePerPixel);
+      return [
+        this.box(x, this.timePerPixel, low, high),
+        this.box(x, body, Math.min(open, close) - least, Math.max(open, close) + least),
+      ];
+    });
+    return this.inside(name, "y", color, this.priceRange[0], shapes);
+  }
+
+  // Marks of a size in pixels; their corners are shares of it.
+  marks(name, points, corners, color, size) {
+    const shapes = points.map(([x, y]) => corners.map(([right, up]) => [
+      x + right * size * this.timePerPixel, y + up * size * this.pricePerPixel]));
+    return this.inside(name, "y", color, this.priceRange[0], shapes);
   }
 
   // Without trades: where the strategy would enter.
@@ -74,8 +115,8 @@ class PerpDrawing {
       return row === undefined ? [] : [[bucket.x, rows.close[row]]];
     });
     return [
-      this.marks("entry short", points(PerpBuckets.SHORT), "triangle-down", palette.short),
-      this.marks("entry long", points(PerpBuckets.LONG), "triangle-up", palette.long),
+      this.marks("entry short", points(PerpBuckets.SHORT), PerpDrawing.DOWN, palette.short, 6),
+      this.marks("entry long", points(PerpBuckets.LONG), PerpDrawing.UP, palette.long, 6),
     ];
   }
 
@@ -83,17 +124,16 @@ class PerpDrawing {
     const found = new Map();
     if (!this.content.trades || !this.buckets.length) return found;
     const { dates } = this.rows;
-    const place = (time) => {
-      const row = PerpBuckets.rowAt(dates, time + 1) - 1;
-      const at = Math.floor(row / this.size) - Math.floor(this.buckets[0].first / this.size);
-      return row < 0 || time >= dates[dates.length - 1] + this.content.step ? -1 : at;
-    };
+    const first = this.buckets[0].first / this.size;
+    const begin = dates[this.buckets[0].first];
+    const end = dates[this.buckets[this.buckets.length - 1].end - 1] + this.content.step;
     for (const trade of this.content.trades) {
       for (const kind of ["opened", "closed"]) {
-        const at = place(trade[kind]);
-        if (at < 0 || at >= this.buckets.length) continue;
-        if (!found.has(at)) found.set(at, { opened: [], closed: [] });
-        found.get(at)[kind].push(trade);
+        if (trade[kind] < begin || trade[kind] >= end) continue;
+        const row = PerpBuckets.rowAt(dates, trade[kind] + 1) - 1;
+        const bucket = this.buckets[Math.floor(row / this.size) - first];
+        if (!found.has(bucket)) found.set(bucket, { opened: [], closed: [] });
+        found.get(bucket)[kind].push(trade);
       }
     }
     return found;
@@ -102,8 +142,7 @@ class PerpDrawing {
   tradeMarks() {
     const { palette } = this;
     const points = { short: [], long: [], won: [], lost: [] };
-    for (const [at, { opened, closed }] of this.tradesOf) {
-      const { x } = this.buckets[at];
+    for (const [{ x }, { opened, closed }] of this.tradesOf) {
       for (const side of ["short", "long"]) {
         const first = opened.find((trade) => trade.side === side);
         if (first) points[side].push([x, first.entry]);
@@ -130,134 +169,131 @@ class PerpDrawing {
     return [
       held("held, won", palette.up, ({ profit }) => profit > 0),
       held("held, lost", palette.down, ({ profit }) => !(profit > 0)),
-      this.marks("exit, won", points.won, "circle", palette.up, { size: 8 }),
-      this.marks("exit, lost", points.lost, "circle", palette.down, { size: 8 }),
-      this.marks("entry short", points.short, "triangle-down", palette.short),
-      this.marks("entry long", points.long, "triangle-up", palette.long),
+      this.marks("exit, won", points.won, PerpDrawing.DIAMOND, palette.up, 5),
+      this.marks("exit, lost", points.lost, PerpDrawing.DIAMOND, palette.down, 5),
+      this.marks("entry short", points.short, PerpDrawing.DOWN, palette.short, 6),
+      this.marks("entry long", points.long, PerpDrawing.UP, palette.long, 6),
     ];
   }
 
-  edges() {
-    const half = this.width / 2;
-    const last = this.x[this.x.length - 1];
-    return [...this.x.map((x) => x - half), last + half];
-  }
-
-  // One row of cells across a panel: a picture, however many candles it tints.
-  cells(name, yaxis, z, colorscale, limits) {
+  // A tint is a picture of one pixel a bucket, stretched over its panel: however many there are.
+  cells(yref, colorOf) {
+    const canvas = document.createElement("canvas");
+    canvas.width = this.buckets.length;
+    canvas.height = 1;
+    const context = canvas.getContext("2d");
+    const pixels = context.createImageData(canvas.width, 1);
+    this.buckets.forEach((bucket, at) => {
+      const [color, alpha] = colorOf(bucket);
+      for (const part of [0, 1, 2]) {
+        pixels.data[4 * at + part] = parseInt(color.slice(1 + 2 * part, 3 + 2 * part), 16);
+      }
+      pixels.data[4 * at + 3] = Math.round(255 * alpha);
+    });
+    context.putImageData(pixels, 0, 0);
     return {
-      type: "heatmap", name, yaxis, x: this.edges(), y: [-1e6, 1e6], z: [z], hoverinfo: "skip",
-      zmin: limits[0], zmax: limits[1], colorscale, showscale: false,
+      source: canvas.toDataURL(), xref: "x", yref: `${yref} domain`, sizing: "stretch",
+      x: this.x[0] - this.width / 2, sizex: this.x.length * this.width, y: 1, sizey: 1,
+      layer: "below", opacity: 1,
     };
   }
 
-  tint() {
-    const { short, long } = this.palette;
-    const { faint, TINT } = PerpDrawing;
-    return this.cells("bias", "y2", this.buckets.map(({ tint }) => tint), [
-      [0, faint(short, TINT)], [0.5, faint(short, 0)], [0.5, faint(long, 0)], [1, faint(long, TINT)],
-    ], [-1, 1]);
+  images() {
+    const { short, long, missing } = this.palette;
+    return [
+      this.cells("y2", ({ tint }) => [tint < 0 ? short : long, Math.abs(tint) * PerpDrawing.TINT]),
+      this.cells("y3", (bucket) => [missing, 0.75 * (bucket.missing / (bucket.end - bucket.first))]),
+    ];
   }
 
-  // The line of z in traces by its colour: each part as deep as the deeper of its ends.
+  // One line; its colour, a gradient over the panel, is set by pane.js.
   zLine() {
-    const { palette, rows } = this;
-    const { LEVELS } = PerpDrawing;
-    const points = [];
+    const line = { x: [], y: [] };
     for (const { x, zMin, zMax, zRising } of this.buckets) {
-      if (this.size === 1 || !Number.isFinite(zMin)) {
-        points.push([x, zMin]);
-      } else {
-        const ends = zRising ? [zMin, zMax] : [zMax, zMin];
-        points.push([x - this.width / 4, ends[0]], [x + this.width / 4, ends[1]]);
-      }
+      const whole = this.size === 1 || !Number.isFinite(zMin);
+      line.x.push(...(whole ? [x] : [x - this.width / 4, x + this.width / 4]));
+      line.y.push(...(whole ? [zMin] : zRising ? [zMin, zMax] : [zMax, zMin]));
     }
-    const found = new Map();
-    for (let i = 1; i < points.length; i += 1) {
-      const [from, to] = [points[i - 1], points[i]];
-      if (!Number.isFinite(from[1]) || !Number.isFinite(to[1])) continue;
-      const z = Math.abs(from[1]) > Math.abs(to[1]) ? from[1] : to[1];
-      const level = Math.round(PerpBuckets.heat(z, rows.hotZ) * LEVELS) * Math.sign(z);
-      if (!found.has(level)) found.set(level, { x: [], y: [], last: -1 });
-      const line = found.get(level);
-      if (line.last !== i - 1) {
-        if (line.x.length) { line.x.push(from[0]); line.y.push(null); }
-        line.x.push(from[0]);
-        line.y.push(from[1]);
-      }
-      line.x.push(to[0]);
-      line.y.push(to[1]);
-      line.last = i;
-    }
-    const levels = [...found.keys()].sort((one, other) => Math.abs(one) - Math.abs(other));
-    const lines = levels.map((level) => ({
-      type: "scatter", mode: "lines", name: `z ${level}`, yaxis: "y2", hoverinfo: "skip",
-      x: found.get(level).x, y: found.get(level).y,
-      line: { width: 1.8, color: PerpDrawing.mix(palette.z_light,
-        level > 0 ? palette.z_hot_short : palette.z_hot_long, Math.abs(level) / LEVELS) },
-    }));
-    if (!this.content.htf) return lines;
+    const z = { type: "scatter", mode: "lines", name: "z", uid: "z", yaxis: "y2", ...line,
+      hoverinfo: "skip", line: { width: 1.8, color: this.palette.z_light } };
+    if (!this.content.htf) return [z];
     const htf = { type: "scatter", mode: "lines", name: "htf_z", yaxis: "y2", hoverinfo: "skip",
       x: this.x, y: this.buckets.map((bucket) => bucket.htf),
-      line: { color: palette.htf, width: 1, shape: "hv" } };
-    return [htf, ...lines];
+      line: { color: this.palette.htf, width: 1, shape: "hv" } };
+    return [htf, z];
+  }
+
+  // Where on the z panel, in pixels from its top, its gradient begins and ends: at ±hot_z.
+  zGradient() {
+    const [low, high] = this.panels[1];
+    const { MARGIN } = PerpDrawing;
+    const pixels = (this.heightInPixels - MARGIN.t - MARGIN.b) * (high - low);
+    const share = this.content.thresholds.hot_z / this.reachOfZ() / 2;
+    return [pixels * (0.5 - share), pixels * (0.5 + share)];
   }
 
   bars(name, yaxis, color, value) {
-    return {
-      type: "bar", name, yaxis, x: this.x, y: this.buckets.map(value), hoverinfo: "skip",
-      width: this.width * 0.92, marker: { color, line: { width: 0 } },
-    };
+    const shapes = this.buckets.filter((bucket) => Number.isFinite(value(bucket)))
+      .map((bucket) => this.box(bucket.x, this.width * 0.8, 0, value(bucket)));
+    return this.inside(name, yaxis, color, 0, shapes);
   }
 
   premium() {
     const { palette } = this;
-    const share = this.buckets.map(({ missing, first, end }) => missing / (end - first));
     return [
-      this.cells("missing", "y3", share, [[0, PerpDrawing.faint(palette.missing, 0)],
-        [1, PerpDrawing.faint(palette.missing, 0.75)]], [0, 1]),
       this.bars("premium above 0", "y3", palette.premium_positive,
-        ({ premiumMax }) => (premiumMax >= 0 ? premiumMax : null)),
+        ({ premiumMax }) => (premiumMax >= 0 ? premiumMax : NaN)),
       this.bars("premium below 0", "y3", palette.premium_negative,
-        ({ premiumMin }) => (premiumMin < 0 ? premiumMin : null)),
+        ({ premiumMin }) => (premiumMin < 0 ? premiumMin : NaN)),
     ];
   }
 
+  // Labels of flips: entries into a bias at the panel's edge, its end a line further in; where two
+  // would cover each other only the first, until one zooms in.
   flips() {
     const { bias } = this.rows;
     const found = { x: [], y: [], text: [] };
-    const names = { "-1": "SHORT", 0: "exit", 1: "LONG" };
-    const reach = this.reachOfZ() * 0.86;
-    for (const bucket of this.seen) {
-      for (let i = Math.max(bucket.first, 1); i < bucket.end; i += 1) {
+    const reach = this.reachOfZ();
+    const least = this.timePerPixel * 40;
+    const last = {};
+    let flips = 0;
+    for (const { x, first, end } of this.seen) {
+      for (let i = Math.max(first, 1); i < end; i += 1) {
         if (bias[i] === bias[i - 1]) continue;
-        found.x.push(bucket.x);
-        found.y.push(bias[i] === 1 || (bias[i] === 0 && bias[i - 1] === 1) ? -reach : reach);
-        found.text.push(names[bias[i]]);
+        flips += 1;
+        const side = bias[i] || bias[i - 1];
+        const y = -side * reach * (bias[i] ? 0.92 : 0.78);
+        if (x - last[y] < least) continue;
+        last[y] = x;
+        found.x.push(x);
+        found.y.push(y);
+        found.text.push({ "-1": "SHORT", 0: "exit", 1: "LONG" }[bias[i]]);
       }
     }
-    const fit = found.x.length <= 60;
+    // Where most would be left out, the few that stay would say nothing.
+    if (flips > 2 * found.x.length) for (const values of Object.values(found)) values.length = 0;
     return {
-      type: "scatter", mode: "text", name: "flips", yaxis: "y2", hoverinfo: "skip",
-      x: fit ? found.x : [], y: found.y, text: found.text,
-      textfont: { size: 10, color: this.palette.text },
+      type: "scatter", mode: "text", name: "flips", yaxis: "y2", hoverinfo: "skip", ...found,
+      textfont: { size: 10, color: this.palette.text }, cliponaxis: true,
     };
   }
 
   // Nothing to see: what the pointer meets in each panel, with the text that is shown there.
   readings() {
-    const text = this.buckets.map((bucket, at) => PerpReading.text(this, bucket, at));
+    const { seen } = this;
+    const x = seen.map((bucket) => bucket.x);
+    const text = seen.map((bucket) => PerpReading.text(this, bucket));
     const reading = (yaxis, y) => ({
-      type: "scatter", mode: "markers", name: `reading ${yaxis}`, yaxis, x: this.x, y,
-      text, hovertemplate: "%{text}<extra></extra>", marker: { opacity: 0, size: 1 },
+      type: "scatter", mode: "none", name: `reading ${yaxis}`, yaxis, x, text,
+      y: y.map((value) => (Number.isFinite(value) ? value : 0)),
+      hovertemplate: "%{text}<extra></extra>",
     });
-    const or0 = (value) => (Number.isFinite(value) ? value : 0);
     const found = [
-      reading("y", this.buckets.map(({ close }) => close)),
-      reading("y2", this.buckets.map(({ zPeak }) => or0(zPeak))),
-      reading("y3", this.buckets.map(({ premiumMax }) => or0(premiumMax))),
+      reading("y", seen.map(({ close }) => close)),
+      reading("y2", seen.map(({ zPeak }) => zPeak)),
+      reading("y3", seen.map(({ premiumMax }) => premiumMax)),
     ];
-    if (this.rows.funding) found.push(reading("y4", this.buckets.map(({ funding }) => funding)));
+    if (this.rows.funding) found.push(reading("y4", seen.map(({ funding }) => funding)));
     return found;
   }
 
@@ -283,18 +319,16 @@ class PerpDrawing {
     return [low - more, high + more];
   }
 
-  layout(view, width, height) {
-    const { palette, seen, rows, content } = this;
+  layout() {
+    const { palette, seen, rows, content, view } = this;
+    const { widthInPixels: width, heightInPixels: height } = this;
     const { enter_z: enterZ, exit_z: exitZ } = content.thresholds;
-    const panels = rows.funding
-      ? [[0.54, 1], [0.27, 0.52], [0.11, 0.25], [0, 0.09]] : [[0.48, 1], [0.185, 0.46], [0, 0.165]];
+    const { panels } = this;
     const axis = (domain, range, more) => ({
       domain, range, fixedrange: true, side: "right", gridcolor: palette.grid, zeroline: false,
       linecolor: palette.grid, tickcolor: palette.grid, color: palette.muted, ...more,
     });
     const reach = this.reachOfZ();
-    const bands = seen.flatMap(({ end }) => [rows.bb_upper[end - 1], rows.bb_lower[end - 1]]);
-    const prices = seen.flatMap(({ high, low }) => [high, low]);
     const premiums = seen.flatMap(({ premiumMax, premiumMin }) => [premiumMax, premiumMin]);
     const line = (yref, y, dash, wide) => ({
       type: "line", xref: "paper", x0: 0, x1: 1, yref, y0: y, y1: y, layer: "between",
@@ -308,8 +342,8 @@ class PerpDrawing {
     });
     const titles = ["price, Bollinger bands", "z", "premium, %", "funding, %"];
     return {
-      width, height, showlegend: false, barmode: "overlay", dragmode: "pan", hovermode: "x",
-      hoverdistance: -1, margin: { l: 6, r: 58, t: 6, b: 28 }, separators: ".,",
+      width, height, showlegend: false, dragmode: "pan", hovermode: "x",
+      hoverdistance: -1, margin: PerpDrawing.MARGIN, separators: ".,",
       paper_bgcolor: palette.background, plot_bgcolor: palette.background,
       font: { family: "system-ui, sans-serif", size: 11, color: palette.text },
       hoverlabel: { align: "left", bgcolor: palette.background, bordercolor: palette.muted,
@@ -321,7 +355,7 @@ class PerpDrawing {
         showspikes: true, spikemode: "across", spikethickness: 1, spikedash: "solid",
         spikecolor: palette.guide, spikesnap: "hovered data",
       },
-      yaxis: axis(panels[0], this.limits([...prices, ...bands], 0.04, false)),
+      yaxis: axis(panels[0], this.priceRange),
       yaxis2: axis(panels[1], [-reach, reach], { showgrid: false,
         tickvals: [-enterZ, -exitZ, 0, exitZ, enterZ],
         ticktext: [-enterZ, -exitZ, 0, exitZ, enterZ].map((z) => `${z > 0 ? "+" : ""}${z}`
@@ -331,6 +365,7 @@ class PerpDrawing {
         this.limits(seen.map(({ funding }) => funding), 0.1, true), { nticks: 3 }) }),
       shapes: [...guides, line("y2", 0, "solid", 1), line("y3", 0, "dash", 1),
         ...(rows.funding ? [line("y4", 0, "solid", 1)] : [])],
+      images: this.images(),
       annotations: panels.map((domain, at) => title(titles[at], domain)),
     };
   }

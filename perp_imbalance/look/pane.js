@@ -2,6 +2,8 @@
 // One pane: title, controls and a plot of linked panels that draws only what is visible.
 
 class PerpPane {
+  static count = 0;
+
   constructor(root) {
     this.root = root;
     this.content = JSON.parse(root.querySelector("script").textContent);
@@ -50,17 +52,20 @@ class PerpPane {
     }
     const legend = make(root, "div", "legend");
     const entries = [
-      [palette.short, "SHORT bias"], [palette.long, "LONG bias, both deepest from "
-        + `|z| ${thresholds.hot_z}`], [palette.premium_positive, "perp dearer than spot"],
-      [palette.premium_negative, "cheaper"], [palette.missing, "no fresh spot price"],
+      [palette.short, "SHORT bias"], [palette.long, "LONG bias"],
+      [palette.premium_positive, "perp dearer than spot"], [palette.premium_negative, "cheaper"],
+      [palette.missing, "no fresh spot price"],
     ];
     if (content.htf) entries.push([palette.htf, `z of ${content.htf}`]);
-    if (this.rows.funding) entries.push([palette.funding, "funding, longs pay above 0"]);
+    if (this.rows.funding) entries.push([palette.funding, "funding: longs pay above 0"]);
     for (const [color, text] of entries) {
       const item = make(legend, "span");
       make(item, "i").style.background = color;
       item.append(text);
     }
+    make(legend, "span", "", `▼ ▲ ${content.trades ? "trade opened, ◆ closed" : "entry signal"}`);
+    make(legend, "span", "", `z and tint deepest from ±${thresholds.hot_z}`);
+    this.colorZ();
     this.plot = make(root, "div", "plot");
     this.plot.tabIndex = 0;
     this.plot.setAttribute("role", "img");
@@ -69,6 +74,19 @@ class PerpPane {
       make(root, "p", "help", "Drag or ← → to pan, wheel or + − to zoom, Home and End for the "
         + "first and last candles, 0 for all of them. All times are UTC.");
     }
+  }
+
+  // The line of z deepens with |z|: a gradient from one hot colour over the light one to the other.
+  colorZ() {
+    const { palette } = this.content;
+    const id = `perp-z-${PerpPane.count += 1}`;
+    const stops = [[0, palette.z_hot_short], [0.5, palette.z_light], [1, palette.z_hot_long]];
+    this.root.style.setProperty("--z", `url(#${id})`);
+    this.root.insertAdjacentHTML("beforeend", `<svg width="0" height="0" aria-hidden="true"
+      style="position:absolute"><linearGradient id="${id}" gradientUnits="userSpaceOnUse" x1="0"
+      x2="0">${stops.map(([at, color]) => `<stop offset="${at}" stop-color="${color}"/>`).join("")
+      }</linearGradient></svg>`);
+    this.gradient = document.getElementById(id);
   }
 
   listen() {
@@ -122,14 +140,19 @@ class PerpPane {
     const span = end - start;
     const { clientWidth, clientHeight } = this.plot;
     this.size = `${clientWidth} ${clientHeight}`;
-    const places = Math.max(40, Math.floor((clientWidth - 80) / 3));
+    const places = Math.max(40, Math.floor((clientWidth - 64) / 2.5));
     this.bucketSize = PerpBuckets.sizeFor(span / this.content.step, places);
-    // As much again on both sides, so that there is something to drag into view.
-    const buckets = PerpBuckets.cut(this.rows, start - span, end + span, this.bucketSize);
-    const seen = buckets.filter(({ x }) => x >= start && x <= end);
-    const drawing = new PerpDrawing(this.content, this.rows, buckets, seen, this.bucketSize);
-    const layout = drawing.layout(this.view, clientWidth, clientHeight);
+    // Half as much again on both sides, so that there is something to drag into view.
+    const buckets = PerpBuckets.cut(this.rows, start - span / 2, end + span / 2, this.bucketSize);
+    const drawing = new PerpDrawing(
+      this.content, this.rows, buckets, this.bucketSize, this.view,
+      [clientWidth, clientHeight],
+    );
+    const layout = drawing.layout();
     const config = { displayModeBar: false, scrollZoom: !this.content.small, doubleClick: false };
+    const [top, bottom] = drawing.zGradient();
+    this.gradient.setAttribute("y1", top);
+    this.gradient.setAttribute("y2", bottom);
     Plotly.react(this.plot, drawing.traces(), layout, config);
     const many = this.bucketSize > 1
       ? `each candle = ${this.bucketSize} candles of ${this.content.timeframe}` : "";

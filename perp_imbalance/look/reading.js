@@ -7,7 +7,8 @@ const PerpReading = (() => {
 
   const number = (value, digits) => (Number.isFinite(value)
     ? `${value > 0 ? "+" : ""}${value.toFixed(digits)}`.replace("-", "−") : "none");
-  const price = (value) => value.toLocaleString("en-US", { maximumSignificantDigits: 10 });
+  const prices = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 10 });
+  const price = (value) => prices.format(value);
   const time = (at) => new Date(at).toISOString().slice(0, 16).replace("T", " ");
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
 
@@ -44,8 +45,6 @@ const PerpReading = (() => {
 
   function several({ rows, content }, bucket) {
     const count = bucket.end - bucket.first;
-    const short = rows.bias.slice(bucket.first, bucket.end).filter((bias) => bias < 0).length;
-    const long = rows.bias.slice(bucket.first, bucket.end).filter((bias) => bias > 0).length;
     return [
       `<b>${time(rows.dates[bucket.first])}</b> UTC, ${count} candles`,
       `open ${price(bucket.open)}, high ${price(bucket.high)}, low ${price(bucket.low)}, `
@@ -55,13 +54,13 @@ const PerpReading = (() => {
       `z from ${number(bucket.zMin, 3)} to ${number(bucket.zMax, 3)}`,
       ...(content.htf ? [`z of ${content.htf} ${number(bucket.htf, 3)}`] : []),
       ...(rows.funding ? [`funding ${number(bucket.funding, 4)} %`] : []),
-      `SHORT bias on ${short}, LONG bias on ${long}, ${bucket.entries.length} entries`,
+      `SHORT bias on ${bucket.short}, LONG bias on ${bucket.long}, ${bucket.entries.length} entries`,
     ];
   }
 
-  function text(drawing, bucket, at) {
+  function text(drawing, bucket) {
     const said = drawing.size === 1 ? candle(drawing, bucket.first) : several(drawing, bucket);
-    const held = drawing.tradesOf.get(at);
+    const held = drawing.tradesOf.get(bucket);
     return [...said, ...(held ? trades(held) : [])].join("<br>");
   }
 
