@@ -1,6 +1,8 @@
 "use strict";
 // What Plotly is told to draw of some buckets.
 
+const MANY_MARKS = 150;
+
 class PerpDrawing {
   constructor(content, rows, buckets, size, view, [widthInPixels, heightInPixels]) {
     Object.assign(this, { content, rows, buckets, size, view, widthInPixels, heightInPixels });
@@ -100,8 +102,9 @@ class PerpDrawing {
     return this.inside(name, "y", color, this.priceRange[0], shapes);
   }
 
-  // Marks of a size in pixels; their corners are shares of it.
-  marks(name, points, corners, color, size) {
+  // Marks of a size in pixels, less where there are many; their corners are shares of it.
+  marks(name, points, corners, color, full) {
+    const size = points.length > MANY_MARKS ? full / 2 : full;
     const shapes = points.map(([x, y]) => corners.map(([right, up]) => [
       x + right * size * this.timePerPixel, y + up * size * this.pricePerPixel]));
     return this.inside(name, "y", color, this.priceRange[0], shapes);
