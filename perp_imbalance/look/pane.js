@@ -33,6 +33,7 @@ class PerpPane {
     const header = make(root, "header");
     make(header, "h1", "", `${content.pair} · ${content.timeframe}`);
     make(header, "span", "muted", content.strategy);
+    this.span = make(header, "span", "muted span");
     if (content.note) make(header, "span", "note", content.note);
     const controls = make(header, "span", "controls");
     this.status = make(controls, "span", "status");
@@ -154,6 +155,8 @@ class PerpPane {
     this.gradient.setAttribute("y1", top);
     this.gradient.setAttribute("y2", bottom);
     Plotly.react(this.plot, drawing.traces(), layout, config);
+    const day = (time) => new Date(time).toISOString().slice(0, 10);
+    this.span.textContent = `${day(start + this.content.step / 2)} to ${day(end)}`;
     const many = this.bucketSize > 1
       ? `each candle = ${this.bucketSize} candles of ${this.content.timeframe}` : "";
     if (this.status.textContent !== many) this.status.textContent = many;
