@@ -101,8 +101,9 @@ class Look:
         self.page.wait_for_function(
             "(row) => { const pane = document.querySelector('.perp-pane').perpPane;"
             " const far = pane.bucketSize * pane.content.step;"
-            " return pane.plot._hoverdata && document.querySelector('.hoverlayer .hovertext')"
-            " && Math.abs(pane.plot._hoverdata[0].x - pane.rows.dates[row]) < far; }",
+            " const [met] = pane.plot._hoverdata || [];"
+            " return met && document.querySelector('.hoverlayer .hovertext')"
+            " && Math.abs(met.data.x[met.pointNumber] - pane.rows.dates[row]) < far; }",
             arg=row,
         )
         return "\n".join(self.page.locator(".hoverlayer .nums .line").all_text_contents())

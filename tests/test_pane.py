@@ -139,7 +139,7 @@ def test_guides_stand_at_the_thresholds(opened: Open) -> None:
     for zero in (look.place(0, 0, "y2")[1], look.place(0, 0, "y3")[1]):
         assert min(abs(y - zero) for y, _ in guides) < 1.5
     ticks = look.page.locator(".y2tick").all_text_contents()
-    assert ticks == ["−1.6", "−0.7", "0", "+0.7", "+1.6"]
+    assert [*filter(None, ticks)] == ["−1.6", "−0.7", "0", "+0.7", "+1.6"]
 
 
 @pytest.mark.parametrize("colors", [palette(), palette("safe"), palette(dark=True)])
