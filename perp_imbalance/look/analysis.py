@@ -54,7 +54,7 @@ class Analyst:
         strategy, settings = self.strategy, self.strategy.settings
         thresholds = strategy.thresholds()
         frame["no_entry"] = no_entry_reasons(
-            frame, thresholds, settings.entry_mode, settings.entered_sides
+            frame, thresholds, strategy.entry_mode.value, settings.entered_sides
         )
         return Pane(
             pair=pair,
