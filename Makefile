@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The tests with a running bot: short in `make test`, in full in `make test-live`.
 LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_outages.py tests/test_live_orders.py
 
-.PHONY: help backtest test test-live lint bench picture clean
+.PHONY: help backtest test test-live lint bench pictures clean
 
 help:
 	@echo "make backtest                      backtest the three presets on a synthetic sample market"
@@ -15,7 +15,7 @@ help:
 	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
-	@echo "make picture                       draw docs/columns.png"
+	@echo "make pictures                      draw the pictures of the README (needs Chromium)"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -51,8 +51,8 @@ lint: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
 
-picture: $(VENV)/.ready-dev
-	$(BIN)/python docs/columns.py
+pictures: $(VENV)/.ready-dev
+	$(BIN)/python docs/pictures.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

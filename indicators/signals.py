@@ -4,11 +4,13 @@ from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zones import (
     LONG,
+    NONE,
     SHORT,
     EntryMode,
     entries,
@@ -16,14 +18,20 @@ from perp_imbalance.indicators.zones import (
     exits,
     htf_gate,
     sigma_gate,
+    zone_starts,
 )
 
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}
 
+#: Why a candle is no entry, in the words of a drawing: no bias; a gate that failed; the rest.
+NO_BIAS = "no bias"
+NO_PREMIUM, SIGMA_GATE, HTF_GATE = "no premium", "sigma gate", "HTF gate"
+ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
 
-def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bools]:
-    """Return per side whether a candle has a premium and every active gate passes.
+
+def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, Bools]]:
+    """Return by its name, per side, where each active gate passes; a premium is the first of them.
 
     Source: ``spec.md``, rule 8: gates act on signals, not on the bias.
 
@@ -31,18 +39,28 @@ def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bool
     :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
     """
     has_premium = np.isfinite(columns["premium"].to_numpy())
-    short, long = has_premium, has_premium
+    found = {NO_PREMIUM: {SHORT: has_premium, LONG: has_premium}}
     if thresholds.use_sigma:
         above, below = sigma_gate(
             columns["close"].to_numpy(),
             columns["bb_upper"].to_numpy(),
             columns["bb_lower"].to_numpy(),
         )
-        short, long = short & above, long & below
+        found[SIGMA_GATE] = {SHORT: above, LONG: below}
     if thresholds.use_htf:
         high, low = htf_gate(columns["htf_z"].to_numpy(), thresholds.htf_z_min)
-        short, long = short & high, long & low
-    return {SHORT: short, LONG: long}
+        found[HTF_GATE] = {SHORT: high, LONG: low}
+    return found
+
+
+def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bools]:
+    """Return per side whether a candle has a premium and every active gate passes.
+
+    :param columns: ``close`` and the columns of the signal.
+    :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
+    """
+    found = gates(columns, thresholds).values()
+    return {side: np.logical_and.reduce([gate[side] for gate in found]) for side in (SHORT, LONG)}
 
 
 def entry_signals(
@@ -73,6 +91,44 @@ def entry_signals(
             tags[enters] = f"{name}_{mode}_{reason}"
     result["enter_tag"] = pd.Series(tags, index=columns.index, dtype=object)
     return result
+
+
+def no_entry_reasons(
+    columns: pd.DataFrame,
+    thresholds: Thresholds,
+    mode: EntryMode = "zone",
+    sides: Collection[str] = ("short", "long"),
+) -> NDArray[np.object_]:
+    """Return per row why it is no entry, every reason that holds; an empty text where it is one.
+
+    The parameters are those of :func:`entry_signals`, whose entries have no reason.
+    """
+    bias = columns["bias"].to_numpy()
+    found = gates(columns, thresholds)
+    passes = gate_passes(columns, thresholds)
+    starts = zone_starts(bias)
+    in_zone = np.full(bias.size, "", dtype=object)
+    for name, side in SIDES.items():
+        rows = bias == side
+        enters = entries(bias, side, passes[side], mode)
+        # Entries up to a row, less those up to where its zone began.
+        count = np.cumsum(enters)
+        zone = starts.searchsorted(np.arange(bias.size), side="right") - 1
+        before = np.append(0, count)[starts[zone]] if starts.size else 0
+        holds = {gate: ~passed[side] for gate, passed in found.items()}
+        holds[ENTERED] = (count - before > 0) & ~enters
+        if mode == "flip":
+            first = np.zeros(bias.size, np.bool_)
+            first[starts] = True
+            holds[NOT_FIRST] = ~first
+        if name not in sides:
+            holds = {SIDE_OFF: np.ones(bias.size, np.bool_)}
+        for reason, where in holds.items():
+            told = rows & where
+            in_zone[told & (in_zone != "")] += ", "
+            in_zone[told] += reason
+    in_zone[bias == NONE] = NO_BIAS
+    return in_zone
 
 
 def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:

@@ -4,15 +4,18 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.errors import CommandError
 from perp_imbalance.pairs import SpotMatch, is_perp, match_spot
 from perp_imbalance.settings import Settings
 
+if TYPE_CHECKING:
+    from freqtrade.enums import RunMode
+
 
 @contextmanager
-def _in_one_line(about: str) -> Iterator[None]:
+def in_one_line(about: str) -> Iterator[None]:
     """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
 
     Its account of each step belongs to its own commands, and of an error it logs a page. A value
@@ -36,6 +39,18 @@ def _in_one_line(about: str) -> Iterator[None]:
         logging.disable(before)
 
 
+@contextmanager
+def quiet_freqtrade() -> Iterator[None]:
+    """Keep what freqtrade tells of its steps out of sight, and its errors in it."""
+    logger = logging.getLogger("freqtrade")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def refused_key(error: BaseException | None) -> str:
     """Return ``key: `` of the config that freqtrade refused; its own message has the value alone.
 
@@ -49,10 +64,13 @@ def refused_key(error: BaseException | None) -> str:
     return ""
 
 
-def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
+def load_config(
+    files: Sequence[Path], *, runmode: "RunMode | None" = None, **options: Any
+) -> dict[str, Any]:
     """Return the merged config of freqtrade's ``-c`` files.
 
     :param files: merged in this order, later ones win.
+    :param runmode: freqtrade's; by default the one of its commands that only look.
     :param options: freqtrade's command-line options by their names in ``freqtrade.commands``.
     :raises CommandError: if a file is missing, unreadable or no valid config.
     """
@@ -64,8 +82,8 @@ def load_config(files: Sequence[Path], **options: Any) -> dict[str, Any]:
             raise CommandError(f"there is no config file {file}: name one with -c")
     names = [str(file) for file in files]
     arguments = {"config": names, **options}
-    with _in_one_line(f"config {' + '.join(names)}"):
-        return dict(setup_utils_configuration(arguments, RunMode.UTIL_EXCHANGE))
+    with in_one_line(f"config {' + '.join(names)}"):
+        return dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
 
 
 def check_timerange(timerange: str | None) -> None:
@@ -75,7 +93,7 @@ def check_timerange(timerange: str | None) -> None:
     """
     from freqtrade.configuration import TimeRange
 
-    with _in_one_line("such as 20250101-20250301"):
+    with in_one_line("such as 20250101-20250301"):
         TimeRange.parse_timerange(timerange)
 
 
@@ -87,7 +105,7 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     from freqtrade.resolvers import ExchangeResolver
 
     name = config.get("exchange", {}).get("name")
-    with _in_one_line(f"exchange {name}"):
+    with in_one_line(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
         try:
             markets = exchange.markets

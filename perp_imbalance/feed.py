@@ -82,7 +82,7 @@ class WatchedFeed(IStrategy):
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self.troubles = Troubles(lambda message: self.dp.send_msg(message))
-        self.unfit: set[str] = set()
+        self.unfit: dict[str, str] = {}
         self.seen_bias: dict[str, int] = {}
         self.analysed_with: dict[str, list[Any]] = {}
 
@@ -101,7 +101,7 @@ class WatchedFeed(IStrategy):
 
     def refuse(self, pair: str, kind: str, reason: str) -> None:
         """Name a pair that cannot give signals, as long as its candles are what they are."""
-        self.unfit.add(pair)
+        self.unfit[pair] = reason
         self.troubles.begin(pair, (kind, reason))
 
     def bot_start(self, **kwargs: Any) -> None:

@@ -61,6 +61,13 @@ def capture_freqtrade(
         return _run(command, cwd=cwd, capture=True, timeout=timeout)
 
 
+def error_line(process: "subprocess.CompletedProcess[str]") -> str:
+    """Return the last error of freqtrade's log, or its last line."""
+    lines = [line for line in process.stderr.splitlines() if line.strip()]
+    errors = [line.split(" - ERROR - ", 1)[1] for line in lines if " - ERROR - " in line]
+    return (errors or lines or [f"code {process.returncode}"])[-1].strip()
+
+
 @contextmanager
 def _command(
     arguments: Sequence[str], configs: Sequence[Path], overlay: Mapping[str, Any] | None

@@ -69,6 +69,11 @@ class Settings(_Section):
     scale_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
     protections: list[dict[str, Any]] = list(PROTECTIONS)
 
+    @property
+    def entered_sides(self) -> list[Side]:
+        """The sides that the bot enters."""
+        return [] if self.alert_only else self.sides
+
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":
         """Return the settings of a freqtrade config; the defaults where it has no section.

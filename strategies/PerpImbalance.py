@@ -188,7 +188,7 @@ class PerpImbalance(Positions, WatchedFeed):
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Add the premium and, unless hyperopt is about to vary them, all other columns."""
         pair = metadata["pair"]
-        self.unfit.discard(pair)
+        self.unfit.pop(pair, None)
         match = self.spot_of(pair)
         spot = DataFrame(columns=["date", "close", "volume"])
         if match.spot is not None:
@@ -242,8 +242,12 @@ class PerpImbalance(Positions, WatchedFeed):
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
         if self.in_hyperopt:
             dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
-        sides = [] if self.settings.alert_only else self.settings.sides
-        signals = entry_signals(dataframe, self.thresholds(), self.entry_mode.value, sides)
+        signals = entry_signals(
+            dataframe,
+            self.thresholds(),
+            self.entry_mode.value,
+            self.settings.entered_sides,
+        )
         return dataframe.assign(**signals)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:

@@ -13,7 +13,17 @@ from hypothesis.extra.numpy import arrays
 from perp_imbalance.indicators import Thresholds, entry_signals, exit_signals, imbalance_columns
 from perp_imbalance.indicators.bands import bollinger_bands
 from perp_imbalance.indicators.rolling import Bools, Floats, ema, rolling_mean_stdev
-from perp_imbalance.indicators.signals import SIDES
+from perp_imbalance.indicators.signals import (
+    ENTERED,
+    HTF_GATE,
+    NO_BIAS,
+    NO_PREMIUM,
+    NOT_FIRST,
+    SIDE_OFF,
+    SIDES,
+    SIGMA_GATE,
+    no_entry_reasons,
+)
 from perp_imbalance.indicators.zones import LONG, NONE, SHORT, entries, exits, hysteresis
 from perp_imbalance.indicators.zscore import z_score
 
@@ -217,3 +227,41 @@ def test_every_zone_ends_in_one_exit_of_its_side(z: Floats) -> None:
     for side in SIDES.values():
         runs = np.flatnonzero(np.diff(np.concatenate(([0], bias == side, [0]))) == -1)
         assert np.flatnonzero(exits(bias, side)).tolist() == runs[runs < bias.size].tolist()
+
+
+@given(
+    markets(), st.sampled_from(["zone", "flip"]), st.sampled_from([("short", "long"), ("long",)])
+)
+@settings(max_examples=60)
+def test_candle_in_a_bias_is_an_entry_or_names_every_reason_why_not(
+    market: tuple[pd.DataFrame, pd.DataFrame], mode: Any, sides: tuple[str, ...]
+) -> None:
+    table = signal(*market).assign(close=market[0]["close"])
+    signals = entry_signals(table, SMALL, mode, sides)
+    reasons = no_entry_reasons(table, SMALL, mode, sides)
+    entered = (signals["enter_short"] + signals["enter_long"]).to_numpy() > 0
+    first, already = False, False
+    for row, at in enumerate(table.to_dict("records")):
+        side = at["bias"]
+        begins = row == 0 or side != table["bias"].iloc[row - 1]
+        first, already = begins, already and not begins
+        wanted = set()
+        if side == NONE:
+            wanted = {NO_BIAS}
+        elif {SHORT: "short", LONG: "long"}[side] not in sides:
+            wanted = {SIDE_OFF}
+        else:
+            if not np.isfinite(at["premium"]):
+                wanted.add(NO_PREMIUM)
+            edge = at["bb_upper"] if side == SHORT else at["bb_lower"]
+            if not (at["bb_upper"] > at["bb_lower"] and side * (edge - at["close"]) >= 0):
+                wanted.add(SIGMA_GATE)
+            if not -side * at["htf_z"] >= SMALL.htf_z_min:
+                wanted.add(HTF_GATE)
+            if already:
+                wanted.add(ENTERED)
+            if mode == "flip" and not first:
+                wanted.add(NOT_FIRST)
+        assert {*filter(None, reasons[row].split(", "))} == wanted
+        assert entered[row] == (not wanted)
+        already = already or bool(entered[row])

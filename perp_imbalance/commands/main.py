@@ -12,6 +12,7 @@ from perp_imbalance.commands import (
     download,
     evidence,
     pairs,
+    plot,
     preset,
     replay,
     sample,
@@ -37,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         *(backtest, doctor, download, evidence, pairs),
-        *(preset, replay, sample, sweep, walk_forward),
+        *(plot, preset, replay, sample, sweep, walk_forward),
     ):
         command.add_parser(subparsers)
     return parser

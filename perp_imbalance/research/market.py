@@ -163,13 +163,21 @@ class CandleFolder:
         """Return what longs pay during each candle; 0 where the folder knows of no payment."""
         kind = CandleType.FUNDING_RATE
         lengths = [key[1] for key in self._formats if (key[0], key[2]) == (pair, kind)]
-        paid = np.zeros(len(perp))
         if not lengths:
-            return paid
-        rates = self._load(pair, lengths[0], kind)
-        rows = open_times(perp, "perp")
-        times = pd.DatetimeIndex(rates["date"]).as_unit("ns").asi8
-        at = np.searchsorted(rows, times, side="right") - 1
-        inside = (at >= 0) & (times < rows[-1] + (rows[1] - rows[0] if rows.size > 1 else 1))
-        np.add.at(paid, at[inside], rates["funding_rate"].to_numpy(dtype=np.float64)[inside])
-        return paid
+            return np.zeros(len(perp))
+        return funding_by_candle(perp, self._load(pair, lengths[0], kind))
+
+
+def funding_by_candle(perp: DataFrame, rates: DataFrame) -> Floats:
+    """Return what longs pay during each candle, as a fraction; 0 where nothing is due.
+
+    :param perp: candles in order, with their ``date``.
+    :param rates: freqtrade's candles of the funding rate: ``date``, ``funding_rate``.
+    """
+    paid = np.zeros(len(perp))
+    rows = open_times(perp, "perp")
+    times = pd.DatetimeIndex(rates["date"]).as_unit("ns").asi8
+    at = np.searchsorted(rows, times, side="right") - 1
+    inside = (at >= 0) & (times < rows[-1] + (rows[1] - rows[0] if rows.size > 1 else 1))
+    np.add.at(paid, at[inside], rates["funding_rate"].to_numpy(dtype=np.float64)[inside])
+    return paid

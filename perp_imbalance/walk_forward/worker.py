@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -87,7 +86,7 @@ class _Freqtrade:
         :raises _RefusedError: if freqtrade ends with an error of its own.
         :raises RuntimeError: if something ended it.
         """
-        from perp_imbalance.freqtrade_process import EXIT_SIGNAL, capture_freqtrade
+        from perp_imbalance.freqtrade_process import EXIT_SIGNAL, capture_freqtrade, error_line
 
         if self._run in _stopped:
             raise RuntimeError("the run was ended")
@@ -102,7 +101,7 @@ class _Freqtrade:
         if process.returncode > EXIT_SIGNAL:
             raise RuntimeError(f"freqtrade {command} was ended by a signal")
         if process.returncode:
-            raise _RefusedError(f"freqtrade {command}: {_error_line(process)}")
+            raise _RefusedError(f"freqtrade {command}: {error_line(process)}")
 
     def backtest(
         self, place: str, names: Sequence[str], window: Window
@@ -196,13 +195,6 @@ def buy_and_hold(datadir: Path, bundle: Bundle, window: Window) -> dict[str, Any
         mean = pd.concat(growths, axis=1).ffill().fillna(1.0).mean(axis=1)
         days = {f"{day:%Y-%m-%d}": float(value) for day, value in mean.items()}
     return {"pairs": returns, "days": days}
-
-
-def _error_line(process: "subprocess.CompletedProcess[str]") -> str:
-    """Return the last error of freqtrade's log, or its last line."""
-    lines = [line for line in process.stderr.splitlines() if line.strip()]
-    errors = [line.split(" - ERROR - ", 1)[1] for line in lines if " - ERROR - " in line]
-    return (errors or lines or [f"code {process.returncode}"])[-1].strip()
 
 
 def _scratch() -> str | None:

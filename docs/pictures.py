@@ -1,0 +1,52 @@
+"""Draw the pictures of the README: the indicator's pane on the SYNTHETIC sample market.
+
+``make pictures`` runs it. Nothing here is a result; it shows what the columns look like.
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from perp_imbalance.look.palette import palette
+
+DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+PERP, STRATEGY = "BTC/USDT:USDT", "PerpImbalance"
+# The first extreme episode up to the outage of spot, two weeks later.
+START, END = pd.Timestamp("2025-02-13", tz="UTC"), pd.Timestamp("2025-03-04", tz="UTC")
+WIDTH, HEIGHT = 1400, 900
+PANES = {
+    "pane.png": palette("classic", dark=True),
+    "pane-light.png": palette("classic"),
+    "pane-safe.png": palette("safe"),
+}
+
+
+def draw_panes() -> None:
+    """Draw the pane in its palettes."""
+    from perp_imbalance.look.analysis import analyst
+    from perp_imbalance.look.pane import write_pane
+    from perp_imbalance.look.picture import take_picture
+    from perp_imbalance.sample import write_sample_market
+
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        sample = write_sample_market(folder / "binance")
+        overlay = {"exchange": {"pair_whitelist": [PERP]}}
+        with analyst(
+            [ROOT / "config.json"], strategy=STRATEGY, datadir=sample.datadir, overlay=overlay
+        ) as found:
+            pane = found.pane(PERP).between(START, END)
+        pane = replace(pane, note="SYNTHETIC sample market, no real prices")
+        for file, colors in PANES.items():
+            page = folder / "pane.html"
+            write_pane(page, pane, colors, labels=True)
+            take_picture(page, DOCS / file, width=WIDTH, height=HEIGHT)
+            print(DOCS / file, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    draw_panes()

@@ -1,0 +1,192 @@
+"""``perp-imbalance plot``: the indicator's pane, from the strategy's own columns."""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.commands.backtest import (
+    SAMPLE_DATADIR,
+    backtest_overlay,
+    warn_of_parameter_files,
+)
+from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.look.palette import PALETTES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXAMPLE = """\
+examples:
+  perp-imbalance plot --pair BTC/USDT:USDT
+  perp-imbalance plot --pair BTC/USDT:USDT --datadir user_data/data/binance \\
+      --timerange 20250101-20250301 --trades --labels --dark
+  perp-imbalance plot --pair ETH/USDT:USDT --strategy PerpImbalanceConservative --png eth.png
+
+One page that needs no network: price with bands, z with its thresholds and the bias as a tint, the
+premium in percent. Where more candles are visible than fit, each that is drawn stands for several,
+and the page says so; zoom in for single ones.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``plot``."""
+    parser = subparsers.add_parser(
+        "plot",
+        help="draw the indicator's pane of a pair as a page, or a picture",
+        description="Draw what the strategy computes on stored candles of a pair.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
+    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
+    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
+    )
+    parser.add_argument("--htf-timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--trades",
+        nargs="?",
+        const="",
+        metavar="RESULT",
+        help="draw the trades of freqtrade's backtest of this pair and time range, or of a result "
+        "file that is there",
+    )
+    parser.add_argument("--funding", action="store_true", help="a panel of the funding rate")
+    parser.add_argument("--labels", action="store_true", help="label the flips of the bias")
+    parser.add_argument(
+        "--palette",
+        choices=PALETTES,
+        default=PALETTES[0],
+        help="safe: for colour-blind readers (default: %(default)s)",
+    )
+    parser.add_argument("--dark", action="store_true", help="on a dark background")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="page to write (default: in user_data/plot)"
+    )
+    parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture, too")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page and say where it is."""
+    from rich.console import Console
+
+    from perp_imbalance.exchange import check_timerange, load_config
+    from perp_imbalance.look.analysis import analyst
+    from perp_imbalance.look.palette import palette
+    from perp_imbalance.look.pane import write_pane
+    from perp_imbalance.look.picture import find_browser, take_picture
+    from perp_imbalance.sample import ensure_sample_market
+
+    check_timerange(arguments.timerange)
+    files = config_files(arguments)
+    config = load_config(files)
+    strategy = arguments.strategy or config.get("strategy") or "PerpImbalance"
+    output = arguments.output or default_output(Path(config["user_data_dir"]), arguments.pair)
+    refuse_existing([output, arguments.png], force=arguments.force)
+    if arguments.png:
+        find_browser()
+    warn_of_parameter_files([strategy], config.get("strategy_path"))
+    with Console(stderr=True).status("candles") as status:
+        datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+        arguments.pairs = [arguments.pair]
+        overlay = backtest_overlay(config, datadir, arguments)
+        status.update(f"columns of {arguments.pair}")
+        with analyst(
+            files,
+            strategy=strategy,
+            datadir=datadir,
+            timerange=arguments.timerange,
+            overlay=overlay,
+        ) as found:
+            pane = found.pane(arguments.pair, funding=arguments.funding)
+        if arguments.trades is not None:
+            status.update("backtest")
+            result = Path(arguments.trades) if arguments.trades else None
+            pane = replace(pane, trades=trades_of(strategy, datadir, overlay, arguments, result))
+        if not arguments.datadir:
+            pane = replace(pane, note="SYNTHETIC sample market, no real prices")
+        status.update("drawing")
+        colors = palette(arguments.palette, arguments.dark)
+        write_pane(output, pane, colors, labels=arguments.labels)
+        if arguments.png:
+            take_picture(output, arguments.png)
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    print(f"{len(pane.frame)} candles, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC")
+    print(output)
+    if arguments.png:
+        print(arguments.png)
+    return 0
+
+
+def default_output(user_data_dir: Path, pair: str) -> Path:
+    """Return a name that no page has yet."""
+    from freqtrade.misc import pair_to_filename
+
+    stem = f"pane-{pair_to_filename(pair)}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    return user_data_dir / "plot" / f"{stem}.html"
+
+
+def refuse_existing(files: "list[Path | None]", *, force: bool) -> None:
+    """Raise where a file is there that must not be replaced.
+
+    :raises CommandError: naming it.
+    """
+    for file in files:
+        if file is not None and file.exists() and not (force and file.is_file()):
+            raise CommandError(f"{file} is there already: name another file, or add --force")
+
+
+def trades_of(
+    strategy: str,
+    datadir: Path,
+    overlay: dict[str, Any],
+    arguments: argparse.Namespace,
+    result: Path | None,
+) -> "pd.DataFrame":
+    """Return the trades of a result file, or of a backtest that is run here.
+
+    :raises CommandError: if freqtrade refuses the backtest.
+    :raises DataError: if the file has no trades of the strategy.
+    """
+    from freqtrade.data.btanalysis import load_backtest_data
+    from freqtrade.exceptions import OperationalException
+
+    from perp_imbalance.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_process import capture_freqtrade, error_line
+    from perp_imbalance.replay import replay_config, running_replay
+
+    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+        if result is None:
+            with running_replay(datadir) as replay:
+                exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
+                options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
+                options += ["--cache", "none", "--backtest-directory", folder]
+                if arguments.timerange:
+                    options += ["--timerange", arguments.timerange]
+                process = capture_freqtrade(
+                    options,
+                    configs=config_files(arguments),
+                    overlay={**overlay, "exchange": exchange},
+                )
+            if process.returncode:
+                raise CommandError(f"freqtrade backtesting: {error_line(process)}")
+        elif not result.is_file():
+            raise DataError(f"there is no result file {result}")
+        try:
+            with quiet_freqtrade():
+                trades: pd.DataFrame = load_backtest_data(result or Path(folder), strategy)
+        except (ValueError, OperationalException) as error:
+            raise DataError(f"{result}: {str(error).splitlines()[0]}") from None
+    return trades
