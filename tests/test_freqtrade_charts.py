@@ -42,6 +42,7 @@ def between(table: pd.DataFrame, first: int, last: int) -> list[dict[str, Any]]:
 
 
 TABLE = rows([0, -1, -1, 1, 0, 0, 1], [0.0, 2.0, 9.0, -1.8, 0.1, np.nan, -3.0])
+DATES = TABLE["date"]
 
 
 def test_zones_are_areas_from_their_first_candle_to_the_first_after() -> None:
@@ -64,7 +65,7 @@ def test_flips_are_points_beyond_the_candle_labelled_with_side_and_z() -> None:
 
 
 def test_only_what_overlaps_the_asked_span_is_annotated() -> None:
-    assert [(f["type"], f.get("start", f.get("x")).hour) for f in between(TABLE, 2, 3)] == [
+    assert [(f["type"], f.get("start", f.get("x", DATES[0])).hour) for f in between(TABLE, 2, 3)] == [
         ("area", 2),
         ("area", 3),
         ("point", 3),
