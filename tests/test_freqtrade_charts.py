@@ -65,7 +65,9 @@ def test_flips_are_points_beyond_the_candle_labelled_with_side_and_z() -> None:
 
 
 def test_only_what_overlaps_the_asked_span_is_annotated() -> None:
-    assert [(f["type"], f.get("start", f.get("x", DATES[0])).hour) for f in between(TABLE, 2, 3)] == [
+    assert [
+        (f["type"], f.get("start", f.get("x", DATES[0])).hour) for f in between(TABLE, 2, 3)
+    ] == [
         ("area", 2),
         ("area", 3),
         ("point", 3),

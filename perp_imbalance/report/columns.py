@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from freqtrade.enums import RunMode
+from freqtrade.configuration import TimeRange
+from freqtrade.data.history import load_data
+from freqtrade.data.metrics import combine_dataframes_by_column
+from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import StrategyResolver
 
@@ -21,7 +24,10 @@ from perp_imbalance.indicators import Thresholds
 from perp_imbalance.look.analysis import analyst
 from perp_imbalance.look.pane import Pane
 from perp_imbalance.report.result import Outcome, Result
-from perp_imbalance.report.tables import beside_columns
+from perp_imbalance.report.tables import beside_columns, held_value
+
+#: freqtrade's, where a config names none.
+DEFAULT_FORMAT = "feather"
 
 
 @dataclass(frozen=True)
@@ -40,9 +46,14 @@ class Seen:
 
 @dataclass(frozen=True)
 class Opened:
-    """The strategies of a result that can be reported, and what cannot be said of them."""
+    """The strategies of a result that can be reported, and what cannot be said of them.
+
+    :ivar market: value of what bought all pairs for 1 at the beginning, by candle; empty where
+        the candles are gone.
+    """
 
     seen: Sequence[Seen]
+    market: "pd.Series[float]"
     notes: Sequence[str]
 
 
@@ -72,10 +83,28 @@ def look_at(
             frames = {pair: pane.frame for pair, pane in panes.items()}
             trades = beside_columns(trades, frames, candle, thresholds.exit_z)
         seen.append(Seen(outcome, thresholds, trades, panes))
-    said = f"{', '.join(others)}: none of this project's strategies"
+    said = f"{', '.join(others)}: none of this project's strategies in {strategies}"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
-    return Opened(seen, [*notes, *([f"Left out: {said}."] if others else [])])
+    return Opened(
+        seen,
+        held_value(closes(result, datadir)),
+        [*notes, *([f"Left out: {said}."] if others else [])],
+    )
+
+
+def closes(result: Result, datadir: Path) -> pd.DataFrame:
+    """Return the closes of all pairs of a result by candle; none where the candles are gone."""
+    start, end = result.span
+    candles = load_data(
+        datadir,
+        result.timeframe,
+        list(result.outcomes[0].stats["pairlist"]),
+        timerange=TimeRange("date", "date", int(start.timestamp()), int(end.timestamp())),
+        data_format=str(result.config.get("dataformat_ohlcv", DEFAULT_FORMAT)),
+        candle_type=CandleType.FUTURES,
+    )
+    return combine_dataframes_by_column(candles) if candles else pd.DataFrame()
 
 
 @contextmanager
@@ -133,8 +162,6 @@ def _panes(
     pairs = sorted(set(outcome.trades["pair"])) if len(outcome.trades) else []
     # It tells of each pair that the first candles are only looked back on.
     quiet = logging.getLogger("freqtrade.configuration.timerange")
-    before = quiet.level
-    quiet.setLevel(logging.ERROR)
     try:
         with analyst(
             [file],
@@ -143,13 +170,14 @@ def _panes(
             timerange=str(outcome.stats.get("timerange") or "") or None,
             overlay=overlay,
         ) as found:
+            quiet.setLevel(logging.ERROR)
             for pair in pairs:
                 try:
                     panes[pair] = found.pane(pair)
                 except DataError as error:
                     missing.append(f"Without z and premium: {error}.")
     except DataError as error:
-        missing.append(f"Without z, premium and panes: {error}.")
+        missing.append(f"Without z, premium, panes and buy-and-hold: {error}.")
     finally:
-        quiet.setLevel(before)
+        quiet.setLevel(logging.NOTSET)
     return panes, missing

@@ -155,7 +155,8 @@ def _worst(seen: Sequence[Seen], palette: Palette) -> list[str]:
         "plot draws the whole pane of a pair, with --trades and this result's name its trades."
     )
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    return [*_section("Worst trades", about), table, *panes, *_scripts(panes)]
+    grid = f'<div class="panes">{"".join(panes)}</div>'
+    return [*_section("Worst trades", about), table, grid, *_scripts(panes)]
 
 
 def _scripts(panes: Sequence[str]) -> list[str]:
@@ -207,5 +208,7 @@ def _style(palette: Palette) -> str:
         ".wide{overflow-x:auto;margin:.5rem 0}"
         f"a{{color:{palette.long if not palette.dark else palette.text}}}"
         f"summary{{cursor:pointer;color:{palette.muted};font-size:.85rem}}"
-        ".perp-pane{margin:1rem 0}"
+        ".panes{display:grid;gap:1rem;"
+        "grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}"
+        ".panes>div{min-width:0}"
     )

@@ -78,9 +78,11 @@ def make_report(
     opened = look_at(result, datadir, strategies, tell)
     tables = tables_of(opened.seen)
     tell("page")
-    said = _said(result, opened, datadir)
-    title = f"Backtest of {_day(result.span[0])} to {_day(result.span[1])}, {result.timeframe}"
-    write_report(output, title, said, opened.seen, tables, result.market, palette)
+    first, last = (f"{moment:%Y-%m-%d}" for moment in result.span)
+    title = f"Backtest of {first} to {last}, {result.timeframe}"
+    if is_sample_market(datadir):
+        title += ": SYNTHETIC sample market, no real prices"
+    write_report(output, title, _said(result, opened), opened.seen, tables, opened.market, palette)
     return Report(output, tables, opened.notes)
 
 
@@ -97,16 +99,10 @@ def tables_of(seen: Sequence[Seen]) -> dict[str, pd.DataFrame]:
     return tables
 
 
-def _said(result: Result, opened: Opened, datadir: Path) -> list[str]:
+def _said(result: Result, opened: Opened) -> list[str]:
     """Return what stands below the title."""
     stats = result.outcomes[0].stats
     pairs = ", ".join(stats["pairlist"])
-    held = f"; holding them made {float(stats['market_change']):+.1%}" if len(result.market) else ""
-    said = [f"{result.file.name}: {pairs}{held}. Times are UTC."]
-    if is_sample_market(datadir):
-        said.insert(0, "SYNTHETIC sample market, no real prices: says nothing about money.")
-    return said + list(opened.notes)
-
-
-def _day(moment: pd.Timestamp) -> str:
-    return f"{moment:%Y-%m-%d}"
+    held = f"{float(stats['market_change']):+.1%}"
+    said = f"{result.file.name}: {pairs}; holding them made {held}. Times are UTC."
+    return [said, *opened.notes]

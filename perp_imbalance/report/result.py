@@ -9,7 +9,6 @@ from zipfile import ZipFile
 
 import pandas as pd
 from freqtrade.data.btanalysis import (
-    get_backtest_market_change,
     get_backtest_wallet_change,
     get_latest_backtest_filename,
     load_backtest_stats,
@@ -43,13 +42,11 @@ class Result:
     """A backtest of one or more strategies on the same candles.
 
     :ivar config: the settings it was run with, without those of freqtrade's command line.
-    :ivar market: value of one unit held in all pairs, by candle; empty where the file has none.
     """
 
     file: Path
     config: Mapping[str, Any]
     outcomes: tuple[Outcome, ...]
-    market: "pd.Series[float]"
 
     @property
     def timeframe(self) -> str:
@@ -97,7 +94,7 @@ def read_result(file: Path) -> Result:
         raise DataError(f"{file} is no result of freqtrade's backtesting") from None
     if not any(len(outcome.trades) for outcome in outcomes):
         raise DataError(f"{file} has no trades: there is nothing to report")
-    return Result(file, config, outcomes, _market(file))
+    return Result(file, config, outcomes)
 
 
 def _outcome(file: Path, strategy: str, stats: Mapping[str, Any]) -> Outcome:
@@ -119,12 +116,3 @@ def _parameters(file: Path, strategy: str) -> str | None:
     name = f"{file.stem}_{strategy}.json"
     with ZipFile(file) as archive:
         return archive.read(name).decode("utf-8") if name in archive.namelist() else None
-
-
-def _market(file: Path) -> "pd.Series[float]":
-    try:
-        change = get_backtest_market_change(file)
-    except ValueError:
-        return pd.Series(dtype=float)
-    values: pd.Series[float] = change.set_index("date")["rel_mean"] + 1.0
-    return values

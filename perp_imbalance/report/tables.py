@@ -1,6 +1,6 @@
 """Tables of a report, from trades and the columns of the strategy. Nothing here draws or reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -127,7 +127,7 @@ def z_group(trades: pd.DataFrame) -> "pd.Series[Any]":
 
 
 #: Every table by group: its name, and the group of each trade.
-GROUPINGS = {
+GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
     "exit tag": lambda trades: trades["exit_reason"],
     "side": side_of,
     "|z| at entry": z_group,
@@ -167,7 +167,8 @@ def summary(strategy: str, trades: pd.DataFrame, stats: Mapping[str, Any]) -> di
         "funding_pct": funding / wallet * 100.0,
         "before_costs_pct": (float(stats["profit_total_abs"]) + paid - funding) / wallet * 100.0,
         "drawdown_pct": float(stats["max_drawdown_account"]) * 100.0,
-        "sharpe": float(stats["sharpe"]),
+        # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
+        "sharpe": float(stats.get("wallet_stats", stats)["sharpe"]),
         "profit_factor": float(stats["profit_factor"]),
     }
 
@@ -190,12 +191,12 @@ def premium_against_price(strategy: str, trades: pd.DataFrame) -> dict[str, Any]
     return {
         "strategy": strategy,
         "trades": len(known),
-        "premium captured, mean pp": _mean(captured),
-        "price move, mean %": _mean(move),
+        "captured, mean pp": _mean(captured),
+        "price, mean %": _mean(move),
         "premium came back": _mean(captured > 0),
         "won where it did": _mean(known.loc[captured > 0, "profit_abs"] > 0),
         "won where it did not": _mean(known.loc[captured <= 0, "profit_abs"] > 0),
-        "fees a trade, mean %": _mean(known["fees"] / known["stake_amount"] * 100.0),
+        "fees, mean %": _mean(known["fees"] / known["stake_amount"] * 100.0),
     }
 
 
@@ -211,6 +212,19 @@ def _quantile(values: "pd.Series[Any]", share: float) -> float | None:
 def worst_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return the trades that lost the greatest share of their stake, the worst first."""
     return trades[trades["profit_ratio"] < 0].nsmallest(count, "profit_ratio")
+
+
+def held_value(closes: pd.DataFrame) -> "pd.Series[float]":
+    """Return what 1 is worth that was spread evenly over all pairs at the beginning, and kept.
+
+    :param closes: a column a pair, a row a candle.
+
+    >>> held_value(pd.DataFrame({"a": [10.0, 20.0], "b": [4.0, 2.0]})).tolist()
+    [1.0, 1.25]
+    """
+    if closes.empty:
+        return pd.Series(dtype=float)
+    return (closes.ffill() / closes.bfill().iloc[0]).mean(axis=1)
 
 
 def drawdown(equity: "pd.Series[float]") -> "pd.Series[float]":
