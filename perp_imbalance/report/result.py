@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, is_zipfile
 
 import pandas as pd
 from freqtrade.data.btanalysis import (
@@ -84,14 +84,18 @@ def read_result(file: Path) -> Result:
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")
-    if file.suffix != ".zip":
-        raise DataError(f"{file} is no result of freqtrade's backtesting: that is a .zip")
+    nothing = DataError(f"{file} is no result of freqtrade's backtesting, which is a .zip")
+    if not is_zipfile(file):
+        raise nothing
+    with ZipFile(file) as archive:
+        if not {f"{file.stem}.json", f"{file.stem}_config.json"} <= set(archive.namelist()):
+            raise nothing
     try:
         stats = load_backtest_stats(file)["strategy"]
         config = json.loads(load_file_from_zip(file, f"{file.stem}_config.json"))
         outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
     except (ValueError, KeyError, TypeError, OSError):
-        raise DataError(f"{file} is no result of freqtrade's backtesting") from None
+        raise nothing from None
     if not any(len(outcome.trades) for outcome in outcomes):
         raise DataError(f"{file} has no trades: there is nothing to report")
     return Result(file, config, outcomes)
