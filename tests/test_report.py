@@ -4,13 +4,14 @@ import json
 import re
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import numpy as np
 import pytest
-from browser_fixtures import browser, opened_page
+from chromium import Look, browser
 from freqtrade_fixtures import CONFIG, PRESET_STRATEGIES, ROOT, perp_imbalance
 
 from perp_imbalance.commands.main import run
@@ -259,6 +260,18 @@ def test_dark_page_is_drawn_in_the_colours_of_its_palette(dark_page: Path, brows
         assert ground == rgb(colors.background)
         line = page.locator(".scatterlayer .js-line").first
         assert line.evaluate("line => getComputedStyle(line).stroke") == rgb(colors.long)
+
+
+@contextmanager
+def opened_page(browser: Any, file: Path, width: int = 1200) -> Iterator[Any]:
+    """Open a page; at the end, nothing may have complained and nothing been fetched."""
+    look = Look(browser, file, width=width)
+    try:
+        yield look.page
+        assert look.complaints == []
+        assert all(address.startswith(("file:", "data:")) for address in look.requests)
+    finally:
+        look.page.close()
 
 
 def rgb(color: str) -> str:
