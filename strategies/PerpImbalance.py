@@ -33,6 +33,7 @@ from perp_imbalance.indicators.columns import (
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.look.freqtrade_charts import FreqtradeCharts, chart_columns
 from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
@@ -49,7 +50,7 @@ logger = logging.getLogger(__name__)
 
 
 @with_preset("balanced")
-class PerpImbalance(Positions, WatchedFeed):
+class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3
@@ -69,15 +70,6 @@ class PerpImbalance(Positions, WatchedFeed):
         "stoploss": "market",
         "stoploss_on_exchange": True,
         "emergency_exit": "market",
-    }
-
-    plot_config = {  # noqa: RUF012
-        "main_plot": {"bb_upper": {}, "bb_middle": {}, "bb_lower": {}},
-        "subplots": {
-            "z": {"z": {}, "htf_z": {}},
-            "premium %": {"premium_pct": {"type": "bar"}},
-            "bias": {"bias": {}},
-        },
     }
 
     # Set by with_preset, with ranges and spaces.
@@ -206,6 +198,8 @@ class PerpImbalance(Positions, WatchedFeed):
         if self.in_hyperopt:
             return dataframe
         dataframe = self.add_threshold_columns(dataframe, pair)
+        if self.is_drawn:
+            dataframe = beside(dataframe, chart_columns(dataframe, self.thresholds()))
         if self.config["runmode"] in TRADE_MODES:
             self.announce(dataframe, pair)
         return dataframe

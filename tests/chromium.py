@@ -15,9 +15,12 @@ from perp_imbalance.look.picture import BROWSERS
 Color = tuple[int, int, int]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The installed Chromium; tests that look are skipped where there is none."""
+    """The installed Chromium; tests that look are skipped where there is none.
+
+    Of a module only: while it runs, playwright keeps the event loop of the process for itself.
+    """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip("nobody looked: Chromium is not installed (apt install chromium)")

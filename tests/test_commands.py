@@ -144,7 +144,8 @@ def mark_first_close(file: Path) -> float:
 
 def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path: Path) -> None:
     process = perp_imbalance(
-        "backtest", *configure(), "--datadir", str(month), "--strategies", "PerpImbalance"
+        *("backtest", *configure(), "--datadir", str(month), "--strategies", "PerpImbalance"),
+        "--no-report",
     )
     assert process.returncode == 0, process.stderr
     last = process.stdout.strip().splitlines()[-1]

@@ -3,18 +3,13 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -29,6 +24,7 @@ from freqtrade_fixtures import (
     assert_fails_in_one_line,
     spot_to_index,
 )
+from rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -36,7 +32,6 @@ from perp_imbalance.sample import write_sample_market
 
 pytestmark = pytest.mark.freqtrade
 
-USER, PASSWORD = "trader", "only-for-this-test"
 WAIT_SECONDS = 90
 SPOT_OF = {
     "BTC/USDT:USDT": ("BTC/USDT", 1, CandleType.SPOT),
@@ -46,22 +41,14 @@ SPOT_OF = {
 COLUMNS = ["premium", "z_raw", "z", "bb_middle", "bb_upper", "bb_lower", "bias", "htf_z"]
 
 
-class Bot:
+class Bot(RestApi):
     """A running bot, asked through freqtrade's REST API."""
 
     def __init__(self, port: int, log: Path, replay: Replay, process: "subprocess.Popen[bytes]"):
-        self.url = f"http://127.0.0.1:{port}/api/v1/"
+        super().__init__(port)
         self.log = log
         self.replay = replay
         self.process = process
-
-    def ask(self, what: str, **parameters: str) -> Any:
-        request = urllib.request.Request(f"{self.url}{what}?{urlencode(parameters)}")
-        login = b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-        request.add_header("Authorization", f"Basic {login}")
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(request, timeout=10) as answer:
-            return json.load(answer)
 
     def candles(self, pair: str) -> pd.DataFrame:
         """Return the candles with all columns, once the bot has analysed them."""
@@ -78,12 +65,6 @@ class Bot:
                 return frame
             time.sleep(0.5)
         raise AssertionError(f"no candles of {pair}: {self.log.read_text('utf-8')}")
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +87,7 @@ def bot(today: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
         overlay["strategy"] = "PerpImbalanceConservative"
         overlay["perp_imbalance"] = {"premium_source": "auto"}
-        overlay["api_server"] = {
-            **{"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": port},
-            **{"username": USER, "password": PASSWORD, "jwt_secret_key": "x" * 40},
-        }
+        overlay["api_server"] = api_settings(port)
         path = folder / "overlay.json"
         path.write_text(json.dumps(overlay), encoding="utf-8")
         process = subprocess.Popen(
@@ -176,6 +154,31 @@ def test_bot_asks_the_spot_market_for_spot_candles(bot: Bot) -> None:
     assert ("/fapi/v1/klines", "1000PEPEUSDT") in asked
     assert ("/fapi/v1/klines", "BTCUSDT") in asked
     assert ("/api/v3/klines", "BTCUSDT") in asked
+
+
+def test_frequi_gets_columns_guides_and_the_zones_of_the_bias(bot: Bot) -> None:
+    candles = bot.candles("BTC/USDT:USDT")
+    config = bot.ask("plot_config")
+    names = [
+        *config["main_plot"],
+        *(name for panel in config["subplots"].values() for name in panel),
+    ]
+    answer = bot.ask_for(
+        "pair_candles", pair="BTC/USDT:USDT", timeframe="1h", limit=499, columns=names
+    )
+    shown = pd.DataFrame(answer["data"], columns=answer["columns"])
+    assert set(names) <= set(shown)
+    assert set(shown["guide_enter_short"]) == {PRESETS["conservative"].enter_z}
+    assert (shown["premium_positive"].notna() ^ shown["premium_negative"].notna()).mean() > 0.9
+    areas = [found for found in answer["annotations"] if found["type"] == "area"]
+    covered = np.zeros(len(candles), np.bool_)
+    for area in areas:
+        begin, end = pd.to_datetime([area["start"], area["end"]], utc=True)
+        covered |= ((candles["date"] >= begin) & (candles["date"] < end)).to_numpy()
+    np.testing.assert_array_equal(covered, candles["bias"] != 0)
+    assert {found["label"][:5] for found in answer["annotations"] if "label" in found} >= {
+        *("SHORT", "exit"),
+    }
 
 
 def test_bot_runs_without_errors(bot: Bot) -> None:

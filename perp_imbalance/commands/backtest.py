@@ -1,14 +1,13 @@
 """``perp-imbalance backtest``: freqtrade's backtesting of the presets, on candles in a folder."""
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.commands.options import add_config, config_files
-from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.commands.options import PROJECT_STRATEGIES, add_config, config_files
+from perp_imbalance.errors import DataError, PerpImbalanceError
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +51,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="higher timeframe (default: the config's, or the shortest one that the folder has)",
     )
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), metavar="NAME")
+    parser.add_argument("--no-report", action="store_true", help="write no page about the result")
     parser.add_argument(
         "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
     )
@@ -63,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.exchange import check_timerange, load_config
     from perp_imbalance.freqtrade_process import run_freqtrade
     from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.report.result import newest_result
     from perp_imbalance.sample import ensure_sample_market
 
     check_timerange(arguments.timerange)
@@ -73,6 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     with running_replay(datadir) as replay:
         overlay = backtest_overlay(config, datadir, arguments)
         overlay["exchange"] |= replay_config(replay.url)["exchange"]
+        # freqtrade itself goes by its option; in the result it tells a report where to look.
+        overlay["datadir"] = str(datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
         options += [*arguments.strategies, "--cache", "none"]
         if arguments.timerange:
@@ -81,8 +84,24 @@ def run(arguments: argparse.Namespace) -> int:
         code = run_freqtrade(options, configs=files, overlay=overlay)
     if code == 0:
         synthetic = "" if arguments.datadir else " of a SYNTHETIC market"
-        print(f"Results{synthetic}: {newest_result(config['user_data_dir'])}")
+        result = newest_result(Path(config["user_data_dir"]) / "backtest_results")
+        print(f"Results{synthetic}: {result}")
+        if not arguments.no_report:
+            tell_report(result, config, datadir)
     return code
+
+
+def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
+    """Write the report beside the result; where there is nothing to report, say so."""
+    from perp_imbalance.commands.report import write
+
+    try:
+        report = write(result, config, datadir=datadir)
+    except PerpImbalanceError as error:
+        print(f"No report: {error}")
+        return
+    print(report.fees)
+    print(f"Report: {report.file}")
 
 
 def backtest_overlay(
@@ -122,9 +141,8 @@ def backtest_overlay(
         "pairlists": [{"method": "StaticPairList"}],
         SECTION: {"htf_timeframe": htf_timeframe},
     }
-    strategies = Path(__file__).resolve().parents[2] / "strategies"
-    if "strategy_path" not in config and strategies.is_dir():
-        overlay["strategy_path"] = str(strategies)
+    if "strategy_path" not in config and PROJECT_STRATEGIES.is_dir():
+        overlay["strategy_path"] = str(PROJECT_STRATEGIES)
     return overlay
 
 
@@ -167,16 +185,3 @@ def fitting_htf(configured: str, timeframe: str, timeframes: Sequence[str]) -> s
         return configured
     logger.warning("no %s candles in the folder: higher timeframe %s", configured, higher[0])
     return higher[0]
-
-
-def newest_result(user_data_dir: Path) -> Path:
-    """Return the result file that freqtrade wrote last.
-
-    :raises CommandError: if there is none.
-    """
-    folder = Path(user_data_dir) / "backtest_results"
-    try:
-        name = json.loads((folder / ".last_result.json").read_text("utf-8"))["latest_backtest"]
-    except (OSError, ValueError, KeyError):
-        raise CommandError(f"freqtrade left no result in {folder}") from None
-    return folder / str(name)

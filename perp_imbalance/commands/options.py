@@ -1,17 +1,21 @@
 """Options that several subcommands share."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perp_imbalance.errors import CommandError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.look.palette import PALETTES
 
 if TYPE_CHECKING:
     from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.settings import Settings
 
 DEFAULT_CONFIG = Path("config.json")
+#: The strategies of a checkout of this project.
+PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,35 @@ def add_candles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
     parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
     parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
+
+
+def add_palette(parser: argparse.ArgumentParser) -> None:
+    """Add the colours of what is drawn."""
+    parser.add_argument(
+        "--palette",
+        choices=PALETTES,
+        default=PALETTES[0],
+        help="safe: for colour-blind readers (default: %(default)s)",
+    )
+    parser.add_argument("--dark", action="store_true", help="on a dark background")
+
+
+def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
+    """Raise where a file is there that must not be replaced.
+
+    :raises CommandError: naming it.
+    """
+    for file in files:
+        if file is not None and file.exists() and not (force and file.is_file()):
+            raise CommandError(f"{file} is there already: name another file, or add --force")
+
+
+def strategy_folder(config: Mapping[str, Any]) -> Path:
+    """Return where freqtrade finds the strategies: the config's folder, its own, or ours."""
+    own = Path(config["user_data_dir"]) / "strategies"
+    if "strategy_path" in config:
+        return Path(config["strategy_path"])
+    return own if (own / "PerpImbalance.py").is_file() else PROJECT_STRATEGIES
 
 
 def candle_folder(

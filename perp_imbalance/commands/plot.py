@@ -12,9 +12,13 @@ from perp_imbalance.commands.backtest import (
     backtest_overlay,
     warn_of_parameter_files,
 )
-from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.commands.options import (
+    add_config,
+    add_palette,
+    config_files,
+    refuse_existing,
+)
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.look.palette import PALETTES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,13 +67,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--funding", action="store_true", help="a panel of the funding rate")
     parser.add_argument("--labels", action="store_true", help="label the flips of the bias")
-    parser.add_argument(
-        "--palette",
-        choices=PALETTES,
-        default=PALETTES[0],
-        help="safe: for colour-blind readers (default: %(default)s)",
-    )
-    parser.add_argument("--dark", action="store_true", help="on a dark background")
+    add_palette(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="page to write (default: in user_data/plot)"
     )
@@ -136,16 +134,6 @@ def default_output(user_data_dir: Path, pair: str) -> Path:
 
     stem = f"pane-{pair_to_filename(pair)}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     return user_data_dir / "plot" / f"{stem}.html"
-
-
-def refuse_existing(files: "list[Path | None]", *, force: bool) -> None:
-    """Raise where a file is there that must not be replaced.
-
-    :raises CommandError: naming it.
-    """
-    for file in files:
-        if file is not None and file.exists() and not (force and file.is_file()):
-            raise CommandError(f"{file} is there already: name another file, or add --force")
 
 
 def trades_of(

@@ -12,11 +12,14 @@ _STYLE = (
 )
 
 
-def write_page(file: Path, title: str, said: Sequence[str], parts: Sequence[Any]) -> None:
+def write_page(
+    file: Path, title: str, said: Sequence[str], parts: Sequence[Any], *, style: str = ""
+) -> None:
     """Write a page; it appears when it is whole.
 
     :param said: paragraphs below the title.
     :param parts: plotly figures, and strings of HTML as they are.
+    :param style: rules that come after those of every page.
     """
     body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(text)}</p>" for text in said)]
     with_plotly: bool = True
@@ -25,11 +28,13 @@ def write_page(file: Path, title: str, said: Sequence[str], parts: Sequence[Any]
             body.append(part)
             continue
         # The library stands in the page once.
-        body.append(part.to_html(full_html=False, include_plotlyjs=with_plotly))
+        body.append(_figure(part, with_plotly))
         with_plotly = False
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
+        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f'<link rel="icon" href="data:,">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head>"
         f"<body>{''.join(body)}</body></html>"
     )
     part_file = file.with_suffix(".html.part")
@@ -38,6 +43,17 @@ def write_page(file: Path, title: str, said: Sequence[str], parts: Sequence[Any]
         part_file.replace(file)
     finally:
         part_file.unlink(missing_ok=True)
+
+
+def _figure(figure: Any, with_plotly: bool) -> str:
+    """Return a figure as HTML that follows the width of its window."""
+    return str(
+        figure.to_html(
+            full_html=False,
+            include_plotlyjs=with_plotly,
+            config={"responsive": True, "displaylogo": False},
+        )
+    )
 
 
 def html_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -4,7 +4,12 @@
 """
 
 from perp_imbalance.sample.market import DEFAULT_DAYS, DEFAULT_SEED, DEFAULT_START
-from perp_imbalance.sample.store import SampleMarket, ensure_sample_market, write_sample_market
+from perp_imbalance.sample.store import (
+    SampleMarket,
+    ensure_sample_market,
+    is_sample_market,
+    write_sample_market,
+)
 
 __all__ = [
     "DEFAULT_DAYS",
@@ -12,5 +17,6 @@ __all__ = [
     "DEFAULT_START",
     "SampleMarket",
     "ensure_sample_market",
+    "is_sample_market",
     "write_sample_market",
 ]

@@ -185,6 +185,11 @@ def _read_label(datadir: Path) -> str:
         raise DataError(f"{datadir / LABEL_NAME} cannot be read: {error}.") from error
 
 
+def is_sample_market(datadir: Path) -> bool:
+    """Tell whether the candles of a folder are a generated sample market's."""
+    return _read_label(datadir).startswith(_TITLE)
+
+
 def _labelled_files(label: str) -> list[str]:
     return label.partition(f"\n{_FILES_TITLE}\n")[2].splitlines()
 
@@ -196,7 +201,7 @@ def _refuse_foreign(datadir: Path) -> None:
     if not datadir.is_dir():
         raise DataError(f"{datadir} is a file; name a folder for the sample market.")
     label = _read_label(datadir)
-    if not label.startswith(_TITLE):
+    if not is_sample_market(datadir):
         if any(datadir.iterdir()):
             raise DataError(
                 f"{datadir} holds files that are no sample market; name another folder for it."

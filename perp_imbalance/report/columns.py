@@ -1,0 +1,183 @@
+"""What the strategies of a result saw: their columns, computed anew on its candles."""
+
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from freqtrade.configuration import TimeRange
+from freqtrade.data.history import load_data
+from freqtrade.data.metrics import combine_dataframes_by_column
+from freqtrade.enums import CandleType, RunMode
+from freqtrade.exchange import timeframe_to_seconds
+from freqtrade.resolvers import StrategyResolver
+
+from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.exchange import in_one_line, load_config
+from perp_imbalance.indicators import Thresholds
+from perp_imbalance.look.analysis import analyst
+from perp_imbalance.look.pane import Pane
+from perp_imbalance.report.result import Outcome, Result
+from perp_imbalance.report.tables import beside_columns, held_value
+
+#: freqtrade's, where a config names none.
+DEFAULT_FORMAT = "feather"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A strategy of a result with what it saw.
+
+    :ivar trades: with the columns of :func:`beside_columns`.
+    :ivar panes: by pair; of pairs without candles there is none.
+    """
+
+    outcome: Outcome
+    thresholds: Thresholds
+    trades: pd.DataFrame
+    panes: Mapping[str, Pane]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The strategies of a result that can be reported, and what cannot be said of them.
+
+    :ivar market: value of what bought all pairs for 1 at the beginning, by candle; empty where
+        the candles are gone.
+    """
+
+    seen: Sequence[Seen]
+    market: "pd.Series[float]"
+    notes: Sequence[str]
+
+
+def look_at(
+    result: Result, datadir: Path, strategies: Path, tell: Callable[[str], None] = lambda _: None
+) -> Opened:
+    """Compute the columns of every strategy and pair of a result that traded.
+
+    :param datadir: the candles it was run on; without them, only trades are reported.
+    :param strategies: folder of the strategies; their parameters are those of the result.
+    :param tell: is told what is being computed.
+    :raises DataError: if the result is of other strategies than this project's.
+    """
+    seen, notes, others = [], dict[str, None](), []
+    for outcome in result.outcomes:
+        tell(outcome.strategy)
+        with _settings(result, outcome, strategies) as (file, overlay):
+            thresholds = _thresholds(file, overlay, outcome.strategy)
+            if thresholds is None:
+                others.append(outcome.strategy)
+                continue
+            panes, missing = _panes(result, outcome, datadir, file, overlay)
+        notes |= dict.fromkeys(missing)
+        trades = outcome.trades
+        if len(trades):
+            candle = pd.Timedelta(seconds=timeframe_to_seconds(result.timeframe))
+            frames = {pair: pane.frame for pair, pane in panes.items()}
+            trades = beside_columns(trades, frames, candle, thresholds.exit_z)
+        seen.append(Seen(outcome, thresholds, trades, panes))
+    said = f"{', '.join(others)}: none of this project's strategies in {strategies}"
+    if not any(len(found.trades) for found in seen):
+        raise DataError(f"{result.file} is a result of {said}, nothing to report")
+    return Opened(
+        seen,
+        held_value(closes(result, datadir)),
+        [*notes, *([f"Left out: {said}."] if others else [])],
+    )
+
+
+def closes(result: Result, datadir: Path) -> pd.DataFrame:
+    """Return the closes of all pairs of a result by candle; none where the candles are gone."""
+    start, end = result.span
+    candles = load_data(
+        datadir,
+        result.timeframe,
+        list(result.outcomes[0].stats["pairlist"]),
+        timerange=TimeRange("date", "date", int(start.timestamp()), int(end.timestamp())),
+        data_format=str(result.config.get("dataformat_ohlcv", DEFAULT_FORMAT)),
+        candle_type=CandleType.FUTURES,
+    )
+    return combine_dataframes_by_column(candles) if candles else pd.DataFrame()
+
+
+@contextmanager
+def _settings(
+    result: Result, outcome: Outcome, strategies: Path
+) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield the result's config as a file, and what is to be merged over it.
+
+    Code is this project's and the trader's own; of the result only settings are taken.
+    """
+    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+        own = Path(folder, "strategies")
+        own.mkdir()
+        for file in strategies.glob("*.py"):
+            shutil.copy(file, own)
+        if outcome.parameters is not None:
+            (own / f"{outcome.strategy}.json").write_text(outcome.parameters, encoding="utf-8")
+        config = Path(folder, "config.json")
+        config.write_text(json.dumps(result.config), encoding="utf-8")
+        yield (
+            config,
+            {
+                **{"strategy_path": str(own), "user_data_dir": folder},
+                "timeframe": result.timeframe,
+                # Of a result, freqtrade strikes them out.
+                "exchange": {"key": "", "secret": ""},
+            },
+        )
+
+
+def _thresholds(file: Path, overlay: Mapping[str, Any], strategy: str) -> Thresholds | None:
+    """Return what a strategy traded with; None if it is none of this project's."""
+    extra = file.with_name("overlay.json")
+    extra.write_text(json.dumps(overlay), encoding="utf-8")
+    config = load_config([file, extra], runmode=RunMode.PLOT, strategy=strategy)
+    try:
+        with in_one_line(f"strategy {strategy}"):
+            found = StrategyResolver.load_strategy(config)
+            if not hasattr(found, "thresholds"):
+                return None
+            found.ft_bot_start()
+            return found.thresholds()  # type: ignore[no-any-return]
+    except CommandError as error:
+        if "Impossible to load Strategy" in str(error):
+            return None
+        raise
+
+
+def _panes(
+    result: Result, outcome: Outcome, datadir: Path, file: Path, overlay: Mapping[str, Any]
+) -> tuple[dict[str, Pane], list[str]]:
+    """Return what there is to draw of each pair that was traded, and what is missing."""
+    panes: dict[str, Pane] = {}
+    missing = []
+    pairs = sorted(set(outcome.trades["pair"])) if len(outcome.trades) else []
+    # It tells of each pair that the first candles are only looked back on.
+    quiet = logging.getLogger("freqtrade.configuration.timerange")
+    try:
+        with analyst(
+            [file],
+            strategy=outcome.strategy,
+            datadir=datadir,
+            timerange=str(outcome.stats.get("timerange") or "") or None,
+            overlay=overlay,
+        ) as found:
+            quiet.setLevel(logging.ERROR)
+            for pair in pairs:
+                try:
+                    panes[pair] = found.pane(pair)
+                except DataError as error:
+                    missing.append(f"Without z and premium: {error}.")
+    except DataError as error:
+        missing.append(f"Without z, premium, panes and buy-and-hold: {error}.")
+    finally:
+        quiet.setLevel(logging.NOTSET)
+    return panes, missing

@@ -1,0 +1,197 @@
+"""The tables of a report, on trades and candles made by hand."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from perp_imbalance.report.tables import (
+    beside_columns,
+    by_strategy,
+    cooling,
+    cumulative_share,
+    drawdown,
+    grouped,
+    held_value,
+    premium_against_price,
+    side_of,
+    summary,
+    thinned,
+    worst_trades,
+    z_group,
+)
+
+HOUR = pd.Timedelta("1h")
+START = pd.Timestamp("2024-01-31 20:00", tz="UTC")
+PAIR = "BTC/USDT:USDT"
+FRAME = pd.DataFrame(
+    {
+        "date": pd.date_range(START, periods=8, freq="1h"),
+        "z": [0.1, 2.0, 2.5, 1.0, 0.5, -1.9, -3.1, -1.0],
+        "premium_pct": [0.0, 0.10, 0.12, 0.06, 0.02, -0.10, -0.15, np.nan],
+    }
+)
+
+
+def trade(opened: int, closed: int, **values: Any) -> dict[str, Any]:
+    """A trade of 2 coins that is opened and closed at the open of these candles."""
+    rates = {"open_rate": 100.0, "close_rate": 98.0, "fee_open": 0.0005, "fee_close": 0.001}
+    rates |= {name: values[name] for name in rates if name in values}
+    orders = [
+        {"amount": 2.0, "safe_price": rates["open_rate"], "ft_is_entry": True},
+        {"amount": 2.0, "safe_price": rates["close_rate"], "ft_is_entry": False},
+    ]
+    return {
+        **{"pair": PAIR, "is_short": True, "exit_reason": "cooled", "funding_fees": 0.0},
+        **{"open_date": START + opened * HOUR, "close_date": START + closed * HOUR},
+        **{"profit_ratio": 0.01, "profit_abs": 2.0, "stake_amount": 200.0, "orders": orders},
+        **rates,
+        **values,
+    }
+
+
+def seen(*trades: dict[str, Any]) -> pd.DataFrame:
+    return beside_columns(pd.DataFrame(list(trades)), {PAIR: FRAME}, HOUR, exit_z=0.9)
+
+
+def test_entry_and_exit_are_those_of_the_last_closed_candles() -> None:
+    (found,) = seen(trade(2, 5)).to_dict("records")
+    assert (found["z_entry"], found["premium_entry"]) == (2.0, 0.10)
+    assert (found["z_exit"], found["premium_exit"]) == (0.5, 0.02)
+    assert (found["held"], found["to_cool"]) == (3.0, 3.0)
+
+
+def test_within_a_candle_the_one_before_is_the_last_that_closed() -> None:
+    (found,) = seen(trade(2, 5, close_date=START + 4.5 * HOUR)).to_dict("records")
+    assert found["z_exit"] == 1.0
+    assert found["held"] == 2.5
+
+
+def test_price_and_premium_count_for_the_side() -> None:
+    short, long = seen(trade(2, 5), trade(6, 7, is_short=False)).to_dict("records")
+    assert short["price_move"] == pytest.approx(2.0)
+    assert short["premium_captured"] == pytest.approx(0.08)
+    assert long["price_move"] == pytest.approx(-2.0)
+    assert long["premium_captured"] == pytest.approx(-0.05)
+
+
+def test_what_the_candles_do_not_show_is_unknown() -> None:
+    """Cooled after the last candle, begun before the first, no premium, no candles at all."""
+    late, early, stale, other = seen(
+        trade(6, 7), trade(0, 2), trade(7, 8), trade(2, 5, pair="ETH/USDT:USDT")
+    ).to_dict("records")
+    assert np.isnan(late["to_cool"])
+    assert np.isnan(early["z_entry"])
+    assert np.isnan(early["to_cool"])
+    assert early["z_exit"] == 2.0
+    assert np.isnan(stale["premium_captured"])
+    assert np.isnan(other["z_entry"])
+    assert other["held"] == 3.0
+
+
+def test_fees_are_of_every_order_at_its_rate() -> None:
+    # 2 × 100 × 0.0005 + 2 × 98 × 0.001
+    assert seen(trade(2, 5))["fees"].tolist() == pytest.approx([0.296])
+
+
+def test_groups_have_trades_share_won_mean_profit_and_fees() -> None:
+    trades = seen(
+        trade(2, 5),
+        trade(2, 5, profit_ratio=-0.03, profit_abs=-6.0),
+        trade(6, 7, is_short=False, profit_ratio=0.02, profit_abs=4.0),
+    )
+    long, short = grouped(trades, side_of(trades)).to_dict("records")
+    assert long == pytest.approx(
+        {"group": "long", "trades": 1, "won": 1.0, "mean_pct": 2.0, "profit": 4.0, "fees": 0.296}
+    )
+    assert short == pytest.approx(
+        {"group": "short", "trades": 2, "won": 0.5, "mean_pct": -1.0, "profit": -4.0}
+        | {"fees": 0.592}
+    )
+
+
+def test_z_groups_are_of_the_absolute_value_and_in_its_order() -> None:
+    trades = seen(trade(7, 8), trade(2, 5), trade(3, 5), trade(2, 5, pair="ETH/USDT:USDT"))
+    assert z_group(trades).tolist() == ["3–4", "2–2.5", "2.5–3", "unknown"]
+    assert grouped(trades, z_group(trades))["group"].tolist() == [
+        *("2–2.5", "2.5–3", "3–4", "unknown"),
+    ]
+
+
+def test_hour_is_of_the_entry_and_month_of_the_exit() -> None:
+    trades = {"PerpImbalance": seen(trade(2, 5))}
+    assert by_strategy(trades, "hour")[["strategy", "group"]].values.tolist() == [
+        ["PerpImbalance", "22"]
+    ]
+    assert by_strategy(trades, "month")["group"].tolist() == ["2024-02"]
+
+
+def test_hours_are_in_the_order_of_the_clock() -> None:
+    trades = seen(*(trade(2, 5, open_date=START.normalize() + h * HOUR) for h in (10, 9, 2)))
+    assert by_strategy({"a": trades}, "hour")["group"].tolist() == ["2", "9", "10"]
+
+
+STATS = {
+    **{"starting_balance": 1000, "winrate": 0.5, "profit_total": 0.002, "profit_total_abs": 2.0},
+    **{"max_drawdown_account": 0.03, "sharpe": 9.0, "profit_factor": 1.5},
+    **{"wallet_stats": {"sharpe": 0.7}},
+}
+
+
+def test_summary_takes_costs_apart_from_the_profit() -> None:
+    row = summary("a", seen(trade(2, 5, funding_fees=-0.5)), STATS)
+    assert row["profit_pct"] == pytest.approx(0.2)
+    assert row["fees_pct"] == pytest.approx(0.0296)
+    assert row["funding_pct"] == pytest.approx(-0.05)
+    assert row["before_costs_pct"] == pytest.approx(0.2 + 0.0296 + 0.05)
+    assert (row["drawdown_pct"], row["sharpe"]) == (3.0, 0.7)
+
+
+def test_cooling_says_how_many_left_before_z_had_cooled() -> None:
+    row = cooling("a", seen(trade(2, 5), trade(2, 3), trade(6, 7)))
+    assert row["trades"] == 3
+    assert row["held median"] == 1.0
+    assert row["to_cool median"] == 3.0
+    assert row["left before it cooled"] == 0.5
+
+
+def test_premium_against_price_tells_apart_where_it_came_back() -> None:
+    row = premium_against_price(
+        "a",
+        seen(
+            trade(2, 5, profit_abs=-1.0),
+            trade(6, 7, is_short=False, close_rate=103.0),
+            trade(7, 8),
+        ),
+    )
+    assert row["trades"] == 2
+    assert row["captured, mean pp"] == pytest.approx((0.08 - 0.05) / 2)
+    assert row["price, mean %"] == pytest.approx(2.5)
+    assert row["premium came back"] == 0.5
+    assert (row["won where it did"], row["won where it did not"]) == (0.0, 1.0)
+    assert row["fees, mean %"] == pytest.approx((0.148 + 0.153) / 2)
+
+
+def test_worst_trades_lost_and_come_in_order() -> None:
+    trades = seen(*(trade(2, 5, profit_ratio=ratio) for ratio in (0.1, -0.2, -0.01, -0.5)))
+    assert worst_trades(trades, 2)["profit_ratio"].tolist() == [-0.5, -0.2]
+    assert len(worst_trades(trades, 9)) == 3
+
+
+def test_held_value_spreads_evenly_and_bridges_gaps() -> None:
+    closes = pd.DataFrame({"a": [np.nan, 10.0, 20.0], "b": [4.0, np.nan, 2.0]})
+    assert held_value(closes).tolist() == [1.0, 1.0, 1.25]
+    assert held_value(pd.DataFrame()).empty
+
+
+def test_lines_are_thinned_but_keep_end_and_depth() -> None:
+    equity = pd.Series([100.0, 50.0, 100.0, 120.0, 90.0, 130.0])
+    assert thinned(equity, 6).tolist() == equity.tolist()
+    assert thinned(equity, 2).index.tolist() == [2, 5]
+    assert thinned(equity, 2).iloc[-1] == 130.0
+    assert thinned(drawdown(equity), 2, "min").tolist() == [-50.0, -25.0]
+
+
+def test_cumulative_share_counts_what_never_cooled() -> None:
+    assert cumulative_share(pd.Series([2.0, 1.0, np.nan, 2.0])) == ([1.0, 2.0], [25.0, 75.0])
