@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.crowd import change
 from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
 from perp_imbalance.indicators.memo import remembered
 from perp_imbalance.indicators.premium import (
@@ -110,6 +111,7 @@ def threshold_columns(
     timeframe: str = "",
     htf: HtfPremium | None = None,
     max_stale_candles: int = MAX_STALE_CANDLES,
+    open_interest: Floats | None = None,
     keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
     """Return the columns that depend on thresholds: z-scores, bands and bias.
@@ -118,6 +120,7 @@ def threshold_columns(
     :param fraction: the premium of each.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
+    :param open_interest: of each candle; without, there is no ``oi_change``.
     :param keep: whether z-scores and bands are kept for the next call with the same candles: for
         hyperopt, whose epochs ask again and again.
     """
@@ -138,6 +141,9 @@ def threshold_columns(
         higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
         rows = open_times(perp, "perp")
         htf_z = known_at_close(rows, timeframe, htf.times, htf.timeframe, higher)
+    grown = {}
+    if open_interest is not None:
+        grown["oi_change"] = change(open_interest, thresholds.oi_len)
     return {
         "z_raw": z.raw,
         "z": z.z,
@@ -146,6 +152,7 @@ def threshold_columns(
         "bb_lower": bands.lower,
         "bias": bias,
         "htf_z": htf_z,
+        **grown,
     }
 
 

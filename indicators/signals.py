@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from perp_imbalance.indicators.crowd import funding_gate, oi_gate
 from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zones import (
@@ -27,6 +28,7 @@ SIDES = {"short": SHORT, "long": LONG}
 #: Why a candle is no entry, in the words of a drawing: no bias; a gate that failed; the rest.
 NO_BIAS = "no bias"
 NO_PREMIUM, SIGMA_GATE, HTF_GATE = "no premium", "sigma gate", "HTF gate"
+FUNDING_GATE, OI_GATE = "funding gate", "open interest gate"
 ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
 
 
@@ -50,6 +52,14 @@ def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, 
     if thresholds.use_htf:
         high, low = htf_gate(columns["htf_z"].to_numpy(), thresholds.htf_z_min)
         found[HTF_GATE] = {SHORT: high, LONG: low}
+    if thresholds.use_funding:
+        longs_pay, shorts_pay = funding_gate(
+            columns["funding_rate"].to_numpy(), thresholds.funding_min
+        )
+        found[FUNDING_GATE] = {SHORT: longs_pay, LONG: shorts_pay}
+    if thresholds.use_oi:
+        building = oi_gate(columns["oi_change"].to_numpy(), thresholds.oi_min)
+        found[OI_GATE] = {SHORT: building, LONG: building}
     return found
 
 
@@ -81,7 +91,9 @@ def entry_signals(
     """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
-    reason = "z" + "_sigma" * thresholds.use_sigma + "_htf" * thresholds.use_htf
+    switches = {"sigma": "use_sigma", "htf": "use_htf", "funding": "use_funding", "oi": "use_oi"}
+    active = [name for name, switch in switches.items() if getattr(thresholds, switch)]
+    reason = "_".join(["z", *active])
     result = pd.DataFrame({"enter_short": 0, "enter_long": 0}, index=columns.index)
     tags = np.full(bias.size, None, dtype=object)
     for name, side in SIDES.items():

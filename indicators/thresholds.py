@@ -33,6 +33,11 @@ class Thresholds:
     :param use_htf: whether an entry needs the z-score of the higher timeframe to agree.
     :param htf_z_min: ``|htf_z|`` from which the higher timeframe agrees; at least 0.
     :param hot_z: ``|z|`` at which the tint of a drawing is fully hot; above 0. No signal uses it.
+    :param use_funding: whether an entry needs the funding rate to say the same; no preset does.
+    :param funding_min: rate that the crowded side pays at least, as a fraction; at least 0.
+    :param use_oi: whether an entry needs rising open interest; no preset does.
+    :param oi_len: candles over which it must have risen; at least 1.
+    :param oi_min: share by which; above -1.
     :raises SettingsError: if a value lies outside its allowed range.
 
     >>> Thresholds(enter_z=2.0).exit_z
@@ -49,6 +54,11 @@ class Thresholds:
     use_htf: bool = False
     htf_z_min: float = 0.8
     hot_z: float = 3.0
+    use_funding: bool = False
+    funding_min: float = 0.0001
+    use_oi: bool = False
+    oi_len: int = 12
+    oi_min: float = 0.01
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traded with."""
@@ -60,6 +70,9 @@ class Thresholds:
             ("bb_len", self.bb_len >= 2, "at least 2"),
             ("bb_k", self.bb_k > 0, "above 0"),
             ("htf_z_min", self.htf_z_min >= 0, "at least 0"),
+            ("funding_min", self.funding_min >= 0, "at least 0"),
+            ("oi_len", self.oi_len >= 1, "at least 1"),
+            ("oi_min", self.oi_min > -1, "above -1"),
             ("hot_z", self.hot_z > 0, "above 0"),
         )
         for name, holds, demand in rules:
@@ -69,7 +82,7 @@ class Thresholds:
     @property
     def lookback(self) -> int:
         """Candles before every column has a value, on a market without gaps."""
-        return max(self.len_prem + self.smooth_len - 1, self.bb_len)
+        return max(self.len_prem + self.smooth_len - 1, self.bb_len, self.oi_len + 1)
 
 
 #: Names of all thresholds, in the order of the presets' table.

@@ -25,11 +25,16 @@ _DECIMALS = {
     "exit_z": (0.1, 1.1, "sell"),
     "bb_k": (0.5, 3.0, "buy"),
     "htf_z_min": (0.0, 2.0, "buy"),
+    "funding_min": (0.0, 0.001, "buy"),
+    "oi_min": (-0.1, 0.2, "buy"),
 }
+# A funding rate is a small number.
+_PLACES = {"funding_min": 5}
 _INTEGERS = {
     "len_prem": (10, 200, LOOKBACK_SPACE),
     "smooth_len": (1, 10, LOOKBACK_SPACE),
     "bb_len": (20, 200, LOOKBACK_SPACE),
+    "oi_len": (1, 48, LOOKBACK_SPACE),
 }
 _BOOLEANS = {"use_sigma": "buy", "use_htf": "buy"}
 
@@ -44,7 +49,14 @@ PARAMETER_SPACES = {
 
 #: The settings of the config that are parameters, too, with the space of each. Their values are the
 #: config's until hyperopt or a parameter file says otherwise.
-SETTING_SPACES = {"entry_mode": "buy", "max_stale_candles": "sell"}
+SETTING_SPACES = {
+    **{"entry_mode": "buy", "max_stale_candles": "sell"},
+    **{"use_funding": "buy", "use_oi": "buy"},
+}
+
+#: The gates that need series of their own, which not every exchange has: each is on or off for a
+#: whole run, and hyperopt varies what belongs to it only where it is on.
+OPTIONAL_GATES = {"use_funding": ("funding_min",), "use_oi": ("oi_len", "oi_min")}
 
 #: The longest lookback that a parameter may ask for.
 LONGEST_LOOKBACK = Thresholds(
@@ -64,7 +76,13 @@ def threshold_parameters(preset: Thresholds) -> dict[str, BaseParameter]:
     """Return new freqtrade parameters by name, with the preset's values as defaults."""
     return {
         **{
-            name: DecimalParameter(low, high, default=getattr(preset, name), space=space)
+            name: DecimalParameter(
+                low,
+                high,
+                default=getattr(preset, name),
+                decimals=_PLACES.get(name, 3),
+                space=space,
+            )
             for name, (low, high, space) in _DECIMALS.items()
         },
         **{
@@ -88,6 +106,10 @@ def setting_parameters() -> dict[str, BaseParameter]:
         "max_stale_candles": IntParameter(
             1, 48, default=MAX_STALE_CANDLES, space=SETTING_SPACES["max_stale_candles"]
         ),
+        **{
+            name: BooleanParameter(default=False, space=SETTING_SPACES[name], optimize=False)
+            for name in OPTIONAL_GATES
+        },
     }
 
 

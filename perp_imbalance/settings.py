@@ -1,13 +1,14 @@
 """The config's section ``perp_imbalance``: settings that are no thresholds."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
 
 from perp_imbalance.alerts import AlertKind
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zones import EntryMode
 from perp_imbalance.risk import PROTECTIONS
 
@@ -43,6 +44,8 @@ class Settings(_Section):
     :param sides: which sides may be entered.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
     :param premium_source: what the perp is compared with.
+    :param use_funding: whether an entry needs the funding rate to agree.
+    :param use_oi: whether an entry needs rising open interest.
     :param alerts: which flips of the bias send a message.
     :param alert_only: whether the bot only sends messages and enters nothing.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
@@ -60,6 +63,8 @@ class Settings(_Section):
     sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
     max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
     premium_source: PremiumSource = "spot"
+    use_funding: bool = False
+    use_oi: bool = False
     alerts: list[AlertKind] = list(get_args(AlertKind))
     alert_only: bool = False
     spot_pairs: dict[str, SpotPair] = {}
@@ -73,6 +78,10 @@ class Settings(_Section):
     def entered_sides(self) -> list[Side]:
         """The sides that the bot enters."""
         return [] if self.alert_only else self.sides
+
+    def gated(self, thresholds: Thresholds) -> Thresholds:
+        """Return thresholds with the optional gates that the config switches on."""
+        return replace(thresholds, use_funding=self.use_funding, use_oi=self.use_oi)
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

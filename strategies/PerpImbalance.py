@@ -19,6 +19,7 @@ from freqtrade.strategy import (
 from pandas import DataFrame
 
 from perp_imbalance import __version__
+from perp_imbalance.crowd_gates import CrowdGates, missing_series
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.feed import WatchedFeed
 from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
@@ -37,6 +38,7 @@ from perp_imbalance.look.freqtrade_charts import FreqtradeCharts, chart_columns
 from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
 from perp_imbalance.parameters import (
     LONGEST_LOOKBACK,
+    OPTIONAL_GATES,
     PARAMETER_NAMES,
     SETTING_SPACES,
     STARTUP_CANDLES,
@@ -50,7 +52,7 @@ logger = logging.getLogger(__name__)
 
 
 @with_preset("balanced")
-class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
+class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3
@@ -83,6 +85,9 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
     bb_k: DecimalParameter
     use_htf: BooleanParameter
     htf_z_min: DecimalParameter
+    funding_min: DecimalParameter
+    oi_len: IntParameter
+    oi_min: DecimalParameter
     entry_mode: CategoricalParameter
     max_stale_candles: IntParameter
 
@@ -118,6 +123,7 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
         try:
             for name in SETTING_SPACES:
                 check_setting(name, getattr(self, name).value)
+            self.check_gates()
             thresholds = self.thresholds()
             if thresholds.lookback > LONGEST_LOOKBACK:
                 raise SettingsError(
@@ -131,7 +137,8 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
 
     def thresholds(self) -> Thresholds:
         """Return the thresholds as the parameters have them now."""
-        values = {name: getattr(self, name).value for name in PARAMETER_NAMES}
+        names = (*PARAMETER_NAMES, *OPTIONAL_GATES)
+        values = {name: getattr(self, name).value for name in names}
         return Thresholds(**values, hot_z=PRESETS[self.preset].hot_z)
 
     @property
@@ -165,7 +172,7 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
         if self.needs_htf():
             wanted.append((match.spot, self.settings.htf_timeframe, kind))
             wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
-        return wanted
+        return [*wanted, *self.crowd_series(pair)]
 
     def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
         """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
@@ -193,8 +200,11 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
             self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
+        crowd = self.crowd_columns(dataframe, pair)
+        if not reason and (missing := missing_series(crowd)):
+            self.refuse(pair, "gate", missing)
         source = source_column(columns["premium"], match.source)
-        dataframe = beside(dataframe, {**columns, "premium_source": source})
+        dataframe = beside(dataframe, {**columns, **crowd, "premium_source": source})
         if self.in_hyperopt:
             return dataframe
         dataframe = self.add_threshold_columns(dataframe, pair)
@@ -228,6 +238,7 @@ class PerpImbalance(Positions, WatchedFeed, FreqtradeCharts):
             timeframe=self.timeframe,
             htf=self.htf_premiums.get(pair),
             max_stale_candles=self.max_stale_candles.value,
+            open_interest=dataframe["open_interest"].to_numpy() if self.use_oi.value else None,
             keep=self.in_hyperopt,
         )
         return beside(dataframe, columns)

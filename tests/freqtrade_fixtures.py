@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from freqtrade.misc import deep_merge_dicts
@@ -88,6 +89,17 @@ def spot_to_index(datadir: Path, spot: str, perp: str, scale: float = 1.0) -> No
         index = index[index["volume"] > 0].assign(volume=0.0).reset_index(drop=True)
         index.to_feather(datadir / "futures" / f"{perp}_USDT_USDT-{timeframe}-index.feather")
         file.unlink()
+
+
+def add_open_interest(datadir: Path, perps: Sequence[str], seed: int = 7) -> None:
+    """Give perps of a folder hourly open interest, a random walk as freqtrade stores it."""
+    rng = np.random.default_rng(seed)
+    for perp in perps:
+        stem = datadir / "futures" / perp.replace("/", "_").replace(":", "_")
+        dates = pd.read_feather(f"{stem}-1h-futures.feather")["date"]
+        amount = 1e4 * np.exp(np.cumsum(rng.normal(0, 0.01, len(dates))))
+        columns = {"open_interest_amount": amount, "open_interest_value": amount}
+        pd.DataFrame({"date": dates, **columns}).to_feather(f"{stem}-1h-open_interest.feather")
 
 
 def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

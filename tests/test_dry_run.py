@@ -21,12 +21,14 @@ from freqtrade_fixtures import (
     ROOT,
     SAMPLE_PAIRS,
     Freqtrade,
+    add_open_interest,
     assert_fails_in_one_line,
     spot_to_index,
 )
 from rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
+from perp_imbalance.indicators.crowd import change, known_funding, open_interest
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.sample import write_sample_market
 
@@ -74,6 +76,7 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
     spot_to_index(datadir, "ETH", "ETH")
+    add_open_interest(datadir, SAMPLE_PAIRS)
     return datadir
 
 
@@ -86,7 +89,7 @@ def bot(today: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         overlay = replay_config(replay.url)
         overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
         overlay["strategy"] = "PerpImbalanceConservative"
-        overlay["perp_imbalance"] = {"premium_source": "auto"}
+        overlay["perp_imbalance"] = {"premium_source": "auto", "use_funding": True, "use_oi": True}
         overlay["api_server"] = api_settings(port)
         path = folder / "overlay.json"
         path.write_text(json.dumps(overlay), encoding="utf-8")
@@ -145,6 +148,31 @@ def test_columns_of_the_bot_equal_those_of_the_candles(bot: Bot, today: Path, pa
     assert both["htf_z"].notna().any()
     assert both["premium"].abs().max() > 1e-4
     assert set(both["premium_source"].dropna()) == {str(kind_beside)}
+
+
+@pytest.mark.parametrize("pair", SPOT_OF)
+def test_funding_and_open_interest_of_the_bot_are_those_of_a_backtest(
+    bot: Bot, today: Path, pair: str
+) -> None:
+    """On every candle, the last one included: what is known live is what a backtest takes."""
+    found = bot.candles(pair).tail(120).reset_index(drop=True)
+    rates, interest = (
+        load_pair_history(pair, "1h", today, candle_type=kind, data_format="feather")
+        for kind in (CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST)
+    )
+    expected = {
+        "funding_rate": known_funding(found, "1h", rates),
+        "open_interest": open_interest(found, interest),
+    }
+    for column, values in expected.items():
+        assert np.isfinite(values).all()
+        np.testing.assert_allclose(found[column].astype(float), values, rtol=1e-9)
+    length = PRESETS["conservative"].oi_len
+    np.testing.assert_allclose(
+        found["oi_change"].astype(float).iloc[length:],
+        change(expected["open_interest"], length)[length:],
+        rtol=1e-6,
+    )
 
 
 def test_bot_asks_the_spot_market_for_spot_candles(bot: Bot) -> None:

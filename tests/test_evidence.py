@@ -45,7 +45,9 @@ def market(
     # A candle opens where the one before closed.
     perp = pd.DataFrame({"date": dates, "open": np.append(close[0], close[:-1]), "close": close})
     match = SpotMatch("X/USDT:USDT", "X/USDT", 1, "identical", None)
-    return PairCandles(match, "1h", perp.assign(volume=1.0), premium, None, np.zeros(ROWS), 0)
+    unknown = np.full(ROWS, np.nan)
+    perp = perp.assign(volume=1.0)
+    return PairCandles(match, "1h", perp, premium, None, np.zeros(ROWS), unknown, unknown, 0)
 
 
 def overall(candles: PairCandles, settings: Settings | None = None) -> list[Finding]:
@@ -92,7 +94,7 @@ def test_drift_is_what_the_side_earned_from_any_candle() -> None:
     perp = candles.perp.assign(
         **{name: candles.perp[name] * np.exp(2e-4 * np.arange(ROWS)) for name in ("open", "close")}
     )
-    rising = PairCandles(candles.match, "1h", perp, candles.premium, None, candles.funding, 0)
+    rising = replace(candles, perp=perp)
     for before, after in zip(overall(candles), overall(rising), strict=True):
         per_candle = SIDES[after.side] * 2.0
         assert after.drift - before.drift == pytest.approx(per_candle * after.horizon, abs=0.1)

@@ -12,25 +12,33 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
-from freqtrade_fixtures import ROOT, backtest_trades, run_freqtrade
+from freqtrade_fixtures import ROOT, add_open_interest, backtest_trades, run_freqtrade
 
 from perp_imbalance.indicators import PRESETS
-from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES, SETTING_SPACES
+from perp_imbalance.parameters import (
+    OPTIONAL_GATES,
+    PARAMETER_NAMES,
+    PARAMETER_SPACES,
+    SETTING_SPACES,
+)
 from perp_imbalance.settings import Settings
 
 pytestmark = pytest.mark.freqtrade
 
+PAIRS = ["BTC/USDT:USDT", "1000PEPE/USDT:USDT"]
 SPACES = PARAMETER_SPACES | SETTING_SPACES
 TIMERANGE = "20250301-20250615"
 #: What every epoch has but for one value: gates that are open wide enough for many trades.
 BASE = {
     **{name: asdict(PRESETS["balanced"])[name] for name in PARAMETER_NAMES},
     **{"use_htf": True, "htf_z_min": 0.3, "entry_mode": "zone", "max_stale_candles": 12},
+    **{"funding_min": 0.0, "oi_len": 12, "oi_min": -0.05},
 }
 OTHER = {
     **{"enter_z": 1.4, "exit_z": 0.4, "len_prem": 30, "smooth_len": 2, "use_sigma": False},
     **{"bb_len": 40, "bb_k": 0.8, "use_htf": False, "htf_z_min": 1.2},
     **{"entry_mode": "flip", "max_stale_candles": 1},
+    **{"funding_min": 0.0003, "oi_len": 3, "oi_min": 0.02},
 }
 
 STRATEGY = """
@@ -119,6 +127,7 @@ def datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     file = datadir / "BTC_USDT-1h.feather"
     spot = pd.read_feather(file)
     spot.drop(spot.index[::37]).reset_index(drop=True).to_feather(file)
+    add_open_interest(datadir, PAIRS)
     return datadir
 
 
@@ -131,8 +140,9 @@ def trades_of(trades: Any) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def outcome(strategies: Path, datadir: Path) -> Outcome:
-    userdir, pairs = strategies.parent / "user_data", ["BTC/USDT:USDT", "1000PEPE/USDT:USDT"]
-    freqtrade = partial(run_freqtrade, userdir, datadir=datadir, pairs=pairs)
+    userdir = strategies.parent / "user_data"
+    overlay = {"perp_imbalance": dict.fromkeys(OPTIONAL_GATES, True)}
+    freqtrade = partial(run_freqtrade, userdir, datadir=datadir, pairs=PAIRS, overlay=overlay)
     process = freqtrade(
         *("hyperopt", "--strategy", "OneByOne", "--strategy-path", str(strategies)),
         *("--spaces", "buy", "sell", "lookback", "--epochs", str(len(OTHER) + 1), "-j", "2"),
@@ -161,7 +171,7 @@ def outcome(strategies: Path, datadir: Path) -> Outcome:
 
 
 def test_each_parameter_has_an_epoch_of_its_own(outcome: Outcome) -> None:
-    assert set(OTHER) == set(SPACES)
+    assert set(OTHER) == set(SPACES) - set(OPTIONAL_GATES)
     assert set(outcome.epochs) == {"base", *OTHER}
     assert set(Settings.model_fields) >= set(SETTING_SPACES)
 
@@ -180,5 +190,6 @@ def test_epoch_is_a_plain_backtest_trade_by_trade(outcome: Outcome, name: str) -
 def test_exported_parameters_trade_as_the_best_epoch(outcome: Outcome) -> None:
     pd.testing.assert_frame_equal(outcome.exported, outcome.epochs[outcome.best])
     values = {**BASE, **({outcome.best: OTHER[outcome.best]} if outcome.best in OTHER else {})}
+    values |= dict.fromkeys(OPTIONAL_GATES, True)
     for space, params in by_space(values).items():
         assert outcome.parameter_file[space] == params

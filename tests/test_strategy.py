@@ -17,7 +17,7 @@ from perp_imbalance.indicators import PRESETS
 from perp_imbalance.parameters import (
     BIAS_MEMORY,
     LONGEST_LOOKBACK,
-    PARAMETER_NAMES,
+    OPTIONAL_GATES,
     STARTUP_CANDLES,
 )
 
@@ -122,8 +122,9 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             "PerpImbalance",
             {"perp_imbalance": {"side": "long"}},
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
-            "entry_mode, sides, max_stale_candles, premium_source, alerts, alert_only, spot_pairs, "
-            "leverage, max_entry_age_seconds, max_entry_drift, scale_out, protections",
+            "entry_mode, sides, max_stale_candles, premium_source, use_funding, use_oi, alerts, "
+            "alert_only, spot_pairs, leverage, max_entry_age_seconds, max_entry_drift, scale_out, "
+            "protections",
         ),
         (
             "PerpImbalance",
@@ -218,6 +219,9 @@ class Candles:
     def send_msg(self, message: str) -> None:
         self.messages.append(message)
 
+    def get_funding_rate_timeframe(self) -> str:
+        return "1h"
+
     def market(self, pair: str) -> dict[str, Any] | None:
         base, _, quote = pair.partition("/")
         return {"base": base, "quote": quote.partition(":")[0], "spot": ":" not in pair}
@@ -231,48 +235,27 @@ class Candles:
         return candles
 
 
-def populated(folder: Path, datadir: Path, runmode: RunMode, **values: Any) -> pd.DataFrame:
-    """Return all columns for BTC; in hyperopt the values are set after populate_indicators."""
-    config = {"runmode": runmode, "spaces": ["all"], "exchange": {"name": "binance"}}
-    strategy = load(folder, "PerpImbalanceConservative", **config)
-    strategy.dp = Candles(datadir)
-    pair = {"pair": "BTC/USDT:USDT"}
-    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
-    if runmode == RunMode.BACKTEST:
-        set_values(strategy, values)
-    dataframe = strategy.populate_indicators(candles, pair)
-    set_values(strategy, values)
-    dataframe = strategy.populate_entry_trend(dataframe, pair)
-    result: pd.DataFrame = strategy.populate_exit_trend(dataframe, pair)
-    return result
-
-
-def set_values(strategy: IStrategy, values: dict[str, Any]) -> None:
-    for name, value in values.items():
-        getattr(strategy, name).value = value
-
-
-OTHER_VALUES = {
-    **{"enter_z": 1.5, "exit_z": 0.4, "len_prem": 30, "smooth_len": 2, "use_sigma": False},
-    **{"bb_len": 40, "bb_k": 0.8, "use_htf": False, "htf_z_min": 0.1},
-}
-
-
-def test_every_parameter_has_another_value_to_try() -> None:
-    assert set(OTHER_VALUES) == set(PARAMETER_NAMES)
-
-
-@pytest.mark.parametrize("name", OTHER_VALUES)
-def test_every_threshold_acts_in_a_hyperopt_epoch(
-    folder: Path, sample_datadir: Path, name: str
+@pytest.mark.parametrize("on", [True, False])
+def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
+    folder: Path, on: bool
 ) -> None:
-    values = {name: OTHER_VALUES[name]}
-    epoch = populated(folder, sample_datadir, RunMode.HYPEROPT, **values)
-    backtest = populated(folder, sample_datadir, RunMode.BACKTEST, **values)
-    signals = ["enter_short", "enter_long", "exit_short", "exit_long", "enter_tag", "exit_tag"]
-    pd.testing.assert_frame_equal(epoch[signals], backtest[signals])
-    preset = populated(folder, sample_datadir, RunMode.HYPEROPT)
-    assert not epoch[signals].equals(preset[signals])
+    config: dict[str, Any] = {"spaces": ["all"], "exchange": {"name": "binance"}}
+    section = {"use_oi": on, "use_funding": on}
+    strategy = load(folder, runmode=RunMode.HYPEROPT, perp_imbalance=section, **config)
+    for switch, names in OPTIONAL_GATES.items():
+        assert getattr(strategy, switch).value is on
+        assert not getattr(strategy, switch).optimize
+        assert [getattr(strategy, name).optimize for name in names] == [on] * len(names)
+
+
+def test_gate_that_the_exchange_has_no_series_for_stops_the_start(folder: Path) -> None:
+    section = {"use_oi": True}
+    with pytest.raises(OperationalException) as caught:
+        load(folder, exchange={"name": "bitget"}, perp_imbalance=section)
+    assert str(caught.value) == (
+        "PerpImbalance: bitget gives no past open interest: take perp_imbalance.use_oi off the "
+        "config"
+    )
 
 
 def analysed(folder: Path, datadir: Path, row: int, started: pd.Timestamp, **settings: Any) -> Any:

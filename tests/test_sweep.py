@@ -11,14 +11,20 @@ import pandas as pd
 import pytest
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.resolvers import StrategyResolver
-from freqtrade_fixtures import ROOT, SAMPLE_PAIRS, assert_fails_in_one_line, perp_imbalance
+from freqtrade_fixtures import (
+    ROOT,
+    SAMPLE_PAIRS,
+    add_open_interest,
+    assert_fails_in_one_line,
+    perp_imbalance,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from test_strategy import Candles
 
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
-from perp_imbalance.parameters import PARAMETER_NAMES
+from perp_imbalance.parameters import OPTIONAL_GATES, PARAMETER_NAMES
 from perp_imbalance.research.forward import forward_returns, statistics
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.market import CandleFolder, PairCandles
@@ -49,7 +55,7 @@ def signalled(folder: Path, datadir: Path, thresholds: Thresholds) -> pd.DataFra
         }
     )
     strategy.ft_bot_start()
-    for name in PARAMETER_NAMES:
+    for name in (*PARAMETER_NAMES, *OPTIONAL_GATES):
         getattr(strategy, name).value = getattr(thresholds, name)
     strategy.dp = Candles(datadir)
     candles = strategy.dp.get_pair_dataframe(BTC, "1h", CandleType.FUTURES)
@@ -72,6 +78,26 @@ def test_signals_of_random_combinations_are_those_of_the_strategy(
             np.testing.assert_array_equal(screen.entries_of(thresholds, side), expected)
             counts.add(expected.size)
     assert len(counts) > 10
+
+
+def test_optional_gates_are_those_of_the_strategy(sample_datadir: Path, tmp_path: Path) -> None:
+    folder, datadir = tmp_path / "strategies", tmp_path / "binance"
+    shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("*.json", "__*"))
+    shutil.copytree(sample_datadir, datadir)
+    add_open_interest(datadir, [BTC])
+    candles = next(CandleFolder(datadir, "1h", Settings()).pairs([BTC]))
+    screen = Screen(candles, Settings(), (4,), 0.001)
+    counts: dict[bool, set[int]] = {True: set(), False: set()}
+    for funding, oi in itertools.product([True, False], repeat=2):
+        gated = Settings(use_funding=funding, use_oi=oi).gated(
+            Thresholds(use_sigma=False, funding_min=0.0002, oi_len=6)
+        )
+        signals = signalled(folder, datadir, gated)
+        for side in ("short", "long"):
+            expected = np.flatnonzero(signals[f"enter_{side}"])
+            np.testing.assert_array_equal(screen.entries_of(gated, side), expected)
+            counts[side == "short"].add(expected.size)
+    assert all(len(found) == 4 and min(found) > 0 for found in counts.values())
 
 
 def test_grid_has_every_distinct_combination_once() -> None:

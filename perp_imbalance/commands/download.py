@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         whitelist,
     )
     from perp_imbalance.freqtrade_process import run_freqtrade
+    from perp_imbalance.settings import Settings
 
     check_timerange(arguments.timerange)
     files = config_files(arguments)
@@ -79,9 +80,11 @@ def run(arguments: argparse.Namespace) -> int:
         common += ["--datadir", arguments.datadir]
     # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
     # index, because named candle types leave out the mark prices.
+    with_oi = perps if Settings.from_config(config).use_oi else []
     for mode, pairs, types in (
         ("futures", perps, []),
         ("futures", beside["index"], ["--candle-types", "index"]),
+        ("futures", with_oi, ["--candle-types", "open_interest"]),
         ("spot", beside["spot"], []),
     ):
         if not pairs:

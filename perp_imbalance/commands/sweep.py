@@ -15,6 +15,7 @@ from perp_imbalance.research.grid import AXES, Grid, parse_values
 
 if TYPE_CHECKING:
     from perp_imbalance.research.sweep import Sweep
+    from perp_imbalance.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     if min(horizons) < 1 or arguments.fee < 0 or (arguments.sample or 1) < 1:
         raise SettingsError("horizons and --sample must be at least 1, the fee at least 0")
     plan = Plan(
-        grid=grid_of(arguments),
+        grid=grid_of(arguments, settings),
         settings=settings,
         horizons=sorted(set(horizons)),
         cost=2 * arguments.fee,
@@ -117,12 +118,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def grid_of(arguments: argparse.Namespace) -> Grid:
+def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
     """Return the grid that the options name.
 
     :raises SettingsError: if they name none, or values that cannot be traded with.
     """
-    base = PRESETS[arguments.preset]
+    base = settings.gated(PRESETS[arguments.preset])
     axes = {
         name: parse_values(text, type(getattr(base, name)))
         for name in AXES

@@ -74,6 +74,22 @@ def funding_rates(symbol: Symbol, series: Series, now: int, window: Window) -> l
     ]
 
 
+def open_interest(symbol: Symbol, series: Series, now: int, window: Window) -> list[Json]:
+    """Return the open interest that had been counted by the clock."""
+    rows = window.rows(series, now)
+    return [
+        {
+            "symbol": symbol.name,
+            "sumOpenInterest": number(amount),
+            "sumOpenInterestValue": number(value),
+            "timestamp": time,
+        }
+        for time, (amount, value) in zip(
+            series.times[rows].tolist(), series.values[rows].tolist(), strict=True
+        )
+    ]
+
+
 def newest(series: Series, now: int) -> tuple[int, float]:
     """Return time and value of the newest known price, (0, 0.0) before the first one."""
     opened = series.opened(now)

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 OHLCV = ["open", "high", "low", "close", "volume"]
 FUNDING = ["funding_rate"]
+OPEN_INTEREST = ["open_interest_amount", "open_interest_value"]
 
 
 class Market(Enum):
@@ -56,7 +57,8 @@ class Series:
 
     :ivar times: when a row begins, in ms; the row can be seen from then on
     :ivar ends: when a row becomes final, in ms; a funding rate is final when it appears
-    :ivar values: one row of numbers a time: OHLCV, or the funding rate alone
+    :ivar values: one row of numbers a time: OHLCV, the funding rate alone, or open interest as
+        amount and value
     """
 
     times: npt.NDArray[np.int64]
@@ -192,6 +194,8 @@ def _as_series(frame: DataFrame, timeframe: str, candle_type: CandleType) -> Ser
     times = dates.astype(np.int64)
     if candle_type == CandleType.FUNDING_RATE:
         return Series(times, times, frame[FUNDING].to_numpy(np.float64))
+    if candle_type == CandleType.OPEN_INTEREST:
+        return Series(times, times, frame[OPEN_INTEREST].to_numpy(np.float64))
     if timeframe.endswith("M"):
         # A month has no fixed length, and freqtrade's 30 days would close a long one too early.
         months = dates.astype("datetime64[M]") + 1

@@ -30,6 +30,7 @@ INVALID_SYMBOL = -1121
 KLINES_DEFAULT = 500
 KLINES_MAX = {Market.SPOT: 1000, Market.PERP: 1500}
 FUNDING_DEFAULT, FUNDING_MAX = 100, 1000
+OPEN_INTEREST_DEFAULT, OPEN_INTEREST_MAX = 30, 500
 DEPTH_DEFAULT, DEPTH_MAX = 100, 5000
 
 
@@ -88,6 +89,9 @@ class ReplayExchange:
             ("premiumIndex", self._premium_index),
         ):
             app.router.add_get(f"/fapi/v1/{path}", _json(answer, Market.PERP))
+        app.router.add_get(
+            "/futures/data/openInterestHist", _json(self._open_interest, Market.PERP)
+        )
         app.router.add_get("/fapi/v2/ticker/price", _json(self._price_tickers, Market.PERP))
         app.router.add_get("/dapi/v1/exchangeInfo", _json(self._no_markets, Market.PERP))
         if self.account:
@@ -165,6 +169,12 @@ class ReplayExchange:
         symbol = self._find(market, query.text("symbol"))
         window = query.window(FUNDING_DEFAULT, FUNDING_MAX)
         return binance.funding_rates(symbol, self._funding(symbol), self._clock(), window)
+
+    def _open_interest(self, market: Market, query: Query) -> Any:
+        symbol = self._find(market, query.text("symbol"))
+        series = self._store.series(symbol, query.interval("period"), CandleType.OPEN_INTEREST)
+        window = query.window(OPEN_INTEREST_DEFAULT, OPEN_INTEREST_MAX)
+        return binance.open_interest(symbol, series, self._clock(), window)
 
     def _funding_info(self, market: Market, query: Query) -> Any:
         # Binance lists here only the perps whose funding differs from every 8 hours.

@@ -91,7 +91,7 @@ def study(
         for side in settings.sides:
             events: dict[Kind, NDArray[np.int64]] = {
                 "flip": screen.flips_of(thresholds, side),
-                "entry": screen.entries_of(thresholds, side),
+                "entry": screen.entries_of(settings.gated(thresholds), side),
             }
             for kind, rows in events.items():
                 for number, horizon in enumerate(method.horizons):

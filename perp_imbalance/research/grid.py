@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -77,7 +77,8 @@ class Grid:
         else:
             chosen = self._sampled(parts, sample, seed)
         for len_prem, smooth_len, (enter_z, exit_z), sigma, htf in chosen:
-            yield Thresholds(
+            yield replace(
+                self.base,
                 len_prem=len_prem,
                 smooth_len=smooth_len,
                 enter_z=enter_z,
@@ -87,7 +88,6 @@ class Grid:
                 bb_k=sigma[2],
                 use_htf=htf[0],
                 htf_z_min=htf[1],
-                hot_z=self.base.hot_z,
             )
 
     def _sampled(

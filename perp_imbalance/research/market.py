@@ -14,6 +14,7 @@ from pandas import DataFrame
 
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Floats
@@ -30,6 +31,8 @@ class PairCandles:
     :ivar premium: the premium of each candle, NaN where there is none.
     :ivar htf: premiums of the higher timeframe; None where the folder has none.
     :ivar funding: funding paid by longs during each candle, as a fraction.
+    :ivar funding_rate: the last rate known at each close; NaN where the folder has none.
+    :ivar open_interest: of each candle; NaN where the folder has none.
     :ivar begin: the first row of the time range; rows before it are there to look back on.
     """
 
@@ -39,6 +42,8 @@ class PairCandles:
     premium: Floats
     htf: HtfPremium | None
     funding: Floats
+    funding_rate: Floats
+    open_interest: Floats
     begin: int
 
 
@@ -123,6 +128,8 @@ class CandleFolder:
             premium_columns(found)["premium"],
             self._htf(match),
             self._funding(pair, perp),
+            known_funding(perp, self.timeframe, self._rates(pair)),
+            open_interest(perp, self._load(pair, self.timeframe, CandleType.OPEN_INTEREST)),
             begin,
         )
 
@@ -161,11 +168,14 @@ class CandleFolder:
 
     def _funding(self, pair: str, perp: DataFrame) -> Floats:
         """Return what longs pay during each candle; 0 where the folder knows of no payment."""
+        rates = self._rates(pair)
+        return np.zeros(len(perp)) if rates.empty else funding_by_candle(perp, rates)
+
+    def _rates(self, pair: str) -> DataFrame:
+        """Return the funding rates of a perp; freqtrade keeps them under one timeframe."""
         kind = CandleType.FUNDING_RATE
         lengths = [key[1] for key in self._formats if (key[0], key[2]) == (pair, kind)]
-        if not lengths:
-            return np.zeros(len(perp))
-        return funding_by_candle(perp, self._load(pair, lengths[0], kind))
+        return self._load(pair, lengths[0] if lengths else "", kind)
 
 
 def funding_by_candle(perp: DataFrame, rates: DataFrame) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.crowd import change, funding_gate, oi_gate
 from perp_imbalance.indicators.higher_timeframe import known_at_close
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Bools, Floats
@@ -77,6 +78,7 @@ class Screen:
         self._sigma = lru_cache(_CACHED)(self._sigma_of)
         self._htf_z = lru_cache(1)(self._htf_z_of)
         self._htf = lru_cache(_CACHED)(self._htf_of)
+        self._crowd = lru_cache(1)(self._crowd_of)
 
     def _z_of(self, len_prem: int, smooth_len: int) -> Floats:
         return z_score(self._candles.premium, len_prem, smooth_len).z
@@ -113,6 +115,19 @@ class Screen:
         high, low = htf_gate(self._htf_z(len_prem, smooth_len), htf_z_min)
         return {"short": high, "long": low}
 
+    def _crowd_of(
+        self, funding_min: float | None, oi_len: int, oi_min: float | None
+    ) -> dict[str, Bools]:
+        """Return where the optional gates that are on agree; None is one that is off."""
+        passes = dict.fromkeys(SIDES, np.ones(self._rows.size, np.bool_))
+        if funding_min is not None:
+            longs_pay, shorts_pay = funding_gate(self._candles.funding_rate, funding_min)
+            passes = {"short": longs_pay, "long": shorts_pay}
+        if oi_min is not None:
+            building = oi_gate(change(self._candles.open_interest, oi_len), oi_min)
+            passes = {side: rows & building for side, rows in passes.items()}
+        return passes
+
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""
         lookback = (thresholds.len_prem, thresholds.smooth_len)
@@ -122,6 +137,10 @@ class Screen:
             passes = passes & self._sigma(thresholds.bb_len, thresholds.bb_k)[side]
         if thresholds.use_htf:
             passes = passes & self._htf(*lookback, thresholds.htf_z_min)[side]
+        if thresholds.use_funding or thresholds.use_oi:
+            funding_min = thresholds.funding_min if thresholds.use_funding else None
+            oi_min = thresholds.oi_min if thresholds.use_oi else None
+            passes = passes & self._crowd(funding_min, thresholds.oi_len, oi_min)[side]
         rows = entry_rows(bias.of[side] & passes, bias.starts, self._settings.entry_mode)
         return rows[rows.searchsorted(self._candles.begin) :]
 

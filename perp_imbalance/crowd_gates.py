@@ -1,0 +1,91 @@
+"""The optional gates of a strategy: which series they need, and the columns these become."""
+
+from collections.abc import Callable
+from typing import Any
+
+import ccxt
+import numpy as np
+from freqtrade.enums import CandleType
+from freqtrade.strategy import BooleanParameter, IStrategy
+from pandas import DataFrame
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.crowd import known_funding, open_interest
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.parameters import OPTIONAL_GATES
+from perp_imbalance.settings import SECTION, Settings
+
+#: What ccxt calls the ability to fetch a series that not every exchange has, and its name in words.
+SERIES = {
+    CandleType.INDEX: ("fetchIndexOHLCV", "index prices"),
+    CandleType.FUNDING_RATE: ("fetchFundingRateHistory", "past funding rates"),
+    CandleType.OPEN_INTEREST: ("fetchOpenInterestHistory", "past open interest"),
+}
+
+
+def check_series(exchange: str, kind: CandleType, setting: str) -> None:
+    """Raise where an exchange does not have a series that a setting asks for.
+
+    :param exchange: ccxt's name.
+    :param setting: what asks for it, as the config has it.
+    :raises SettingsError: naming all three.
+    """
+    ability, words = SERIES[kind]
+    described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
+    if described is not None and not described().has.get(ability):
+        raise SettingsError(f"{exchange} gives no {words}: take {SECTION}.{setting} off the config")
+
+
+class CrowdGates(IStrategy):
+    """The part of a strategy that asks for funding rates and open interest where a gate is on."""
+
+    settings: Settings
+    use_funding: BooleanParameter
+    use_oi: BooleanParameter
+
+    def check_gates(self) -> None:
+        """Refuse gates without series; let hyperopt vary only what belongs to a gate that is on.
+
+        :raises SettingsError: where the exchange lacks what a setting asks for.
+        """
+        needed = (
+            (self.settings.premium_source == "index", CandleType.INDEX, 'premium_source "index"'),
+            (self.use_funding.value, CandleType.FUNDING_RATE, "use_funding"),
+            (self.use_oi.value, CandleType.OPEN_INTEREST, "use_oi"),
+        )
+        for is_on, kind, setting in needed:
+            if is_on:
+                check_series(self.config["exchange"]["name"], kind, setting)
+        for switch, names in OPTIONAL_GATES.items():
+            for name in names:
+                getattr(self, name).optimize = bool(getattr(self, switch).value)
+
+    def crowd_series(self, pair: str) -> list[tuple[str, str, CandleType]]:
+        """Return the series of the gates that are on."""
+        wanted = []
+        if self.use_funding.value:
+            timeframe = self.dp.get_funding_rate_timeframe()
+            wanted.append((pair, timeframe, CandleType.FUNDING_RATE))
+        if self.use_oi.value:
+            wanted.append((pair, self.timeframe, CandleType.OPEN_INTEREST))
+        return wanted
+
+    def crowd_columns(self, dataframe: DataFrame, pair: str) -> dict[str, Floats]:
+        """Return ``funding_rate`` and ``open_interest`` where their gates are on."""
+        columns: dict[str, Floats] = {}
+        for name, timeframe, kind in self.crowd_series(pair):
+            frame = self.dp.get_pair_dataframe(name, timeframe, kind)
+            if kind == CandleType.FUNDING_RATE:
+                columns["funding_rate"] = known_funding(dataframe, self.timeframe, frame)
+            else:
+                columns["open_interest"] = open_interest(dataframe, frame)
+        return columns
+
+
+def missing_series(columns: dict[str, Floats]) -> str | None:
+    """Say which gate has nothing to go by; None where every one has something."""
+    words = {"funding_rate": "funding gate", "open_interest": "open interest gate"}
+    for name, values in columns.items():
+        if not np.isfinite(values).any():
+            return f"the {words[name]} has no {name.replace('_', ' ')} of it"
+    return None
