@@ -13,6 +13,7 @@ from chromium import Look, apart, blend, browser, color
 from playwright.sync_api import Browser
 
 from perp_imbalance.indicators import Thresholds, entry_signals, imbalance_columns
+from perp_imbalance.indicators.columns import source_column
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.look.palette import Palette, palette
 from perp_imbalance.look.pane import Pane, pane_part, pane_scripts, write_pane
@@ -236,7 +237,7 @@ def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame
             assert f"close {close:,}" in said
             assert {-1: "SHORT bias", 0: "no bias", 1: "LONG bias"}[at["bias"]] in said
             if np.isfinite(at["premium_pct"]):
-                assert f"premium {at['premium_pct']:+.4f} %" in said
+                assert f"premium {at['premium_pct']:+.4f} % against spot" in said
                 assert f"z {at['z']:+.3f}, z of 4h {at['htf_z']:+.3f}" in said
             else:
                 assert "premium none, no fresh spot price" in said
@@ -245,6 +246,17 @@ def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame
                 assert said.endswith(f"no entry: {reason}" if reason else "bias\nentry")
     entries = entry_signals(frame, THRESHOLDS)
     assert entries.loc[chosen[0], ["enter_short", "enter_long"]].sum() == 1
+
+
+def test_pane_names_the_index_where_the_premium_is_measured_against_it(
+    opened: Open, frame: pd.DataFrame
+) -> None:
+    source = source_column(frame["premium"].to_numpy(), "index")
+    look = opened(pane_of(frame.assign(premium_source=source)))
+    look.show(180, 240)
+    assert "% against index" in look.hover(200, 0.0, "y3")
+    assert "premium none, no fresh index price" in look.hover(232, 0.0, "y3")
+    assert "no fresh index price" in look.page.inner_text(".legend")
 
 
 def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame) -> None:

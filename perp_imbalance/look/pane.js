@@ -54,8 +54,8 @@ class PerpPane {
     const legend = make(root, "div", "legend");
     const entries = [
       [palette.short, "SHORT bias"], [palette.long, "LONG bias"],
-      [palette.premium_positive, "perp dearer than spot"], [palette.premium_negative, "cheaper"],
-      [palette.missing, "no fresh spot price"],
+      [palette.premium_positive, `perp dearer than ${content.source}`], [palette.premium_negative, "cheaper"],
+      [palette.missing, `no fresh ${content.source} price`],
     ];
     if (content.htf) entries.push([palette.htf, `z of ${content.htf}`]);
     if (this.rows.funding) entries.push([palette.funding, "funding: longs pay above 0"]);

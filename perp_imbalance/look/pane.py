@@ -127,6 +127,7 @@ def _content(pane: Pane, palette: Palette, labels: bool, small: bool) -> dict[st
         "step": pane.seconds * 1000,
         "strategy": pane.strategy,
         "note": pane.note,
+        "source": _source(frame),
         "htf": pane.htf_timeframe if pane.thresholds.use_htf else None,
         "thresholds": asdict(pane.thresholds),
         "palette": asdict(palette),
@@ -139,6 +140,12 @@ def _content(pane: Pane, palette: Palette, labels: bool, small: bool) -> dict[st
         "reasons": reasons.tolist(),
         "trades": _trades(pane),
     }
+
+
+def _source(frame: pd.DataFrame) -> str:
+    """Return what the premiums are measured against; one pair has one source."""
+    known = frame["premium_source"].dropna() if "premium_source" in frame else []
+    return str(known.iloc[0]) if len(known) else "spot"
 
 
 def _packed(values: Any, kind: str) -> str:

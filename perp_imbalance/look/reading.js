@@ -27,13 +27,14 @@ const PerpReading = (() => {
   function candle({ rows, content }, i) {
     const bias = rows.bias[i];
     const reason = rows.reasons[rows.noEntry[i]];
-    const spot = Number.isFinite(rows.spot_close[i]) ? "" : ", no fresh spot price";
+    const known = Number.isFinite(rows.premium_pct[i]);
+    const beside = Number.isFinite(rows.spot_close[i])
+      ? (known ? ` against ${content.source}` : "") : `, no fresh ${content.source} price`;
     const said = [
       `<b>${time(rows.dates[i])}</b> UTC`,
       `open ${price(rows.open[i])}, high ${price(rows.high[i])}, low ${price(rows.low[i])}, `
         + `close <b>${price(rows.close[i])}</b>`,
-      `premium <b>${number(rows.premium_pct[i], 4)}${
-        Number.isFinite(rows.premium_pct[i]) ? " %" : ""}</b>${spot}`,
+      `premium <b>${number(rows.premium_pct[i], 4)}${known ? " %" : ""}</b>${beside}`,
       `z <b>${number(rows.z[i], 3)}</b>`
         + (content.htf ? `, z of ${content.htf} ${number(rows.htf_z[i], 3)}` : ""),
     ];
