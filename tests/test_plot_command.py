@@ -114,6 +114,7 @@ def test_page_has_the_columns_of_the_strategy(
         (("--output", "README.md"), "README.md is there already: name another file, or add"),
         (("--output", "/proc/pane.html"), "cannot write /proc/pane.html: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),
+        (("--trades", "config.json"), "config.json is no result of freqtrade's backtesting"),
         (("--datadir", "nowhere"), "nowhere"),
     ],
 )

@@ -111,8 +111,11 @@ def run(arguments: argparse.Namespace) -> int:
             pane = found.pane(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
             status.update("backtest")
-            result = Path(arguments.trades) if arguments.trades else None
-            pane = replace(pane, trades=trades_of(strategy, datadir, overlay, arguments, result))
+            if arguments.trades:
+                trades = trades_of(Path(arguments.trades), strategy)
+            else:
+                trades = backtested(strategy, datadir, overlay, arguments)
+            pane = replace(pane, trades=trades)
         if not arguments.datadir:
             pane = replace(pane, note="SYNTHETIC sample market, no real prices")
         status.update("drawing")
@@ -121,7 +124,9 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.png:
             take_picture(output, arguments.png)
     first, last = pane.frame["date"].iloc[[0, -1]]
-    print(f"{len(pane.frame)} candles, {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC")
+    count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
+    span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    print(f"{len(pane.frame)} candles{count}, {span}")
     print(output)
     if arguments.png:
         print(arguments.png)
@@ -136,45 +141,48 @@ def default_output(user_data_dir: Path, pair: str) -> Path:
     return user_data_dir / "plot" / f"{stem}.html"
 
 
-def trades_of(
-    strategy: str,
-    datadir: Path,
-    overlay: dict[str, Any],
-    arguments: argparse.Namespace,
-    result: Path | None,
-) -> "pd.DataFrame":
-    """Return the trades of a result file, or of a backtest that is run here.
+def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
+    """Return the trades that a result file has of a strategy.
 
-    :raises CommandError: if freqtrade refuses the backtest.
-    :raises DataError: if the file has no trades of the strategy.
+    :raises DataError: if it has none of it, or is no result.
+    """
+    from perp_imbalance.exchange import quiet_freqtrade
+    from perp_imbalance.report.result import read_result
+
+    with quiet_freqtrade():
+        outcomes = {outcome.strategy: outcome for outcome in read_result(result).outcomes}
+    if strategy not in outcomes:
+        raise DataError(f"{result} has no trades of {strategy}, but of {', '.join(outcomes)}")
+    return outcomes[strategy].trades
+
+
+def backtested(
+    strategy: str, datadir: Path, overlay: dict[str, Any], arguments: argparse.Namespace
+) -> "pd.DataFrame":
+    """Return the trades of a backtest that is run here.
+
+    :raises CommandError: if freqtrade refuses it.
     """
     from freqtrade.data.btanalysis import load_backtest_data
-    from freqtrade.exceptions import OperationalException
 
     from perp_imbalance.exchange import quiet_freqtrade
     from perp_imbalance.freqtrade_process import capture_freqtrade, error_line
     from perp_imbalance.replay import replay_config, running_replay
 
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
-        if result is None:
-            with running_replay(datadir) as replay:
-                exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
-                options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
-                options += ["--cache", "none", "--backtest-directory", folder]
-                if arguments.timerange:
-                    options += ["--timerange", arguments.timerange]
-                process = capture_freqtrade(
-                    options,
-                    configs=config_files(arguments),
-                    overlay={**overlay, "exchange": exchange},
-                )
-            if process.returncode:
-                raise CommandError(f"freqtrade backtesting: {error_line(process)}")
-        elif not result.is_file():
-            raise DataError(f"there is no result file {result}")
-        try:
-            with quiet_freqtrade():
-                trades: pd.DataFrame = load_backtest_data(result or Path(folder), strategy)
-        except (ValueError, OperationalException) as error:
-            raise DataError(f"{result}: {str(error).splitlines()[0]}") from None
+    with (
+        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder,
+        running_replay(datadir) as replay,
+    ):
+        exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
+        options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
+        options += ["--cache", "none", "--backtest-directory", folder]
+        if arguments.timerange:
+            options += ["--timerange", arguments.timerange]
+        process = capture_freqtrade(
+            options, configs=config_files(arguments), overlay={**overlay, "exchange": exchange}
+        )
+        if process.returncode:
+            raise CommandError(f"freqtrade backtesting: {error_line(process)}")
+        with quiet_freqtrade():
+            trades: pd.DataFrame = load_backtest_data(Path(folder), strategy)
     return trades

@@ -46,6 +46,19 @@ class Pane:
     funding: Floats | None = None
     note: str = ""
 
+    @property
+    def trades_drawn(self) -> pd.DataFrame:
+        """The trades of the pair that are open during the candles drawn."""
+        trades = pd.DataFrame() if self.trades is None else self.trades
+        if trades.empty:
+            return trades
+        dates = self.frame["date"]
+        return trades[
+            (trades["pair"] == self.pair)
+            & (trades["open_date"] <= dates.iloc[-1])
+            & (trades["close_date"] >= dates.iloc[0])
+        ]
+
     def between(self, start: pd.Timestamp, end: pd.Timestamp) -> "Pane":
         """Return the part with candles that open from ``start`` up to ``end``, that included."""
         rows = self.frame["date"].between(start, end).to_numpy()
@@ -144,8 +157,10 @@ def _content(pane: Pane, palette: Palette, labels: bool, small: bool) -> dict[st
 
 def _source(frame: pd.DataFrame) -> str:
     """Return what the premiums are measured against; one pair has one source."""
-    known = frame["premium_source"].dropna() if "premium_source" in frame else []
-    return str(known.iloc[0]) if len(known) else "spot"
+    if "premium_source" not in frame:
+        return "spot"
+    known = frame["premium_source"].dropna().unique().tolist()
+    return str(known[0]) if known else "spot"
 
 
 def _packed(values: Any, kind: str) -> str:
@@ -153,16 +168,10 @@ def _packed(values: Any, kind: str) -> str:
 
 
 def _trades(pane: Pane) -> list[dict[str, Any]] | None:
-    """Return the trades of the pair that are open during the candles drawn."""
-    trades = pane.trades
-    if trades is None or trades.empty:
-        return None if trades is None else []
-    dates = pane.frame["date"]
-    seen = trades[
-        (trades["pair"] == pane.pair)
-        & (trades["open_date"] <= dates.iloc[-1])
-        & (trades["close_date"] >= dates.iloc[0])
-    ]
+    """Return the trades that are drawn as plain data."""
+    if pane.trades is None:
+        return None
+    drawn: Any = pane.trades_drawn.itertuples()
     return [
         {
             "side": "short" if trade.is_short else "long",
@@ -175,5 +184,5 @@ def _trades(pane: Pane) -> list[dict[str, Any]] | None:
             "profit": float(trade.profit_ratio),
             "amount": float(trade.profit_abs),
         }
-        for trade in seen.itertuples()
+        for trade in drawn
     ]
