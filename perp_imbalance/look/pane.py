@@ -53,11 +53,12 @@ class Pane:
         if trades.empty:
             return trades
         dates = self.frame["date"]
-        return trades[
+        drawn: pd.DataFrame = trades[
             (trades["pair"] == self.pair)
             & (trades["open_date"] <= dates.iloc[-1])
             & (trades["close_date"] >= dates.iloc[0])
         ]
+        return drawn
 
     def between(self, start: pd.Timestamp, end: pd.Timestamp) -> "Pane":
         """Return the part with candles that open from ``start`` up to ``end``, that included."""
