@@ -1,5 +1,6 @@
 """freqtrade's config and exchange, opened the way freqtrade's own commands open them."""
 
+import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,24 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
             f"{name} gave no list of its markets: check the network, or ask freqtrade list-markets"
         )
     return dict(markets)
+
+
+def public_client(config: Mapping[str, Any], exchange: Any) -> Any:
+    """Return ccxt's client of an exchange that is open, for what freqtrade does not ask.
+
+    Without keys, and with the markets that freqtrade has loaded.
+
+    :param exchange: freqtrade's.
+    """
+    import ccxt
+    from freqtrade.misc import deep_merge_dicts
+
+    settings = config["exchange"]
+    options = copy.deepcopy(settings.get("ccxt_config", {}))
+    options = deep_merge_dicts(settings.get("ccxt_sync_config", {}), options)
+    client = getattr(ccxt, exchange.id)(options)
+    client.set_markets(exchange.markets)
+    return client
 
 
 def match_perps(

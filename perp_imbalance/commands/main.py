@@ -17,6 +17,7 @@ from perp_imbalance.commands import (
     replay,
     report,
     sample,
+    scan,
     sweep,
     walk_forward,
 )
@@ -39,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         *(backtest, doctor, download, evidence, pairs),
-        *(plot, preset, replay, report, sample, sweep, walk_forward),
+        *(plot, preset, replay, report, sample, scan, sweep, walk_forward),
     ):
         command.add_parser(subparsers)
     return parser

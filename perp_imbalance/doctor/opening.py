@@ -1,6 +1,5 @@
 """Config, strategy, exchange and pairs, opened the way the bot opens them."""
 
-import copy
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,7 +11,6 @@ from freqtrade.configuration.config_validation import validate_config_consistenc
 from freqtrade.configuration.load_config import load_from_files
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import FreqtradeException
-from freqtrade.misc import deep_merge_dicts
 from freqtrade.optimize.hyperopt_tools import HyperoptTools
 from freqtrade.persistence import FtNoDBContext
 from freqtrade.plugins.pairlistmanager import PairListManager
@@ -21,7 +19,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from perp_imbalance.doctor.bot import check_parameter_file
 from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError
-from perp_imbalance.exchange import load_config, refused_key
+from perp_imbalance.exchange import load_config, public_client, refused_key
 
 Result = TypeVar("Result")
 
@@ -151,11 +149,8 @@ def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:
 
     freqtrade compares them too but tells only its log.
     """
-    settings = config["exchange"]
-    options = copy.deepcopy(settings.get("ccxt_config", {}))
-    options = deep_merge_dicts(settings.get("ccxt_sync_config", {}), options)
     try:
-        client = getattr(ccxt, exchange.id)(options)
+        client = public_client(config, exchange)
         before = time.time_ns()
         theirs = client.fetch_time()
     except (AttributeError, ccxt.BaseError):

@@ -146,7 +146,7 @@ def _examine_ticks(
         )
     )
     stdev = candles.premium_stdev(fraction, plan.thresholds.len_prem)
-    noise = tick / stdev if stdev else np.inf
+    noise = candles.tick_noise(tick, fraction, plan.thresholds.len_prem)
     found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
     found.add(candles.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
 

@@ -1,0 +1,183 @@
+"""What a scan asks the exchange, through freqtrade's own exchange: public calls only."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from typing import Any
+
+import ccxt
+from freqtrade.enums import CandleType, TradingMode
+from freqtrade.exceptions import FreqtradeException
+from freqtrade.exchange import date_minus_candles
+from freqtrade.misc import chunks
+from freqtrade.resolvers import ExchangeResolver, StrategyResolver
+from freqtrade.util import dt_ts
+from pandas import DataFrame, Timestamp
+
+from perp_imbalance.doctor.opening import price_step
+from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.exchange import in_one_line, match_perps, public_client, quiet_freqtrade
+from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
+from perp_imbalance.pairs import SpotMatch, is_perp
+from perp_imbalance.parameters import BIAS_MEMORY
+from perp_imbalance.scan.rank import Key, Rules, Snapshot
+from perp_imbalance.settings import Settings
+from perp_imbalance.spot_setting import check_spot_setting
+
+#: Told what is being done: the text, steps done, steps in all.
+Tell = Callable[[str, int, int], None]
+
+# Series asked for in one go; freqtrade itself sends no more than 100 requests at once.
+_AT_ONCE = 40
+
+
+def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
+    """Return the thresholds to rank with.
+
+    :param preset: one of ``PRESETS``; else the config's strategy with its parameter file.
+    :raises CommandError: if freqtrade refuses the strategy, or it has no thresholds of ours.
+    """
+    settings = Settings.from_config(config)
+    if preset:
+        timeframe = str(config.get("timeframe", TIMEFRAME))
+        thresholds = PRESETS[preset]
+        rules = Rules(
+            preset, timeframe, settings.htf_timeframe, thresholds, settings.max_stale_candles
+        )
+    else:
+        name = config.get("strategy")
+        if not name:
+            raise CommandError("the config names no strategy: name one with --strategy or --preset")
+        with in_one_line(f"strategy {name}"):
+            strategy = StrategyResolver.load_strategy(config)
+            strategy.ft_load_hyper_params(False)
+        if not isinstance(getattr(strategy, "settings", None), Settings):
+            raise CommandError(f"{name} is none of this project's strategies: name a --preset")
+        rules = Rules(
+            name,
+            str(config.get("timeframe", strategy.timeframe)),
+            settings.htf_timeframe,
+            strategy.thresholds(),
+            int(strategy.max_stale_candles.value),
+        )
+    if rules.thresholds.use_htf:
+        check_higher(rules.timeframe, rules.htf_timeframe)
+    return rules
+
+
+def candles_needed(thresholds: Thresholds) -> int:
+    """Return how many candles make a bias exact."""
+    return thresholds.lookback + BIAS_MEMORY
+
+
+class Feed:
+    """An exchange that is asked again and again: candles that are there are not fetched anew.
+
+    :ivar matches: every perp of the stake currency, with what it is compared with.
+    """
+
+    def __init__(self, config: dict[str, Any], exchange: Any, rules: Rules) -> None:
+        self.config, self.exchange, self.rules = config, exchange, rules
+        perps = exchange.get_markets(
+            quote_currencies=[config["stake_currency"]], tradable_only=True, active_only=True
+        )
+        self.matches = match_perps(
+            config, exchange.markets, [name for name, market in perps.items() if is_perp(market)]
+        )
+        self.wanted = [match for match in self.matches if match.spot is not None]
+        if not self.wanted:
+            raise DataError(
+                f"{exchange.id} has no {config['stake_currency']} perp with a "
+                f"{Settings.from_config(config).premium_source} price to compare it with: see "
+                "perp-imbalance pairs, and premium_source in the README"
+            )
+        self._client = public_client(config, exchange)
+        self._seen = False
+
+    @property
+    def late_candle_grace(self) -> float:
+        """Seconds after its close in which freqtrade looks for a late candle."""
+        return float(self.exchange.get_option("ohlcv_late_candle_grace_secs", 0))
+
+    def snapshot(self, tell: Tell = lambda *_: None) -> Snapshot:
+        """Return candles up to the last closed one, volumes and funding rates."""
+        now = Timestamp.now("UTC")
+        keys = [key for match in self.wanted for key in self._series(match)]
+        frames: dict[Key, DataFrame] = {}
+        with quiet_freqtrade():
+            for part in chunks(keys, _AT_ONCE):
+                tell(f"candles of {part[0][0]}", len(frames), len(keys))
+                frames |= self._candles(part)
+            tell("volumes and funding", len(keys), len(keys))
+            volume, funding = self._volumes(), self._funding_rates()
+        self._seen = True
+        step = {
+            pair: price_step(self.exchange, pair)
+            for match in self.wanted
+            for pair in (match.perp, str(match.spot))
+        }
+        frames = {key: frame for key, frame in frames.items() if len(frame)}
+        return Snapshot(frames, now, step, volume, funding)
+
+    def _series(self, match: SpotMatch) -> Iterator[Key]:
+        timeframes = [self.rules.timeframe]
+        if self.rules.thresholds.use_htf:
+            timeframes.append(self.rules.htf_timeframe)
+        for timeframe in timeframes:
+            yield match.perp, timeframe, CandleType.FUTURES
+            yield str(match.spot), timeframe, CandleType(match.source)
+
+    def _candles(self, keys: Sequence[Key]) -> dict[Key, DataFrame]:
+        """Return candles: the first time as many as are needed, then only what is due."""
+        if self._seen:
+            return dict(self.exchange.refresh_latest_ohlcv(list(keys), cache=True))
+        frames: dict[Key, DataFrame] = {}
+        for timeframe in dict.fromkeys(timeframe for _, timeframe, _ in keys):
+            since = date_minus_candles(timeframe, candles_needed(self.rules.thresholds))
+            frames |= self.exchange.refresh_latest_ohlcv(
+                [key for key in keys if key[1] == timeframe], since_ms=dt_ts(since), cache=True
+            )
+        return frames
+
+    def _volumes(self) -> dict[str, float]:
+        """Return what was traded within 24 hours by perp; empty where the exchange tells none."""
+        try:
+            tickers = self.exchange.get_tickers(market_type=TradingMode.FUTURES)
+        except FreqtradeException:
+            return {}
+        return _numbers(tickers, "quoteVolume")
+
+    def _funding_rates(self) -> dict[str, float]:
+        """Return the funding rate by perp; empty where the exchange does not tell all at once."""
+        try:
+            if hasattr(self.exchange, "fetch_funding_rates"):
+                rates = self.exchange.fetch_funding_rates()
+            else:
+                rates = self._client.fetch_funding_rates([match.perp for match in self.wanted])
+        except (FreqtradeException, ccxt.BaseError):
+            return {}
+        return _numbers(rates, "fundingRate")
+
+
+def _numbers(answers: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:
+    found = {pair: answer.get(name) for pair, answer in answers.items()}
+    return {pair: float(value) for pair, value in found.items() if value is not None}
+
+
+@contextmanager
+def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
+    """Open the exchange, and close it when the block is left.
+
+    :raises CommandError: if the exchange is unknown or does not answer.
+    :raises DataError: if it has no perp with a premium.
+    """
+    check_spot_setting(config)
+    name = config["exchange"]["name"]
+    with in_one_line(f"exchange {name}"):
+        exchange = ExchangeResolver.load_exchange(config, validate=False)
+    with closing(exchange):
+        with in_one_line(f"exchange {name}"):
+            feed = Feed(config, exchange, rules) if exchange.markets else None
+        if feed is None:
+            raise CommandError(f"{name} gave no list of its markets: check the network")
+        yield feed

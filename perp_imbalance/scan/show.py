@@ -1,0 +1,60 @@
+"""The ranking as a table for eyes."""
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from perp_imbalance.scan.rank import Row, Rules
+
+_UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
+_MARKS = {True: "yes", False: "no"}
+_COLORS = {"short": "red", "long": "green"}
+
+
+def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
+    """Return one line a perp, the most extreme first; what the doctor would refuse is dim."""
+    names = list(rows[0].gates) if rows else []
+    enter = f"enter_z {rules.thresholds.enter_z:g}"
+    table = Table(title=f"{rules.name}, {rules.timeframe}, {enter}", title_justify="left")
+    table.add_column("perp", no_wrap=True)
+    headings = ("z", "bias", "since (UTC)", "premium %", "funding %", "24h", *names)
+    for heading in (*headings, "missing", "tick noise", "against"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows:
+        color = _COLORS.get(row.bias)
+        table.add_row(
+            row.perp,
+            f"{row.z:+.2f}",
+            f"[{color}]{row.bias}[/]" if color else "",
+            _since(row),
+            f"{row.premium_pct:+.3f}",
+            "" if row.funding is None else f"{row.funding * 100:+.4f}",
+            short_number(row.volume_24h),
+            *(_MARKS[row.gates[name]] for name in names),
+            f"{row.missing:.1%}",
+            f"{row.tick_noise:.2f}" if math.isfinite(row.tick_noise) else "all",
+            row.source,
+            style=None if row.is_sound else "dim",
+        )
+    return table
+
+
+def _since(row: Row) -> str:
+    if row.bias == "none":
+        return ""
+    return f"{row.since:%m-%d %H:%M}" if row.since is not None else "earlier"
+
+
+def short_number(value: float | None) -> str:
+    """Return a number in three digits or so.
+
+    >>> short_number(1_234_567.0)
+    '1.23M'
+    """
+    if value is None:
+        return ""
+    for unit, letter in _UNITS:
+        if value >= unit:
+            return f"{value / unit:.3g}{letter}"
+    return f"{value:.3g}"

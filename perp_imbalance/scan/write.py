@@ -1,0 +1,70 @@
+"""The ranking as files: a list of pairs for freqtrade's RemotePairList, and CSV."""
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.scan.rank import Row
+
+_KEYS = {"pairs", "refresh_period"}
+
+
+def check_target(file: Path, *, force: bool, replaceable: Callable[[Path], bool]) -> None:
+    """Raise unless a file can be written, and may be.
+
+    :param force: whether any file that is there may be replaced.
+    :param replaceable: whether this one may be replaced without.
+    :raises CommandError: saying what is in the way.
+    """
+    folder = file.absolute().parent
+    if file.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise CommandError(f"{file} cannot be written: is its folder there, and yours to write in?")
+    if file.exists() and not force and not replaceable(file):
+        raise CommandError(f"{file} is there already: name another file, or add --force")
+
+
+def is_pairlist(file: Path) -> bool:
+    """Tell whether a file is a list of pairs, as this writes it."""
+    try:
+        content = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and "pairs" in content and _KEYS.issuperset(content)
+
+
+def write_pairlist(file: Path, rows: Iterable[Row]) -> None:
+    """Write what RemotePairList reads: the pairs whose z measures the market, best first."""
+    pairs = [row.perp for row in rows if row.is_sound]
+    _write(file, lambda stream: json.dump({"pairs": pairs}, stream, indent=1))
+
+
+def write_csv(file: Path, rows: Sequence[Row]) -> None:
+    """Write a line a perp with the values of the JSON; a column for each gate."""
+    lines = []
+    for row in rows:
+        values: dict[str, Any] = row.as_dict()
+        gates = values.pop("gates")
+        lines.append(values | gates)
+
+    def fill(stream: TextIO) -> None:
+        writer = csv.DictWriter(stream, list(lines[0]) if lines else ["perp"])
+        writer.writeheader()
+        writer.writerows(lines)
+
+    _write(file, fill)
+
+
+def _write(file: Path, fill: Callable[[TextIO], Any]) -> None:
+    """Write a file whole or not at all: a bot may be about to read it."""
+    part = file.with_name(f"{file.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            fill(stream)
+        part.replace(file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
