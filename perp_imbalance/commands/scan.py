@@ -14,7 +14,7 @@ from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
     from perp_imbalance.scan.fetch import Feed
-    from perp_imbalance.scan.rank import LeftOut, Ranking, Row, Rules
+    from perp_imbalance.scan.rank import Ranking, Rules
 
 logger = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class _Page:
         self.progress = Console(stderr=True)
         terminal = Console()
         self.console = terminal if terminal.is_terminal else Console(width=_FILE_WIDTH)
-        self._named: set[LeftOut] = set()
+        self._named: set[str] = set()
 
     def look(self, feed: "Feed") -> "Ranking":
         """Ask the exchange and rank."""
@@ -132,7 +132,7 @@ class _Page:
                 bar.update(task, description=text, completed=done, total=steps)
 
             given = feed.snapshot(tell)
-        return rank(feed.matches, given, self.rules)
+        return rank(feed.matches, given, self.rules, self.arguments.top or None)
 
     def show(self, found: "Ranking", feed: "Feed") -> None:
         """Write files, then print; where nothing could be ranked, only say so.
@@ -142,40 +142,45 @@ class _Page:
         from perp_imbalance.scan.show import ranking_table
         from perp_imbalance.scan.write import write_csv, write_pairlist
 
-        for perp in found.left_out:
-            if perp not in self._named:
-                logger.warning("%s is left out: %s", *perp)
-        self._named |= set(found.left_out)
         if not found.rows:
-            raise CommandError("no perp of the exchange has a z-score: see the lines above")
-        rows = found.rows[: self.arguments.top or None]
+            reason = f" ({found.left_out[0].perp}: {found.left_out[0].reason})"
+            message = f"no perp of {feed.exchange.id} has a z-score now{reason}"
+            if not self.arguments.watch:
+                raise CommandError(message)
+            # It may be gone for a moment; what was written stays.
+            logger.warning(message)
+            return
+        for perp in found.left_out:
+            if perp.perp not in self._named:
+                logger.warning("%s is left out: %s", *perp)
+                self._named.add(perp.perp)
+        rows = found.rows
         if self.arguments.csv:
             write_csv(self.arguments.csv, rows)
         if self.arguments.pairlist:
             write_pairlist(self.arguments.pairlist, rows)
         if self.arguments.json:
-            print(json.dumps(self._as_json(rows, found), indent=1))
+            print(json.dumps(self._as_json(found), indent=1))
             return
         if self.arguments.watch:
             self.console.clear()
         self.console.print(ranking_table(rows, self.rules))
-        self.console.print(self._footer(rows, found, feed), soft_wrap=True, highlight=False)
+        self.console.print(self._footer(found, feed), soft_wrap=True, highlight=False)
 
-    def _as_json(self, rows: "list[Row]", found: "Ranking") -> dict[str, Any]:
+    def _as_json(self, found: "Ranking") -> dict[str, Any]:
         return {
             "thresholds_of": self.rules.name,
             "timeframe": self.rules.timeframe,
             "thresholds": asdict(self.rules.thresholds),
-            "ranked": len(found.rows),
-            "rows": [row.as_dict() for row in rows],
+            "ranked": found.ranked,
+            "rows": [row.as_dict() for row in found.rows],
             "left_out": [perp._asdict() for perp in found.left_out],
         }
 
-    def _footer(self, rows: "list[Row]", found: "Ranking", feed: "Feed") -> str:
+    def _footer(self, found: "Ranking", feed: "Feed") -> str:
         last = max(row.candle for row in found.rows)
-        said = [
-            f"{len(rows)} of {len(found.rows)} ranked perps, candle of {last:%Y-%m-%d %H:%M} UTC",
-        ]
+        shown = f"{len(found.rows)} of {found.ranked} ranked perps"
+        said = [f"{shown}, candle of {last:%Y-%m-%d %H:%M} UTC"]
         if found.left_out:
             said.append(f"{len(found.left_out)} left out")
         if without := len(feed.matches) - len(feed.wanted):

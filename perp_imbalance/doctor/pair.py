@@ -137,7 +137,9 @@ def _examine_ticks(
     perp, spot, fraction = series
     tick, market = max(
         (
-            candles.relative_tick(frame, given.precision[pair], by_volume=name != "index"),
+            candles.relative_tick(
+                frame, given.precision[pair], fresh_close(frame, by_volume=name != "index")
+            ),
             f"{name} {pair}",
         )
         for name, pair, frame in (

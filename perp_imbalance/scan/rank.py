@@ -16,14 +16,13 @@ from perp_imbalance.doctor.candles import (
 )
 from perp_imbalance.indicators.columns import (
     HtfPremium,
-    beside,
     htf_premium,
     premium_columns,
     spot_premium,
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
-from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.premium import fresh_close
 from perp_imbalance.indicators.signals import NO_PREMIUM, SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zones import LONG, NONE, SHORT
@@ -46,6 +45,11 @@ class Rules(NamedTuple):
     htf_timeframe: str
     thresholds: Thresholds
     max_stale_candles: int
+
+    @property
+    def candle(self) -> Timedelta:
+        """The length of a candle."""
+        return Timedelta(timeframe_ns(self.timeframe))
 
 
 class Snapshot(NamedTuple):
@@ -114,30 +118,54 @@ class LeftOut(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """The ranked perps, most extreme first, and those that could not be ranked."""
+    """The ranked perps, most extreme first, and those that could not be ranked.
+
+    :ivar ranked: how many there are, of which ``rows`` are the first.
+    """
 
     rows: list[Row]
+    ranked: int
     left_out: list[LeftOut]
 
 
-def rank(matches: Sequence[SpotMatch], given: Snapshot, rules: Rules) -> Ranking:
+class _Found(NamedTuple):
+    """A perp with a z-score: candles of it and of what it is compared with, and the columns."""
+
+    match: SpotMatch
+    perp: DataFrame
+    spot: DataFrame
+    columns: dict[str, np.ndarray[Any, Any]]
+
+    @property
+    def z(self) -> float:
+        """The z-score of the last candle."""
+        return float(self.columns["z"][-1])
+
+
+def rank(
+    matches: Sequence[SpotMatch], given: Snapshot, rules: Rules, top: int | None = None
+) -> Ranking:
     """Rank perps by ``|z|`` of their last closed candle.
 
     :param matches: perps with what each is compared with.
+    :param top: how many to return; without, all.
     """
-    found = [_row(match, given, rules) for match in matches if match.spot is not None]
-    rows = [one for one in found if isinstance(one, Row)]
-    left_out = [one for one in found if isinstance(one, LeftOut)]
-    rows.sort(key=lambda row: abs(row.z), reverse=True)
-    return Ranking(rows, left_out)
+    examined = [_examine(match, given, rules) for match in matches if match.spot is not None]
+    found = [one for one in examined if isinstance(one, _Found)]
+    left_out = [one for one in examined if isinstance(one, LeftOut)]
+    found.sort(key=lambda one: abs(one.z), reverse=True)
+    first = found[:top]
+    rows = [
+        _row(one, gates, given, rules)
+        for one, gates in zip(first, _gates(first, rules.thresholds), strict=True)
+    ]
+    return Ranking(rows, len(found), left_out)
 
 
-def _row(match: SpotMatch, given: Snapshot, rules: Rules) -> Row | LeftOut:
-    """Return the figures of one perp, or why there are none."""
-    timeframe, length = rules.timeframe, Timedelta(timeframe_ns(rules.timeframe))
-    spot_key = (str(match.spot), timeframe, CandleType(match.source))
-    perp = given.frames.get((match.perp, timeframe, CandleType.FUTURES), _NO_CANDLES)
-    spot = given.frames.get(spot_key, _NO_CANDLES)
+def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOut:
+    """Return the columns of one perp, or why it has no z-score."""
+    timeframe = rules.timeframe
+    perp, spot = _series(match, given, timeframe)
     for frame, name in ((perp, "it"), (spot, match.name)):
         if frame.empty:
             return LeftOut(match.perp, f"the exchange gave no {timeframe} candles of {name}")
@@ -146,36 +174,27 @@ def _row(match: SpotMatch, given: Snapshot, rules: Rules) -> Row | LeftOut:
     if refused:
         return LeftOut(match.perp, refused)
     columns: dict[str, np.ndarray[Any, Any]] = {**premium_columns(found)}
-    fraction = columns["premium"]
     columns |= threshold_columns(
         perp,
-        fraction,
+        columns["premium"],
         rules.thresholds,
         timeframe=timeframe,
         htf=_htf(match, given, rules),
         max_stale_candles=rules.max_stale_candles,
     )
     last = perp["date"].iloc[-1]
-    z = float(columns["z"][-1])
-    # The exchange has a little time to publish what closed just now.
-    if not np.isfinite(z) or last + 3 * length <= given.now:
+    # The exchange has a candle's time to publish what closed just now.
+    late = last + 3 * rules.candle <= given.now
+    if late or not np.isfinite(columns["z"][-1]):
         return LeftOut(match.perp, f"no z-score on the last closed candle ({last:%Y-%m-%d %H:%M})")
-    bias = columns["bias"]
-    since = np.flatnonzero(bias != bias[-1])
-    return Row(
-        perp=match.perp,
-        against=match.name,
-        source=match.source,
-        candle=last,
-        z=z,
-        bias=_BIAS[int(bias[-1])],
-        since=perp["date"].iloc[since[-1] + 1] + length if since.size else None,
-        premium_pct=float(columns["premium_pct"][-1]),
-        funding=given.funding.get(match.perp),
-        volume_24h=given.volume.get(match.perp),
-        gates=_gates(perp, columns, rules.thresholds),
-        missing=float(np.mean(np.isnan(fraction))),
-        tick_noise=_tick_noise(match, given, rules, (perp, spot, fraction)),
+    return _Found(match, perp, spot, columns)
+
+
+def _series(match: SpotMatch, given: Snapshot, timeframe: str) -> tuple[DataFrame, DataFrame]:
+    """Return the candles of a perp and of what it is compared with, empty where there are none."""
+    return (
+        given.frames.get((match.perp, timeframe, CandleType.FUTURES), _NO_CANDLES),
+        given.frames.get((str(match.spot), timeframe, CandleType(match.source)), _NO_CANDLES),
     )
 
 
@@ -183,36 +202,63 @@ def _htf(match: SpotMatch, given: Snapshot, rules: Rules) -> HtfPremium | None:
     """Return the premiums of the higher timeframe where its gate is on."""
     if not rules.thresholds.use_htf:
         return None
-    timeframe = rules.htf_timeframe
-    perp, spot = (
-        given.frames.get(key, _NO_CANDLES)
-        for key in (
-            (match.perp, timeframe, CandleType.FUTURES),
-            (str(match.spot), timeframe, CandleType(match.source)),
-        )
-    )
+    perp, spot = _series(match, given, rules.htf_timeframe)
     if perp.empty or spot.empty:
         return None
-    return htf_premium(perp, spot, timeframe, match.scale, by_volume=match.has_volume)
+    by_volume = match.has_volume
+    return htf_premium(perp, spot, rules.htf_timeframe, match.scale, by_volume=by_volume)
 
 
-def _gates(perp: DataFrame, columns: Mapping[str, Any], thresholds: Thresholds) -> dict[str, bool]:
-    """Return whether each active gate passes on the last candle, for the side of its z."""
-    last = beside(perp.tail(1), {name: values[-1:] for name, values in columns.items()})
-    side = SHORT if columns["z"][-1] > 0 else LONG
-    found = gates(last, thresholds)
-    return {name: bool(gate[side][-1]) for name, gate in found.items() if name != NO_PREMIUM}
+def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[dict[str, bool]]:
+    """Return of each perp whether each active gate lets the side of its z enter.
+
+    Of all at once: pandas takes longer to build a table of one row than all gates take.
+    """
+    if not found:
+        return []
+    last = [
+        {name: values[-1] for name, values in one.columns.items()}
+        | {"close": one.perp["close"].iloc[-1]}
+        for one in found
+    ]
+    passes = gates(DataFrame(last), thresholds)
+    sides = [SHORT if one.z > 0 else LONG for one in found]
+    return [
+        {name: bool(gate[side][at]) for name, gate in passes.items() if name != NO_PREMIUM}
+        for at, side in enumerate(sides)
+    ]
 
 
-def _tick_noise(
-    match: SpotMatch,
-    given: Snapshot,
-    rules: Rules,
-    series: tuple[DataFrame, DataFrame, Floats],
-) -> float:
-    perp, spot, fraction = series
-    tick = max(
-        relative_tick(perp, given.precision.get(match.perp, 0.0)),
-        relative_tick(spot, given.precision.get(str(match.spot), 0.0), by_volume=match.has_volume),
+def _row(one: _Found, passes: dict[str, bool], given: Snapshot, rules: Rules) -> Row:
+    """Return the figures of a perp."""
+    match, perp, _, columns = one
+    bias, dates = columns["bias"], perp["date"]
+    before = np.flatnonzero(bias != bias[-1])
+    return Row(
+        perp=match.perp,
+        against=match.name,
+        source=match.source,
+        candle=dates.iloc[-1],
+        z=one.z,
+        bias=_BIAS[int(bias[-1])],
+        since=dates.iloc[before[-1] + 1] + rules.candle if before.size else None,
+        premium_pct=float(columns["premium_pct"][-1]),
+        funding=given.funding.get(match.perp),
+        volume_24h=given.volume.get(match.perp),
+        gates=passes,
+        missing=float(np.mean(np.isnan(columns["premium"]))),
+        tick_noise=_tick_noise(one, given.precision, rules.thresholds.len_prem),
     )
-    return tick_noise(tick, fraction, rules.thresholds.len_prem)
+
+
+def _tick_noise(one: _Found, precision: Mapping[str, float], len_prem: int) -> float:
+    """Return by how much the coarser tick moves z."""
+    match, perp, spot, columns = one
+    tick = max(
+        relative_tick(frame, precision.get(str(pair), 0.0), fresh_close(frame, by_volume=by_volume))
+        for frame, pair, by_volume in (
+            (perp, match.perp, True),
+            (spot, match.spot, match.has_volume),
+        )
+    )
+    return tick_noise(tick, columns["premium"], len_prem)

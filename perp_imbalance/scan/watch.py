@@ -21,6 +21,8 @@ def seconds_to_wait(ranking: Ranking, timeframe: str, now: Timestamp, patience: 
     """
     opened = Timestamp(timeframe_to_prev_date(timeframe, now.to_pydatetime()))
     length = Timedelta(timeframe_ns(timeframe))
+    if not ranking.rows:
+        return AGAIN_SECONDS
     late = any(row.candle + length < opened for row in ranking.rows) or bool(ranking.left_out)
     if late and (now - opened).total_seconds() + AGAIN_SECONDS <= patience:
         return AGAIN_SECONDS
