@@ -86,10 +86,10 @@ class Feed:
         )
         self.wanted = [match for match in self.matches if match.spot is not None]
         if not self.wanted:
+            source = Settings.from_config(config).premium_source
             raise DataError(
-                f"{exchange.id} has no {config['stake_currency']} perp with a "
-                f"{Settings.from_config(config).premium_source} price to compare it with: see "
-                "perp-imbalance pairs, and premium_source in the README"
+                f"{exchange.id} has no {config['stake_currency']} perp with a price to compare it "
+                f'with (premium_source "{source}"): see perp-imbalance pairs'
             )
         self._client = public_client(config, exchange)
         self._seen = False
