@@ -1,13 +1,8 @@
 """A scan says of every perp what the strategy would say, most extreme first."""
 
-import csv
 import json
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from freqtrade.data.btanalysis import get_tick_size_over_time
-from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import (
-    CONFIG,
-    ROOT,
-    SAMPLE_PAIRS,
-    perp_imbalance,
-    spot_to_index,
-)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perp_imbalance.commands.main import run
 from perp_imbalance.doctor.candles import most_decimals
 from perp_imbalance.errors import CommandError
-from perp_imbalance.indicators import PRESETS, imbalance_columns
+from perp_imbalance.indicators import PRESETS
 from perp_imbalance.pairs import SpotMatch
-from perp_imbalance.replay import Replay, replay_config, running_replay
-from perp_imbalance.sample import write_sample_market
 from perp_imbalance.scan.fetch import candles_needed
 from perp_imbalance.scan.rank import Key, Ranking, Rules, Snapshot, rank
 from perp_imbalance.scan.show import ranking_table
@@ -68,6 +52,7 @@ def snapshot(frames: dict[Key, pd.DataFrame]) -> Snapshot:
     return Snapshot(frames, NOW, {}, {}, {})
 
 
+@cache
 def market(pairs: int, count: int) -> tuple[list[SpotMatch], Snapshot]:
     """Return candles of so many perps with their spot pairs, on two timeframes."""
     rng = np.random.default_rng(3)
@@ -210,173 +195,3 @@ def test_pairlist_has_the_sound_pairs_and_replaces_only_its_own_kind(tmp_path: P
             check_target(file, force=False, replaceable=is_pairlist)
         check_target(file, force=True, replaceable=is_pairlist)
     assert list(tmp_path.iterdir()) == [file]
-
-
-@pytest.fixture(scope="module")
-def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample market around now, in which ETH has an index in place of a spot pair."""
-    datadir = tmp_path_factory.mktemp("scan") / "binance"
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    # 4h candles of the conservative preset: 350 of them are 58 days.
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
-    spot_to_index(datadir, "ETH", "ETH")
-    return datadir
-
-
-@pytest.fixture(scope="module")
-def replay(today: Path) -> Any:
-    # NEW has a spot pair and no candles.
-    with running_replay(today, extra_pairs=["NEW/USDT", "NEW/USDT:USDT"]) as running:
-        yield running
-
-
-Configure = Callable[..., list[str]]
-
-
-@pytest.fixture
-def configure(replay: Replay, tmp_path: Path) -> Configure:
-    (tmp_path / "user_data").mkdir()
-
-    def options(**settings: Any) -> list[str]:
-        overlay = replay_config(replay.url)
-        overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
-        overlay["user_data_dir"] = str(tmp_path / "user_data")
-        overlay["perp_imbalance"] = {"premium_source": "auto"}
-        path = tmp_path / "overlay.json"
-        path.write_text(json.dumps({**overlay, **settings}), encoding="utf-8")
-        return ["-c", str(CONFIG), "-c", str(path)]
-
-    return options
-
-
-@pytest.mark.freqtrade
-def test_scan_has_the_columns_of_the_strategy(
-    configure: Configure, today: Path, replay: Replay, tmp_path: Path
-) -> None:
-    before = len(replay.requests)
-    table = tmp_path / "all.csv"
-    process = perp_imbalance(
-        *("scan", *configure(), "--preset", "conservative", "--json", "--csv", str(table))
-    )
-    assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    rows = {row["perp"]: row for row in found["rows"]}
-    assert set(rows) == set(SAMPLE_PAIRS)
-    assert rows["ETH/USDT:USDT"]["source"] == "index"
-    for pair in ("BTC/USDT:USDT", "1000PEPE/USDT:USDT"):
-        spot, scale = SCALES.get(pair, (pair.partition(":")[0], 1.0))
-        frames = [
-            load_pair_history(name, timeframe, today, candle_type=kind, data_format="feather")
-            for timeframe in ("1h", "4h")
-            for name, kind in ((pair, CandleType.FUTURES), (spot, CandleType.SPOT))
-        ]
-        columns = imbalance_columns(
-            *frames[:2],
-            scale=scale,
-            thresholds=PRESETS["conservative"],
-            timeframe="1h",
-            htf=(frames[2], frames[3]),
-        )
-        last = columns[frames[0]["date"] == pd.Timestamp(rows[pair]["candle"])].iloc[0]
-        assert rows[pair]["z"] == pytest.approx(last["z"], abs=1e-9)
-        assert rows[pair]["premium_pct"] == pytest.approx(last["premium_pct"])
-        assert rows[pair]["bias"] == {-1: "short", 0: "none", 1: "long"}[last["bias"]]
-        assert rows[pair]["volume_24h"] > 0
-        assert rows[pair]["funding"] is not None
-        assert set(rows[pair]["gates"]) == {"sigma gate", "HTF gate"}
-    assert found["left_out"] == [
-        {"perp": "NEW/USDT:USDT", "reason": "the exchange gave no 1h candles of it"}
-    ]
-    with table.open() as stream:
-        assert [row["perp"] for row in csv.DictReader(stream)] == list(rows)
-    # One request a series, one for all volumes (with bids and asks), one for all funding rates.
-    asked = [request.path.rpartition("/")[2] for request in replay.requests[before:]]
-    assert asked.count("klines") <= 4 * 4
-    assert asked.count("indexPriceKlines") == 2
-    assert asked.count("24hr") == asked.count("premiumIndex") == 1
-
-
-@pytest.mark.freqtrade
-def test_scan_takes_the_parameter_file_of_its_strategy(
-    configure: Configure, tmp_path: Path
-) -> None:
-    folder = tmp_path / "strategies"
-    folder.mkdir()
-    for source in (ROOT / "strategies").glob("*.py"):
-        (folder / source.name).write_text(source.read_text("utf-8"), encoding="utf-8")
-    options = [*configure(strategy_path=str(folder))]
-    applied = perp_imbalance("preset", "apply", "aggressive", *options)
-    assert applied.returncode == 0, applied.stderr
-    process = perp_imbalance("scan", *options, "--json")
-    assert process.returncode == 0, process.stderr
-    found = json.loads(process.stdout)
-    assert found["thresholds_of"] == "PerpImbalance"
-    assert found["thresholds"]["enter_z"] == PRESETS["aggressive"].enter_z
-
-
-@pytest.mark.freqtrade
-def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_path: Path) -> None:
-    pairs = tmp_path / "pairs.json"
-    code = "from perp_imbalance.commands.main import run; run()"
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-c", code, "scan", *configure(), "--watch"),
-            *("--pairlist", str(pairs)),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout
-        seen = ""
-        for line in process.stdout:
-            seen += line
-            if "ranked perps" in line:
-                break
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130
-    assert "Traceback" not in errors
-    assert errors.count("NEW/USDT:USDT is left out") == 1
-    assert "3 of 3 ranked perps" in seen
-    assert set(json.loads(pairs.read_text())["pairs"]) <= set(SAMPLE_PAIRS)
-
-
-@pytest.mark.parametrize(
-    ("config", "arguments", "message"),
-    [
-        ({"stake_currency": "EUR"}, [], "binance has no EUR perp with a price to compare it with"),
-        ({}, ["--pairlist", "nowhere/pairs.json"], "nowhere/pairs.json cannot be written"),
-        ({}, ["--pairlist", "config.json"], "config.json is there already"),
-        ({}, ["--csv", "README.md"], "README.md is there already"),
-        ({}, ["--strategy", "RsiWithImbalance"], "is none of this project's strategies"),
-        ({}, ["--top", "-1"], "--top is -1, it must be at least 0"),
-        ({}, ["--watch", "--json"], "leave out --json, or --watch"),
-    ],
-)
-def test_bad_input_fails_in_one_line(
-    configure: Configure,
-    config: dict[str, Any],
-    arguments: list[str],
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.chdir(ROOT)
-    with pytest.raises(SystemExit) as ended:
-        run(["scan", *configure(**config), *arguments])
-    assert ended.value.code == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
-    assert message in line
-
-
-def test_unknown_preset_is_refused_with_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(["scan", "--preset", "wild"])
-    assert ended.value.code == 2
-    assert "invalid choice: 'wild'" in capsys.readouterr().err
