@@ -9,6 +9,7 @@ from freqtrade_fixtures import shared_candles
 
 from perp_imbalance.doctor import Level, bot, candles
 from perp_imbalance.indicators.columns import spot_premium
+from perp_imbalance.indicators.premium import fresh_close
 
 BTC = "BTC/USDT:USDT"
 HOUR_MS = 3_600_000
@@ -82,7 +83,7 @@ def test_tick_noise_of_real_candles(pair: str, spot: str, scale: int, level: Lev
         )
     )
     fraction = spot_premium(perps, spots, scale).fraction
-    tick = candles.relative_tick(spots, 1e-8)
+    tick = candles.relative_tick(spots, 1e-8, fresh_close(spots))
     noise = tick / candles.premium_stdev(fraction, 50)
     assert candles.check_tick_noise(noise, tick, spot, 1.7).level is level
 

@@ -73,13 +73,23 @@ def examine_pair(match: SpotMatch, given: PairCandles, plan: Plan) -> PairFindin
         message = f"{match.reason}: assign one in perp_imbalance.spot_pairs, or take it off the "
         found.add(Check("spot pair", Level.MUST_FIX, message + "whitelist"))
         return found
-    message = f"{match.name} × {match.scale:g} ({match.rule})"
-    found.add(Check("spot pair", Level.OK, message))
+    found.add(_about_match(match))
     spot = _feed(found, given, plan, match.spot, CandleType(match.source))
     if perp is not None and spot is not None:
         fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
         _examine_premium(found, match, given, plan, (perp, spot, fraction))
     return found
+
+
+def _about_match(match: SpotMatch) -> Check:
+    """Say what a perp is compared with; the user's own choice is worth a second look."""
+    message = f"{match.name} × {match.scale:g} ({match.rule})"
+    if match.rule != "override":
+        return Check("spot pair", Level.OK, message)
+    message += (
+        ": your own assignment in perp_imbalance.spot_pairs, of which only prices are checked"
+    )
+    return Check("spot pair", Level.WARNING, message)
 
 
 def _feed(
