@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS, spot_to_index
+from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS, add_open_interest, spot_to_index
 from rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.commands.main import run
@@ -37,6 +37,7 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     # 4h candles of the conservative preset: 350 of them are 58 days.
     write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
     spot_to_index(datadir, "ETH", "ETH")
+    add_open_interest(datadir, SAMPLE_PAIRS)
     return datadir
 
 
@@ -119,6 +120,25 @@ def test_scan_has_the_columns_of_the_strategy(
     assert asked.count("klines") <= 4 * 4
     assert asked.count("indexPriceKlines") == 2
     assert asked.count("24hr") == asked.count("premiumIndex") == 1
+
+
+def test_optional_gates_of_the_config_are_columns(
+    configure: Configure, today: Path, capsys: Output
+) -> None:
+    settings = {"use_funding": True, "use_oi": True}
+    options = [*configure(perp_imbalance=settings), "--json"]
+    found = json.loads(scan(*options, output=capsys))
+    preset = json.loads(scan(*options, "--preset", "balanced", output=capsys))
+    assert preset["rows"] == found["rows"]
+    gates = ["sigma gate", "funding gate", "open interest gate"]
+    assert [list(row["gates"]) for row in found["rows"]] == [gates, gates]
+    for row in found["rows"]:
+        stem = row["perp"].replace("/", "_").replace(":", "_")
+        series = pd.read_feather(today / "futures" / f"{stem}-1h-open_interest.feather")
+        known = series.set_index("date")["open_interest_amount"]
+        thresholds = found["thresholds"]
+        grown = known.pct_change(thresholds["oi_len"])[pd.Timestamp(row["candle"])]
+        assert row["gates"]["open interest gate"] == (grown >= thresholds["oi_min"])
 
 
 def test_scan_takes_the_parameter_file_of_its_strategy(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import ccxt
@@ -13,6 +14,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
+from perp_imbalance.crowd_gates import check_series
 from perp_imbalance.doctor.opening import price_step
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.exchange import in_one_line, match_perps, public_client, quiet_freqtrade
@@ -39,8 +41,15 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
     """
     settings = Settings.from_config(config)
     if preset:
+        for is_on, kind, setting in (
+            (settings.use_funding, CandleType.FUNDING_RATE, "use_funding"),
+            (settings.use_oi, CandleType.OPEN_INTEREST, "use_oi"),
+        ):
+            if is_on:
+                check_series(config["exchange"]["name"], kind, setting)
         timeframe = str(config.get("timeframe", TIMEFRAME))
-        thresholds = PRESETS[preset]
+        switches = {"use_funding": settings.use_funding, "use_oi": settings.use_oi}
+        thresholds = replace(PRESETS[preset], **switches)
         rules = Rules(
             preset, timeframe, settings.htf_timeframe, thresholds, settings.max_stale_candles
         )
@@ -116,7 +125,16 @@ class Feed:
             for match in self.wanted
             for pair in (match.perp, str(match.spot))
         }
-        frames = {key: frame for key, frame in frames.items() if len(frame)}
+        # Past funding rates have a timeframe of their own, which is no matter from here on.
+        frames = {
+            (
+                pair,
+                self.rules.timeframe if kind == CandleType.FUNDING_RATE else timeframe,
+                kind,
+            ): frame
+            for (pair, timeframe, kind), frame in frames.items()
+            if len(frame)
+        }
         return Snapshot(frames, now, step, volume, funding)
 
     def _series(self, match: SpotMatch) -> Iterator[Key]:
@@ -126,6 +144,14 @@ class Feed:
         for timeframe in timeframes:
             yield match.perp, timeframe, CandleType.FUTURES
             yield str(match.spot), timeframe, CandleType(match.source)
+        if self.rules.thresholds.use_funding:
+            yield match.perp, self._funding_timeframe, CandleType.FUNDING_RATE
+        if self.rules.thresholds.use_oi:
+            yield match.perp, self.rules.timeframe, CandleType.OPEN_INTEREST
+
+    @property
+    def _funding_timeframe(self) -> str:
+        return str(self.exchange.get_option("funding_fee_timeframe"))
 
     def _candles(self, keys: Sequence[Key]) -> dict[Key, DataFrame]:
         """Return candles: the first time as many as are needed, then only what is due."""

@@ -21,6 +21,7 @@ from perp_imbalance.indicators.columns import (
     spot_premium,
     threshold_columns,
 )
+from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import fresh_close
 from perp_imbalance.indicators.signals import NO_PREMIUM, SIDES, gates
@@ -174,6 +175,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
     if refused:
         return LeftOut(match.perp, refused)
     columns: dict[str, np.ndarray[Any, Any]] = {**premium_columns(found)}
+    columns |= _crowd(match, given, rules, perp)
     columns |= threshold_columns(
         perp,
         columns["premium"],
@@ -181,6 +183,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
         timeframe=timeframe,
         htf=_htf(match, given, rules),
         max_stale_candles=rules.max_stale_candles,
+        open_interest=columns.get("open_interest"),
     )
     last = perp["date"].iloc[-1]
     # The exchange has a candle's time to publish what closed just now.
@@ -207,6 +210,23 @@ def _htf(match: SpotMatch, given: Snapshot, rules: Rules) -> HtfPremium | None:
         return None
     by_volume = match.has_volume
     return htf_premium(perp, spot, rules.htf_timeframe, match.scale, by_volume=by_volume)
+
+
+def _crowd(
+    match: SpotMatch, given: Snapshot, rules: Rules, perp: DataFrame
+) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the columns of the optional gates that are on; NaN where their series failed."""
+
+    def series(kind: CandleType) -> DataFrame:
+        return given.frames.get((match.perp, rules.timeframe, kind), _NO_CANDLES)
+
+    columns = {}
+    if rules.thresholds.use_funding:
+        rates = series(CandleType.FUNDING_RATE)
+        columns["funding_rate"] = known_funding(perp, rules.timeframe, rates)
+    if rules.thresholds.use_oi:
+        columns["open_interest"] = open_interest(perp, series(CandleType.OPEN_INTEREST))
+    return columns
 
 
 def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[dict[str, bool]]:
