@@ -2,6 +2,7 @@
 
 import json
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -177,6 +178,7 @@ def test_watch_looks_again_for_late_candles_within_its_patience_only() -> None:
     soon, later = opened + pd.Timedelta("20s"), opened + pd.Timedelta("5min")
     until_next = (pd.Timedelta("1h") - pd.Timedelta("20s")).total_seconds()
     assert seconds_to_wait(ranking, "1h", soon, 90) == pytest.approx(until_next + 4)
+    assert seconds_to_wait(Ranking([], 0, []), "1h", later, 90) == AGAIN_SECONDS
     late = Ranking(ranking.rows, 2, [*ranking.left_out, ("C9", "late")])  # type: ignore[list-item]
     assert seconds_to_wait(late, "1h", soon, 90) == AGAIN_SECONDS
     assert seconds_to_wait(late, "1h", later, 90) == pytest.approx(55 * 60 + 4)
@@ -186,8 +188,8 @@ def test_pairlist_has_the_sound_pairs_and_replaces_only_its_own_kind(tmp_path: P
     matches, given = market(3, 200)
     file = tmp_path / "pairs.json"
     rows = rank(matches, given, rules()).rows
-    write_pairlist(file, rows)
-    assert json.loads(file.read_text())["pairs"] == [row.perp for row in rows]
+    write_pairlist(file, [rows[0], replace(rows[1], tick_noise=5.0), rows[2]])
+    assert json.loads(file.read_text())["pairs"] == [rows[0].perp, rows[2].perp]
     check_target(file, force=False, replaceable=is_pairlist)
     for text in ("{", "[]", "{}", '{"pairs": [], "exchange": {}}'):
         file.write_text(text)
