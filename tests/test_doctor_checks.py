@@ -8,8 +8,12 @@ from freqtrade.enums import CandleType
 from freqtrade_fixtures import shared_candles
 
 from perp_imbalance.doctor import Level, bot, candles
+from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.pairs import Rule, SpotMatch
+from perp_imbalance.settings import Settings
 
 BTC = "BTC/USDT:USDT"
 HOUR_MS = 3_600_000
@@ -159,3 +163,13 @@ def test_backtest_has_the_protections_of_the_bot(
     protections: int, enabled: bool, level: Level
 ) -> None:
     assert bot.check_protections(protections, enabled).level is level
+
+
+@pytest.mark.parametrize(("rule", "level"), [("override", Level.WARNING), ("identical", Level.OK)])
+def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: Level) -> None:
+    match = SpotMatch(BTC, "ETH/USDT", 1, rule, None)
+    plan = Plan("1h", 459, Settings(), Thresholds())
+    found = examine_pair(match, PairCandles({}, 0, 0, {}), plan)
+    (check,) = (check for check in found.checks if check.name == "spot pair")
+    assert check.level is level
+    assert ("your own assignment" in check.message) is (rule == "override")
