@@ -18,7 +18,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 _TYPE = r"(?:int|float|bool|string|color|table)"
-_DECLARATION = re.compile(rf"(?P<kind>const |var )?(?:(?P<type>{_TYPE}) )?(?P<name>[a-z_A-Z]\w*) = ")
+_DECLARATION = re.compile(
+    rf"(?P<kind>const |var )?(?:(?P<type>{_TYPE}) )?(?P<name>[a-z_A-Z]\w*) = "
+)
 _FUNCTION = re.compile(r"(?P<name>\w+)\((?P<arguments>[\w, ]*)\) =>$")
 _BINARY = (("or",), ("and",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/", "%"))
 _PYTHON_NAMES = {"true": "True", "false": "False"}

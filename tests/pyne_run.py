@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ import pyne_spot
 from pine_to_pyne import PyneScript
 from pynecore.core.ohlcv import OHLCVWriter
 from pynecore.core.script_runner import ScriptRunner
-from pynecore.core.syminfo import SymInfo
+from pynecore.core.syminfo import SymInfo, SymInfoInterval, SymInfoSession
 from pynecore.types.ohlcv import OHLCV
 
 NUMBERS = ["open", "high", "low", "close", "volume"]
 PERIOD = "60"
 QUOTE = "USDT"
 EXCHANGE = "BINANCE"
+_DAY_END = time(23, 59, 59)
 _SECURITY = re.compile(r"request\.security\((\w+), timeframe\.period, fresh_close\(\), [^)]*\)")
 
 
@@ -25,7 +27,7 @@ def bars(candles: pd.DataFrame) -> list[OHLCV]:
     """Return candles as PyneCore has them."""
     times = candles["date"].astype("datetime64[ms, UTC]").astype(np.int64)
     numbers = candles[NUMBERS].to_numpy(dtype=np.float64).tolist()
-    return [OHLCV(int(time), *row) for time, row in zip(times, numbers, strict=True)]
+    return [OHLCV(int(opens), *row) for opens, row in zip(times, numbers, strict=True)]
 
 
 def symbol(ticker: str, exchange: str = EXCHANGE, quote: str = QUOTE) -> SymInfo:
@@ -41,9 +43,9 @@ def symbol(ticker: str, exchange: str = EXCHANGE, quote: str = QUOTE) -> SymInfo
         pricescale=10**9,
         pointvalue=1.0,
         mincontract=1e-8,
-        opening_hours=[],
-        session_starts=[],
-        session_ends=[],
+        opening_hours=[SymInfoInterval(day, time(0), _DAY_END) for day in range(7)],
+        session_starts=[SymInfoSession(day, time(0)) for day in range(7)],
+        session_ends=[SymInfoSession(day, _DAY_END) for day in range(7)],
         timezone="UTC",
     )
 
@@ -86,7 +88,9 @@ def run_pyne(
         code, count = _SECURITY.subn(r"pyne_spot.close_of(\1, time)", code)
         assert count == code.count("pyne_spot.close_of"), "request.security has changed its form"
         assert "request.security" not in code
-        code = code.replace("from pynecore.lib import", "import pyne_spot\nfrom pynecore.lib import")
+        code = code.replace(
+            "from pynecore.lib import", "import pyne_spot\nfrom pynecore.lib import"
+        )
         code = re.sub(r"(from pynecore.lib import .*)", r"\1, time", code, count=1)
     path = folder / "script.py"
     path.write_text(code)

@@ -49,7 +49,7 @@ TOLERANCES = {
 PLOTS = {
     "premium": "premium",
     "every htf_z": "htf_z",
-    "exit_tag": "0 if exit_tag == '' else 1 if exit_tag == 'cooled' else 2 if exit_tag == 'flipped' else 3",
+    "exit_tag": f"{TAGS}.index(exit_tag)",
 }
 
 
@@ -68,7 +68,8 @@ def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFr
     spots = spots.reset_index(drop=True)
     spots.loc[300:320, "volume"] = 0.0
     spots.loc[700, NUMBERS[:4]] *= 3
-    return perps, spots.drop(index=[*range(400, 404), 500, *range(600, 630)]).reset_index(drop=True)
+    missing = [203, *range(400, 404), 500, *range(600, 630)]
+    return perps, spots.drop(index=missing).reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -230,26 +231,38 @@ def test_spot_pair_and_scale_are_the_strategys(
     btc: tuple[pd.DataFrame, pd.DataFrame],
     tmp_path: Path,
 ) -> None:
-    """Of every name that the script asks for, the strategy knows the scale, and the other way."""
+    """Where every spot pair exists but the one of the same name, and where none but that does."""
     exists = {"symbol": "any", "spot": True, "active": True}
+    name, same = f"{base}/USDT:USDT", f"{base}/USDT"
+    other = match_spot(name, lambda spot: None if spot == same else exists, exchange=exchange)
+    assert match_spot(name, {same: exists}.get, exchange=exchange).spot == same
+
     perp = symbol(f"{base}USDT.P", exchange.upper())
-    for only in ("the same", "the other"):
-        markets = {} if only == "the other" else {f"{base}/USDT": exists}
-        spots = {f"{exchange.upper()}:{base}USDT": btc[1]} if only == "the same" else {}
-        found = run_pyne(script, btc[0].iloc[:2], spots, tmp_path, perp_symbol=perp).iloc[-1]
-        wanted = match_spot(
-            f"{base}/USDT:USDT",
-            lambda name: markets.get(name, exists if name != f"{base}/USDT" else None)
-            if only == "the other"
-            else markets.get(name),
-            exchange=exchange,
-        )
-        if "/" not in str(wanted.spot):
-            assert pyne_spot.asked == [f"{exchange.upper()}:{base}USDT"]
-            continue
-        name = f"{exchange.upper()}:{str(wanted.spot).replace('/', '')}"
-        assert pyne_spot.asked[-1 if only == "the other" else 0] == name
-        assert found["scale"] == wanted.scale
+    found = run_pyne(script, btc[0].iloc[:1], {}, tmp_path, perp_symbol=perp)
+    wanted = [same] if other.spot is None else [same, other.spot]
+    assert pyne_spot.asked == [f"{exchange.upper()}:{pair.replace('/', '')}" for pair in wanted]
+    assert found["scale"].iloc[-1] == other.scale
+
+
+def test_spot_pair_of_the_same_name_needs_no_scale(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    spots = {"BINANCE:1000SATSUSDT": btc[1], "BINANCE:SATSUSDT": btc[1]}
+    perp = symbol("1000SATSUSDT.P")
+    found = run_pyne(script, btc[0].iloc[:5], spots, tmp_path, perp_symbol=perp, plots=PLOTS)
+    assert (found["scale"] == 1).all()
+    assert found["premium"].notna().all()
+
+
+def test_spot_pair_of_ones_own_is_asked_with_its_scale(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    inputs = {"spot_symbol": "KRAKEN:XBTUSD", "spot_scale": 1.0}
+    found = run_pyne(
+        script, btc[0].iloc[:5], {"KRAKEN:XBTUSD": btc[1]}, tmp_path, plots=PLOTS, inputs=inputs
+    )
+    assert pyne_spot.asked == ["KRAKEN:XBTUSD"]
+    assert found["premium"].notna().all()
 
 
 def test_perp_without_a_spot_pair_has_no_premium_and_no_signal(
@@ -271,9 +284,7 @@ def test_messages_are_those_of_the_bot(
     told = [line.partition("ALERT: ")[2] for line in capsys.readouterr().out.splitlines()]
     rows = expected(btc, PRESETS["balanced"])
     messages = (
-        flip_message(
-            rows.iloc[: at + 1], pair="BTCUSDT.P", preset="balanced", kinds=list(TITLES)
-        )
+        flip_message(rows.iloc[: at + 1], pair="BTCUSDT.P", preset="balanced", kinds=list(TITLES))
         for at in range(len(rows))
     )
     wanted = [message for message in messages if message]
@@ -284,7 +295,7 @@ def test_messages_are_those_of_the_bot(
 def test_every_kind_of_flip_has_an_alert_condition() -> None:
     pine = PINE.read_text(encoding="utf-8")
     for title in TITLES.values():
-        assert f'alertcondition(flips and bias == {title.split()[1]}' in pine.replace(
+        assert f"alertcondition(flips and bias == {title.split()[1]}" in pine.replace(
             "bias == NONE", "bias == bias"
         )
         assert f', "{title}", \'{title}: ' in pine
@@ -301,7 +312,7 @@ def test_thresholds_that_cannot_be_traded_stop_the_script(
 @pytest.mark.parametrize("line", ["for i = 0 to 9", "[a, b] = f()", "x = y => 1", "a += 1"])
 def test_part_of_pine_that_is_not_read_is_refused(line: str) -> None:
     with pytest.raises(UnknownPineError):
-        translate(f"//@version=6\nindicator(\"x\")\n{line}\n")
+        translate(f'//@version=6\nindicator("x")\n{line}\n')
 
 
 def test_a_column_that_differs_is_noticed(btc: tuple[pd.DataFrame, pd.DataFrame]) -> None:
