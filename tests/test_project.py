@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import freqtrade
-import yaml
+import yaml  # type: ignore[import-untyped]
 from freqtrade_fixtures import ROOT
 from packaging.requirements import Requirement
 from packaging.version import Version
