@@ -69,6 +69,11 @@ def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFr
     perps = perps.iloc[first : first + CANDLES].reset_index(drop=True)
     spots = spots[spots["date"].between(perps["date"].iloc[0], perps["date"].iloc[-1])]
     spots = spots.reset_index(drop=True)
+    # As freqtrade fills: flat at the close before, with a volume or without.
+    for candles, rows in ((perps, (250, 251)), (spots, (260, 261))):
+        for row in rows:
+            candles.loc[row, NUMBERS[:4]] = candles.loc[row - 1, "close"]
+    perps.loc[251, "volume"] = 0.0
     spots.loc[300:320, "volume"] = 0.0
     spots.loc[700, NUMBERS[:4]] *= 3
     missing = [203, *range(400, 404), 500, *range(600, 630)]
