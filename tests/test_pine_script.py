@@ -72,7 +72,7 @@ def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFr
     # As freqtrade fills: flat at the close before, with a volume or without.
     for candles, rows in ((perps, (250, 251)), (spots, (260, 261))):
         for row in rows:
-            candles.loc[row, NUMBERS[:4]] = candles.loc[row - 1, "close"]
+            candles.loc[row:row, NUMBERS[:4]] = float(candles["close"].iloc[row - 1])
     perps.loc[251, "volume"] = 0.0
     spots.loc[300:320, "volume"] = 0.0
     spots.loc[700, NUMBERS[:4]] *= 3
