@@ -5,14 +5,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests with a running bot: short in `make test`, in full in `make test-live`.
 LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_outages.py tests/test_live_orders.py
+# The tests that run freqtrade or call it: with another version, these tell.
+FREQTRADE_TESTS := tests/test_strategy.py tests/test_backtest_with_freqtrade.py tests/test_hyperopt.py tests/test_dry_run.py
 
-.PHONY: help backtest test test-live lint bench pictures clean
+.PHONY: help backtest test test-live test-freqtrade lint bench pictures clean
 
 help:
 	@echo "make backtest                      backtest the three presets on a synthetic sample market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
 	@echo "make test                          run all tests"
 	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
+	@echo "make test-freqtrade FREQTRADE=…    the tests of freqtrade with another version of it"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
 	@echo "make pictures                      draw the pictures of the README (needs Chromium)"
@@ -42,6 +45,10 @@ test: $(VENV)/.ready-dev
 
 test-live: $(VENV)/.ready-dev
 	LIVE_CANDLES=100 RELIABILITY_WRITE=1 $(BIN)/python -m pytest $(LIVE_TESTS)
+
+test-freqtrade:
+	@test -n "$(FREQTRADE)" || { echo "make: name a version: FREQTRADE=2026.9" >&2; exit 2; }
+	PYTHON=$(PYTHON) .ci/test-freqtrade $(FREQTRADE) $(FREQTRADE_TESTS)
 
 lint: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -1,0 +1,109 @@
+"""The rooms import as ``docs/architecture.md`` says, and it names every room."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from freqtrade_fixtures import ROOT
+from importlinter.cli import EXIT_STATUS_ERROR, EXIT_STATUS_SUCCESS, lint_imports
+
+#: What only commands start: a strategy that imported it would bring it into the bot.
+NOT_FOR_STRATEGIES = {
+    *("commands", "doctor", "freqtrade_process", "replay"),
+    *("report", "research", "sample", "scan", "walk_forward"),
+}
+DOCUMENT = ROOT / "docs" / "architecture.md"
+
+
+@pytest.fixture
+def at_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def contracts_hold(config: Path, capsys: pytest.CaptureFixture[str]) -> tuple[bool, str]:
+    status = lint_imports(config_filename=str(config), no_cache=True)
+    assert status in (EXIT_STATUS_SUCCESS, EXIT_STATUS_ERROR)
+    return status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+def floors() -> list[list[str]]:
+    """Return the rooms of every floor of the contract, the highest first."""
+    layers = re.search(r"layers = \[(.*?)\]", pyproject(), re.DOTALL)
+    assert layers
+    return [re.findall(r"\w+", line) for line in re.findall(r'"(.*)"', layers[1])]
+
+
+def pyproject() -> str:
+    return (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+
+
+def imported_rooms(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    names = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    names |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    parts = [name.split(".") for name in names]
+    return {part[1] for part in parts if part[0] == "perp_imbalance" and len(part) > 1}
+
+
+@pytest.mark.usefixtures("at_root")
+def test_imports_go_down_only(capsys: pytest.CaptureFixture[str]) -> None:
+    holds, told = contracts_hold(ROOT / "pyproject.toml", capsys)
+    assert holds, told
+    assert "3 kept, 0 broken" in told
+
+
+@pytest.mark.usefixtures("at_root")
+@pytest.mark.parametrize(
+    ("old", "new", "broken"),
+    [
+        ('"settings",', "", "not listed as layers:\\s+- perp_imbalance.settings"),
+        ('"freqtrade", "ccxt"', '"numpy", "ccxt"', "perp_imbalance.indicators.* -> numpy"),
+        (
+            '"settings",\n    "alerts | risk",',
+            '"alerts | risk",\n    "settings",',
+            "settings is not allowed to import perp_imbalance.alerts",
+        ),
+    ],
+    ids=["a room without a floor", "an import from outside", "an import that goes up"],
+)
+def test_a_contract_that_the_code_does_not_keep_is_noticed(
+    old: str, new: str, broken: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "pyproject.toml"
+    assert old in pyproject()
+    config.write_text(pyproject().replace(old, new), encoding="utf-8")
+    holds, told = contracts_hold(config, capsys)
+    assert not holds
+    assert re.search(broken, told, re.IGNORECASE), told
+
+
+def test_strategies_import_no_room_that_only_commands_start() -> None:
+    strategies = sorted((ROOT / "strategies").glob("*.py"))
+    assert len(strategies) >= 4
+    for file in strategies:
+        assert not imported_rooms(file) & NOT_FOR_STRATEGIES, file.name
+    assert "pairs" in imported_rooms(ROOT / "strategies" / "PerpImbalance.py")
+
+
+def test_the_page_has_every_room_on_its_floor() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE)
+    page: dict[int, set[str]] = {}
+    for floor, rooms in rows:
+        page.setdefault(int(floor), set()).update(re.findall(r"`(\w+)`", rooms))
+    assert [page[floor] for floor in sorted(page, reverse=True)] == [set(row) for row in floors()]
+
+
+def test_the_page_names_only_what_exists() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for path in re.findall(r"`([\w/]+\.(?:py|pine|toml|md))`", text):
+        places = (ROOT / path, ROOT / "perp_imbalance" / path, ROOT / "indicators" / path)
+        assert any(place.is_file() for place in places), path
+    code = "\n".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("indicators", "perp_imbalance", "strategies", "tests")
+        for file in (ROOT / folder).rglob("*.py")
+    )
+    in_code = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for name in re.findall(r"`(?:\w+\.)?([a-z]+_[a-z_]+|[A-Z]+_[A-Z_]+)(?:\(\))?`", in_code):
+        assert re.search(rf"\b{name}\b", code), name
