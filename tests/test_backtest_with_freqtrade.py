@@ -122,7 +122,9 @@ def test_hyperopt_with_two_workers_varies_what_lookbacks_do(
     assert len(set(outcomes.values())) == len(outcomes) > 1
     exported = tmp_path / "user_data" / "strategies" / "PerpImbalance.json"
     best = json.loads(exported.read_text("utf-8"))["params"]["lookback"]
-    assert set(best) == {"len_prem", "smooth_len", "bb_len"}
+    # What belongs to a gate that is off is exported, too, but not varied.
+    assert set(best) == {"len_prem", "smooth_len", "bb_len", "oi_len"}
+    assert {"oi_len"}.isdisjoint(*(epoch["params_dict"] for epoch in epochs))
 
 
 @pytest.mark.parametrize("strategy", PRESET_STRATEGIES)
