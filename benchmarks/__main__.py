@@ -46,7 +46,7 @@ FULL = Plan(
     combinations=2_000,
     sweep_rounds=5,
     epochs=20,
-    epoch_rounds=5,
+    epoch_rounds=3,
 )
 QUICK = Plan(
     rounds={500: 3, 2_000: 3},

@@ -137,6 +137,14 @@ def public_client(config: Mapping[str, Any], exchange: Any) -> Any:
     return client
 
 
+def price_step(exchange: Any, pair: str) -> float:
+    """Return the step of a pair's price as the exchange names it, 0 where it names none."""
+    if exchange.get_precision_price(pair) is None:
+        return 0.0
+    # The price is asked for and not used.
+    return float(exchange.price_get_one_pip(pair, 0.0))
+
+
 def match_perps(
     config: Mapping[str, Any], markets: Mapping[str, Any], perps: Sequence[str] | None = None
 ) -> list[SpotMatch]:

@@ -75,10 +75,11 @@ def test_pairs_lists_every_perp_of_the_exchange(configure: Configure) -> None:
     assert process.returncode == 0, process.stderr
     found = {row.pop("perp").split("/")[0]: row for row in json.loads(process.stdout)}
     assert set(found) == {*PERP_NAMES, "BTC", "ETH", "1000PEPE"}
-    none = {"spot": None, "scale": None, "rule": None}
+    none = {"spot": None, "source": None, "scale": None, "rule": None}
     assert found["CAT"] == {**none, "reason": "no spot pair of CAT against USDT"}
     assert found["BTCDOM"] == {
-        **{"spot": "BTC/USDT", "scale": 20.0, "rule": "override", "reason": None}
+        **{"spot": "BTC/USDT", "source": "spot", "scale": 20.0, "rule": "override"},
+        "reason": None,
     }
     matched = {name: (row["spot"], row["scale"], row["rule"]) for name, row in found.items()}
     assert matched["1000PEPE"] == ("PEPE/USDT", 1000, "scale")

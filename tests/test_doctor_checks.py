@@ -11,6 +11,12 @@ from perp_imbalance.doctor import Level, bot, candles
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close
+from perp_imbalance.indicators.quality import (
+    premium_stdev,
+    relative_tick,
+    tick_size,
+    without_spot,
+)
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.pairs import Rule, SpotMatch
 from perp_imbalance.settings import Settings
@@ -55,9 +61,9 @@ def test_age_of_a_feed(traded: list[int], hours: float, max_stale: int, level: L
 
 def test_coarse_tick_does_not_hide_behind_the_precision_of_the_exchange() -> None:
     frame = hourly([0.0123, 0.0124, 0.0129])
-    assert candles.tick_size(frame, 1e-8) == pytest.approx(1e-4)
-    assert candles.tick_size(frame, 1e-2) == 1e-2
-    assert candles.tick_size(hourly([120.0, 130.0]), 0.5) == 0.5
+    assert tick_size(frame, 1e-8) == pytest.approx(1e-4)
+    assert tick_size(frame, 1e-2) == 1e-2
+    assert tick_size(hourly([120.0, 130.0]), 0.5) == 0.5
     assert list(frame) == list(hourly([1.0]))
 
 
@@ -87,8 +93,8 @@ def test_tick_noise_of_real_candles(pair: str, spot: str, scale: int, level: Lev
         )
     )
     fraction = spot_premium(perps, spots, scale).fraction
-    tick = candles.relative_tick(spots, 1e-8, fresh_close(spots))
-    noise = tick / candles.premium_stdev(fraction, 50)
+    tick = relative_tick(spots, 1e-8, fresh_close(spots))
+    noise = tick / premium_stdev(fraction, 50)
     assert candles.check_tick_noise(noise, tick, spot, 1.7).level is level
 
 
@@ -99,7 +105,7 @@ def test_share_without_spot(share: float, level: Level) -> None:
     size = 100
     fraction = np.full(size, 0.001)
     fraction[: int(size * share)] = np.nan
-    found = candles.without_spot(hourly([100.0 + row % 2 for row in range(size)]), fraction)
+    found = without_spot(hourly([100.0 + row % 2 for row in range(size)]), fraction)
     assert found == pytest.approx(share)
     assert candles.check_without_spot(found, "X/USDT").level is level
 

@@ -15,9 +15,9 @@ from freqtrade.enums import CandleType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perp_imbalance.doctor.candles import most_decimals
 from perp_imbalance.errors import CommandError
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.quality import most_decimals
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.scan.fetch import candles_needed
 from perp_imbalance.scan.rank import Key, Ranking, Rules, Snapshot, rank

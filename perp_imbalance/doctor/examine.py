@@ -14,7 +14,7 @@ from perp_imbalance.doctor.local_data import Needed
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.doctor.report import Check, Level, Report
-from perp_imbalance.exchange import match_perps
+from perp_imbalance.exchange import match_perps, price_step
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.replay.candles import available_candles
@@ -202,11 +202,7 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairC
         {key: frame for key, frame in frames.items() if len(frame)},
         now_ms,
         int(_late_candle_grace(exchange) * 1000),
-        {
-            pair: opening.price_step(exchange, pair)
-            for pair in (match.perp, match.spot)
-            if pair is not None
-        },
+        {pair: price_step(exchange, pair) for pair in (match.perp, match.spot) if pair is not None},
     )
 
 

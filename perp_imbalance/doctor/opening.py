@@ -158,11 +158,3 @@ def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:
     # The middle of the request, to compensate for how long it took.
     ours = (before + time.time_ns()) // 2
     return None if theirs is None else int(ours // 10**6 - theirs)
-
-
-def price_step(exchange: Any, pair: str) -> float:
-    """Return the step of a pair's price as the exchange names it, 0 where it names none."""
-    if exchange.get_precision_price(pair) is None:
-        return 0.0
-    # The price is asked for and not used.
-    return float(exchange.price_get_one_pip(pair, 0.0))

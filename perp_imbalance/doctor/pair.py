@@ -12,6 +12,12 @@ from perp_imbalance.doctor import candles
 from perp_imbalance.doctor.report import Check, Level, PairFigures
 from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close, price_ratio
+from perp_imbalance.indicators.quality import (
+    premium_stdev,
+    relative_tick,
+    tick_noise,
+    without_spot,
+)
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.pairs import SpotMatch
@@ -125,7 +131,7 @@ def _examine_premium(
     """Look at the prices of perp and spot side by side."""
     perp, _, fraction = series
     checks = candles.check_prices(match, fraction)
-    share = candles.without_spot(perp, fraction)
+    share = without_spot(perp, fraction)
     found.measured(price_ratio=price_ratio(fraction), without_spot=share)
     found.add(*checks, candles.check_without_spot(share, match.name))
     if any(check.level is Level.MUST_FIX for check in checks):
@@ -147,7 +153,7 @@ def _examine_ticks(
     perp, spot, fraction = series
     tick, market = max(
         (
-            candles.relative_tick(
+            relative_tick(
                 frame, given.precision[pair], fresh_close(frame, by_volume=name != "index")
             ),
             f"{name} {pair}",
@@ -157,8 +163,8 @@ def _examine_ticks(
             ("perp", match.perp, perp),
         )
     )
-    stdev = candles.premium_stdev(fraction, plan.thresholds.len_prem)
-    noise = candles.tick_noise(tick, fraction, plan.thresholds.len_prem)
+    stdev = premium_stdev(fraction, plan.thresholds.len_prem)
+    noise = tick_noise(tick, fraction, plan.thresholds.len_prem)
     found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
     found.add(candles.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
 

@@ -15,9 +15,14 @@ from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
 from perp_imbalance.crowd_gates import check_series
-from perp_imbalance.doctor.opening import price_step
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.exchange import in_one_line, match_perps, public_client, quiet_freqtrade
+from perp_imbalance.exchange import (
+    in_one_line,
+    match_perps,
+    price_step,
+    public_client,
+    quiet_freqtrade,
+)
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 from perp_imbalance.pairs import SpotMatch, is_perp

@@ -8,12 +8,6 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame, Timedelta, Timestamp
 
-from perp_imbalance.doctor.candles import (
-    MAX_TICK_NOISE,
-    MAX_WITHOUT_SPOT,
-    relative_tick,
-    tick_noise,
-)
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -24,6 +18,12 @@ from perp_imbalance.indicators.columns import (
 from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import fresh_close
+from perp_imbalance.indicators.quality import (
+    MAX_TICK_NOISE,
+    MAX_WITHOUT_SPOT,
+    relative_tick,
+    tick_noise,
+)
 from perp_imbalance.indicators.signals import NO_PREMIUM, SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zones import LONG, NONE, SHORT
