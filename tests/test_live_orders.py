@@ -6,6 +6,7 @@ One life does as it is told, once under each ``defaultType``; another is the rea
 
 import os
 import warnings
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -307,9 +308,13 @@ def test_both_default_types_live_the_same_life(lives: dict[str, Cycle]) -> None:
     assert_agree(swap.steps["exit"])
 
 
-def filled(cycle: Cycle) -> list[tuple[str, str]]:
-    orders = cycle.account.orders
-    return [(order.request.symbol, order.request.side) for order in orders if order.executed]
+def filled(cycle: Cycle) -> dict[str, list[str]]:
+    """Return the sides of each pair's filled orders: of two pairs either may close first."""
+    sides = defaultdict(list)
+    for order in cycle.account.orders:
+        if order.executed:
+            sides[order.request.symbol].append(order.request.side)
+    return sides
 
 
 def test_the_endpoints_are_published(lives: dict[str, Cycle]) -> None:

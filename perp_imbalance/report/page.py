@@ -13,7 +13,7 @@ from perp_imbalance.errors import CommandError
 from perp_imbalance.look.palette import Palette
 from perp_imbalance.look.pane import pane_part, pane_scripts
 from perp_imbalance.report.columns import Seen
-from perp_imbalance.report.figures import Figures
+from perp_imbalance.report.figures import MOST_MARKS, Figures
 from perp_imbalance.report.tables import GROUPINGS, worst_trades
 from perp_imbalance.research.page import html_table, write_page
 
@@ -99,7 +99,9 @@ _COOLING = (
 )
 _PREMIUM = (
     "Captured: how far the premium came back between the signals of entry and exit, in points of "
-    "percent, positive for the side of the trade. The rest of the price's move is the market's."
+    "percent, positive for the side of the trade. The rest of the price's move is the market's. "
+    f"Of a strategy with more than {MOST_MARKS} trades some are drawn, evenly picked; the numbers "
+    "are of all."
 )
 
 
