@@ -1,6 +1,7 @@
 """Fixtures and settings for all tests."""
 
 import os
+import signal
 
 from freqtrade_fixtures import freqtrade, sample_datadir
 from hypothesis import settings
@@ -14,3 +15,7 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "default")
 )
+
+# A shell starts what runs in its background with SIGINT ignored, and that is handed on to every
+# process that a test starts, and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
