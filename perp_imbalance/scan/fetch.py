@@ -207,8 +207,12 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     with in_one_line(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(config, validate=False)
     with closing(exchange):
-        with in_one_line(f"exchange {name}"):
-            feed = Feed(config, exchange, rules) if exchange.markets else None
-        if feed is None:
+        if not exchange.markets:
             raise CommandError(f"{name} gave no list of its markets: check the network")
+        with in_one_line(f"exchange {name}"):
+            # Of a candle that follows, freqtrade keeps as many before it as are said here.
+            exchange.validate_config(
+                {**config, "startup_candle_count": candles_needed(rules.thresholds)}
+            )
+            feed = Feed(config, exchange, rules)
         yield feed
