@@ -29,6 +29,15 @@ def without_spot(perp: pd.DataFrame, fraction: Floats) -> float:
     return float(np.mean(np.isnan(fraction[traded])))
 
 
+def max_tick_noise(enter_z: float) -> float:
+    """Return the tick noise from which on z is rounding: at the latest where one tick is an entry.
+
+    >>> max_tick_noise(1.3), max_tick_noise(2.0)
+    (1.3, 1.9)
+    """
+    return min(MAX_TICK_NOISE, enter_z)
+
+
 def premium_stdev(fraction: Floats, len_prem: int) -> float:
     """Return the standard deviation that z usually divides by.
 

@@ -69,7 +69,13 @@ def test_coarse_tick_does_not_hide_behind_the_precision_of_the_exchange() -> Non
 
 @pytest.mark.parametrize(
     ("noise", "level"),
-    [(0.3, Level.OK), (1.2, Level.WARNING), (1.95, Level.MUST_FIX), (np.inf, Level.MUST_FIX)],
+    [
+        (0.3, Level.OK),
+        (1.2, Level.WARNING),
+        (1.69, Level.WARNING),
+        (1.7, Level.MUST_FIX),
+        (np.inf, Level.MUST_FIX),
+    ],
 )
 def test_tick_noise(noise: float, level: Level) -> None:
     assert candles.check_tick_noise(noise, 86e-4, "spot PEPE/USDT", 1.7).level is level

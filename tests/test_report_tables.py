@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from perp_imbalance.look.palette import palette
+from perp_imbalance.report.figures import Figures
 from perp_imbalance.report.tables import (
     beside_columns,
     by_strategy,
@@ -137,6 +139,30 @@ STATS = {
     **{"max_drawdown_account": 0.03, "sharpe": 9.0, "profit_factor": 1.5},
     **{"wallet_stats": {"sharpe": 0.7}},
 }
+
+
+@pytest.mark.parametrize(
+    ("grouping", "first", "second", "order"),
+    [
+        ("hour", [1, 20], [2], ["1", "2", "20"]),
+        # z is 2.0 after the first candle, 0.5 after the fourth.
+        ("|z| at entry", [2], [5], ["0–1.5", "2–2.5"]),
+    ],
+)
+def test_groups_that_the_first_strategy_lacks_are_in_their_place(
+    grouping: str, first: list[int], second: list[int], order: list[str]
+) -> None:
+    trades = {
+        name: seen(*(trade(hour, hour + 1) for hour in hours))
+        for name, hours in (("a", first), ("b", second))
+    }
+    if grouping == "hour":
+        for found in trades.values():
+            found["open_date"] += pd.Timedelta("4h")
+    table = by_strategy(trades, grouping)
+    figure = Figures(["a", "b"], palette()).profit(table, 1000.0, grouping)
+    assert list(figure.layout.xaxis.categoryarray) == order
+    assert figure.layout.xaxis.categoryorder in (None, "array")
 
 
 def test_summary_takes_costs_apart_from_the_profit() -> None:

@@ -132,6 +132,13 @@ def test_perp_whose_tick_is_its_premium_is_not_sound() -> None:
     (row,) = rank(matches, coarse, rules()).rows
     assert row.tick_noise > 1.9
     assert not row.is_sound
+    # One tick more or less is an entry, or is worth a warning, or next to nothing.
+    found = [replace(row, tick_noise=noise) for noise in (1.7, 1.69, 0.9)]
+    assert [one.is_sound for one in found] == [False, True, True]
+    assert [one.is_doubtful for one in found] == [True, True, False]
+    table = ranking_table([row, *found], rules())
+    (shown,) = (column for column in table.columns if column.header == "sound")
+    assert list(shown.cells) == ["no", "no", "[yellow]doubtful[/]", "yes"]
     (fine,) = rank(matches, given, rules()).rows
     assert fine.is_sound
 

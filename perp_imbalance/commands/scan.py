@@ -30,8 +30,9 @@ examples:
 All perps of the config's stake currency that have a premium, by |z| of the last closed candle, from
 the strategy's own columns and its thresholds. A gate says "yes" where it would let the side of z
 enter. "missing" is the share of candles without a premium; "tick noise" is by how much one tick
-moves z. Dim: z measures rounding or gaps there, by the doctor's limits; such a pair is not written
-into a pair list. config/pairlist-scan.json makes a bot follow user_data/pairs.json.
+moves z. "sound" is what the doctor would say: "doubtful" where it would warn; "no", and dim, where
+z measures rounding or gaps: such a pair is not written into a pair list. config/pairlist-scan.json
+makes a bot follow user_data/pairs.json.
 """
 
 

@@ -16,10 +16,10 @@ from perp_imbalance.indicators.premium import (
     price_ratio,
 )
 from perp_imbalance.indicators.quality import (
-    MAX_TICK_NOISE,
     MAX_WITHOUT_SPOT,
     WARN_TICK_NOISE,
     WARN_WITHOUT_SPOT,
+    max_tick_noise,
 )
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -133,7 +133,7 @@ def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> 
         f"one tick of {market} is {tick * 1e4:.3g} bps and moves z by {noise:.2g} (enter_z is "
         f"{enter_z:g})"
     )
-    if noise >= MAX_TICK_NOISE:
+    if noise >= max_tick_noise(enter_z):
         message = f"{said}: the premium is nearly all rounding; take the pair off the whitelist"
         return Check(name, Level.MUST_FIX, message)
     message = f"{said}: signals may be rounding; a longer timeframe has less of it"

@@ -71,7 +71,10 @@ class Figures:
         return {"color": look["color"], "dash": look["dash"], "width": 2}
 
     def profit(self, table: pd.DataFrame, wallet: float, title: str) -> go.Figure:
-        """Return profit by group as bars, in percent of the wallet."""
+        """Return profit by group as bars, in percent of the wallet.
+
+        :param table: as ``by_strategy`` returns it.
+        """
         figure = go.Figure()
         for strategy, rows in table.groupby("strategy", sort=False):
             figure.add_trace(
@@ -85,7 +88,9 @@ class Figures:
                     "%{customdata[1]:.0%} won, mean %{customdata[2]:+.2f} % of the stake",
                 )
             )
-        figure.update_xaxes(type="category", title_text=title)
+        # By itself, plotly puts what the first strategy lacks behind all else.
+        order = list(table["group"].cat.categories)
+        figure.update_xaxes(type="category", categoryarray=order, title_text=title)
         figure.update_yaxes(title_text="profit, % of the wallet")
         figure.update_layout(barmode="group")
         return self._dressed(figure, 340)

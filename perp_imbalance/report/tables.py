@@ -137,14 +137,20 @@ GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
 
 
 def by_strategy(trades: Mapping[str, pd.DataFrame], grouping: str) -> pd.DataFrame:
-    """Return a table of ``GROUPINGS`` for every strategy, beneath each other."""
+    """Return a table of ``GROUPINGS`` for every strategy, beneath each other.
+
+    :return: ``group`` is categorical, its categories in the order of the groups of all strategies.
+    """
     group = GROUPINGS[grouping]
+    groups = {strategy: group(found) for strategy, found in trades.items()}
     tables = []
     for strategy, found in trades.items():
-        table = grouped(found, group(found))
+        table = grouped(found, groups[strategy])
         table.insert(0, "strategy", strategy)
         tables.append(table)
-    return pd.concat(tables, ignore_index=True)
+    every = pd.concat(groups.values()).drop_duplicates().sort_values()
+    order = pd.CategoricalDtype([str(name) for name in every], ordered=True)
+    return pd.concat(tables, ignore_index=True).astype({"group": order})
 
 
 def summary(strategy: str, trades: pd.DataFrame, stats: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,10 @@ from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import fresh_close
 from perp_imbalance.indicators.quality import (
-    MAX_TICK_NOISE,
     MAX_WITHOUT_SPOT,
+    WARN_TICK_NOISE,
+    WARN_WITHOUT_SPOT,
+    max_tick_noise,
     relative_tick,
     tick_noise,
 )
@@ -80,6 +82,7 @@ class Row:
     :ivar gates: whether each active gate lets the side of ``z`` enter, by its name.
     :ivar missing: share of its candles without a premium.
     :ivar tick_noise: by how much one tick moves z.
+    :ivar max_tick_noise: from which on z is rounding.
     """
 
     perp: str
@@ -95,15 +98,22 @@ class Row:
     gates: dict[str, bool]
     missing: float
     tick_noise: float
+    max_tick_noise: float
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether z measures the market, by the doctor's limits."""
-        return self.missing <= MAX_WITHOUT_SPOT and self.tick_noise < MAX_TICK_NOISE
+        """Tell whether z measures the market, by what the doctor refuses."""
+        return self.missing <= MAX_WITHOUT_SPOT and self.tick_noise < self.max_tick_noise
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Tell whether the doctor would warn of it, or refuse it."""
+        return self.missing > WARN_WITHOUT_SPOT or self.tick_noise >= WARN_TICK_NOISE
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values: times as text, what is not known as None."""
-        values = asdict(self) | {"sound": self.is_sound}
+        values = asdict(self) | {"sound": self.is_sound, "doubtful": self.is_doubtful}
+        del values["max_tick_noise"]
         for name in ("candle", "since"):
             values[name] = values[name] and values[name].isoformat()
         if not np.isfinite(self.tick_noise):
@@ -268,6 +278,7 @@ def _row(one: _Found, passes: dict[str, bool], given: Snapshot, rules: Rules) ->
         gates=passes,
         missing=float(np.mean(np.isnan(columns["premium"]))),
         tick_noise=_tick_noise(one, given.precision, rules.thresholds.len_prem),
+        max_tick_noise=max_tick_noise(rules.thresholds.enter_z),
     )
 
 

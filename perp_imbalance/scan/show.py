@@ -19,7 +19,7 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
     table = Table(title=f"{rules.name}, {rules.timeframe}, {enter}", title_justify="left")
     table.add_column("perp", no_wrap=True)
     headings = ("z", "bias", "since (UTC)", "premium %", "funding %", "24h", *names)
-    for heading in (*headings, "missing", "tick noise", "against"):
+    for heading in (*headings, "missing", "tick noise", "sound", "against"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         color = _COLORS.get(row.bias)
@@ -34,6 +34,7 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
             *(_MARKS[row.gates[name]] for name in names),
             f"{row.missing:.1%}",
             f"{row.tick_noise:.2f}" if math.isfinite(row.tick_noise) else "all",
+            _sound(row),
             row.source,
             style=None if row.is_sound else "dim",
         )
@@ -44,6 +45,12 @@ def _since(row: Row) -> str:
     if row.bias == "none":
         return ""
     return f"{row.since:%m-%d %H:%M}" if row.since is not None else "earlier"
+
+
+def _sound(row: Row) -> str:
+    if row.is_sound and row.is_doubtful:
+        return "[yellow]doubtful[/]"
+    return _MARKS[row.is_sound]
 
 
 def short_number(value: float | None) -> str:
