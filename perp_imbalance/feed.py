@@ -15,7 +15,9 @@ from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 from perp_imbalance.alerts import flip_message
+from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.pairs import SpotMatch
+from perp_imbalance.parameters import preset_said
 from perp_imbalance.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -91,6 +93,10 @@ class WatchedFeed(IStrategy):
         """Return the spot pair that belongs to a perp, or the reason why none does."""
 
     @abstractmethod
+    def thresholds(self) -> Thresholds:
+        """Return the thresholds as the parameters have them now."""
+
+    @abstractmethod
     def informatives_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
         """Return the series beside its own candles that a pair needs."""
 
@@ -116,7 +122,7 @@ class WatchedFeed(IStrategy):
         message = flip_message(
             dataframe,
             pair=pair,
-            preset=self.preset,
+            preset=preset_said(self.thresholds(), self.preset),
             kinds=self.settings.alerts,
             before=self.seen_bias.get(pair),
         )

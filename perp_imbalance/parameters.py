@@ -1,6 +1,7 @@
 """The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar, get_args
 
 from freqtrade.strategy import (
@@ -111,6 +112,24 @@ def setting_parameters() -> dict[str, BaseParameter]:
             for name in OPTIONAL_GATES
         },
     }
+
+
+def preset_said(thresholds: Thresholds, preset: str) -> str:
+    """Return what a message calls the thresholds: the preset that they are, or that they began as.
+
+    >>> preset_said(PRESETS["balanced"], "balanced"), preset_said(Thresholds(enter_z=2), "balanced")
+    ('balanced', 'balanced, tuned')
+    """
+    for name, known in PRESETS.items():
+        # Drawing only, and what the config switches on: neither is of the preset.
+        same = replace(
+            known,
+            hot_z=thresholds.hot_z,
+            **{gate: getattr(thresholds, gate) for gate in OPTIONAL_GATES},
+        )
+        if thresholds == same:
+            return name
+    return f"{preset}, tuned"
 
 
 def with_preset(name: str) -> Callable[[Strategy], Strategy]:

@@ -5,11 +5,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from chromium import color
 from freqtrade.data.history import load_pair_history
@@ -18,9 +19,12 @@ from freqtrade_fixtures import ROOT
 from PIL import Image
 
 from perp_imbalance.commands.main import run
+from perp_imbalance.commands.plot import check_trades
+from perp_imbalance.errors import DataError
 from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
 from perp_imbalance.look import picture
 from perp_imbalance.look.palette import PALETTES, palette
+from perp_imbalance.look.pane import Pane
 
 PAIR, RANGE = "BTC/USDT:USDT", "20250214-20250304"
 Plot = Callable[..., tuple[int, str]]
@@ -115,7 +119,9 @@ def test_page_has_the_columns_of_the_strategy(
         (("--output", "/proc/pane.html"), "cannot write /proc/pane.html: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),
         (("--trades", "config.json"), "config.json is no result of freqtrade's backtesting"),
-        (("--datadir", "nowhere"), "nowhere"),
+        (("--datadir", "nowhere"), "there is no folder nowhere"),
+        (("--png", "pane.jpg"), "pane.jpg would be a PNG: name it pane.png"),
+        (("--output", "new.png", "--png", "./new.png"), "new.png is the page: name another file"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(
@@ -125,6 +131,32 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
     assert code == 2
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pair": "ETH/USDT:USDT"}, "r.zip has no trades of BTC/USDT:USDT"),
+        ({"days": 60}, "from 2025-03-02 to 2025-03-02, and 2025-01-01 to 2025-01-03 is drawn"),
+        ({"rate": 112.0}, r"of BTC/USDT:USDT at 112 on 2025-01-01 05:00, .* from 90 to 110:"),
+    ],
+)
+def test_trades_of_other_candles_are_refused(changes: dict[str, Any], message: str) -> None:
+    dates = pd.date_range("2025-01-01", periods=50, freq="1h", tz="UTC")
+    frame = pd.DataFrame({"date": dates, "open": 100.0, "high": 110.0, "low": 90.0})
+    pane = Pane(PAIR, "1h", 3600, "PerpImbalance", "4h", PRESETS["balanced"], frame)
+    shift = pd.Timedelta(days=changes.get("days", 0))
+    trade = {
+        **{"pair": changes.get("pair", PAIR), "open_rate": changes.get("rate", 110.0)},
+        **{"open_date": dates[5] + shift, "close_date": dates[9] + shift},
+    }
+    pane = replace(pane, trades=pd.DataFrame([trade]))
+    with pytest.raises(DataError, match=message):
+        check_trades(pane, "r.zip")
+    # Those of a backtest of this pane are what they are.
+    check_trades(pane, "")
+    known = {"pair": PAIR, "open_rate": 110.0, "open_date": dates[5], "close_date": dates[9]}
+    check_trades(replace(pane, trades=pd.DataFrame([known])), "r.zip")
 
 
 def test_pair_without_spot_candles_is_refused_in_one_line(

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.parameter_file import params_of, thresholds_of
-from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES
+from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES, preset_said
 
 
 @pytest.fixture
@@ -99,6 +100,10 @@ def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None
     [
         (["show", "bold"], "there is no preset and no parameter file bold: presets are conservat"),
         (["apply", "balanced", "--strategy", "Nope"], "there is no strategy strategies/Nope.py"),
+        (
+            ["apply", "conservative", "--strategy", "RsiWithImbalance"],
+            "RsiWithImbalance has no parameter enter_z: a preset is for PerpImbalance",
+        ),
         (["show", "config.json"], 'config.json has no "params" by space, as hyperopt writes it'),
     ],
 )
@@ -124,6 +129,19 @@ def test_wrong_name_is_refused_in_one_line(
 def test_wrong_value_is_refused(params: dict[str, dict[str, Any]], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         thresholds_of(params, PRESETS["balanced"])
+
+
+def test_message_names_the_preset_that_the_values_are() -> None:
+    balanced, aggressive = PRESETS["balanced"], PRESETS["aggressive"]
+    for found, said in (
+        (balanced, "balanced"),
+        # Neither is of the preset: a switch of the config, and what is drawn only.
+        (replace(balanced, use_funding=True, hot_z=2.0), "balanced"),
+        # Applied to the strategy of another preset.
+        (replace(aggressive, hot_z=balanced.hot_z), "aggressive"),
+        (replace(balanced, enter_z=2.2), "balanced, tuned"),
+    ):
+        assert preset_said(found, "balanced") == said
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

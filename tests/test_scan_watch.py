@@ -92,4 +92,4 @@ def test_watch_goes_on_from_candle_to_candle(
     for row in found:
         candle = columns.loc[pd.Timestamp(row["candle"])]
         assert float(row["z"]) == pytest.approx(candle["z"], abs=1e-9)
-        assert row["bias"] == {-1: "short", 0: "none", 1: "long"}[candle["bias"]]
+        assert row["bias"] == {-1: "short", 0: "none", 1: "long"}[int(candle["bias"])]

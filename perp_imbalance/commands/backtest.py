@@ -122,7 +122,7 @@ def backtest_overlay(
         there = f"perps there on {timeframe}: {', '.join(perps)}; " if perps else ""
         raise DataError(
             f"{datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; {there}"
-            f"timeframes there: {', '.join(timeframes)}"
+            f"timeframes there: {', '.join(timeframes) or 'none'}"
         )
     htf_timeframe = arguments.htf_timeframe
     if htf_timeframe:
@@ -155,12 +155,16 @@ def warn_of_parameter_files(strategies: Sequence[str], folder: str | None) -> No
 
 
 def perps_of(datadir: Path, timeframe: str) -> tuple[list[str], list[str]]:
-    """Return the perps of a folder on a timeframe, and all timeframes it has perps on."""
+    """Return the perps of a folder on a timeframe, and all timeframes it has perps on.
+
+    :raises DataError: if there is no such folder.
+    """
     from freqtrade.enums import CandleType
     from freqtrade.exchange import timeframe_to_minutes
 
-    from perp_imbalance.replay.candles import available_candles
+    from perp_imbalance.replay.candles import available_candles, check_folder
 
+    check_folder(datadir)
     perps = {
         (pair, length)
         for pair, length, candle_type in available_candles(datadir)

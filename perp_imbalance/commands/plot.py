@@ -23,6 +23,8 @@ from perp_imbalance.errors import CommandError, DataError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from perp_imbalance.look.pane import Pane
+
 EXAMPLE = """\
 examples:
   perp-imbalance plot --pair BTC/USDT:USDT
@@ -94,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.output or default_output(Path(config["user_data_dir"]), arguments.pair)
     refuse_existing([output, arguments.png], force=arguments.force)
     if arguments.png:
+        check_picture(arguments.png, output)
         find_browser()
     warn_of_parameter_files([strategy], config.get("strategy_path"))
     with Console(stderr=True).status("candles") as status:
@@ -116,6 +119,7 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 trades = backtested(strategy, datadir, overlay, arguments)
             pane = replace(pane, trades=trades)
+            check_trades(pane, arguments.trades)
         if not arguments.datadir:
             pane = replace(pane, note="SYNTHETIC sample market, no real prices")
         status.update("drawing")
@@ -126,11 +130,54 @@ def run(arguments: argparse.Namespace) -> int:
     first, last = pane.frame["date"].iloc[[0, -1]]
     count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
     span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
-    print(f"{len(pane.frame)} candles{count}, {span}")
+    note = f"; {pane.note}" if pane.note else ""
+    print(f"{len(pane.frame)} candles{count}, {span}{note}")
     print(output)
     if arguments.png:
         print(arguments.png)
     return 0
+
+
+def check_picture(picture: Path, page: Path) -> None:
+    """Raise unless a picture can be written beside its page.
+
+    :raises CommandError: if it would be the page itself, or its name promises another format.
+    """
+    if picture.absolute() == page.absolute():
+        raise CommandError(f"{picture} is the page: name another file for the picture")
+    if picture.suffix.lower() != ".png":
+        raise CommandError(f"{picture} would be a PNG: name it {picture.stem}.png")
+
+
+def check_trades(pane: "Pane", result: str) -> None:
+    """Raise where a result has trades of the pair, but of other candles than are drawn.
+
+    :param result: the file they are from; empty where the backtest was run for this pane.
+    :raises DataError: saying what does not fit.
+    """
+    trades = pane.trades
+    if not result or trades is None or trades.empty:
+        return
+    trades = trades[trades["pair"] == pane.pair]
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    if trades.empty:
+        raise DataError(f"{result} has no trades of {pane.pair}: name a result that has")
+    if pane.trades_drawn.empty:
+        raise DataError(
+            f"{result} has trades of {pane.pair} from {trades['open_date'].min():%Y-%m-%d} to "
+            f"{trades['close_date'].max():%Y-%m-%d}, and {first:%Y-%m-%d} to {last:%Y-%m-%d} is "
+            "drawn: name another --timerange or result"
+        )
+    # freqtrade fills within the candle; prices of the file are rounded to the exchange's digits.
+    opened = trades.merge(pane.frame, left_on="open_date", right_on="date", suffixes=("_trade", ""))
+    outside = ~opened["open_rate"].between(opened["low"] * 0.999, opened["high"] * 1.001)
+    if outside.any():
+        bad = opened[outside].iloc[0]
+        raise DataError(
+            f"{result} is of other candles: it has an entry of {pane.pair} at "
+            f"{bad['open_rate']:g} on {bad['open_date']:%Y-%m-%d %H:%M}, where the candle drawn goes from {bad['low']:g} "
+            f"to {bad['high']:g}: name its --datadir"
+        )
 
 
 def default_output(user_data_dir: Path, pair: str) -> Path:

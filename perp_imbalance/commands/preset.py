@@ -82,11 +82,33 @@ def apply_preset(arguments: argparse.Namespace) -> int:
         raise CommandError(
             f"there is no strategy {source}: name one with --strategy, there are {there}"
         )
+    _check_parameters({**config, "strategy": arguments.strategy, "strategy_path": str(folder)})
     file = source.with_suffix(".json")
     params = deep_merge_dicts(settings, params_of(thresholds))
     write_params(file, arguments.strategy, params, force=arguments.force)
     print(f"{arguments.strategy} now trades with {arguments.name}: {file}")
     return 0
+
+
+def _check_parameters(config: dict[str, Any]) -> None:
+    """Raise unless a strategy has the parameters that a preset sets.
+
+    :raises CommandError: naming one that it lacks, or what freqtrade has against the strategy.
+    """
+    from freqtrade.resolvers import StrategyResolver
+
+    from perp_imbalance.exchange import in_one_line
+    from perp_imbalance.parameters import PARAMETER_NAMES
+
+    name = config["strategy"]
+    with in_one_line(f"strategy {name}"):
+        strategy = StrategyResolver.load_strategy(config)
+    lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
+    if lacking:
+        raise CommandError(
+            f"{name} has no parameter {lacking[0]}: a preset is for PerpImbalance and strategies "
+            "that are made of it"
+        )
 
 
 def _preset(name: str) -> tuple[Thresholds, "Params"]:

@@ -77,6 +77,17 @@ class Series:
 EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(OHLCV))))
 
 
+def check_folder(datadir: Path) -> None:
+    """Raise unless there is a folder.
+
+    :raises DataError: naming it.
+    """
+    if not datadir.is_dir():
+        raise DataError(
+            f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
+        )
+
+
 class CandleStore:
     """All pairs and candles below one folder, read when they are first asked for.
 
@@ -86,10 +97,7 @@ class CandleStore:
     """
 
     def __init__(self, datadir: Path, extra_pairs: Iterable[str] = ()) -> None:
-        if not datadir.is_dir():
-            raise DataError(
-                f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
-            )
+        check_folder(datadir)
         self.datadir = datadir
         self._formats = available_candles(datadir)
         self._finest = {

@@ -19,7 +19,7 @@ from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
-from perp_imbalance.replay.candles import available_candles
+from perp_imbalance.replay.candles import available_candles, check_folder
 from perp_imbalance.settings import Settings
 
 
@@ -65,10 +65,7 @@ class CandleFolder:
         exchange: str = "binance",
         timerange: str | None = None,
     ) -> None:
-        if not datadir.is_dir():
-            raise DataError(
-                f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
-            )
+        check_folder(datadir)
         self.datadir, self.timeframe, self.settings = datadir, timeframe, settings
         self._exchange = exchange
         self._timerange = TimeRange.parse_timerange(timerange)
