@@ -10,6 +10,7 @@ from pandas import DataFrame
 
 from perp_imbalance.indicators import imbalance_columns
 from perp_imbalance.pairs import SpotMatch, match_spot
+from perp_imbalance.spot_setting import check_spot_setting
 
 
 class RsiWithImbalance(IStrategy):
@@ -22,6 +23,10 @@ class RsiWithImbalance(IStrategy):
     startup_candle_count = 200
     minimal_roi = {"0": 100}  # noqa: RUF012
     stoploss = -0.05
+
+    def bot_start(self, **kwargs: object) -> None:
+        """Refuse a config with which Binance answers for spot with the candles of the perp."""
+        check_spot_setting(self.config)
 
     def spot_of(self, pair: str) -> SpotMatch:
         """Return the spot pair of a perp and its scale."""

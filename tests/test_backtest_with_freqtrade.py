@@ -80,6 +80,29 @@ def test_example_strategy_trades_both_sides_where_the_bias_agrees(
     assert set(trades["is_short"]) == {True, False}
 
 
+def test_strategy_of_the_readme_trades_and_bears_a_perp_without_spot(
+    freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
+) -> None:
+    """As printed there, with nothing added."""
+    section = (ROOT / "README.md").read_text("utf-8").split("## The bias in your own strategy")[1]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "mine.py").write_text(section.split("```python\n")[1].split("```")[0])
+    datadir = tmp_path / "candles"
+    shutil.copytree(sample_datadir, datadir)
+    for file in datadir.glob("ETH_USDT-*"):
+        file.unlink()
+    process = freqtrade(
+        *("backtesting", "--strategy", "Mine", "--strategy-path", str(tmp_path / "own")),
+        *("--timerange", "20250201-20250401"),
+        datadir=datadir,
+        pairs=["BTC/USDT:USDT", "ETH/USDT:USDT"],
+    )
+    assert process.returncode == 0, process.stderr
+    trades = backtest_trades(tmp_path / "user_data")["Mine"]
+    assert set(trades["pair"]) == {"BTC/USDT:USDT"}
+    assert set(trades["is_short"]) == {True, False}
+
+
 def strategies_of_a_trader(tmp_path: Path) -> dict[str, Any]:
     """Copy the strategies beside a trader's own modules; return what makes freqtrade use them."""
     folder = tmp_path / "user_data" / "strategies"

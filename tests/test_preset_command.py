@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from freqtrade.enums import RunMode
 from freqtrade.resolvers import StrategyResolver
 from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
 
+from perp_imbalance.commands.main import EXIT_PIPE
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.parameter_file import params_of, thresholds_of
@@ -93,6 +96,22 @@ def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None
     text = perp_imbalance("preset", "list", cwd=folder).stdout
     assert text.split()[: len(PRESETS)] == list(PRESETS)
     assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3$", text, re.MULTILINE)
+
+
+def test_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    code = "from perp_imbalance.commands.main import run; run()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "preset", "list", "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    # Long before the other end is written to: Python needs a while to start.
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == b""
+    assert process.wait() == EXIT_PIPE
 
 
 @pytest.mark.parametrize(

@@ -88,8 +88,8 @@ def test_watch_goes_on_from_candle_to_candle(
         for name, kind in ((BTC, CandleType.FUTURES), ("BTC/USDT", CandleType.SPOT))
     )
     columns = imbalance_columns(perp, spot, thresholds=PRESETS["balanced"])
-    columns = columns.set_index(pd.DatetimeIndex(perp["date"]))
+    candles = columns.set_index(pd.DatetimeIndex(perp["date"])).to_dict("index")
     for row in found:
-        candle = columns.loc[pd.Timestamp(row["candle"])]
+        candle = candles[pd.Timestamp(row["candle"])]
         assert float(row["z"]) == pytest.approx(candle["z"], abs=1e-9)
-        assert row["bias"] == {-1: "short", 0: "none", 1: "long"}[int(candle["bias"])]
+        assert row["bias"] == {-1: "short", 0: "none", 1: "long"}[candle["bias"]]

@@ -210,6 +210,7 @@ def interrupted(datadir: Path, folder: Path) -> None:
     out, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
     assert "Traceback" not in said
+    assert "stopped: 1 of 2 windows are there, the same command runs the others" in said
     assert not out
     wait_until(lambda: not freqtrades(folder), seconds=5)
 

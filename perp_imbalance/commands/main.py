@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ from perp_imbalance.errors import PerpImbalanceError
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -54,9 +56,14 @@ def run(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("numexpr").setLevel(logging.WARNING)
     try:
         code = arguments.run(arguments)
+        sys.stdout.flush()
     except PerpImbalanceError as error:
         print(f"perp-imbalance: {error}", file=sys.stderr)
         code = EXIT_USAGE
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has seen enough, as head has; what is left goes nowhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_PIPE
     sys.exit(code)

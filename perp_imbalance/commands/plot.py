@@ -175,8 +175,8 @@ def check_trades(pane: "Pane", result: str) -> None:
         bad = opened[outside].iloc[0]
         raise DataError(
             f"{result} is of other candles: it has an entry of {pane.pair} at "
-            f"{bad['open_rate']:g} on {bad['open_date']:%Y-%m-%d %H:%M}, where the candle drawn goes from {bad['low']:g} "
-            f"to {bad['high']:g}: name its --datadir"
+            f"{bad['open_rate']:g} on {bad['open_date']:%Y-%m-%d %H:%M}, where the candle "
+            f"drawn goes from {bad['low']:g} to {bad['high']:g}: name its --datadir"
         )
 
 

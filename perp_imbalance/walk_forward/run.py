@@ -155,20 +155,28 @@ def run_windows(
     if done:
         logger.info("%d of %d windows are there already", done, len(windows))
     lost: dict[str, str] = {}
-    # Closed before the client is: it stops what runs, however the block is left.
-    with (
-        cluster.client() as client,
-        closing(_finished(client, bundle, missing, tell, done)) as finished,
-    ):
-        for name, outcome in finished:
-            if isinstance(outcome, str):
-                logger.error("window %s was lost: %s", name, outcome)
-                lost[name] = outcome
-                continue
-            if "refused" in outcome:
-                raise CommandError(f"window {name}: {outcome['refused']}")
-            store.keep(outcome)
-            results[name] = outcome
+    try:
+        # Closed before the client is: it stops what runs, however the block is left.
+        with (
+            cluster.client() as client,
+            closing(_finished(client, bundle, missing, tell, done)) as finished,
+        ):
+            for name, outcome in finished:
+                if isinstance(outcome, str):
+                    logger.error("window %s was lost: %s", name, outcome)
+                    lost[name] = outcome
+                    continue
+                if "refused" in outcome:
+                    raise CommandError(f"window {name}: {outcome['refused']}")
+                store.keep(outcome)
+                results[name] = outcome
+    except KeyboardInterrupt:
+        logger.warning(
+            "stopped: %d of %d windows are there, the same command runs the others",
+            len(results),
+            len(windows),
+        )
+        raise
     if lost:
         raise CommandError(
             f"{len(lost)} of {len(windows)} windows were lost ({', '.join(sorted(lost))}); the "
