@@ -274,6 +274,11 @@ def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame) -> None:
     closing = look.hover(131, frame["open"][131], "y")
     assert "closed short at" in closing
     assert "cooled: −1.23 %, −4.56" in closing
+    marks = look.page.locator(".legend b")
+    colors = marks.evaluate_all("marks => marks.map((mark) => getComputedStyle(mark).color)")
+    shown = [tuple(map(int, re.findall(r"\d+", text))) for text in colors]
+    assert shown == [color(palette().up), color(palette().down)]
+    assert "closed, won" in look.page.inner_text(".legend")
 
 
 def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame) -> None:

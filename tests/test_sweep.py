@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.resolvers import StrategyResolver
 from freqtrade_fixtures import (
@@ -227,7 +228,12 @@ def test_command_writes_rows_and_a_page(folder: Path, sample_datadir: Path) -> N
     assert set(rows["pair"]) == set(SAMPLE_PAIRS)
     assert rows["entries"].sum() > 1000
     assert (rows["events"] <= rows["entries"]).all()
+    perp = load_pair_history("BTC/USDT:USDT", "1h", sample_datadir, candle_type=CandleType.FUTURES)
+    closes = perp.loc[perp["date"] >= "2025-04-01", "close"]
+    made = (closes.iloc[-1] / closes.iloc[0] - 1) * 100
+    assert summary["held_pct"]["BTC/USDT:USDT"] == pytest.approx(made, abs=0.005)
     page = (folder / summary["html"]).read_text("utf-8")
+    assert f"USDT {made:+.0f} %" in page.split("Holding meanwhile: ")[1][:200]
     assert "worst of the cell and its neighbours" in page
     assert "http://" not in page.split("<body>")[1].split("<script")[0]
     assert summary["plateaus"][0]["worst_around_bps"] <= summary["plateaus"][0]["mean_bps"]

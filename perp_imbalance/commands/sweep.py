@@ -27,7 +27,7 @@ An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included
 named keeps the preset's value. Results: a parquet file with a row per combination, side and
 horizon, and an HTML page of heat maps. Returns are of the perp from the next candle's open on, per
 unit of stake, less two taker fees, funding included; overlapping events count as one in the
-t-value. In a rising market every long looks good: compare with holding.
+t-value. In a rising market every long looks good: what holding made is said beside it.
 """
 _SHOWN = 10
 
@@ -105,7 +105,10 @@ def run(arguments: argparse.Namespace) -> int:
     page = file.with_suffix(".html")
     if sweep.cells:
         write_heatmap(
-            sweep, page, title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding"
+            sweep,
+            page,
+            title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding. "
+            + held_said(sweep.held),
         )
     else:
         logger.warning(
@@ -170,14 +173,27 @@ def summary(sweep: "Sweep", page: Path) -> dict[str, Any]:
         "combinations": sweep.combinations,
         "cells": len(found),
         "cells_above_0": sum(cell["mean_bps"] > 0 for cell in found),
+        "held_pct": {pair: round(made * 100.0, 2) for pair, made in sweep.held.items()},
         "plateaus": found[:_SHOWN],
     }
+
+
+def held_said(held: dict[str, float]) -> str:
+    """Return in words what holding would have made.
+
+    >>> held_said({"BTC/USDT:USDT": 0.6})
+    'Holding meanwhile: BTC/USDT:USDT +60 %'
+    """
+    return "Holding meanwhile: " + ", ".join(
+        f"{pair} {made * 100:+.0f} %" for pair, made in held.items()
+    )
 
 
 def _text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['combinations']} combinations; {found['cells_above_0']} of {found['cells']} cells "
         "with enough events earned more than fees and funding",
+        held_said({pair: made / 100.0 for pair, made in found["held_pct"].items()}),
     ]
     if found["plateaus"]:
         lines.append("best by the worst of a cell and its neighbours (bps an event, net):")

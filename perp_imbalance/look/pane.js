@@ -64,7 +64,14 @@ class PerpPane {
       make(item, "i").style.background = color;
       item.append(text);
     }
-    make(legend, "span", "", `▼ ▲ ${content.trades ? "trade opened, ◆ closed" : "entry signal"}`);
+    make(legend, "span", "", `▼ ▲ ${content.trades ? "trade opened" : "entry signal"}`);
+    if (content.trades) {
+      for (const [color, text] of [[palette.up, "closed, won"], [palette.down, "closed, lost"]]) {
+        const item = make(legend, "span");
+        make(item, "b", "", "◆ ").style.color = color;
+        item.append(text);
+      }
+    }
     make(legend, "span", "", `z and tint deepest from ±${thresholds.hot_z}`);
     this.colorZ();
     this.plot = make(root, "div", "plot");
