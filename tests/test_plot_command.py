@@ -94,6 +94,8 @@ def test_page_has_the_columns_of_the_strategy(
     np.testing.assert_array_equal(content["bias"], table["bias"])
     entered = np.array(content["reasons"])[content["no_entry"]] == ""
     np.testing.assert_array_equal(entered, table["enter_tag"].notna())
+    # The mode is zone, where a later candle may enter, too.
+    assert not any("not the flip" in reason for reason in content["reasons"])
     assert np.isfinite(content["columns"]["htf_z"]).any()
     paid = content["columns"]["funding"]
     assert np.count_nonzero(paid) == pytest.approx(len(paid) / 8, abs=1)
