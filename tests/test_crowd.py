@@ -85,6 +85,8 @@ def test_open_interest_is_in_money_only_where_no_coins_are_told() -> None:
     frame = candles("2025-01-01 00:00", "2025-01-01 01:00", "1h")
     assert open_interest(frame, interest(frame["date"])).tolist() == [5, 5]
     assert open_interest(frame, interest(frame["date"], None)).tolist() == [7, 7]
+    partly = interest(frame["date"]).assign(open_interest_amount=[np.nan, 5.0])
+    np.testing.assert_array_equal(open_interest(frame, partly), [np.nan, 5])
     assert np.isnan(open_interest(frame, interest(frame["date"], 0.0))).all()
     assert np.isnan(open_interest(frame, pd.DataFrame(columns=["date"]))).all()
 
@@ -146,6 +148,8 @@ def test_open_interest_has_a_column_only_where_it_is_given() -> None:
     ("exchange", "kind", "setting", "words"),
     [
         ("bitget", CandleType.OPEN_INTEREST, "use_oi", "past open interest"),
+        # It gives the rate of now.
+        ("bitflyer", CandleType.FUNDING_RATE, "use_funding", "past funding rates"),
         ("hyperliquid", CandleType.INDEX, 'premium_source "index"', "index prices"),
     ],
 )
@@ -162,5 +166,6 @@ def test_exchange_without_a_series_is_refused_in_one_line(
 def test_gate_without_any_value_is_named() -> None:
     nothing = np.full(2, np.nan)
     assert missing_series({"funding_rate": np.zeros(2)}) is None
+    assert missing_series({"funding_rate": np.array([np.nan, 0.0])}) is None
     said = missing_series({"funding_rate": np.zeros(2), "open_interest": nothing})
     assert said == "the open interest gate has no open interest of it"

@@ -14,6 +14,7 @@ from perp_imbalance.indicators.premium import fresh_close
 from perp_imbalance.indicators.quality import (
     premium_stdev,
     relative_tick,
+    tick_noise,
     tick_size,
     without_spot,
 )
@@ -114,6 +115,24 @@ def test_share_without_spot(share: float, level: Level) -> None:
     found = without_spot(hourly([100.0 + row % 2 for row in range(size)]), fraction)
     assert found == pytest.approx(share)
     assert candles.check_without_spot(found, "X/USDT").level is level
+
+
+def test_candle_without_a_trade_of_the_perp_needs_no_spot() -> None:
+    frame = hourly([100.0, 101.0, 102.0, 103.0], [1, 1, 1, 0])
+    assert without_spot(frame, np.array([0.001, np.nan, 0.001, np.nan])) == pytest.approx(1 / 3)
+
+
+def test_one_extreme_hour_does_not_hide_a_coarse_tick() -> None:
+    fraction = np.tile([-1e-4, 1e-4], 100)
+    fraction[150] = 0.5
+    assert premium_stdev(fraction, 10) == pytest.approx(1e-4)
+    # Fewer than a window: all there are.
+    assert premium_stdev(np.array([1.0, np.nan, 3.0]), 10) == 1.0
+
+
+def test_premium_that_does_not_move_is_all_noise() -> None:
+    assert tick_noise(1e-4, np.zeros(20), 10) == np.inf
+    assert tick_noise(1e-4, np.tile([-1e-4, 1e-4], 10), 10) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

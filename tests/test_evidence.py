@@ -123,6 +123,53 @@ def test_groups_share_out_the_events() -> None:
     assert events[ALL] - 20 <= regimes <= events[ALL]
 
 
+def test_what_lies_before_the_time_range_is_no_drift() -> None:
+    candles = replace(market(7), begin=ROWS // 2)
+    found = next(iter(overall(candles)))
+    move = Screen(candles, Settings(), METHOD.horizons, METHOD.cost).forward.move[0]
+    assert found.drift == pytest.approx(SIDES[found.side] * np.nanmean(move[ROWS // 2 :]) * 1e4)
+    assert overall(replace(candles, begin=ROWS - 60)) == []
+
+
+def test_interval_is_as_wide_as_chance() -> None:
+    candles = market(5)
+    screen = Screen(candles, Settings(), METHOD.horizons, METHOD.cost)
+    for found in overall(candles):
+        if (found.kind, found.horizon) == ("flip", 1):
+            after = screen.forward.move[0][screen.flips_of(PRESETS["aggressive"], found.side)]
+            expected = 2 * 1.96 * np.nanstd(after) / np.sqrt(found.events) * 1e4
+            assert found.excess_high - found.excess_low == pytest.approx(expected, rel=0.2)
+            assert found.net_high - found.net_low == pytest.approx(expected, rel=0.2)
+
+
+def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
+    candles = market(9, size=1e-4)
+    louder = np.repeat([1.0, 2.0, 4.0], ROWS // 3)
+    steps = np.diff(np.log(candles.perp["close"]), prepend=0.0) * louder
+    close = np.exp(np.cumsum(steps))
+    perp = candles.perp.assign(close=close, open=np.append(close[0], close[:-1]))
+    found = study(replace(candles, perp=perp), AGGRESSIVE, Settings(sides=["long"]), METHOD)
+    flips = {f.group: f for f in found if (f.kind, f.horizon) == ("flip", 4)}
+    regimes = [flips[name] for name in ("calm", "usual", "wild")]
+    widths = [finding.excess_high - finding.excess_low for finding in regimes]
+    assert widths == sorted(widths)
+    for finding in regimes:
+        assert finding.events == pytest.approx(flips[ALL].events / 3, rel=0.15)
+
+
+def test_verdict_counts_what_chance_does_not_explain() -> None:
+    some = overall(market(1, reaction=-4.0))[0]
+    chance = replace(some, excess_low=-1.0, excess_high=1.0)
+    # Its net alone is drift.
+    assert some.has_edge
+    assert not chance.has_edge
+    against = replace(some, excess_low=-2.0, excess_high=-1.0)
+    said = verdict([some, chance, against, replace(some, group="2024")])
+    assert said.startswith("of 3 combinations")
+    assert "1 were followed by a move in their favour" in said
+    assert "1 by one against them, and 1 earned more than fees and funding" in said
+
+
 def test_too_few_events_say_nothing() -> None:
     gated = {"gated": replace(PRESETS["aggressive"], use_htf=True)}
     # Without candles of the higher timeframe no gate of it passes.

@@ -23,7 +23,7 @@ from perp_imbalance.indicators.premium import (
     price_ratio,
 )
 from perp_imbalance.indicators.rolling import rolling_mean_stdev
-from perp_imbalance.indicators.signals import gate_passes, overdue_exit
+from perp_imbalance.indicators.signals import gate_passes, overdue_exit, reached_middle
 from perp_imbalance.indicators.zones import LONG, SHORT, zone_starts
 from perp_imbalance.indicators.zscore import MIN_STDEV, z_score
 
@@ -312,3 +312,13 @@ def test_position_whose_exit_nobody_saw_ends_when_its_bias_is_elsewhere(
 def test_unknown_bias_ends_nothing_where_the_stale_rule_is_off() -> None:
     columns = table(bias=[0], premium=[NAN])
     assert overdue_exit(columns, "long", 999, max_stale_candles=0) is None
+
+
+@pytest.mark.parametrize(
+    ("close", "reached"),
+    [([9.0, 8.0], True), ([9.0, 8.1], False), ([8.0, 8.0], False), ([7.0, 9.0, 8.0], True)],
+)
+def test_middle_is_reached_from_beyond_it_only(close: list[float], reached: bool) -> None:
+    rows = pd.DataFrame({"close": close, "bb_middle": 8.0})
+    assert reached_middle(rows, "short") is reached
+    assert reached_middle(rows.assign(close=16.0 - rows["close"]), "long") is reached

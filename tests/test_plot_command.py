@@ -94,9 +94,14 @@ def test_page_has_the_columns_of_the_strategy(
     np.testing.assert_array_equal(content["bias"], table["bias"])
     entered = np.array(content["reasons"])[content["no_entry"]] == ""
     np.testing.assert_array_equal(entered, table["enter_tag"].notna())
+    # The mode is zone, where a later candle may enter, too.
+    assert not any("not the flip" in reason for reason in content["reasons"])
     assert np.isfinite(content["columns"]["htf_z"]).any()
     paid = content["columns"]["funding"]
     assert np.count_nonzero(paid) == pytest.approx(len(paid) / 8, abs=1)
+    (rates,) = (sample_datadir / "futures").glob("BTC_USDT_USDT-*-funding_rate.feather")
+    in_percent = pd.read_feather(rates)["funding_rate"] * 100.0
+    assert {*paid[paid != 0].round(9)} <= {*in_percent.round(9)}
 
     # The candle after an entry opens its trade.
     assert entered.any()
@@ -104,6 +109,21 @@ def test_page_has_the_columns_of_the_strategy(
     assert set(opened) <= {*(content["dates"][entered] + content["step"])}
     assert opened
     assert all(trade["tag"].endswith("_zone_z_sigma_htf") for trade in content["trades"])
+
+
+def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path: Path) -> None:
+    overlay, file = tmp_path / "overlay.json", tmp_path / "pane.html"
+    settings = {"sides": ["long"], "entry_mode": "flip"}
+    overlay.write_text(json.dumps({"perp_imbalance": settings}), encoding="utf-8")
+    code, said = plot("-c", "config.json", "-c", str(overlay), "--output", str(file))
+    assert code == 0, said
+    content = drawn(file)
+    reasons = np.array(content["reasons"])[content["no_entry"]]
+    assert set(reasons[content["bias"] == -1]) == {"side is off"}
+    first = np.diff(content["bias"], prepend=0) != 0
+    later = reasons[(content["bias"] == 1) & ~first]
+    assert later.size
+    assert all("not the flip" in reason for reason in later)
 
 
 @pytest.mark.parametrize(

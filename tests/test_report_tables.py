@@ -70,6 +70,17 @@ def test_within_a_candle_the_one_before_is_the_last_that_closed() -> None:
     assert found["held"] == 2.5
 
 
+def test_trade_of_the_first_candles_signal_is_known() -> None:
+    (found,) = seen(trade(1, 5)).to_dict("records")
+    assert (found["z_entry"], found["to_cool"]) == (0.1, 4.0)
+
+
+def test_z_at_exit_z_has_not_cooled() -> None:
+    frames = {PAIR: FRAME}
+    (found,) = beside_columns(pd.DataFrame([trade(2, 5)]), frames, HOUR, 1.0).to_dict("records")
+    assert found["to_cool"] == 3.0
+
+
 def test_price_and_premium_count_for_the_side() -> None:
     short, long = seen(trade(2, 5), trade(6, 7, is_short=False)).to_dict("records")
     assert short["price_move"] == pytest.approx(2.0)
@@ -111,6 +122,18 @@ def test_groups_have_trades_share_won_mean_profit_and_fees() -> None:
         {"group": "short", "trades": 2, "won": 0.5, "mean_pct": -1.0, "profit": -4.0}
         | {"fees": 0.592}
     )
+
+
+def test_what_made_nothing_was_neither_won_nor_lost() -> None:
+    """Nor has a premium come back that is where it was."""
+    trades = seen(trade(2, 2, profit_abs=0.0, profit_ratio=0.0), trade(2, 2))
+    assert grouped(trades, side_of(trades))["won"].tolist() == [0.5]
+    assert worst_trades(trades, 2).empty
+    row = premium_against_price("a", trades)
+    assert row["premium came back"] == 0.0
+    assert (row["won where it did"], row["won where it did not"]) == (None, 0.5)
+    came_back = premium_against_price("a", seen(trade(2, 5, profit_abs=0.0)))
+    assert came_back["won where it did"] == 0.0
 
 
 def test_z_groups_are_of_the_absolute_value_and_in_its_order() -> None:
@@ -174,10 +197,16 @@ def test_summary_takes_costs_apart_from_the_profit() -> None:
     assert (row["drawdown_pct"], row["sharpe"]) == (3.0, 0.7)
 
 
+def test_summary_of_no_trades_has_no_share_won() -> None:
+    row = summary("a", pd.DataFrame(), STATS)
+    assert (row["trades"], row["won"], row["fees"]) == (0, None, 0.0)
+
+
 def test_cooling_says_how_many_left_before_z_had_cooled() -> None:
     row = cooling("a", seen(trade(2, 5), trade(2, 3), trade(6, 7)))
     assert row["trades"] == 3
-    assert row["held median"] == 1.0
+    assert (row["held median"], row["held longest"]) == (1.0, 3.0)
+    assert row["held 90 %"] == pytest.approx(2.6)
     assert row["to_cool median"] == 3.0
     assert row["left before it cooled"] == 0.5
 
@@ -208,6 +237,8 @@ def test_worst_trades_lost_and_come_in_order() -> None:
 def test_held_value_spreads_evenly_and_bridges_gaps() -> None:
     closes = pd.DataFrame({"a": [np.nan, 10.0, 20.0], "b": [4.0, np.nan, 2.0]})
     assert held_value(closes).tolist() == [1.0, 1.0, 1.25]
+    ended = pd.DataFrame({"a": [10.0, 20.0, np.nan], "b": [4.0, 4.0, 4.0]})
+    assert held_value(ended).tolist() == [1.0, 1.5, 1.5]
     assert held_value(pd.DataFrame()).empty
 
 

@@ -107,7 +107,10 @@ def test_scan_has_the_columns_of_the_strategy(
         assert rows[pair]["z"] == pytest.approx(last["z"], abs=1e-9)
         assert rows[pair]["premium_pct"] == pytest.approx(last["premium_pct"])
         assert rows[pair]["bias"] == {-1: "short", 0: "none", 1: "long"}[last["bias"]]
-        assert rows[pair]["volume_24h"] > 0
+        day = frames[0][frames[0]["date"] <= pd.Timestamp(rows[pair]["candle"])].tail(24)
+        turnover = float((day["volume"] * day["close"]).sum())
+        # In the quote currency; the exchange counts a candle more or less.
+        assert rows[pair]["volume_24h"] == pytest.approx(turnover, rel=0.2)
         assert rows[pair]["funding"] is not None
         assert set(rows[pair]["gates"]) == {"sigma gate", "HTF gate"}
     assert found["left_out"] == [
@@ -196,6 +199,10 @@ def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_pat
         ({}, ["--pairlist", "config.json"], "config.json is there already"),
         ({}, ["--csv", "README.md"], "README.md is there already"),
         ({}, ["--strategy", "RsiWithImbalance"], "is none of this project's strategies"),
+        (
+            *({"perp_imbalance": {"htf_timeframe": "90m"}}, ["--preset", "conservative"]),
+            "htf_timeframe",
+        ),
         ({}, ["--top", "-1"], "--top is -1, it must be at least 0"),
         ({}, ["--watch", "--json"], "leave out --json, or --watch"),
     ],

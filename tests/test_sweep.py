@@ -26,11 +26,12 @@ from test_strategy import Candles
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.parameters import OPTIONAL_GATES, PARAMETER_NAMES
+from perp_imbalance.research import sweep as sweeping
 from perp_imbalance.research.forward import forward_returns, statistics
 from perp_imbalance.research.grid import Grid, parse_values
-from perp_imbalance.research.market import CandleFolder, PairCandles
-from perp_imbalance.research.screen import Screen
-from perp_imbalance.research.sweep import worst_around
+from perp_imbalance.research.market import CandleFolder, PairCandles, funding_by_candle
+from perp_imbalance.research.screen import Row, Screen
+from perp_imbalance.research.sweep import Plan, Sweep, run_sweep, worst_around
 from perp_imbalance.settings import Settings
 
 BTC = "BTC/USDT:USDT"
@@ -175,6 +176,31 @@ def test_forward_return_begins_at_the_next_open_and_pays_funding(btc: PairCandle
         assert np.isnan(found.move[number, len(opens) - 1 - horizon :]).all()
 
 
+def test_time_range_begins_with_its_first_candle_and_ends_before_its_last(
+    sample_datadir: Path,
+) -> None:
+    folder = CandleFolder(sample_datadir, "1h", Settings(), timerange="20250401-20250501")
+    candles = next(folder.pairs([BTC]))
+    dates = candles.perp["date"]
+    assert dates.iloc[candles.begin] == pd.Timestamp("2025-04-01", tz="UTC")
+    assert dates.iloc[-1] == pd.Timestamp("2025-04-30 23:00", tz="UTC")
+    # What lies before is looked back on, and no event.
+    screen, thresholds = Screen(candles, Settings(), (4,), 0.001), PRESETS["balanced"]
+    for row in screen.rows_of(thresholds):
+        entries = screen.entries_of(thresholds, row.side)
+        flips = screen.flips_of(thresholds, row.side)
+        assert min(*entries, *flips) >= candles.begin > 0
+        assert (row.entries, row.zones) == (len(entries), len(flips))
+        assert row.entries < row.zones
+
+
+def test_funding_belongs_to_the_candle_that_opens_with_it() -> None:
+    dates = pd.date_range("2025-01-01", periods=6, freq="1h", tz="UTC")
+    perp = pd.DataFrame({"date": dates[1:4]})
+    rates = pd.DataFrame({"date": dates, "funding_rate": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]})
+    assert funding_by_candle(perp, rates).tolist() == [2.0, 4.0, 8.0]
+
+
 def test_statistics_count_overlapping_events_as_one() -> None:
     rng = np.random.default_rng(3)
     returns = rng.normal(0.1, 1, 50)
@@ -203,6 +229,45 @@ def test_lucky_cell_is_no_plateau() -> None:
     worst = worst_around(means)
     assert worst[1, 1] == 1.0
     assert worst[1, 3] == -2.0
+    # What was not tried is no neighbour, and no plateau.
+    gaps = worst_around(np.array([[3.0, np.nan], [np.nan, np.nan]]))
+    np.testing.assert_array_equal(gaps, [[3.0, np.nan], [np.nan, np.nan]])
+
+
+def test_entry_whose_horizon_ends_beyond_the_candles_is_no_event(btc: PairCandles) -> None:
+    thresholds = PRESETS["balanced"]
+    entries = Screen(btc, Settings(), (1,), 0.001).entries_of(thresholds, "short")
+    # The open that would end it is one after the last.
+    horizon = len(btc.perp) - 1 - int(entries[-3])
+    (row,) = Screen(btc, Settings(sides=["short"]), (horizon,), 0.001).rows_of(thresholds)
+    assert (row.entries, row.events) == (len(entries), len(entries) - 3)
+    assert np.isfinite(row.mean)
+
+
+def test_cell_is_the_mean_of_combinations_with_enough_events() -> None:
+    found, thresholds = Sweep(Path("unused")), PRESETS["balanced"]
+    nan = float("nan")
+    for events, mean in ((6, 0.02), (2, 0.04), (0, nan)):
+        row = Row("short", 4, 9, 7, events, mean, 0.5, 0.5, 1.0)
+        found.add(BTC, thresholds, row)
+        found.add(BTC, thresholds, row._replace(side="long", events=events // 2))
+    short, long = found.cells.values()
+    assert (short.combinations, short.events) == (2, 8)
+    assert short.mean == pytest.approx(0.03)
+    assert (long.combinations, long.events) == (2, 4)
+    found.drop_cells_below(3)
+    assert list(found.cells.values()) == [short]
+
+
+def test_rows_are_written_once_however_many_there_are(
+    btc: PairCandles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "_ROWS_A_GROUP", 3)
+    grid = Grid({"enter_z": [1.3, 1.7, 2.2], "exit_z": [0.3, 0.9]}, PRESETS["balanced"])
+    file = tmp_path / "sweep.parquet"
+    run_sweep(Plan(grid, Settings(), (4,), 0.001), [btc], file, lambda _: None)
+    rows = pd.read_parquet(file)
+    assert len(rows) == len(rows.drop_duplicates(["side", "enter_z", "exit_z"])) == 3 * 2 * 2
 
 
 @pytest.fixture
