@@ -9,12 +9,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import CONFIG, ROOT
+from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS
 from live import ANSWER_SECONDS, FastClock, faketime_library
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
@@ -27,11 +28,16 @@ PATIENCE_SECONDS = 120
 BTC = "BTC/USDT:USDT"
 
 
+class Watched(NamedTuple):
+    """What one watch wrote of BTC, look after look, what it said, and the candles it asked for."""
+
+    rows: list[dict[str, str]]
+    said: str
+    requests: list[dict[str, str]]
+
+
 @pytest.fixture(scope="module")
-def looks(
-    sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[list[dict[str, str]], str]:
-    """What one watch wrote of BTC, look after look, and what it said."""
+def watch(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
     library = faketime_library()
     folder = tmp_path_factory.mktemp("watch")
     clock, table = FastClock(START, SPEED), folder / "ranking.csv"
@@ -55,14 +61,15 @@ def looks(
                 stderr=subprocess.STDOUT,
             )
         try:
-            found = watched(process, table)
+            rows = rows_of(process, table)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=30)
-    return found, (folder / "said.txt").read_text("utf-8")
+        requests = [asked.params for asked in replay.requests if asked.path.endswith("/klines")]
+    return Watched(rows, (folder / "said.txt").read_text("utf-8"), requests)
 
 
-def watched(process: "subprocess.Popen[bytes]", table: Path) -> list[dict[str, str]]:
+def rows_of(process: "subprocess.Popen[bytes]", table: Path) -> list[dict[str, str]]:
     """Return the row of BTC at each new candle; fewer rows where the watch ends by itself."""
     found: list[dict[str, str]] = []
     end = time.monotonic() + PATIENCE_SECONDS
@@ -76,20 +83,19 @@ def watched(process: "subprocess.Popen[bytes]", table: Path) -> list[dict[str, s
     return found
 
 
-def test_watch_goes_on_from_candle_to_candle(
-    looks: tuple[list[dict[str, str]], str], sample_datadir: Path
-) -> None:
-    """With the strategy's own values, although only what is new was fetched."""
-    found, said = looks
-    assert len(found) == LOOKS, said
-    assert "Traceback" not in said
+def test_watch_goes_on_from_candle_to_candle(watch: Watched, sample_datadir: Path) -> None:
+    """With the strategy's own values, although the past was fetched only once."""
+    assert len(watch.rows) == LOOKS, watch.said
+    assert "Traceback" not in watch.said
+    assert sum("startTime" in asked for asked in watch.requests) == 2 * len(SAMPLE_PAIRS)
+    assert len(watch.requests) >= LOOKS * 2 * len(SAMPLE_PAIRS)
     perp, spot = (
         load_pair_history(name, "1h", sample_datadir, candle_type=kind, data_format="feather")
         for name, kind in ((BTC, CandleType.FUTURES), ("BTC/USDT", CandleType.SPOT))
     )
     columns = imbalance_columns(perp, spot, thresholds=PRESETS["balanced"])
     candles = columns.set_index(pd.DatetimeIndex(perp["date"])).to_dict("index")
-    for row in found:
+    for row in watch.rows:
         candle = candles[pd.Timestamp(row["candle"])]
         assert float(row["z"]) == pytest.approx(candle["z"], abs=1e-9)
         assert row["bias"] == {-1: "short", 0: "none", 1: "long"}[candle["bias"]]

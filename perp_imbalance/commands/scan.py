@@ -145,7 +145,10 @@ class _Page:
 
         if not found.rows:
             reason = f" ({found.left_out[0].perp}: {found.left_out[0].reason})"
-            message = f"no perp of {feed.exchange.id} has a z-score now{reason}; perp-imbalance doctor says more"
+            message = (
+                f"no perp of {feed.exchange.id} has a z-score now{reason}; perp-imbalance doctor "
+                "says more"
+            )
             if not self.arguments.watch:
                 raise CommandError(message)
             # It may be gone for a moment; what was written stays.

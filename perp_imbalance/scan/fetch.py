@@ -210,9 +210,9 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
         if not exchange.markets:
             raise CommandError(f"{name} gave no list of its markets: check the network")
         with in_one_line(f"exchange {name}"):
+            feed = Feed(config, exchange, rules)
             # Of a candle that follows, freqtrade keeps as many before it as are said here.
             exchange.validate_config(
                 {**config, "startup_candle_count": candles_needed(rules.thresholds)}
             )
-            feed = Feed(config, exchange, rules)
         yield feed
