@@ -228,7 +228,7 @@ SUBCOMMANDS = re.findall(r"^    ([a-z-]+)\b", build_parser().format_help(), re.M
 
 def test_every_command_is_listed() -> None:
     modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
-    named = {module for module in modules if module not in ("main", "options")}
+    named = {module for module in modules if module not in ("console", "main", "options")}
     assert named == {command.removesuffix("-data").replace("-", "_") for command in SUBCOMMANDS}
 
 

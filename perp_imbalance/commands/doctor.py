@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from perp_imbalance.commands.console import folding_table, page_console
 from perp_imbalance.commands.options import add_config, config_files
 
 if TYPE_CHECKING:
@@ -71,11 +72,9 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def print_page(report: "Report") -> None:
     """Print versions, checks of the bot, a row of figures a pair, and the verdict."""
-    from rich.console import Console
-
     from perp_imbalance.doctor import Level
 
-    console = Console(highlight=False)
+    console = page_console()
     versions = (f"{name} {number or 'missing'}" for name, number in report.versions.items())
     console.print(", ".join(versions), soft_wrap=True)
     _print_checks(console, report)
@@ -90,14 +89,9 @@ def print_page(report: "Report") -> None:
 
 
 def _print_checks(console: "Console", report: "Report") -> None:
-    from rich.table import Table
-
     from perp_imbalance.doctor import Level
 
-    table = Table()
-    table.add_column("check", no_wrap=True)
-    table.add_column("level", no_wrap=True)
-    table.add_column("seen")
+    table = folding_table(("check", "level", "seen"))
     for check in report.checks:
         if check.pair is None:
             # What is not well is told in full below, on one line.
@@ -107,13 +101,8 @@ def _print_checks(console: "Console", report: "Report") -> None:
 
 
 def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("perp", "spot"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("scale", "rule", "ratio", "perp late", "spot late", "no spot", "tick noise"):
-        table.add_column(heading, justify="right")
+    figures = ("scale", "rule", "ratio", "perp late", "spot late", "no spot", "tick noise")
+    table = folding_table(("perp", "spot", *figures), figures)
     for pair in pairs:
         table.add_row(
             pair.perp,

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from perp_imbalance.commands.console import folding_table, page_console
 from perp_imbalance.commands.options import add_config, config_files
 from perp_imbalance.pairs import SpotMatch
 
@@ -59,20 +60,12 @@ def as_json(match: SpotMatch) -> dict[str, Any]:
 
 def print_table(matches: list[SpotMatch]) -> None:
     """Print one row a perp and a count below."""
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table()
-    for heading in ("perp", "spot"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("scale", justify="right")
-    for heading in ("rule", "reason"):
-        table.add_column(heading)
+    table = folding_table(("perp", "spot", "scale", "rule", "reason"), ("scale",))
     for match in matches:
         scale = f"{match.scale:g}" if match.spot else ""
         spot = match.name if match.spot else ""
         table.add_row(match.perp, spot, scale, match.rule or "", match.reason or "")
-    console = Console()
+    console = page_console()
     console.print(table)
     by_source = Counter(match.source for match in matches if match.spot)
     said = f"{by_source['spot']} of {len(matches)} perps have a spot pair"

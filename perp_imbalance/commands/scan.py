@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perp_imbalance.commands.console import page_console
 from perp_imbalance.commands.options import add_config, config_files
 from perp_imbalance.errors import CommandError
 from perp_imbalance.indicators.thresholds import PRESETS
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from perp_imbalance.scan.rank import Ranking, Rules
 
 logger = logging.getLogger(__name__)
-
-# In a file or a pipe nothing has to fit on a screen.
-_FILE_WIDTH = 160
 
 EXAMPLE = """\
 examples:
@@ -115,8 +113,7 @@ class _Page:
 
         self.arguments, self.rules = arguments, rules
         self.progress = Console(stderr=True)
-        terminal = Console()
-        self.console = terminal if terminal.is_terminal else Console(width=_FILE_WIDTH)
+        self.console = page_console()
         self._named: set[str] = set()
 
     def look(self, feed: "Feed") -> "Ranking":
