@@ -1,5 +1,6 @@
 """freqtrade's config and exchange, opened the way freqtrade's own commands open them."""
 
+import asyncio
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -108,15 +109,31 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     name = config.get("exchange", {}).get("name")
     with in_one_line(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
-        try:
+        with closing_exchange(exchange):
             markets = exchange.markets
-        finally:
-            exchange.close()
     if not markets:
         raise CommandError(
             f"{name} gave no list of its markets: check the network, or ask freqtrade list-markets"
         )
     return dict(markets)
+
+
+@contextmanager
+def closing_exchange(exchange: Any) -> Iterator[None]:
+    """Close freqtrade's exchange when the block is left.
+
+    One that gave no markets leaves tasks of ccxt behind, of which asyncio would complain at the
+    end of the process: they are ended before the loop is.
+    """
+    try:
+        yield
+    finally:
+        tasks = asyncio.all_tasks(exchange.loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            exchange.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        exchange.close()
 
 
 def public_client(config: Mapping[str, Any], exchange: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from exchange_loopback import loopback_config
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from freqtrade.misc import deep_merge_dicts
@@ -288,6 +289,27 @@ def test_any_strategy_can_be_looked_at(doctor: Examine) -> None:
     report = doctor([BTC], strategy="RsiWithImbalance")
     assert not to_fix(report)
     assert [pair.perp for pair in report.pairs] == [BTC]
+
+
+def unreachable(exchange: str, folder: Path, **settings: Any) -> list[Path]:
+    """Return the config files of a bot on a shipped exchange at which nothing answers."""
+    (folder / "user_data").mkdir()
+    overlay = loopback_config(exchange, "http://127.0.0.1:9")
+    # As shipped: requests wait in a task of ccxt's.
+    overlay["exchange"]["ccxt_config"]["enableRateLimit"] = True
+    overlay["user_data_dir"] = str(folder / "user_data")
+    (folder / "overlay.json").write_text(json.dumps({**overlay, **settings}), encoding="utf-8")
+    return [CONFIG, ROOT / "config" / f"exchange-{exchange}.json", folder / "overlay.json"]
+
+
+@pytest.mark.parametrize("command", ["doctor", "pairs"])
+def test_exchange_that_does_not_answer_is_closed(command: str, tmp_path: Path) -> None:
+    """Tasks of ccxt that wait for an answer would be told of by asyncio, behind the message."""
+    process = perp_imbalance(command, *command_line(unreachable("bybit", tmp_path)))
+    said = process.stdout + process.stderr
+    assert "bybit gave no list of its markets: check the network" in said
+    assert "Task" not in said
+    assert len(process.stderr.splitlines()) == (1 if command == "pairs" else 0)
 
 
 def local_data(report: Report) -> list[Check]:

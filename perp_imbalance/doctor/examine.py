@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from perp_imbalance.doctor.local_data import Needed
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.doctor.report import Check, Level, Report
-from perp_imbalance.exchange import match_perps, price_step
+from perp_imbalance.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.replay.candles import available_candles
@@ -50,7 +50,7 @@ def examine(
         exchange = opening.open_exchange(config, report)
         if exchange is None:
             return report
-        with closing(exchange):
+        with closing_exchange(exchange):
             _examine_exchange(config, exchange, plan, report, tell)
     return report
 

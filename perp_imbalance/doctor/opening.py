@@ -19,7 +19,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from perp_imbalance.doctor.bot import check_parameter_file
 from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError
-from perp_imbalance.exchange import load_config, public_client, refused_key
+from perp_imbalance.exchange import closing_exchange, load_config, public_client, refused_key
 
 Result = TypeVar("Result")
 
@@ -124,10 +124,10 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
         return None
     if exchange.markets and attempt(report, "exchange", lambda: _validated(exchange, config)):
         return exchange
-    if not exchange.markets:
-        message = f"{name} gave no list of its markets: check the network"
-        report.checks.append(Check("exchange", Level.MUST_FIX, message))
-    exchange.close()
+    with closing_exchange(exchange):
+        if not exchange.markets:
+            message = f"{name} gave no list of its markets: check the network"
+            report.checks.append(Check("exchange", Level.MUST_FIX, message))
     return None
 
 
