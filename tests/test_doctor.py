@@ -312,6 +312,44 @@ def test_exchange_that_does_not_answer_is_closed(command: str, tmp_path: Path) -
     assert len(process.stderr.splitlines()) == (1 if command == "pairs" else 0)
 
 
+@pytest.mark.parametrize(
+    ("protection", "message"),
+    [
+        (
+            {"method": "CoolDown"},
+            "freqtrade has no protection 'CoolDown': known are CooldownPeriod, LowProfitPairs, ",
+        ),
+        ({"stop_duration": 5}, "freqtrade has no protection None: known are "),
+        (
+            {"method": "CooldownPeriod", "stop_duration": 5, "stop_duration_candles": 5},
+            "freqtrade refuses CooldownPeriod: Protections must specify either `stop_duration` or",
+        ),
+        (
+            {"method": "CooldownPeriod", "stop_duration": "long"},
+            "freqtrade refuses CooldownPeriod: invalid literal for int() with base 10: 'long'",
+        ),
+    ],
+)
+def test_protection_that_freqtrade_refuses_must_be_fixed(
+    doctor: Examine, protection: dict[str, Any], message: str
+) -> None:
+    good = {"method": "CooldownPeriod", "stop_duration_candles": 2}
+    report = doctor([BTC], perp_imbalance={"protections": [good, protection]})
+    fix = only_fix(report)
+    assert fix.name == "protections"
+    assert fix.message.startswith(f"perp_imbalance.protections[1]: {message}")
+    assert not [check for check in report.of(Level.OK) if check.name == "protections"]
+
+
+def test_protections_are_those_of_the_strategy(doctor: Examine) -> None:
+    """A strategy of its own reads none from our section."""
+    protections = [{"method": "CooldownPeriod", "stop_duration_candles": 2}]
+    for strategy, count in (("PerpImbalance", 1), ("RsiWithImbalance", 0)):
+        report = doctor([BTC], strategy, perp_imbalance={"protections": protections})
+        (check,) = (check for check in report.checks if check.name == "protections")
+        assert check.message == f"{count}, in backtests too"
+
+
 def local_data(report: Report) -> list[Check]:
     return [check for check in report.checks if check.name == "local data"]
 

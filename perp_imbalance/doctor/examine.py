@@ -18,7 +18,7 @@ from perp_imbalance.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.replay.candles import available_candles
-from perp_imbalance.settings import Settings
+from perp_imbalance.settings import SECTION, Settings
 from perp_imbalance.spot_setting import check_spot_setting
 
 #: Told what is being done: the text, steps done, steps in all.
@@ -92,6 +92,11 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         return None
     thresholds = _thresholds(strategy)
     report.checks.append(_about_strategy(strategy, thresholds))
+    if thresholds is not None:
+        report.checks += bot.check_idle_higher_timeframe(
+            timeframe, settings.htf_timeframe, thresholds
+        )
+    _examine_protections(config, strategy, report)
     if attempt(report, "config", lambda: opening.validate_config(config)):
         report.checks.append(Check("config", Level.OK, "valid for freqtrade"))
     if not spot_safe:
@@ -102,6 +107,17 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         settings=settings,
         thresholds=thresholds or Thresholds(),
     )
+
+
+def _examine_protections(config: dict[str, Any], strategy: Any, report: Report) -> None:
+    ours = isinstance(getattr(strategy, "settings", None), Settings)
+    source = f"{SECTION if ours else type(strategy).__name__}.protections"
+    protections = attempt(report, "protections", lambda: list(strategy.protections))
+    if protections is None:
+        return
+    if opening.load_protections(config, protections, source, report):
+        enabled = bool(config.get("enable_protections"))
+        report.checks.append(bot.check_protections(len(protections), enabled))
 
 
 def _spot_safe(config: Mapping[str, Any]) -> bool:
@@ -151,11 +167,9 @@ def _examine_exchange(
         report.checks.append(Check("pairs", Level.WARNING, message))
         return
     report.checks.append(_check_startup(exchange, plan))
-    settings = plan.settings
-    report.checks += [
-        bot.check_late_candles(_late_candle_grace(exchange), settings.max_entry_age_seconds),
-        bot.check_protections(len(settings.protections), bool(config.get("enable_protections"))),
-    ]
+    report.checks.append(
+        bot.check_late_candles(_late_candle_grace(exchange), plan.settings.max_entry_age_seconds)
+    )
     matches = match_perps(config, exchange.markets, pairs)
     steps = _STEPS + len(matches)
     for done, match in enumerate(matches):

@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,11 +15,12 @@ from freqtrade.exceptions import FreqtradeException
 from freqtrade.optimize.hyperopt_tools import HyperoptTools
 from freqtrade.persistence import FtNoDBContext
 from freqtrade.plugins.pairlistmanager import PairListManager
-from freqtrade.resolvers import ExchangeResolver, StrategyResolver
+from freqtrade.plugins.protectionmanager import ProtectionManager
+from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
 
 from perp_imbalance.doctor.bot import check_parameter_file
 from perp_imbalance.doctor.report import Check, Level, Report
-from perp_imbalance.errors import CommandError, PerpImbalanceError
+from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
 from perp_imbalance.exchange import closing_exchange, load_config, public_client, refused_key
 
 Result = TypeVar("Result")
@@ -100,6 +102,40 @@ def _parameters(strategy: Any) -> dict[str, list[str]]:
     for name, parameter in strategy.enumerate_parameters():
         parameters[parameter.space].append(name)
     return parameters
+
+
+def load_protections(
+    config: dict[str, Any], protections: Sequence[Any], source: str, report: Report
+) -> bool:
+    """Load protections as the bot does; tell of each that it would not start with.
+
+    :param config: with the strategy's timeframe.
+    :param protections: the strategy's.
+    :param source: where they can be mended.
+    """
+    found = [
+        attempt(report, "protections", partial(_load_protection, config, protection, place))
+        for place, protection in (
+            (f"{source}[{number}]", protection) for number, protection in enumerate(protections)
+        )
+    ]
+    return all(found)
+
+
+def _load_protection(config: dict[str, Any], protection: Any, place: str) -> bool:
+    method = protection.get("method") if isinstance(protection, dict) else protection
+    try:
+        ProtectionManager(config, [protection])
+    except (FreqtradeException, AttributeError, KeyError, TypeError, ValueError) as error:
+        said = " ".join(str(error).split())
+        found = ProtectionResolver.search_all_objects(config, enum_failed=False)
+        known = sorted(str(each["name"]) for each in found)
+        if method not in known:
+            said = f"freqtrade has no protection {method!r}: known are {', '.join(known)}"
+        else:
+            said = f"freqtrade refuses {method}: {said}"
+        raise SettingsError(f"{place}: {said}") from None
+    return True
 
 
 def validate_config(config: dict[str, Any]) -> bool:
