@@ -31,6 +31,18 @@ NO_PREMIUM, SIGMA_GATE, HTF_GATE = "no premium", "sigma gate", "HTF gate"
 FUNDING_GATE, OI_GATE = "funding gate", "open interest gate"
 ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
 
+#: The switch of each gate among the thresholds, by its word in the tag of an entry.
+SWITCHES = {"sigma": "use_sigma", "htf": "use_htf", "funding": "use_funding", "oi": "use_oi"}
+
+
+def active_gates(thresholds: Thresholds) -> list[str]:
+    """Return the words of the gates that are on.
+
+    >>> active_gates(Thresholds(use_oi=True))
+    ['sigma', 'oi']
+    """
+    return [name for name, switch in SWITCHES.items() if getattr(thresholds, switch)]
+
 
 def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, Bools]]:
     """Return by its name, per side, where each active gate passes; a premium is the first of them.
@@ -91,9 +103,7 @@ def entry_signals(
     """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
-    switches = {"sigma": "use_sigma", "htf": "use_htf", "funding": "use_funding", "oi": "use_oi"}
-    active = [name for name, switch in switches.items() if getattr(thresholds, switch)]
-    reason = "_".join(["z", *active])
+    reason = "_".join(["z", *active_gates(thresholds)])
     result = pd.DataFrame({"enter_short": 0, "enter_long": 0}, index=columns.index)
     tags = np.full(bias.size, None, dtype=object)
     for name, side in SIDES.items():

@@ -75,11 +75,23 @@ class CrowdGates(IStrategy):
         columns: dict[str, Floats] = {}
         for name, timeframe, kind in self.crowd_series(pair):
             frame = self.dp.get_pair_dataframe(name, timeframe, kind)
-            if kind == CandleType.FUNDING_RATE:
-                columns["funding_rate"] = known_funding(dataframe, self.timeframe, frame)
-            else:
-                columns["open_interest"] = open_interest(dataframe, frame)
+            columns |= crowd_column(dataframe, self.timeframe, frame, kind)
         return columns
+
+
+def crowd_column(
+    dataframe: DataFrame, timeframe: str, frame: DataFrame, kind: CandleType
+) -> dict[str, Floats]:
+    """Return what a series becomes on the perp's rows, under the name of its column.
+
+    :param dataframe: the perp's candles.
+    :param timeframe: theirs.
+    :param frame: the series as freqtrade gives it; it may be empty.
+    :param kind: funding rates or open interest.
+    """
+    if kind == CandleType.FUNDING_RATE:
+        return {"funding_rate": known_funding(dataframe, timeframe, frame)}
+    return {"open_interest": open_interest(dataframe, frame)}
 
 
 def missing_series(columns: dict[str, Floats]) -> str | None:

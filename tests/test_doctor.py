@@ -17,6 +17,7 @@ from freqtrade_fixtures import (
     CONFIG,
     ROOT,
     SAMPLE_PAIRS,
+    add_open_interest,
     assert_fails_in_one_line,
     perp_imbalance,
 )
@@ -33,7 +34,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The inplace keyword in DataFrame.drop is deprecated"),
 ]
 
-BTC = "BTC/USDT:USDT"
+BTC, ETH, PEPE = SAMPLE_PAIRS
 STALE_HOURS = 6
 
 Examine = Callable[..., Report]
@@ -76,6 +77,7 @@ def market(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         if spot is not None:
             handler.ohlcv_store(f"{base}/USDT", "1h", spot, CandleType.SPOT)
+    add_open_interest(datadir, [ETH])
     return datadir
 
 
@@ -291,6 +293,22 @@ def test_any_strategy_can_be_looked_at(doctor: Examine) -> None:
     assert [pair.perp for pair in report.pairs] == [BTC]
 
 
+def test_gates_are_named_and_each_pair_is_asked_for_their_series(doctor: Examine) -> None:
+    """Without its series a gate passes nothing, and the bot would wait for ever."""
+    report = doctor([BTC, ETH], perp_imbalance={"use_oi": True, "use_funding": True})
+    seen = {(check.name, check.pair): check for check in report.checks}
+    assert "gates: sigma and funding and oi" in seen["strategy", None].message
+    for pair in (BTC, ETH):
+        assert seen["funding rate", pair].level is Level.OK
+    assert seen["open interest", ETH].level is Level.OK
+    fix = only_fix(report)
+    assert (fix.name, fix.pair) == ("open interest", BTC)
+    assert fix.message.startswith("the open interest gate has no open interest of it")
+    assert {check.name for check in doctor([BTC]).checks}.isdisjoint(
+        {"open interest", "funding rate"}
+    )
+
+
 def unreachable(exchange: str, folder: Path, **settings: Any) -> list[Path]:
     """Return the config files of a bot on a shipped exchange at which nothing answers."""
     (folder / "user_data").mkdir()
@@ -300,6 +318,15 @@ def unreachable(exchange: str, folder: Path, **settings: Any) -> list[Path]:
     overlay["user_data_dir"] = str(folder / "user_data")
     (folder / "overlay.json").write_text(json.dumps({**overlay, **settings}), encoding="utf-8")
     return [CONFIG, ROOT / "config" / f"exchange-{exchange}.json", folder / "overlay.json"]
+
+
+def test_gate_whose_series_the_exchange_has_not_must_be_fixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    fixes = to_fix(examine(unreachable("bitget", tmp_path, perp_imbalance={"use_oi": True})))
+    (fix,) = (check for check in fixes if check.name == "strategy")
+    assert "bitget gives no past open interest: take perp_imbalance.use_oi off" in fix.message
 
 
 @pytest.mark.parametrize("command", ["doctor", "pairs"])
@@ -368,6 +395,8 @@ def test_local_data(doctor: Examine, market: Path, tmp_path: Path) -> None:
     report = doctor([pepe], strategy="PerpImbalanceConservative")
     assert not to_fix(report)
     assert {check.level for check in local_data(report)} == {Level.OK}
+    report = doctor([pepe], perp_imbalance={"use_oi": True})
+    assert f"lacks open_interest candles of {pepe} 1h," in local_data(report)[0].message
 
     handler = get_datahandler(datadir, "feather")
     candles = handler.ohlcv_load(pepe, "1h", CandleType.FUTURES, fill_missing=False)

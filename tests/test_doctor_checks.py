@@ -7,7 +7,7 @@ from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from freqtrade_fixtures import shared_candles
 
-from perp_imbalance.doctor import Level, bot, candles
+from perp_imbalance.doctor import Level, bot, candles, crowd
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close
@@ -204,3 +204,54 @@ def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: 
     (check,) = (check for check in found.checks if check.name == "spot pair")
     assert check.level is level
     assert ("your own assignment" in check.message) is (rule == "override")
+OI, FUNDING = CandleType.OPEN_INTEREST, CandleType.FUNDING_RATE
+ROWS = 40
+
+
+def interest(rows: range) -> pd.DataFrame:
+    """Return open interest of some of the candles of :func:`hourly`."""
+    dates = pd.to_datetime([row * HOUR_MS for row in rows], unit="ms", utc=True)
+    amount = np.arange(1.0, len(rows) + 1)
+    columns = {"open_interest_amount": amount, "open_interest_value": amount}
+    return pd.DataFrame({"date": dates, **columns})
+
+
+def rates(hours: list[int]) -> pd.DataFrame:
+    dates = pd.to_datetime([hour * HOUR_MS for hour in hours], unit="ms", utc=True)
+    return pd.DataFrame({"date": dates, "funding_rate": 0.0001})
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind", "level", "said"),
+    [
+        (interest(range(ROWS)), OI, Level.OK, "known on 40 1h candles"),
+        (interest(range(0)), OI, Level.MUST_FIX, "the open interest gate has no open interest of"),
+        # oi_len is 12: 13 candles are enough, 12 are not.
+        (interest(range(27, ROWS)), OI, Level.OK, "known on 13"),
+        (interest(range(28, ROWS)), OI, Level.MUST_FIX, "needs 13 1h candles of it and the exch"),
+        (interest(range(38)), OI, Level.WARNING, "1970-01-02 13:00 UTC, unknown to the last 2"),
+        (interest(range(37)), OI, Level.MUST_FIX, "unknown to the last 3 candles"),
+        (interest(range(-9, -3)), OI, Level.MUST_FIX, "the newest is of 1969-12-31 20:00 UTC"),
+        (rates([0, 8, 16, 24]), FUNDING, Level.OK, "known on"),
+        (rates([]), FUNDING, Level.MUST_FIX, "the funding gate has no funding rate of it"),
+        # The last candle closes at 40:00, and a rate is known for 16 hours.
+        (rates([23]), FUNDING, Level.MUST_FIX, "unknown to the last 1 candles"),
+    ],
+)
+def test_gate_needs_its_series_on_the_newest_candle(
+    frame: pd.DataFrame, kind: CandleType, level: Level, said: str
+) -> None:
+    perp = hourly([100.0 + row % 2 for row in range(ROWS)])
+    check = crowd.check_series(perp, frame, kind, "1h", Thresholds())
+    assert check.level is level
+    assert said in check.message
+    switch = "use_oi" if kind == OI else "use_funding"
+    assert (f"set {switch} to false" in check.message) is (level is not Level.OK)
+
+
+def test_gap_at_the_other_end_of_the_comparison_passes_by_itself() -> None:
+    frame = interest(range(ROWS)).drop(index=ROWS - 13)
+    perp = hourly([100.0 + row % 2 for row in range(ROWS)])
+    check = crowd.check_series(perp, frame, OI, "1h", Thresholds())
+    assert check.level is Level.WARNING
+    assert "no entry on this candle" in check.message

@@ -15,6 +15,7 @@ from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.exchange import closing_exchange, match_perps, price_step
+from perp_imbalance.indicators.signals import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.replay.candles import available_candles
@@ -137,10 +138,9 @@ def _about_strategy(strategy: Any, thresholds: Thresholds | None) -> Check:
     if thresholds is None:
         message = f"{name} has no thresholds of ours: pairs are measured with the defaults"
         return Check("strategy", Level.WARNING, message)
-    gates = [gate for gate in ("sigma", "htf") if getattr(thresholds, f"use_{gate}")]
     message = (
         f"{name}: enter_z {thresholds.enter_z:g}, exit_z {thresholds.exit_z:g}, len_prem "
-        f"{thresholds.len_prem}, gates: {' and '.join(gates) or 'none'}"
+        f"{thresholds.len_prem}, gates: {' and '.join(active_gates(thresholds)) or 'none'}"
     )
     return Check("strategy", Level.OK, message)
 
@@ -206,17 +206,20 @@ def _late_candle_grace(exchange: Any) -> float:
 def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairCandles:
     """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
     now_ms = time.time_ns() // 10**6 - offset_ms
+    funding_timeframe = exchange.get_option("funding_fee_timeframe")
     wanted = [(match.perp, timeframe, CandleType.FUTURES) for timeframe in plan.timeframes]
     if match.spot is not None:
         wanted += [
             (match.spot, timeframe, CandleType(match.source)) for timeframe in plan.timeframes
         ]
+        wanted += plan.crowd_series(match.perp, funding_timeframe)
     frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
     return PairCandles(
         {key: frame for key, frame in frames.items() if len(frame)},
         now_ms,
         int(_late_candle_grace(exchange) * 1000),
         {pair: price_step(exchange, pair) for pair in (match.perp, match.spot) if pair is not None},
+        funding_timeframe,
     )
 
 
@@ -230,6 +233,7 @@ def _examine_local_data(
         plan.timeframes,
         exchange.get_option("mark_ohlcv_timeframe"),
         exchange.get_option("funding_fee_timeframe"),
+        [plan.timeframe] if plan.thresholds.use_oi else [],
     )
     missing = [key for match in matches for key in needed.keys(match) if key not in formats]
     checks = [local_data.check_complete(datadir, missing, len(matches))]

@@ -19,11 +19,12 @@ Key = tuple[str, str, CandleType]
 
 
 class Needed(NamedTuple):
-    """Timeframes that a backtest reads: of the traded candles, of mark prices, of funding."""
+    """Timeframes that a backtest reads: of traded candles, mark prices, funding, open interest."""
 
     traded: Sequence[str]
     mark: str
     funding: str
+    interest: Sequence[str] = ()
 
     def keys(self, match: SpotMatch) -> list[Key]:
         """Return what a backtest reads of one pair."""
@@ -34,6 +35,7 @@ class Needed(NamedTuple):
             *(spots if match.spot else ()),
             (match.perp, self.mark, CandleType.MARK),
             (match.perp, self.funding, CandleType.FUNDING_RATE),
+            *((match.perp, timeframe, CandleType.OPEN_INTEREST) for timeframe in self.interest),
         ]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.doctor import candles
+from perp_imbalance.doctor import candles, crowd
 from perp_imbalance.doctor.report import Check, Level, PairFigures
 from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import fresh_close, price_ratio
@@ -38,6 +38,15 @@ class Plan(NamedTuple):
         higher = [self.settings.htf_timeframe] if self.thresholds.use_htf else []
         return [self.timeframe, *higher]
 
+    def crowd_series(self, perp: str, funding_timeframe: str) -> list[tuple[str, str, CandleType]]:
+        """Return the series of the optional gates that are on."""
+        wanted = []
+        if self.thresholds.use_funding:
+            wanted.append((perp, funding_timeframe, CandleType.FUNDING_RATE))
+        if self.thresholds.use_oi:
+            wanted.append((perp, self.timeframe, CandleType.OPEN_INTEREST))
+        return wanted
+
 
 class PairCandles(NamedTuple):
     """What the exchange gave.
@@ -46,12 +55,14 @@ class PairCandles(NamedTuple):
     :ivar now_ms: the exchange's time, from before they were fetched.
     :ivar grace_ms: time after its close in which freqtrade still waits for a candle.
     :ivar precision: the step of a price by pair, as the exchange names it.
+    :ivar funding_timeframe: freqtrade's, under which the frames have funding rates.
     """
 
     frames: Mapping[tuple[str, str, CandleType], DataFrame]
     now_ms: int
     grace_ms: int
     precision: Mapping[str, float]
+    funding_timeframe: str = "1h"
 
 
 @dataclass(slots=True)
@@ -84,6 +95,7 @@ def examine_pair(match: SpotMatch, given: PairCandles, plan: Plan) -> PairFindin
     if perp is not None and spot is not None:
         fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
         _examine_premium(found, match, given, plan, (perp, spot, fraction))
+        _examine_crowd(found, match, given, plan, perp)
     return found
 
 
@@ -167,6 +179,15 @@ def _examine_ticks(
     noise = tick_noise(tick, fraction, plan.thresholds.len_prem)
     found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
     found.add(candles.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
+
+
+def _examine_crowd(
+    found: PairFindings, match: SpotMatch, given: PairCandles, plan: Plan, perp: DataFrame
+) -> None:
+    """Look at the series of the optional gates that are on."""
+    for key in plan.crowd_series(match.perp, given.funding_timeframe):
+        frame = given.frames.get(key, DataFrame(columns=["date"]))
+        found.add(crowd.check_series(perp, frame, key[2], plan.timeframe, plan.thresholds))
 
 
 def _higher_timeframe(match: SpotMatch, given: PairCandles, plan: Plan) -> Check:

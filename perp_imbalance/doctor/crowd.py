@@ -1,0 +1,70 @@
+"""What the optional gates see of a pair: a series each, without which they pass nothing."""
+
+import numpy as np
+from freqtrade.enums import CandleType
+from pandas import DataFrame
+
+from perp_imbalance.crowd_gates import crowd_column, missing_series
+from perp_imbalance.doctor.candles import MAX_BEHIND
+from perp_imbalance.doctor.report import Check, Level
+from perp_imbalance.indicators.crowd import change
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
+
+_SWITCHES = {CandleType.FUNDING_RATE: "use_funding", CandleType.OPEN_INTEREST: "use_oi"}
+
+
+def check_series(
+    perp: DataFrame, frame: DataFrame, kind: CandleType, timeframe: str, thresholds: Thresholds
+) -> Check:
+    """Tell whether a gate has what it needs on the perp's newest candle.
+
+    :param perp: the perp's candles, at least one.
+    :param frame: the newest of the series, as the exchange gives it; it may be empty.
+    :param kind: funding rates or open interest.
+    """
+    column = crowd_column(perp, timeframe, frame, kind)
+    ((name, values),) = column.items()
+    words = name.replace("_", " ")
+    mend = f"set {_SWITCHES[kind]} to false, or take the pair off the whitelist"
+    if missing := missing_series(column):
+        if len(frame):
+            missing += f" on the last {len(perp)} candles, the newest is of {_newest(frame)}"
+        return Check(words, Level.MUST_FIX, f"{missing} and would pass nothing: {mend}")
+    if late := _late(frame, values, words, mend):
+        return late
+    if kind == CandleType.OPEN_INTEREST and not np.isfinite(change(values, thresholds.oi_len)[-1]):
+        return _too_few(values, thresholds.oi_len, timeframe, mend)
+    return Check(words, Level.OK, f"known on {np.isfinite(values).sum()} {timeframe} candles")
+
+
+def _newest(frame: DataFrame) -> str:
+    return f"{frame['date'].iloc[-1]:%Y-%m-%d %H:%M} UTC"
+
+
+def _late(frame: DataFrame, values: Floats, words: str, mend: str) -> Check | None:
+    """Judge a series that does not reach the newest candle; None where it does."""
+    behind = values.size - 1 - int(np.flatnonzero(np.isfinite(values))[-1])
+    if not behind:
+        return None
+    said = f"the newest {words} is of {_newest(frame)}, unknown to the last {behind} candles"
+    if words == "open interest" and behind <= MAX_BEHIND:
+        message = (
+            f"{said}: no entries until it comes; run the doctor again, and if it stays, {mend}"
+        )
+        return Check(words, Level.WARNING, message)
+    return Check(words, Level.MUST_FIX, f"{said}: the gate passes nothing; {mend}")
+
+
+def _too_few(values: Floats, oi_len: int, timeframe: str, mend: str) -> Check:
+    """Judge a series in which the newest value has none to be compared with."""
+    found = int(np.isfinite(values).sum())
+    said = f"the open interest gate compares with {oi_len} candles ago, which has none"
+    if np.isfinite(change(values, oi_len)).any():
+        message = f"{said}: no entry on this candle; run the doctor again"
+        return Check("open interest", Level.WARNING, message)
+    message = (
+        f"the open interest gate needs {oi_len + 1} {timeframe} candles of it and the exchange "
+        f"gives {found}: it would pass nothing; set a shorter oi_len, wait, or {mend}"
+    )
+    return Check("open interest", Level.MUST_FIX, message)
