@@ -377,6 +377,20 @@ def test_protections_are_those_of_the_strategy(doctor: Examine) -> None:
         assert check.message == f"{count}, in backtests too"
 
 
+def test_misspelt_section_and_idle_higher_timeframe_are_warned_of(doctor: Examine) -> None:
+    report = doctor([BTC], perp_imblance={"leverage": 5}, perp_imbalance={"htf_timeframe": "30m"})
+    assert not to_fix(report)
+    found = {check.name: check.message for check in report.of(Level.WARNING)}
+    assert 'the config has "perp_imblance", which nothing reads' in found["config"]
+    assert "htf_timeframe is 30m, it must be a multiple" in found["higher timeframe"]
+
+
+def test_premium_source_without_index_candles_must_be_fixed(doctor: Examine) -> None:
+    fix = only_fix(doctor([BTC], perp_imbalance={"premium_source": "index"}))
+    assert fix.name == "index candles"
+    assert 'set perp_imbalance.premium_source to "spot"' in fix.message
+
+
 def local_data(report: Report) -> list[Check]:
     return [check for check in report.checks if check.name == "local data"]
 

@@ -20,7 +20,7 @@ from perp_imbalance.indicators.quality import (
 )
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.pairs import Rule, SpotMatch
-from perp_imbalance.settings import Settings
+from perp_imbalance.settings import PremiumSource, Settings
 
 BTC = "BTC/USDT:USDT"
 HOUR_MS = 3_600_000
@@ -204,6 +204,56 @@ def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: 
     (check,) = (check for check in found.checks if check.name == "spot pair")
     assert check.level is level
     assert ("your own assignment" in check.message) is (rule == "override")
+
+
+@pytest.mark.parametrize(
+    ("source", "mend"),
+    [
+        ("index", 'set perp_imbalance.premium_source to "spot"'),
+        ("auto", "assign one in perp_imbalance.spot_pairs"),
+    ],
+)
+def test_missing_index_is_no_halted_market(source: PremiumSource, mend: str) -> None:
+    match = SpotMatch(BTC, BTC, 1, "index", None, source="index")
+    plan = Plan("1h", 459, Settings(premium_source=source), Thresholds())
+    given = PairCandles({(BTC, "1h", CandleType.FUTURES): hourly([1.0, 2.0])}, 0, 0, {})
+    (check,) = (each for each in examine_pair(match, given, plan).checks if each.level != Level.OK)
+    assert check.message.startswith(f"the exchange gives no 1h candles with a price of index {BTC}")
+    assert mend in check.message
+    assert "halted" not in check.message
+
+
+@pytest.mark.parametrize(
+    ("key", "warned"),
+    [
+        *(("perp_imblance", True), ("perp-imbalance", True), ("PerpImbalance", True)),
+        *(("_perp_imbalances", True), ("perp_imbalance", False), ("position_adjustment", False)),
+        *(("pairlists", False), ("perp_imbalanced", False)),
+    ],
+)
+def test_misspelt_section_is_a_warning(key: str, warned: bool) -> None:
+    found = bot.check_section(["stake_currency", key], {"perp_imbalanced"})
+    assert [check.level for check in found] == [Level.WARNING] * warned
+    assert all(
+        f'"{key}", which nothing reads: write it as "perp_imbalance"' in c.message for c in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "htf", "use_htf", "warned"),
+    [
+        *(("5m", "3m", False, True), ("4h", "4h", False, True), ("1h", "90m", False, True)),
+        *(("1h", "4h", False, False), ("5m", "3m", True, False)),
+    ],
+)
+def test_higher_timeframe_that_the_gate_would_refuse_is_a_warning_while_it_is_off(
+    timeframe: str, htf: str, use_htf: bool, warned: bool
+) -> None:
+    found = bot.check_idle_higher_timeframe(timeframe, htf, Thresholds(use_htf=use_htf))
+    assert [check.level for check in found] == [Level.WARNING] * warned
+    assert all(f"htf_timeframe is {htf}" in check.message for check in found)
+
+
 OI, FUNDING = CandleType.OPEN_INTEREST, CandleType.FUNDING_RATE
 ROWS = 40
 

@@ -1,7 +1,8 @@
 """What config, strategy and exchange tell about the whole bot: pure functions to findings."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,11 @@ from packaging.requirements import Requirement
 
 from perp_imbalance import __version__
 from perp_imbalance.doctor.report import Check, Level
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.pairs import Market, is_perp
+from perp_imbalance.settings import SECTION
 
 OURS = "perp-imbalance"
 PACKAGES = ("freqtrade", "ccxt", "TA-Lib")
@@ -21,6 +26,8 @@ WARN_CLOCK_MS, MAX_CLOCK_MS = 1_500, 10_000
 
 # What is no name is a pattern.
 _NAME = re.compile(r"[\w:/-]+")
+
+_NO_LETTERS = re.compile(r"[^a-z]")
 
 # Sections of a parameter file that are no parameters.
 _NO_SPACES = {"roi", "stoploss", "trailing", "max_open_trades"}
@@ -121,6 +128,50 @@ def check_late_candles(grace_s: float, max_entry_age_s: float) -> Check:
         f'{{"ohlcv_late_candle_grace_secs": {wanted}}}, else a late spot candle loses its entry'
     )
     return Check(name, Level.WARNING, message)
+
+
+def check_section(keys: Iterable[str], known: Container[str]) -> list[Check]:
+    """Warn of a key that is nearly the name of our section: nothing would read it.
+
+    :param keys: the top-level keys of the config.
+    :param known: freqtrade's own.
+    """
+    return [
+        Check(
+            "config",
+            Level.WARNING,
+            f'the config has "{key}", which nothing reads: write it as "{SECTION}" if it is meant '
+            "to be the section of this project",
+        )
+        for key in keys
+        if key != SECTION and key not in known and _is_nearly_our_section(key)
+    ]
+
+
+def _is_nearly_our_section(key: str) -> bool:
+    letters = _NO_LETTERS.sub("", key.casefold())
+    return bool(get_close_matches(letters, [_NO_LETTERS.sub("", SECTION)], cutoff=0.8))
+
+
+def check_idle_higher_timeframe(
+    timeframe: str, htf_timeframe: str, thresholds: Thresholds
+) -> list[Check]:
+    """Warn of a higher timeframe that no gate reads now, but would refuse later.
+
+    :param timeframe: the bot's.
+    :param htf_timeframe: the setting; with the HTF gate on, the strategy has refused it already.
+    """
+    if thresholds.use_htf:
+        return []
+    try:
+        check_higher(timeframe, htf_timeframe)
+    except SettingsError as error:
+        message = (
+            f"{error}: the HTF gate is off, but the bot would not start with use_htf, nor hyperopt "
+            "of the buy space, which may switch it on"
+        )
+        return [Check("higher timeframe", Level.WARNING, message)]
+    return []
 
 
 def check_protections(protections: int, enabled: bool) -> Check:

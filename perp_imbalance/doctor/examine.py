@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.enums import CandleType
 
 from perp_imbalance.doctor import bot, local_data, opening
@@ -46,6 +47,7 @@ def examine(
         config = opening.open_config(files, report, strategy=strategy)
         if config is None:
             return report
+        report.checks += bot.check_section(config, CONF_SCHEMA["properties"])
         plan = _plan(config, report, tell)
         tell("exchange", 2, _STEPS)
         exchange = opening.open_exchange(config, report)
@@ -92,6 +94,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
     if strategy is None or settings is None:
         return None
     thresholds = _thresholds(strategy)
+    timeframe = str(config.get("timeframe", TIMEFRAME))
     report.checks.append(_about_strategy(strategy, thresholds))
     if thresholds is not None:
         report.checks += bot.check_idle_higher_timeframe(
@@ -103,7 +106,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
     if not spot_safe:
         return None
     return Plan(
-        timeframe=str(config.get("timeframe", TIMEFRAME)),
+        timeframe=timeframe,
         startup_candles=int(strategy.startup_candle_count),
         settings=settings,
         thresholds=thresholds or Thresholds(),

@@ -118,8 +118,8 @@ def _feed(
     frame = given.frames.get((pair, plan.timeframe, kind))
     by_volume = kind != CandleType.INDEX
     if frame is None or not np.isfinite(fresh_close(frame, by_volume=by_volume)).any():
-        message = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
-        message += ": is it halted or delisted? Take the pair off the whitelist"
+        said = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
+        message = f"{said}: {_mend_no_candles(kind, plan.settings)}"
         found.add(Check(f"{market} candles", Level.MUST_FIX, message))
         return None
     age = candles.freshness(
@@ -131,6 +131,18 @@ def _feed(
     )
     found.measured(**{"perp_behind" if market == "perp" else "spot_behind": age.behind})
     return frame
+
+
+def _mend_no_candles(kind: CandleType, settings: Settings) -> str:
+    """Say what to do about a series without candles: not every exchange has an index of each."""
+    if kind != CandleType.INDEX:
+        return "is it halted or delisted? Take the pair off the whitelist"
+    if settings.premium_source == "index":
+        return 'set perp_imbalance.premium_source to "spot", or take the pair off the whitelist'
+    return (
+        f'premium_source "{settings.premium_source}" takes it for want of a spot pair; assign one '
+        "in perp_imbalance.spot_pairs, or take the pair off the whitelist"
+    )
 
 
 def _examine_premium(
