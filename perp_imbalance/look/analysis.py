@@ -18,7 +18,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.exchange import in_one_line, load_config, quiet_freqtrade
+from perp_imbalance.exchange import closing_exchange, in_one_line, load_config, quiet_freqtrade
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.look.pane import Pane
@@ -144,8 +144,5 @@ def analyst(
         config = load_config([*files, file], runmode=RunMode.PLOT, **options)
         with in_one_line(f"exchange {config['exchange']['name']}"):
             exchange = ExchangeResolver.load_exchange(config, validate=False)
-        try:
-            with quiet_freqtrade():
-                yield Analyst(config, exchange)
-        finally:
-            exchange.close()
+        with closing_exchange(exchange), quiet_freqtrade():
+            yield Analyst(config, exchange)

@@ -1,7 +1,7 @@
 """What a scan asks the exchange, through freqtrade's own exchange: public calls only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from pandas import DataFrame, Timestamp
 from perp_imbalance.crowd_gates import check_series
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.exchange import (
+    closing_exchange,
     in_one_line,
     match_perps,
     price_step,
@@ -206,7 +207,7 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     name = config["exchange"]["name"]
     with in_one_line(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(config, validate=False)
-    with closing(exchange):
+    with closing_exchange(exchange):
         if not exchange.markets:
             raise CommandError(f"{name} gave no list of its markets: check the network")
         with in_one_line(f"exchange {name}"):

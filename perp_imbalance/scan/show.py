@@ -17,10 +17,11 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
     names = list(rows[0].gates) if rows else []
     enter = f"enter_z {rules.thresholds.enter_z:g}"
     table = Table(title=f"{rules.name}, {rules.timeframe}, {enter}", title_justify="left")
-    table.add_column("perp", no_wrap=True)
+    table.add_column("perp", overflow="fold")
     headings = ("z", "bias", "since (UTC)", "premium %", "funding %", "24h", *names)
     for heading in (*headings, "missing", "tick noise", "sound", "against"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        # On a narrow terminal, folded, not cut.
+        table.add_column(heading, justify="right", overflow="fold")
     for row in rows:
         color = _COLORS.get(row.bias)
         table.add_row(
