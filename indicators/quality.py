@@ -92,10 +92,10 @@ def relative_tick(candles: pd.DataFrame, precision: float, prices: Floats) -> fl
     return tick_size(candles, precision) / float(np.median(prices[np.isfinite(prices)]))
 
 
-def tick_noise(tick: float, fraction: Floats, len_prem: int) -> float:
+def tick_noise(tick: float, stdev: float) -> float:
     """Return by how much one tick moves z: the tick over the premium's standard deviation.
 
     :param tick: the coarser tick of perp and spot, as a fraction of the price.
+    :param stdev: as :func:`premium_stdev` returns it.
     """
-    stdev = premium_stdev(fraction, len_prem)
     return tick / stdev if stdev else math.inf

@@ -12,6 +12,7 @@ from pandas import DataFrame
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.parameters import OPTIONAL_GATES
 from perp_imbalance.settings import SECTION, Settings
 
@@ -21,6 +22,31 @@ SERIES = {
     CandleType.FUNDING_RATE: ("fetchFundingRateHistory", "past funding rates"),
     CandleType.OPEN_INTEREST: ("fetchOpenInterestHistory", "past open interest"),
 }
+
+#: The series of each optional gate, by its switch.
+GATE_SERIES = {"use_funding": CandleType.FUNDING_RATE, "use_oi": CandleType.OPEN_INTEREST}
+
+
+def gate_series(thresholds: Thresholds) -> list[CandleType]:
+    """Return the series of the gates that are on.
+
+    >>> gate_series(Thresholds(use_oi=True))
+    [<CandleType.OPEN_INTEREST: 'open_interest'>]
+    """
+    return [kind for switch, kind in GATE_SERIES.items() if getattr(thresholds, switch)]
+
+
+def gate_series_keys(
+    pair: str, thresholds: Thresholds, timeframe: str, funding_timeframe: str
+) -> list[tuple[str, str, CandleType]]:
+    """Return what freqtrade is asked for: pair, timeframe and kind of each series.
+
+    :param funding_timeframe: past funding rates have one of their own.
+    """
+    return [
+        (pair, funding_timeframe if kind == CandleType.FUNDING_RATE else timeframe, kind)
+        for kind in gate_series(thresholds)
+    ]
 
 
 def check_series(exchange: str, kind: CandleType, setting: str) -> None:
@@ -50,8 +76,7 @@ class CrowdGates(IStrategy):
         """
         needed = (
             (self.settings.premium_source == "index", CandleType.INDEX, 'premium_source "index"'),
-            (self.use_funding.value, CandleType.FUNDING_RATE, "use_funding"),
-            (self.use_oi.value, CandleType.OPEN_INTEREST, "use_oi"),
+            *((getattr(self, switch).value, kind, switch) for switch, kind in GATE_SERIES.items()),
         )
         for is_on, kind, setting in needed:
             if is_on:

@@ -131,8 +131,8 @@ def test_one_extreme_hour_does_not_hide_a_coarse_tick() -> None:
 
 
 def test_premium_that_does_not_move_is_all_noise() -> None:
-    assert tick_noise(1e-4, np.zeros(20), 10) == np.inf
-    assert tick_noise(1e-4, np.tile([-1e-4, 1e-4], 10), 10) == pytest.approx(1.0)
+    assert tick_noise(1e-4, premium_stdev(np.zeros(20), 10)) == np.inf
+    assert tick_noise(1e-4, premium_stdev(np.tile([-1e-4, 1e-4], 10), 10)) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(

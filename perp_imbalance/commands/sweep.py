@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
             sweep,
             page,
             title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding. "
-            + held_said(sweep.held),
+            + held_said(sweep.held_pct),
         )
     else:
         logger.warning(
@@ -173,19 +173,19 @@ def summary(sweep: "Sweep", page: Path) -> dict[str, Any]:
         "combinations": sweep.combinations,
         "cells": len(found),
         "cells_above_0": sum(cell["mean_bps"] > 0 for cell in found),
-        "held_pct": {pair: round(made * 100.0, 2) for pair, made in sweep.held.items()},
+        "held_pct": {pair: round(made, 2) for pair, made in sweep.held_pct.items()},
         "plateaus": found[:_SHOWN],
     }
 
 
-def held_said(held: dict[str, float]) -> str:
+def held_said(held_pct: dict[str, float]) -> str:
     """Return in words what holding would have made.
 
-    >>> held_said({"BTC/USDT:USDT": 0.6})
+    >>> held_said({"BTC/USDT:USDT": 60.0})
     'Holding meanwhile: BTC/USDT:USDT +60 %'
     """
     return "Holding meanwhile: " + ", ".join(
-        f"{pair} {made * 100:+.0f} %" for pair, made in held.items()
+        f"{pair} {made:+.0f} %" for pair, made in held_pct.items()
     )
 
 
@@ -193,7 +193,7 @@ def _text(found: dict[str, Any]) -> str:
     lines = [
         f"{found['combinations']} combinations; {found['cells_above_0']} of {found['cells']} cells "
         "with enough events earned more than fees and funding",
-        held_said({pair: made / 100.0 for pair, made in found["held_pct"].items()}),
+        held_said(found["held_pct"]),
     ]
     if found["plateaus"]:
         lines.append("best by the worst of a cell and its neighbours (bps an event, net):")

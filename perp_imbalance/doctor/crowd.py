@@ -4,14 +4,14 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.crowd_gates import crowd_column, missing_series
+from perp_imbalance.crowd_gates import GATE_SERIES, crowd_column, missing_series
 from perp_imbalance.doctor.candles import MAX_BEHIND
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.indicators.crowd import change
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 
-_SWITCHES = {CandleType.FUNDING_RATE: "use_funding", CandleType.OPEN_INTEREST: "use_oi"}
+_SWITCHES = {kind: switch for switch, kind in GATE_SERIES.items()}
 
 
 def check_series(

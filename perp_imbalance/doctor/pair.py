@@ -8,6 +8,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
+from perp_imbalance.crowd_gates import gate_series_keys
 from perp_imbalance.doctor import candles, crowd
 from perp_imbalance.doctor.report import Check, Level, PairFigures
 from perp_imbalance.indicators.columns import spot_premium
@@ -40,12 +41,7 @@ class Plan(NamedTuple):
 
     def crowd_series(self, perp: str, funding_timeframe: str) -> list[tuple[str, str, CandleType]]:
         """Return the series of the optional gates that are on."""
-        wanted = []
-        if self.thresholds.use_funding:
-            wanted.append((perp, funding_timeframe, CandleType.FUNDING_RATE))
-        if self.thresholds.use_oi:
-            wanted.append((perp, self.timeframe, CandleType.OPEN_INTEREST))
-        return wanted
+        return gate_series_keys(perp, self.thresholds, self.timeframe, funding_timeframe)
 
 
 class PairCandles(NamedTuple):
@@ -188,7 +184,7 @@ def _examine_ticks(
         )
     )
     stdev = premium_stdev(fraction, plan.thresholds.len_prem)
-    noise = tick_noise(tick, fraction, plan.thresholds.len_prem)
+    noise = tick_noise(tick, stdev)
     found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
     found.add(candles.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
 

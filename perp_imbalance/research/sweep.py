@@ -50,13 +50,13 @@ class Cell:
 class Sweep:
     """What a sweep left: the file with every row, and the cells of its heat map.
 
-    :ivar held: what holding each pair made over the same candles, as a fraction.
+    :ivar held_pct: what holding each pair made over the same candles.
     """
 
     file: Path
     combinations: int = 0
     cells: dict[CellKey, Cell] = field(default_factory=dict)
-    held: dict[str, float] = field(default_factory=dict)
+    held_pct: dict[str, float] = field(default_factory=dict)
 
     def add(self, pair: str, thresholds: Thresholds, row: Row) -> None:
         """Count a row into its cell."""
@@ -131,7 +131,7 @@ def _rows(
     for candles in pairs:
         pair = candles.match.perp
         closes = candles.perp["close"].iloc[candles.begin :]
-        sweep.held[pair] = float(closes.iloc[-1] / closes.iloc[0] - 1.0)
+        sweep.held_pct[pair] = float(closes.iloc[-1] / closes.iloc[0] - 1.0) * 100.0
         screen = Screen(candles, plan.settings, plan.horizons, plan.cost)
         for thresholds in plan.grid.combinations(plan.sample, plan.seed):
             tell(pair)

@@ -14,7 +14,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
-from perp_imbalance.crowd_gates import check_series
+from perp_imbalance.crowd_gates import GATE_SERIES, check_series, gate_series_keys
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.exchange import (
     closing_exchange,
@@ -47,14 +47,11 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
     """
     settings = Settings.from_config(config)
     if preset:
-        for is_on, kind, setting in (
-            (settings.use_funding, CandleType.FUNDING_RATE, "use_funding"),
-            (settings.use_oi, CandleType.OPEN_INTEREST, "use_oi"),
-        ):
+        switches = {switch: getattr(settings, switch) for switch in GATE_SERIES}
+        for switch, is_on in switches.items():
             if is_on:
-                check_series(config["exchange"]["name"], kind, setting)
+                check_series(config["exchange"]["name"], GATE_SERIES[switch], switch)
         timeframe = str(config.get("timeframe", TIMEFRAME))
-        switches = {"use_funding": settings.use_funding, "use_oi": settings.use_oi}
         thresholds = replace(PRESETS[preset], **switches)
         rules = Rules(
             preset, timeframe, settings.htf_timeframe, thresholds, settings.max_stale_candles
@@ -150,14 +147,10 @@ class Feed:
         for timeframe in timeframes:
             yield match.perp, timeframe, CandleType.FUTURES
             yield str(match.spot), timeframe, CandleType(match.source)
-        if self.rules.thresholds.use_funding:
-            yield match.perp, self._funding_timeframe, CandleType.FUNDING_RATE
-        if self.rules.thresholds.use_oi:
-            yield match.perp, self.rules.timeframe, CandleType.OPEN_INTEREST
-
-    @property
-    def _funding_timeframe(self) -> str:
-        return str(self.exchange.get_option("funding_fee_timeframe"))
+        funding_timeframe = str(self.exchange.get_option("funding_fee_timeframe"))
+        yield from gate_series_keys(
+            match.perp, self.rules.thresholds, self.rules.timeframe, funding_timeframe
+        )
 
     def _candles(self, keys: Sequence[Key]) -> dict[Key, DataFrame]:
         """Return candles: the first time as many as are needed, then only what is due."""

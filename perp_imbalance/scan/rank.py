@@ -8,6 +8,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame, Timedelta, Timestamp
 
+from perp_imbalance.crowd_gates import crowd_column, gate_series
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -15,7 +16,6 @@ from perp_imbalance.indicators.columns import (
     spot_premium,
     threshold_columns,
 )
-from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import fresh_close
 from perp_imbalance.indicators.quality import (
@@ -23,6 +23,7 @@ from perp_imbalance.indicators.quality import (
     WARN_TICK_NOISE,
     WARN_WITHOUT_SPOT,
     max_tick_noise,
+    premium_stdev,
     relative_tick,
     tick_noise,
 )
@@ -226,16 +227,10 @@ def _crowd(
     match: SpotMatch, given: Snapshot, rules: Rules, perp: DataFrame
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns of the optional gates that are on; NaN where their series failed."""
-
-    def series(kind: CandleType) -> DataFrame:
-        return given.frames.get((match.perp, rules.timeframe, kind), _NO_CANDLES)
-
-    columns = {}
-    if rules.thresholds.use_funding:
-        rates = series(CandleType.FUNDING_RATE)
-        columns["funding_rate"] = known_funding(perp, rules.timeframe, rates)
-    if rules.thresholds.use_oi:
-        columns["open_interest"] = open_interest(perp, series(CandleType.OPEN_INTEREST))
+    columns: dict[str, np.ndarray[Any, Any]] = {}
+    for kind in gate_series(rules.thresholds):
+        frame = given.frames.get((match.perp, rules.timeframe, kind), _NO_CANDLES)
+        columns |= crowd_column(perp, rules.timeframe, frame, kind)
     return columns
 
 
@@ -292,4 +287,4 @@ def _tick_noise(one: _Found, precision: Mapping[str, float], len_prem: int) -> f
             (spot, match.spot, match.has_volume),
         )
     )
-    return tick_noise(tick, columns["premium"], len_prem)
+    return tick_noise(tick, premium_stdev(columns["premium"], len_prem))
