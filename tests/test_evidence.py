@@ -142,6 +142,17 @@ def test_interval_is_as_wide_as_chance() -> None:
             assert found.net_high - found.net_low == pytest.approx(expected, rel=0.2)
 
 
+def test_events_and_drift_are_drawn_from_the_same_stretches_of_time() -> None:
+    """Long rises and falls move the mean of the events, and hardly what is left of it."""
+    candles = market(8)
+    trend = np.exp(np.cumsum(3e-3 * np.where(np.arange(ROWS) // 500 % 2, 1, -1)))
+    perp = candles.perp.assign(**{name: candles.perp[name] * trend for name in ("open", "close")})
+    for found in overall(replace(candles, perp=perp)):
+        if found.kind == "flip":
+            excess = found.excess_high - found.excess_low
+            assert excess < 0.7 * (found.net_high - found.net_low)
+
+
 def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
     candles = market(9, size=1e-4)
     louder = np.repeat([1.0, 2.0, 4.0], ROWS // 3)
