@@ -29,6 +29,13 @@ SIDES = {"short": SHORT, "long": LONG}
 NO_BIAS = "no bias"
 NO_PREMIUM, SIGMA_GATE, HTF_GATE = "no premium", "sigma gate", "HTF gate"
 FUNDING_GATE, OI_GATE = "funding gate", "open interest gate"
+#: The column that each gate looks at beside the close: where it is NaN the gate fails unknown.
+GATE_COLUMNS = {
+    SIGMA_GATE: "bb_upper",
+    HTF_GATE: "htf_z",
+    FUNDING_GATE: "funding_rate",
+    OI_GATE: "oi_change",
+}
 ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
 
 #: The switch of each gate among the thresholds, by its word in the tag of an entry.

@@ -18,6 +18,7 @@ from perp_imbalance.indicators.crowd import (
     oi_gate,
     open_interest,
 )
+from perp_imbalance.indicators.signals import GATE_COLUMNS, NO_PREMIUM, SWITCHES, gates
 from perp_imbalance.indicators.zones import LONG, SHORT
 
 
@@ -133,6 +134,16 @@ def test_entry_waits_for_every_gate_that_is_on(
         entered = signals.index[signals[f"enter_{side}"] == 1].tolist()
         assert entered == ([] if row is None else [row])
         assert set(signals["enter_tag"].iloc[entered]) <= {f"{side}_zone_{tag}"}
+
+
+def test_every_gate_names_the_column_without_which_it_fails() -> None:
+    wide = {"close": 1.0, "premium": 0.001, "bb_upper": 0.5, "bb_lower": 0.25}
+    rows = pd.DataFrame([wide | {"htf_z": 9.0, "funding_rate": 9.0, "oi_change": 9.0}])
+    every = Thresholds(**dict.fromkeys(SWITCHES.values(), True))
+    assert set(gates(rows, every)) - {NO_PREMIUM} == set(GATE_COLUMNS)
+    for name, column in GATE_COLUMNS.items():
+        assert gates(rows, every)[name][SHORT].all()
+        assert not gates(rows.assign(**{column: np.nan}), every)[name][SHORT].any()
 
 
 def test_open_interest_has_a_column_only_where_it_is_given() -> None:

@@ -275,6 +275,24 @@ def test_gates_are_those_of_the_strategy_for_the_side_of_z() -> None:
     assert len(seen) == 4
 
 
+@pytest.mark.parametrize("unknown", [[], [0], [0, 1]])
+def test_gate_that_knows_nothing_is_told_from_one_that_fails(unknown: list[int]) -> None:
+    matches, given = market(2, 200)
+    thresholds = replace(PRESETS["balanced"], use_oi=True, oi_min=0.5)
+    amounts = given.frames[matches[0].perp, "1h", CandleType.FUTURES][["date"]]
+    series = {
+        (match.perp, "1h", CandleType.OPEN_INTEREST): amounts.assign(
+            open_interest_amount=1.0, open_interest_value=7.0
+        )
+        for at, match in enumerate(matches)
+        if at not in unknown
+    }
+    given = given._replace(frames=dict(given.frames) | series)
+    found = rank(matches, given, rules()._replace(thresholds=thresholds))
+    passes = {row.perp: row.gates["open interest gate"] for row in found.rows}
+    assert passes == {m.perp: None if at in unknown else False for at, m in enumerate(matches)}
+
+
 def test_row_has_the_volume_and_funding_of_its_perp() -> None:
     matches, given = market(2, 200)
     told = given._replace(volume={"C0/USDT:USDT": 5e6}, funding={"C1/USDT:USDT": -1e-4})
@@ -339,7 +357,7 @@ def test_table_shows_what_the_row_says() -> None:
     rows = [
         known,
         replace(known, bias="long", since=None, tick_noise=np.inf, gates={"sigma gate": False}),
-        replace(known, bias="none", funding=None, volume_24h=None),
+        replace(known, bias="none", funding=None, volume_24h=None, gates={"sigma gate": None}),
     ]
     table = ranking_table(rows, rules())
     cells = {str(column.header): list(column.cells) for column in table.columns}
@@ -347,7 +365,7 @@ def test_table_shows_what_the_row_says() -> None:
     assert cells["since (UTC)"] == ["01-01 12:00", "earlier", ""]
     assert cells["funding %"] == ["+0.0100", "+0.0100", ""]
     assert cells["24h"] == ["1M", "1M", ""]
-    assert cells["sigma gate"] == ["yes", "no", "yes"]
+    assert cells["sigma gate"] == ["yes", "no", "?"]
     assert (cells["missing"][0], cells["tick noise"][1]) == ("12.5%", "all")
     # What the doctor would refuse is dim.
     assert [line.style for line in table.rows] == [None, "dim", None]

@@ -21,12 +21,17 @@ from freqtrade_fixtures import CONFIG, ROOT, SAMPLE_PAIRS, add_open_interest, sp
 from rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.commands.main import run
+from perp_imbalance.exchange import load_config
 from perp_imbalance.indicators import PRESETS, imbalance_columns
-from perp_imbalance.replay import Replay, replay_config, running_replay
+from perp_imbalance.replay import Delisted, Replay, replay_config, running_replay
+from perp_imbalance.replay.server import system_clock
 from perp_imbalance.sample import write_sample_market
+from perp_imbalance.scan.fetch import open_feed, rules_of
+from perp_imbalance.scan.rank import rank
 
 SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
 WAIT_SECONDS = 60
+BTC, ETH, PEPE = SAMPLE_PAIRS
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +147,32 @@ def test_optional_gates_of_the_config_are_columns(
         thresholds = found["thresholds"]
         grown = known.pct_change(thresholds["oi_len"])[pd.Timestamp(row["candle"])]
         assert row["gates"]["open interest gate"] == (grown >= thresholds["oi_min"])
+
+
+def test_watch_follows_listings_and_delistings(
+    today: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one feed, as often as freqtrade asks for the exchange's markets."""
+    at = datetime.now(UTC) + timedelta(hours=1)
+    faults = [Delisted(pair=ETH, end=at), Delisted(pair=PEPE, start=at)]
+    hours = [0]
+
+    def clock() -> int:
+        return system_clock() + hours[-1] * 3_600_000
+
+    with running_replay(today, clock=clock, faults=faults) as replay:
+        options = replay_config(replay.url)["exchange"] | {"markets_refresh_interval": 0}
+        files = [Path(name) for name in configure(exchange=options) if name != "-c"]
+        config = load_config(files)
+        rules = rules_of(config, preset="balanced")
+        with open_feed(config, rules) as feed:
+            found = []
+            for later in (0, 0, 1):
+                hours.append(later)
+                ranking = rank(feed.matches, feed.snapshot(), rules)
+                assert BTC in {row.perp for row in ranking.rows}
+                found.append({match.perp for match in feed.wanted})
+    assert found == [{BTC, PEPE}, {BTC, PEPE}, {BTC, ETH}]
 
 
 def test_scan_takes_the_parameter_file_of_its_strategy(

@@ -27,10 +27,11 @@ examples:
 
 All perps of the config's stake currency that have a premium, by |z| of the last closed candle, from
 the strategy's own columns and its thresholds. A gate says "yes" where it would let the side of z
-enter. "missing" is the share of candles without a premium; "tick noise" is by how much one tick
-moves z. "sound" is what the doctor would say: "doubtful" where it would warn; "no", and dim, where
-z measures rounding or gaps: such a pair is not written into a pair list. config/pairlist-scan.json
-makes a bot follow user_data/pairs.json.
+enter, and "?" where it lets nothing enter because what it looks at is not known. "missing" is the
+share of candles without a premium; "tick noise" is by how much one tick moves z. "sound" is what
+the doctor would say: "doubtful" where it would warn; "no", and dim, where z measures rounding or
+gaps: such a pair is not written into a pair list. config/pairlist-scan.json makes a bot follow
+user_data/pairs.json.
 """
 
 
@@ -141,7 +142,7 @@ class _Page:
         from perp_imbalance.scan.write import write_csv, write_pairlist
 
         if not found.rows:
-            reason = f" ({found.left_out[0].perp}: {found.left_out[0].reason})"
+            reason = "".join(f" ({perp}: {why})" for perp, why in found.left_out[:1])
             message = (
                 f"no perp of {feed.exchange.id} has a z-score now{reason}; perp-imbalance doctor "
                 "says more"

@@ -86,17 +86,12 @@ class Feed:
     """An exchange that is asked again and again: candles that are there are not fetched anew.
 
     :ivar matches: every perp of the stake currency, with what it is compared with.
+    :ivar wanted: those of them that have something to compare with.
     """
 
     def __init__(self, config: dict[str, Any], exchange: Any, rules: Rules) -> None:
         self.config, self.exchange, self.rules = config, exchange, rules
-        perps = exchange.get_markets(
-            quote_currencies=[config["stake_currency"]], tradable_only=True, active_only=True
-        )
-        self.matches = match_perps(
-            config, exchange.markets, [name for name, market in perps.items() if is_perp(market)]
-        )
-        self.wanted = [match for match in self.matches if match.spot is not None]
+        self._match()
         if not self.wanted:
             source = Settings.from_config(config).premium_source
             raise DataError(
@@ -106,6 +101,26 @@ class Feed:
         self._client = public_client(config, exchange)
         self._seen = False
 
+    def _match(self) -> None:
+        """Take the perps that are listed now."""
+        perps = self.exchange.get_markets(
+            quote_currencies=[self.config["stake_currency"]], tradable_only=True, active_only=True
+        )
+        self.matches = match_perps(
+            self.config,
+            self.exchange.markets,
+            [name for name, market in perps.items() if is_perp(market)],
+        )
+        self.wanted = [match for match in self.matches if match.spot is not None]
+
+    def _match_anew(self) -> None:
+        """Take listings and delistings into account, as often as freqtrade asks for them."""
+        markets = self.exchange.markets
+        self.exchange.reload_markets(load_leverage_tiers=False)
+        if self.exchange.markets is not markets:
+            self._match()
+            self._client.set_markets(self.exchange.markets)
+
     @property
     def late_candle_grace(self) -> float:
         """Seconds after its close in which freqtrade looks for a late candle."""
@@ -114,6 +129,9 @@ class Feed:
     def snapshot(self, tell: Tell = lambda *_: None) -> Snapshot:
         """Return candles up to the last closed one, volumes and funding rates."""
         now = Timestamp.now("UTC")
+        if self._seen:
+            with quiet_freqtrade():
+                self._match_anew()
         keys = [key for match in self.wanted for key in self._series(match)]
         frames: dict[Key, DataFrame] = {}
         with quiet_freqtrade():

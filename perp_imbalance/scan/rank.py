@@ -27,12 +27,14 @@ from perp_imbalance.indicators.quality import (
     relative_tick,
     tick_noise,
 )
-from perp_imbalance.indicators.signals import NO_PREMIUM, SIDES, gates
+from perp_imbalance.indicators.signals import GATE_COLUMNS, SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zones import LONG, NONE, SHORT
 from perp_imbalance.pairs import SpotMatch, price_refusal
 
 Key = tuple[str, str, CandleType]
+
+Passes = dict[str, bool | None]
 
 _NO_CANDLES = DataFrame(columns=["date", "open", "high", "low", "close", "volume"])
 _BIAS = {side: name for name, side in SIDES.items()} | {NONE: "none"}
@@ -80,7 +82,8 @@ class Row:
     :ivar against: the spot pair, or the index.
     :ivar since: the close of the candle from which on the bias is what it is; None where that lies
         before the candles at hand.
-    :ivar gates: whether each active gate lets the side of ``z`` enter, by its name.
+    :ivar gates: whether each active gate lets the side of ``z`` enter, by its name; None where
+        what it looks at is not known, and it lets nothing enter.
     :ivar missing: share of its candles without a premium.
     :ivar tick_noise: by how much one tick moves z.
     :ivar max_tick_noise: from which on z is rounding.
@@ -96,7 +99,7 @@ class Row:
     premium_pct: float
     funding: float | None
     volume_24h: float | None
-    gates: dict[str, bool]
+    gates: Passes
     missing: float
     tick_noise: float
     max_tick_noise: float
@@ -234,8 +237,8 @@ def _crowd(
     return columns
 
 
-def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[dict[str, bool]]:
-    """Return of each perp whether each active gate lets the side of its z enter.
+def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[Passes]:
+    """Return of each perp whether each active gate lets the side of its z enter, None if unknown.
 
     Of all at once: pandas takes longer to build a table of one row than all gates take.
     """
@@ -246,15 +249,23 @@ def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[dict[str, bo
         | {"close": one.perp["close"].iloc[-1]}
         for one in found
     ]
-    passes = gates(DataFrame(last), thresholds)
+    columns = DataFrame(last)
+    passes = {
+        name: (gate, columns[GATE_COLUMNS[name]].notna().to_numpy())
+        for name, gate in gates(columns, thresholds).items()
+        if name in GATE_COLUMNS
+    }
     sides = [SHORT if one.z > 0 else LONG for one in found]
     return [
-        {name: bool(gate[side][at]) for name, gate in passes.items() if name != NO_PREMIUM}
+        {
+            name: bool(gate[side][at]) if known[at] else None
+            for name, (gate, known) in passes.items()
+        }
         for at, side in enumerate(sides)
     ]
 
 
-def _row(one: _Found, passes: dict[str, bool], given: Snapshot, rules: Rules) -> Row:
+def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
     """Return the figures of a perp."""
     match, perp, _, columns = one
     bias, dates = columns["bias"], perp["date"]

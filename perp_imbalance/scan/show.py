@@ -8,7 +8,7 @@ from rich.table import Table
 from perp_imbalance.scan.rank import Row, Rules
 
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
-_MARKS = {True: "yes", False: "no"}
+_MARKS = {True: "yes", False: "no", None: "?"}
 _COLORS = {"short": "red", "long": "green"}
 
 
