@@ -17,6 +17,7 @@ from perp_imbalance.indicators.columns import source_column
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.look.palette import Palette, palette
 from perp_imbalance.look.pane import Pane, pane_part, pane_scripts, write_pane
+from perp_imbalance.look.picture import FRAGMENT
 
 __all__ = ["browser"]
 
@@ -289,6 +290,26 @@ def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame) -> Non
     assert {"SHORT", "LONG", "exit"} & {*texts}
     assert len(texts) <= flips.sum()
     assert opened().page.locator(".textpoint").count() == 0
+
+
+def test_pane_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
+    look = opened(labels=True, width=360)
+    status = look.page.locator(".status")
+    assert "labels left out: zoom in" in status.inner_text()
+    look.show(100, 140)
+    assert look.page.locator(".textpoint").count() > 0
+    assert status.inner_text() == ""
+    assert "labels" not in opened(width=360).page.locator(".status").inner_text()
+
+
+def test_picture_has_nothing_to_press(opened: Open) -> None:
+    page = opened().page
+    pressed = page.locator("button, .help")
+    assert pressed.count() > 1
+    assert all(pressed.nth(at).is_visible() for at in range(pressed.count()))
+    page.goto(f"{page.url}#{FRAGMENT}")
+    page.reload()
+    assert not any(pressed.nth(at).is_visible() for at in range(pressed.count()))
 
 
 def test_keyboard_pans_and_zooms(opened: Open) -> None:

@@ -273,6 +273,7 @@ class PerpDrawing {
         found.text.push({ "-1": "SHORT", 0: "exit", 1: "LONG" }[bias[i]]);
       }
     }
+    this.labelsLeftOut = flips > found.x.length;
     // Where most would be left out, the few that stay would say nothing.
     if (flips > 2 * found.x.length) for (const values of Object.values(found)) values.length = 0;
     return {

@@ -6,6 +6,8 @@ class PerpPane {
 
   constructor(root) {
     this.root = root;
+    // A picture has nothing to press.
+    root.classList.toggle("picture", window.location.hash === "#picture");
     this.content = JSON.parse(root.querySelector("script").textContent);
     this.rows = PerpBuckets.table(this.content);
     const { dates } = this.rows;
@@ -161,12 +163,17 @@ class PerpPane {
     const [top, bottom] = drawing.zGradient();
     this.gradient.setAttribute("y1", top);
     this.gradient.setAttribute("y2", bottom);
-    Plotly.react(this.plot, drawing.traces(), layout, config);
+    const traces = drawing.traces();
+    Plotly.react(this.plot, traces, layout, config);
     const day = (time) => new Date(time).toISOString().slice(0, 10);
     this.span.textContent = `${day(start + this.content.step / 2)} to ${day(end)}`;
-    const many = this.bucketSize > 1
-      ? `each candle = ${this.bucketSize} candles of ${this.content.timeframe}` : "";
-    if (this.status.textContent !== many) this.status.textContent = many;
+    const said = [];
+    if (drawing.labelsLeftOut) said.push("labels left out: zoom in");
+    if (this.bucketSize > 1) {
+      said.push(`each candle = ${this.bucketSize} candles of ${this.content.timeframe}`);
+    }
+    const status = said.join(" · ");
+    if (this.status.textContent !== status) this.status.textContent = status;
     if (this.root.dataset.drawn) return;
     this.root.dataset.drawn = performance.now().toFixed(0);
     this.plot.on("plotly_relayout", (change) => {

@@ -9,6 +9,8 @@ from perp_imbalance.errors import CommandError
 
 #: The names under which systems install it.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+#: Behind a page's address: it leaves out what is there to be pressed.
+FRAGMENT = "picture"
 TIMEOUT_SECONDS = 120
 _OPTIONS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -43,7 +45,7 @@ def take_picture(page: Path, picture: Path, *, width: int = 1400, height: int = 
         command += [f"--window-size={width},{height}", f"--screenshot={shot}"]
         try:
             subprocess.run(
-                [*command, page.resolve().as_uri()],
+                [*command, f"{page.resolve().as_uri()}#{FRAGMENT}"],
                 capture_output=True,
                 timeout=TIMEOUT_SECONDS,
                 check=False,
