@@ -295,11 +295,11 @@ def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame) -> Non
 def test_pane_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
     look = opened(labels=True, width=360)
     status = look.page.locator(".status")
-    assert "labels left out: zoom in" in status.inner_text()
+    assert "some flips have no label" in status.inner_text()
     look.show(100, 140)
     assert look.page.locator(".textpoint").count() > 0
     assert status.inner_text() == ""
-    assert "labels" not in opened(width=360).page.locator(".status").inner_text()
+    assert "label" not in opened(width=360).page.locator(".status").inner_text()
 
 
 def test_picture_has_nothing_to_press(opened: Open) -> None:

@@ -168,7 +168,7 @@ class PerpPane {
     const day = (time) => new Date(time).toISOString().slice(0, 10);
     this.span.textContent = `${day(start + this.content.step / 2)} to ${day(end)}`;
     const said = [];
-    if (drawing.labelsLeftOut) said.push("labels left out: zoom in");
+    if (drawing.labelsLeftOut) said.push("some flips have no label");
     if (this.bucketSize > 1) {
       said.push(`each candle = ${this.bucketSize} candles of ${this.content.timeframe}`);
     }
