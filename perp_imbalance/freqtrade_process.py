@@ -23,6 +23,8 @@ EXIT_CONFIGURATION = 2
 EXIT_SIGNAL = 128
 GRACE_SECONDS = 20.0
 PARENT_SECONDS = 1.0
+#: Warnings of ours that are said again at the end.
+REPEATED = 10
 
 
 def run_freqtrade(
@@ -151,6 +153,26 @@ class _ConfigurationErrorSeen(logging.Filter):
         return True
 
 
+class Remembered(logging.Handler):
+    """Our own warnings, each once: they are far above the tables in which freqtrade's work ends."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a message."""
+        self.messages[record.getMessage()] = None
+
+    def repeat(self) -> None:
+        """Say the first of them, and how many more there are."""
+        messages = list(self.messages)
+        for message in messages[:REPEATED]:
+            print(f"Warning: {message}", file=sys.stderr)
+        if (more := len(messages) - REPEATED) > 0:
+            print(f"Warning: {more} more like these in the log above", file=sys.stderr)
+
+
 def _end_with_parent() -> None:
     """End this process and its workers as soon as the one that started it is gone.
 
@@ -176,6 +198,8 @@ def _freqtrade() -> None:
     # A filter, because freqtrade sets up its logging anew, which removes handlers.
     errors = _ConfigurationErrorSeen()
     logging.getLogger("freqtrade").addFilter(errors)
+    warnings = Remembered()
+    logging.getLogger(__spec__.parent).addHandler(warnings)
     try:
         main()
     except SystemExit as leave:
@@ -184,6 +208,8 @@ def _freqtrade() -> None:
             sys.exit(leave.__context__.code)
         if not leave.code and errors.seen:
             sys.exit(EXIT_CONFIGURATION)
+        if not leave.code:
+            warnings.repeat()
         raise
 
 

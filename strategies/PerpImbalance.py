@@ -4,7 +4,6 @@ This file only wires freqtrade to the functions that compute. What the columns a
 stands in the README; what the config's section ``perp_imbalance`` takes, too.
 """
 
-import logging
 from typing import Any
 
 import numpy as np
@@ -47,8 +46,6 @@ from perp_imbalance.parameters import (
 from perp_imbalance.positions import Positions
 from perp_imbalance.settings import Settings, check_setting
 from perp_imbalance.spot_setting import check_spot_setting
-
-logger = logging.getLogger(__name__)
 
 
 @with_preset("balanced")

@@ -1,8 +1,10 @@
 """The commands: their output, and one line where something is wrong."""
 
 import json
+import logging
 import pkgutil
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from freqtrade_fixtures import (
 from perp_imbalance import commands
 from perp_imbalance.commands.backtest import fitting_htf, warn_of_parameter_files
 from perp_imbalance.commands.main import build_parser
+from perp_imbalance.freqtrade_process import REPEATED, Remembered
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.sample import write_sample_market
 
@@ -153,6 +156,37 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
     assert last.startswith("Results: ")
     assert Path(last.removeprefix("Results: ")).is_file()
     assert "STRATEGY SUMMARY" in process.stdout or "BACKTESTING REPORT" in process.stdout
+    assert "Warning: " not in process.stderr
+
+
+def test_backtest_repeats_at_its_end_which_pair_gives_no_signals(
+    configure: Configure, month: Path, tmp_path: Path
+) -> None:
+    datadir = tmp_path / "binance"
+    shutil.copytree(month, datadir)
+    (datadir / "ETH_USDT-1h.feather").unlink()
+    process = perp_imbalance(
+        *("backtest", *configure(), "--datadir", str(datadir), "--no-report"),
+        *("--strategies", "PerpImbalance", "PerpImbalanceAggressive"),
+    )
+    assert process.returncode == 0, process.stderr
+    last = process.stderr.strip().splitlines()[-1]
+    assert last.startswith("Warning: ETH/USDT:USDT gives no signals: no 1h candles of ETH/USDT")
+    assert process.stderr.count("Warning: ") == 1
+
+
+@pytest.mark.parametrize(("number", "rest"), [(10, None), (12, 2)])
+def test_warnings_are_repeated_once_each_and_the_first_of_many(
+    number: int, rest: int | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    remembered = Remembered()
+    for pair in range(number):
+        for _ in range(2):
+            remembered.handle(logging.makeLogRecord({"levelno": 30, "msg": f"pair {pair}"}))
+    remembered.repeat()
+    more = [] if rest is None else [f"Warning: {rest} more like these in the log above"]
+    first = [f"Warning: pair {pair}" for pair in range(REPEATED)]
+    assert capsys.readouterr().err.splitlines() == first + more
 
 
 @pytest.mark.parametrize(
