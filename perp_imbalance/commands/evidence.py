@@ -4,11 +4,14 @@ import argparse
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS
+
+if TYPE_CHECKING:
+    from perp_imbalance.research.evidence import Method
 
 _EXAMPLE = """example:
   perp-imbalance evidence --datadir user_data/data/binance --pairs BTC/USDT:USDT --horizons 4,24
@@ -54,9 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.progress import track
 
     from perp_imbalance.exchange import check_timerange, load_config
-    from perp_imbalance.research.evidence import Finding, Method, as_rows, study, verdict
+    from perp_imbalance.research.evidence import Finding, as_rows, study, verdict
     from perp_imbalance.research.evidence_page import write_evidence
-    from perp_imbalance.research.grid import parse_values
     from perp_imbalance.settings import Settings
 
     check_timerange(arguments.timerange)
@@ -64,15 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = Settings.from_config(config)
     if arguments.htf_timeframe:
         settings = settings.model_copy(update={"htf_timeframe": arguments.htf_timeframe})
-    method = Method(
-        sorted(set(parse_values(arguments.horizons, int))),
-        2 * arguments.fee,
-        arguments.block,
-        arguments.draws,
-        arguments.seed,
-    )
-    if min(*method.horizons, method.block, method.draws) < 1 or method.cost < 0:
-        raise SettingsError("horizons, --block and --draws must be at least 1, the fee at least 0")
+    method = method_of(arguments)
     folder = candle_folder(arguments, config, settings)
     pairs = arguments.pairs or folder.perps
     findings: list[Finding] = []
@@ -103,6 +97,26 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print(f"{file}\n{file.with_suffix('.html')}")
     return 0
+
+
+def method_of(arguments: argparse.Namespace) -> "Method":
+    """Return how to look.
+
+    :raises SettingsError: if that cannot be done.
+    """
+    from perp_imbalance.research.evidence import Method
+    from perp_imbalance.research.grid import parse_values
+
+    method = Method(
+        sorted(set(parse_values(arguments.horizons, int))),
+        2 * arguments.fee,
+        arguments.block,
+        arguments.draws,
+        arguments.seed,
+    )
+    if min(*method.horizons, method.block, method.draws) < 1 or method.cost < 0:
+        raise SettingsError("horizons, --block and --draws must be at least 1, the fee at least 0")
+    return method
 
 
 def _lines(findings: "list[Any]") -> list[str]:

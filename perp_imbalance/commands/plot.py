@@ -127,15 +127,20 @@ def run(arguments: argparse.Namespace) -> int:
         write_pane(output, pane, colors, labels=arguments.labels)
         if arguments.png:
             take_picture(output, arguments.png)
-    first, last = pane.frame["date"].iloc[[0, -1]]
-    count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
-    span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
-    note = f"; {pane.note}" if pane.note else ""
-    print(f"{len(pane.frame)} candles{count}, {span}{note}")
+    print(drawn(pane))
     print(output)
     if arguments.png:
         print(arguments.png)
     return 0
+
+
+def drawn(pane: "Pane") -> str:
+    """Return in a line what a pane shows."""
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
+    span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    note = f"; {pane.note}" if pane.note else ""
+    return f"{len(pane.frame)} candles{count}, {span}{note}"
 
 
 def check_picture(picture: Path, page: Path) -> None:

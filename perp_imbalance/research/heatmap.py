@@ -1,6 +1,8 @@
 """A sweep as a page: enter_z × exit_z, where a plateau can be told from a lucky cell."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -47,24 +49,12 @@ def write_heatmap(sweep: Sweep, file: Path, *, title: str) -> None:
                     row=row,
                     col=column,
                 )
-    per_selection = 2 * len(lengths)
-    buttons = [
-        {
-            "label": f"{pair} {side}, {horizon} candles",
-            "method": "update",
-            "args": [
-                {"visible": [at // per_selection == number for at in range(len(figure.data))]}
-            ],
-        }
-        for number, (pair, side, horizon) in enumerate(selections)
-    ]
     figure.update_xaxes(title_text="exit_z", type="category")
     figure.update_yaxes(title_text="enter_z", type="category")
-    menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.08, "yanchor": "bottom"}
     figure.update_layout(
         title=title,
         height=_ROW_HEIGHT * len(lengths) + 200,
-        updatemenus=[menu],
+        updatemenus=[_menu(selections, 2 * len(lengths))],
         coloraxis={"colorscale": "RdBu", "cmid": 0, "colorbar": {"title": "bps"}},
     )
     part = file.with_suffix(".html.part")
@@ -73,3 +63,20 @@ def write_heatmap(sweep: Sweep, file: Path, *, title: str) -> None:
         part.replace(file)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _menu(selections: Sequence[tuple[str, str, int]], maps: int) -> dict[str, Any]:
+    """Return a menu that shows the maps of one pair, side and horizon and hides all others.
+
+    :param maps: how many there are of each.
+    """
+    owners = np.repeat(np.arange(len(selections)), maps)
+    buttons = [
+        {
+            "label": f"{pair} {side}, {horizon} candles",
+            "method": "update",
+            "args": [{"visible": (owners == number).tolist()}],
+        }
+        for number, (pair, side, horizon) in enumerate(selections)
+    ]
+    return {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.08, "yanchor": "bottom"}
