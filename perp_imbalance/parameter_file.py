@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.files import appearing
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.parameters import PARAMETER_SPACES, SETTING_SPACES
 from perp_imbalance.settings import check_setting
@@ -104,11 +105,5 @@ def write_params(file: Path, strategy: str, params: Params, *, force: bool) -> N
     details = {"params_details": params, "params_not_optimized": {}}
     # It would name the file below, which is gone by then.
     logging.getLogger(HyperoptTools.__module__).setLevel(logging.WARNING)
-    # Whole or not at all: a bot may be about to read it.
-    part = file.with_suffix(".json.part")
-    try:
+    with appearing(file) as part:
         HyperoptTools.export_params(details, strategy, part)
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from None

@@ -60,8 +60,8 @@ def test_imports_go_down_only(capsys: pytest.CaptureFixture[str]) -> None:
         ('"settings",', "", "not listed as layers:\\s+- perp_imbalance.settings"),
         ('"freqtrade", "ccxt"', '"numpy", "ccxt"', "perp_imbalance.indicators.* -> numpy"),
         (
-            '"settings",\n    "alerts | risk",',
-            '"alerts | risk",\n    "settings",',
+            '"settings",\n    "alerts | files | risk",',
+            '"alerts | files | risk",\n    "settings",',
             "settings is not allowed to import perp_imbalance.alerts",
         ),
     ],

@@ -136,7 +136,7 @@ def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path
         (("--strategy", "Nobody"), "Impossible to load Strategy 'Nobody'"),
         (("--strategy", "RsiWithImbalance"), "is none of this project's strategies"),
         (("--output", "README.md"), "README.md is there already: name another file, or add"),
-        (("--output", "/proc/pane.html"), "cannot write /proc/pane.html: "),
+        (("--output", "/proc/pane.html"), "/proc/pane.html cannot be written: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),
         (("--trades", "config.json"), "config.json is no result of freqtrade's backtesting"),
         (("--datadir", "nowhere"), "there is no folder nowhere"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
 from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.files import write_whole
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
@@ -82,7 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(verdict(findings))
     stem = f"evidence-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "evidence" / f"{stem}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
     span = {
         "datadir": str(folder.datadir),
         "timeframe": folder.timeframe,
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     title = f"Evidence: {folder.datadir}, {folder.timeframe}"
     write_evidence(findings, file.with_suffix(".html"), title=title)
     text = json.dumps(content, indent=1)
-    file.write_text(text, encoding="utf-8")
+    write_whole(file, text)
     print(text if arguments.json else "\n".join([*_lines(findings), verdict(findings)]))
     if not arguments.json:
         print(f"{file}\n{file.with_suffix('.html')}")

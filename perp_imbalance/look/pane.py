@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perp_imbalance.errors import CommandError
+from perp_imbalance.files import write_whole
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.look.palette import Palette
@@ -115,16 +115,7 @@ def write_pane(file: Path, pane: Pane, palette: Palette, *, labels: bool = False
 
     :raises CommandError: if it cannot be written there.
     """
-    part = file.with_name(f"{file.name}.part")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(pane_page(pane, palette, labels=labels), encoding="utf-8")
-        part.replace(file)
-    except OSError as error:
-        raise CommandError(f"cannot write {file}: {error.strerror}") from None
-    finally:
-        if part.is_file():
-            part.unlink()
+    write_whole(file, pane_page(pane, palette, labels=labels))
 
 
 def _content(pane: Pane, palette: Palette, labels: bool, small: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.files import appearing
 
 #: The names under which systems install it.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -54,7 +55,5 @@ def take_picture(page: Path, picture: Path, *, width: int = 1400, height: int = 
             raise CommandError(f"{browser} gave no picture of {page}: {error}") from None
         if not shot.is_file():
             raise CommandError(f"{browser} gave no picture of {page}")
-        try:
-            shutil.copyfile(shot, picture)
-        except OSError as error:
-            raise CommandError(f"cannot write {picture}: {error.strerror}") from None
+        with appearing(picture) as part:
+            shutil.copyfile(shot, part)

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from perp_imbalance.errors import CommandError
 from perp_imbalance.look.palette import Palette
 from perp_imbalance.look.pane import pane_part, pane_scripts
 from perp_imbalance.report.columns import Seen
@@ -81,11 +80,7 @@ def write_report(
         parts += _section("Held, and time to cool", _COOLING, cooling, _table(tables["cooling"]))
         parts += _section("Premium and price", _PREMIUM, premium, _table(tables["premium"]))
     parts += _worst(seen, palette)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_page(file, title, said, parts, style=_style(palette))
-    except OSError as error:
-        raise CommandError(f"cannot write {file}: {error.strerror}") from None
+    write_page(file, title, said, parts, style=_style(palette))
 
 
 _SUMMARY_SAID = (

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from perp_imbalance.files import write_whole
 from perp_imbalance.research.sweep import Sweep, surface, worst_around
 
 _BPS = 1e4
@@ -57,12 +58,7 @@ def write_heatmap(sweep: Sweep, file: Path, *, title: str) -> None:
         updatemenus=[_menu(selections, 2 * len(lengths))],
         coloraxis={"colorscale": "RdBu", "cmid": 0, "colorbar": {"title": "bps"}},
     )
-    part = file.with_suffix(".html.part")
-    try:
-        figure.write_html(part, include_plotlyjs=True)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(file, figure.to_html(include_plotlyjs=True))
 
 
 def _menu(selections: Sequence[tuple[str, str, int]], maps: int) -> dict[str, Any]:

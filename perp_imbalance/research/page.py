@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from perp_imbalance.files import write_whole
+
 _STYLE = (
     "body{font-family:system-ui,sans-serif;margin:1.5rem;max-width:1200px}"
     "table{border-collapse:collapse;font-size:.85rem}"
@@ -37,12 +39,7 @@ def write_page(
         f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head>"
         f"<body>{''.join(body)}</body></html>"
     )
-    part_file = file.with_suffix(".html.part")
-    try:
-        part_file.write_text(page, encoding="utf-8")
-        part_file.replace(file)
-    finally:
-        part_file.unlink(missing_ok=True)
+    write_whole(file, page)
 
 
 def _figure(figure: Any, with_plotly: bool) -> str:

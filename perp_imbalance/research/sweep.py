@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perp_imbalance.files import appearing
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.grid import AXES, Grid
 from perp_imbalance.research.market import PairCandles
@@ -111,17 +112,11 @@ def run_sweep(
 
     :param tell: told the pair before each combination, to show progress.
     """
-    part = file.with_suffix(file.suffix + ".part")
     sweep = Sweep(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
-            for group in _in_groups(_rows(plan, pairs, sweep, tell)):
-                columns = [list(column) for column in zip(*group, strict=True)]
-                writer.write_table(pa.table(columns, schema=SCHEMA))
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with appearing(file) as part, pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
+        for group in _in_groups(_rows(plan, pairs, sweep, tell)):
+            columns = [list(column) for column in zip(*group, strict=True)]
+            writer.write_table(pa.table(columns, schema=SCHEMA))
     return sweep
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.files import appearing
 from perp_imbalance.scan.rank import Row
 
 _KEYS = {"pairs", "refresh_period"}
@@ -59,12 +60,5 @@ def write_csv(file: Path, rows: Sequence[Row]) -> None:
 
 
 def _write(file: Path, fill: Callable[[TextIO], Any]) -> None:
-    """Write a file whole or not at all: a bot may be about to read it."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="") as stream:
-            fill(stream)
-        part.replace(file)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from None
+    with appearing(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        fill(stream)

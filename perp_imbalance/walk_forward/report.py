@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from pandas import DataFrame
 from plotly.subplots import make_subplots
 
+from perp_imbalance.files import write_whole
 from perp_imbalance.research.page import html_table, write_page
 from perp_imbalance.walk_forward.account import (
     LEAST_TRADES,
@@ -22,7 +23,6 @@ from perp_imbalance.walk_forward.account import (
     trial_deviation,
     window_equity,
 )
-from perp_imbalance.walk_forward.run import write_whole
 
 WALK_FORWARD = "walk-forward"
 HOLD = "buy and hold"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.files import write_whole
 from perp_imbalance.walk_forward.task import Bundle
 from perp_imbalance.walk_forward.windows import Window
 
@@ -69,13 +70,6 @@ class Store:
     def keep(self, result: dict[str, Any]) -> None:
         """Store the result of a window."""
         write_whole(self._windows / f"{result['window']}.json", json.dumps(result))
-
-
-def write_whole(file: Path, text: str) -> None:
-    """Write a file that appears when it is whole."""
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,40 @@
+"""Files that appear whole or not at all: a bot, a browser or a resumed run may be about to read."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from perp_imbalance.errors import CommandError
+
+
+@contextmanager
+def appearing(file: Path) -> Iterator[Path]:
+    """Yield where to write a file; it gets its name, in place of an older one, when it is whole.
+
+    Its folder is made. Of what was begun and not finished nothing stays.
+
+    :raises CommandError: if it cannot be written there.
+
+    >>> with appearing(Path("ranking.csv")) as part:  # doctest: +SKIP
+    ...     part.write_text("perp,z", encoding="utf-8")
+    """
+    part = file.with_name(f"{file.name}.part")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        yield part
+        part.replace(file)
+    except OSError as error:
+        raise CommandError(f"{file} cannot be written: {error.strerror or error}") from None
+    finally:
+        # Where its folder is no folder, there is nothing to remove.
+        with suppress(OSError):
+            part.unlink()
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write text, in UTF-8, as :func:`appearing` does.
+
+    :raises CommandError: if it cannot be written there.
+    """
+    with appearing(file) as part:
+        part.write_text(text, encoding="utf-8")
