@@ -38,6 +38,8 @@ def thresholds_of(params: Mapping[str, Mapping[str, Any]], base: Thresholds) -> 
     """
     values = {name: getattr(base, name) for name in (*PARAMETER_SPACES, "hot_z")}
     for space, found in params.items():
+        if space in _OTHER_SPACES:
+            continue
         for name, value in found.items():
             if _SPACES.get(name) != space:
                 known = ", ".join(f"{place}.{key}" for key, place in _SPACES.items())
@@ -66,6 +68,15 @@ def settings_of(params: Mapping[str, Mapping[str, Any]]) -> Params:
     return found
 
 
+def others_of(params: Mapping[str, Mapping[str, Any]]) -> Params:
+    """Return what parameters say beside ours: freqtrade's own spaces, as hyperopt writes them.
+
+    >>> others_of({"buy": {"enter_z": 2.0}, "stoploss": {"stoploss": -0.2}})
+    {'stoploss': {'stoploss': -0.2}}
+    """
+    return {space: dict(found) for space, found in params.items() if space in _OTHER_SPACES}
+
+
 _A = {bool: "true or false", int: "a whole number", float: "a number"}
 
 # What freqtrade's hyperopt writes beside the values of our spaces.
@@ -88,7 +99,7 @@ def read_params(file: Path) -> Params:
     params = content.get("params") if isinstance(content, dict) else None
     if not isinstance(params, dict) or not all(isinstance(v, dict) for v in params.values()):
         raise CommandError(f'{file} has no "params" by space, as hyperopt writes it')
-    return {space: values for space, values in params.items() if space not in _OTHER_SPACES}
+    return params
 
 
 def write_params(file: Path, strategy: str, params: Params, *, force: bool) -> None:

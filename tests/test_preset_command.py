@@ -34,8 +34,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
-    strategy = StrategyResolver.load_strategy(
+def loaded(folder: Path, name: str = "PerpImbalance") -> Any:
+    strategy: Any = StrategyResolver.load_strategy(
         {
             **{"strategy": name, "strategy_path": str(folder / "strategies")},
             **{"user_data_dir": folder / "user_data", "runmode": RunMode.BACKTEST},
@@ -43,7 +43,11 @@ def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
         }
     )
     strategy.ft_bot_start()
-    thresholds: Thresholds = strategy.thresholds()
+    return strategy
+
+
+def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
+    thresholds: Thresholds = loaded(folder, name).thresholds()
     return thresholds
 
 
@@ -88,6 +92,26 @@ def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) 
     written = json.loads((folder / "strategies" / "PerpImbalanceConservative.json").read_text())
     assert written["params"]["buy"]["entry_mode"] == "flip"
     assert "max_stale_candles" not in written["params"]["sell"]
+
+
+def test_stoploss_and_roi_of_a_tuned_file_come_with_it(folder: Path) -> None:
+    """What was tested is what the bot trades with."""
+    beside = {
+        "stoploss": {"stoploss": -0.213},
+        "roi": {"0": 0.3, "60": 0.1},
+        "trailing": {"trailing_stop": False},
+        "max_open_trades": {"max_open_trades": 2},
+    }
+    params = {"buy": {"enter_z": 2.7}, **beside}
+    (folder / "winner.json").write_text(json.dumps({"strategy_name": "X", "params": params}))
+    process = perp_imbalance("preset", "apply", "winner.json", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    strategy = loaded(folder)
+    assert (strategy.stoploss, strategy.max_open_trades) == (-0.213, 2)
+    assert strategy.minimal_roi == {0: 0.3, 60: 0.1}
+    assert traded_with(folder).enter_z == 2.7
+    shown = json.loads(perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder).stdout)
+    assert (shown["stoploss"], shown["minimal_roi"]) == (-0.213, beside["roi"])
 
 
 def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:

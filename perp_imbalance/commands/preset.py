@@ -73,7 +73,7 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     from perp_imbalance.exchange import load_config
     from perp_imbalance.parameter_file import params_of, write_params
 
-    thresholds, settings = _preset(arguments.name)
+    thresholds, beside = _preset(arguments.name)
     config = load_config(config_files(arguments))
     folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
     source = folder / f"{arguments.strategy}.py"
@@ -84,7 +84,7 @@ def apply_preset(arguments: argparse.Namespace) -> int:
         )
     _check_parameters({**config, "strategy": arguments.strategy, "strategy_path": str(folder)})
     file = source.with_suffix(".json")
-    params = deep_merge_dicts(settings, params_of(thresholds))
+    params = deep_merge_dicts(beside, params_of(thresholds))
     write_params(file, arguments.strategy, params, force=arguments.force)
     print(f"{arguments.strategy} now trades with {arguments.name}: {file}")
     return 0
@@ -114,22 +114,24 @@ def _check_parameters(config: dict[str, Any]) -> None:
 def _preset(name: str) -> tuple[Thresholds, "Params"]:
     """Return the thresholds of a preset, or of a parameter file over those of "balanced".
 
-    With the settings that a parameter file has, by space; a preset leaves them to the config.
+    With what a parameter file has beside them, by space: settings, stoploss, ROI and the like. A
+    preset leaves those to config and strategy.
     """
-    from perp_imbalance.parameter_file import read_params, settings_of, thresholds_of
+    from perp_imbalance.parameter_file import others_of, read_params, settings_of, thresholds_of
 
     if name in PRESETS:
         return PRESETS[name], {}
     params = read_params(Path(name))
-    return thresholds_of(params, PRESETS["balanced"]), settings_of(params)
+    return thresholds_of(params, PRESETS["balanced"]), settings_of(params) | others_of(params)
 
 
 def _values(name: str) -> dict[str, Any]:
     """Return all values of a preset or a parameter file by name."""
-    thresholds, settings = _preset(name)
+    thresholds, beside = _preset(name)
     values = asdict(thresholds)
-    for found in settings.values():
-        values |= found
+    for space, found in beside.items():
+        # A ROI table has minutes for names.
+        values |= {"minimal_roi": found} if space == "roi" else found
     return values
 
 
