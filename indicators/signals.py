@@ -179,15 +179,23 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
     return result
 
 
-def overdue_exit(columns: pd.DataFrame, side: str, age: int, max_stale_candles: int) -> str | None:
+def overdue_exit(
+    columns: pd.DataFrame,
+    side: str,
+    age: int,
+    max_stale_candles: int,
+    since_signal: int | None = None,
+) -> str | None:
     """Return why a position whose exit signal nobody saw must end; None where it must not.
 
-    An exit signal stands on one candle. A bot that was down then finds the bias elsewhere later.
+    An exit signal stands on one candle. A bot that was down then finds the bias elsewhere later. A
+    position that was entered without a bias of its side, by hand, has no such exit.
 
     :param columns: the columns of the signal up to now, at least one row.
     :param side: ``short`` or ``long``: the side of the position.
     :param age: candles for which the position has been open.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param since_signal: rows from the candle before its entry on; None where that is before all.
     """
     bias = columns["bias"].to_numpy()
     has_premium = np.isfinite(columns["premium"].to_numpy())
@@ -195,6 +203,9 @@ def overdue_exit(columns: pd.DataFrame, side: str, age: int, max_stale_candles: 
         return None
     if not has_premium.any() and not 0 < max_stale_candles <= age:
         # Nothing is known of the bias: no candle at hand has a spot price.
+        return None
+    in_zone = since_signal is None or SIDES[side] in bias[bias.size - since_signal :]
+    if has_premium.any() and not in_zone:
         return None
     since = np.flatnonzero(bias != bias[-1])
     left = int(since[-1]) + 1 if since.size else 0

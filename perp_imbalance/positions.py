@@ -79,10 +79,7 @@ class Positions(IStrategy):
         if trade.has_open_orders or trade.nr_of_successful_exits:
             return None
         dataframe, _ = self.dp.get_analyzed_dataframe(trade.pair, self.timeframe)
-        signal_candle = (
-            timeframe_to_prev_date(self.timeframe, trade.date_entry_fill_utc) - self.candle
-        )
-        since_signal = dataframe[dataframe["date"] >= signal_candle]
+        since_signal = dataframe[dataframe["date"] >= self.signal_candle(trade)]
         if since_signal.empty or since_signal.iloc[-1][f"exit_{trade.trade_direction}"]:
             return None
         if not reached_middle(since_signal, trade.trade_direction):
@@ -100,4 +97,18 @@ class Positions(IStrategy):
         if dataframe.empty:
             return None
         age = int((current_time - trade.open_date_utc) / self.candle)
-        return overdue_exit(dataframe, trade.trade_direction, age, self.max_stale_candles.value)
+        signal_candle = self.signal_candle(trade)
+        is_known = dataframe["date"].iloc[0] <= signal_candle
+        return overdue_exit(
+            dataframe,
+            trade.trade_direction,
+            age,
+            self.max_stale_candles.value,
+            int((dataframe["date"] >= signal_candle).sum()) if is_known else None,
+        )
+
+    def signal_candle(self, trade: Trade) -> datetime:
+        """Return the opening of the candle whose close a position was entered on."""
+        filled = trade.date_entry_fill_utc or trade.open_date_utc
+        entered: datetime = timeframe_to_prev_date(self.timeframe, filled)
+        return entered - self.candle

@@ -309,6 +309,24 @@ def test_position_whose_exit_nobody_saw_ends_when_its_bias_is_elsewhere(
     assert overdue_exit(columns, "short", age, max_stale_candles=12) == reason
 
 
+@pytest.mark.parametrize(
+    ("bias", "since_signal", "reason"),
+    [
+        ([-1, 0, 0, 0], 3, None),
+        ([-1, 0, 0, 1], 2, None),
+        ([-1, 0, 0, 0], 4, "cooled"),
+        ([0, -1, 0, 0], 3, "cooled"),
+        ([0, 0, 0, 0], None, "cooled"),
+        ([-1, 0, 0, 0], 0, None),
+    ],
+)
+def test_position_entered_by_hand_without_a_bias_is_left_to_whoever_entered_it(
+    bias: list[int], since_signal: int | None, reason: str | None
+) -> None:
+    columns = table(bias=bias, premium=[0.1] * len(bias))
+    assert overdue_exit(columns, "short", 3, 12, since_signal) == reason
+
+
 def test_unknown_bias_ends_nothing_where_the_stale_rule_is_off() -> None:
     columns = table(bias=[0], premium=[NAN])
     assert overdue_exit(columns, "long", 999, max_stale_candles=0) is None

@@ -9,7 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from freqtrade.enums import RunMode
-from freqtrade.persistence import PairLocks, disable_database_use, enable_database_use
+from freqtrade.persistence import (
+    LocalTrade,
+    PairLocks,
+    disable_database_use,
+    enable_database_use,
+)
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from freqtrade_fixtures import (
@@ -187,3 +192,25 @@ def test_entry_that_comes_too_late_is_refused_once_and_only_for_its_candle(
 def test_entry_of_the_users_own_is_never_refused(strategy: IStrategy) -> None:
     assert confirmed(strategy, seconds=3000, rate=50.0, entry_tag="force_entry")
     assert confirmed(strategy, seconds=3000, rate=50.0, side="long", entry_tag=None)
+
+
+@pytest.mark.parametrize(
+    ("opened", "reason"),
+    [("2025-03-01 10:30", "cooled"), ("2025-03-01 13:10", None)],
+    ids=["entered in the zone", "entered by hand after it"],
+)
+def test_only_a_position_that_had_a_bias_is_closed_because_it_is_gone(
+    strategy: IStrategy, opened: str, reason: str | None
+) -> None:
+    dates = pd.date_range("2025-03-01 09:00", periods=4, freq="1h", tz="UTC")
+    strategy.dp = Analysed()
+    strategy.dp.dataframe = pd.DataFrame({"date": dates, "bias": [-1, -1, 0, 0], "premium": 0.001})
+    strategy.config["runmode"] = RunMode.DRY_RUN
+    trade = LocalTrade(
+        **{"pair": PAIR, "is_short": True, "stake_amount": 10.0, "open_rate": 100.0, "amount": 0.1},
+        **{"fee_open": 0.0, "fee_close": 0.0, "leverage": 1.0},
+        open_date=pd.Timestamp(opened, tz="UTC").to_pydatetime(),
+    )
+    now = pd.Timestamp("2025-03-01 13:11", tz="UTC").to_pydatetime()
+    arguments: Any = {"current_rate": 100.0, "current_profit": 0.0}
+    assert strategy.custom_exit(PAIR, trade, now, **arguments) == reason
