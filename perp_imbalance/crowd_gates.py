@@ -1,5 +1,6 @@
 """The optional gates of a strategy: which series they need, and the columns these become."""
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,8 @@ from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.parameters import OPTIONAL_GATES
 from perp_imbalance.settings import SECTION, Settings
+
+logger = logging.getLogger(__name__)
 
 #: What ccxt calls the ability to fetch a series that not every exchange has, and its name in words.
 SERIES = {
@@ -68,6 +71,20 @@ class CrowdGates(IStrategy):
     settings: Settings
     use_funding: BooleanParameter
     use_oi: BooleanParameter
+
+    def switch_gates(self) -> None:
+        """Let the config's switches count where it has them: no epoch of hyperopt varies those.
+
+        Else every parameter file would switch a gate off that the config had not at its tuning.
+        """
+        for switch in self.settings.model_fields_set & OPTIONAL_GATES.keys():
+            parameter, wanted = getattr(self, switch), getattr(self.settings, switch)
+            if parameter.value != wanted:
+                logger.warning(
+                    "%s is %s in the config and %s in the parameter file: the config's counts",
+                    *(switch, wanted, parameter.value),
+                )
+                parameter.value = wanted
 
     def check_gates(self) -> None:
         """Refuse gates without series; let hyperopt vary only what belongs to a gate that is on.

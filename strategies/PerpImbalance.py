@@ -117,6 +117,7 @@ class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
         for name in SETTING_SPACES:
             getattr(self, name).value = getattr(self.settings, name)
         super().ft_load_hyper_params(hyperopt)
+        self.switch_gates()
         try:
             for name in SETTING_SPACES:
                 check_setting(name, getattr(self, name).value)

@@ -1,5 +1,6 @@
 """The strategy class itself: what it refuses at start, and what its parameters are."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -246,6 +247,35 @@ def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
         assert getattr(strategy, switch).value is on
         assert not getattr(strategy, switch).optimize
         assert [getattr(strategy, name).optimize for name in names] == [on] * len(names)
+
+
+@pytest.mark.parametrize(
+    ("section", "filed", "found"),
+    [
+        ({"use_funding": True}, False, True),
+        ({"use_funding": False}, True, False),
+        ({"use_funding": True}, True, True),
+        ({}, True, True),
+        ({}, False, False),
+    ],
+)
+def test_switch_of_a_gate_in_the_config_wins_over_the_echo_of_it_in_a_parameter_file(
+    folder: Path,
+    section: dict[str, bool],
+    filed: bool,
+    found: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """hyperopt writes the switch into its file as it was, and never varies it."""
+    params = {"buy": {"use_funding": filed, "enter_z": 2.5}}
+    (folder / "PerpImbalance.json").write_text(
+        json.dumps({"strategy_name": "PerpImbalance", "params": params})
+    )
+    strategy = load(folder, exchange={"name": "binance"}, perp_imbalance=section)
+    assert (strategy.thresholds().use_funding, strategy.thresholds().enter_z) == (found, 2.5)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    said = f"use_funding is {found} in the config and {filed} in the parameter file: "
+    assert told == ([] if found == filed else [f"{said}the config's counts"])
 
 
 def test_gate_that_the_exchange_has_no_series_for_stops_the_start(folder: Path) -> None:
