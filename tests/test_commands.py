@@ -159,6 +159,19 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
     assert "Warning: " not in process.stderr
 
 
+def test_backtest_names_no_result_of_another_run(
+    configure: Configure, month: Path, tmp_path: Path
+) -> None:
+    options = [*configure(), "--datadir", str(month), "--strategies", "PerpImbalance"]
+    assert perp_imbalance("backtest", *options, "--no-report").returncode == 0
+    for asked in (["--backtest-directory", str(tmp_path / "other")], ["--export", "none"]):
+        process = perp_imbalance("backtest", *options, "--", *asked)
+        assert process.returncode == 0, process.stderr
+        last = process.stdout.strip().splitlines()[-1]
+        assert last.startswith("No result in ")
+        assert "Results: " not in process.stdout
+
+
 def test_backtest_repeats_at_its_end_which_pair_gives_no_signals(
     configure: Configure, month: Path, tmp_path: Path
 ) -> None:

@@ -134,7 +134,7 @@ def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path
         (("--timerange", "20250101-20250102"), "has no 1h candles of BTC/USDT:USDT in that time"),
         (("--timerange", "soon"), "(such as 20250101-20250301)"),
         (("--strategy", "Nobody"), "Impossible to load Strategy 'Nobody'"),
-        (("--strategy", "RsiWithImbalance"), "is none of this project's strategies"),
+        (("--strategy", "RsiWithImbalance"), "is not made of PerpImbalance"),
         (("--output", "README.md"), "README.md is there already: name another file, or add"),
         (("--output", "/proc/pane.html"), "/proc/pane.html cannot be written: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),

@@ -185,7 +185,9 @@ def test_a_strategy_of_others_is_left_out_and_named(changed: Changed, sample_dat
 
     found = look_at(read_result(changed(rename)), sample_datadir, STRATEGIES)
     assert [seen.outcome.strategy for seen in found.seen] == PRESET_STRATEGIES[:2]
-    assert found.notes == [f"Left out: Foreign: none of this project's strategies in {STRATEGIES}."]
+    assert found.notes == [
+        f"Left out: Foreign: no strategy in {STRATEGIES} that is made of PerpImbalance."
+    ]
 
 
 def foreign(content: Any) -> Any:
@@ -202,7 +204,7 @@ def untraded(content: Any) -> Any:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (foreign, "is a result of RsiWithImbalance: none of this project's strategies in"),
+        (foreign, "is a result of RsiWithImbalance: no strategy in "),
         (untraded, "has no trades: there is nothing to report"),
         (lambda _: {"strategy": {"PerpImbalance": {}}}, "is no result of freqtrade's backtesting"),
         (lambda _: [], "is no result of freqtrade's backtesting"),

@@ -229,7 +229,7 @@ def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_pat
         ({}, ["--pairlist", "nowhere/pairs.json"], "nowhere/pairs.json cannot be written"),
         ({}, ["--pairlist", "config.json"], "config.json is there already"),
         ({}, ["--csv", "README.md"], "README.md is there already"),
-        ({}, ["--strategy", "RsiWithImbalance"], "is none of this project's strategies"),
+        ({}, ["--strategy", "RsiWithImbalance"], "is not made of PerpImbalance"),
         (
             *({"perp_imbalance": {"htf_timeframe": "90m"}}, ["--preset", "conservative"]),
             "htf_timeframe",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from perp_imbalance.commands.options import PROJECT_STRATEGIES, add_config, config_files
-from perp_imbalance.errors import DataError, PerpImbalanceError
+from perp_imbalance.errors import CommandError, DataError, PerpImbalanceError
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +63,6 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.exchange import check_timerange, load_config
     from perp_imbalance.freqtrade_process import run_freqtrade
     from perp_imbalance.replay import replay_config, running_replay
-    from perp_imbalance.report.result import newest_result
     from perp_imbalance.sample import ensure_sample_market
 
     check_timerange(arguments.timerange)
@@ -71,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(files)
     warn_of_parameter_files(arguments.strategies, config.get("strategy_path"))
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+    folder = Path(config["user_data_dir"]) / "backtest_results"
+    before = _newest(folder)
     with running_replay(datadir) as replay:
         overlay = backtest_overlay(config, datadir, arguments)
         overlay["exchange"] |= replay_config(replay.url)["exchange"]
@@ -82,13 +83,26 @@ def run(arguments: argparse.Namespace) -> int:
             options += ["--timerange", arguments.timerange]
         options += arguments.freqtrade_options
         code = run_freqtrade(options, configs=files, overlay=overlay)
-    if code == 0:
-        synthetic = "" if arguments.datadir else " of a SYNTHETIC market"
-        result = newest_result(Path(config["user_data_dir"]) / "backtest_results")
-        print(f"Results{synthetic}: {result}")
-        if not arguments.no_report:
-            tell_report(result, config, datadir)
-    return code
+    if code:
+        return code
+    result = _newest(folder)
+    if result is None or result == before:
+        print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
+        return 0
+    print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
+    if not arguments.no_report:
+        tell_report(result, config, datadir)
+    return 0
+
+
+def _newest(folder: Path) -> Path | None:
+    """Return the newest result of a folder, None where there is none."""
+    from perp_imbalance.report.result import newest_result
+
+    try:
+        return newest_result(folder)
+    except CommandError:
+        return None
 
 
 def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:

@@ -39,7 +39,7 @@ class Analyst:
             self.strategy.dp = DataProvider(config, exchange)
             if not hasattr(self.strategy, "thresholds"):
                 raise CommandError(
-                    f"{config['strategy']} is none of this project's strategies: the pane is drawn "
+                    f"{config['strategy']} is not made of PerpImbalance: the pane is drawn "
                     "from the columns and thresholds of PerpImbalance and its presets"
                 )
             self.strategy.ft_bot_start()

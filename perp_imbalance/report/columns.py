@@ -83,7 +83,7 @@ def look_at(
             frames = {pair: pane.frame for pair, pane in panes.items()}
             trades = beside_columns(trades, frames, candle, thresholds.exit_z)
         seen.append(Seen(outcome, thresholds, trades, panes))
-    said = f"{', '.join(others)}: none of this project's strategies in {strategies}"
+    said = f"{', '.join(others)}: no strategy in {strategies} that is made of PerpImbalance"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
     return Opened(
@@ -136,7 +136,7 @@ def _settings(
 
 
 def _thresholds(file: Path, overlay: Mapping[str, Any], strategy: str) -> Thresholds | None:
-    """Return what a strategy traded with; None if it is none of this project's."""
+    """Return what a strategy traded with; None if it is not made of PerpImbalance."""
     extra = file.with_name("overlay.json")
     extra.write_text(json.dumps(overlay), encoding="utf-8")
     config = load_config([file, extra], runmode=RunMode.PLOT, strategy=strategy)

@@ -64,7 +64,7 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
             strategy = StrategyResolver.load_strategy(config)
             strategy.ft_load_hyper_params(False)
         if not isinstance(getattr(strategy, "settings", None), Settings):
-            raise CommandError(f"{name} is none of this project's strategies: name a --preset")
+            raise CommandError(f"{name} is not made of PerpImbalance: name a --preset")
         rules = Rules(
             name,
             str(config.get("timeframe", strategy.timeframe)),
