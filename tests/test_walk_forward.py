@@ -71,7 +71,18 @@ def test_empty_part_of_a_window_is_named() -> None:
     windows = split(day("2024-01-01"), day("2024-01-31"), 10 * DAY, 10 * DAY)
     hours = [day("2024-01-01") + timedelta(hours=n) for n in range(20 * 24)]
     with pytest.raises(SettingsError, match="the test part of window 2 is empty"):
-        check_candles(windows, hours)
+        check_candles(windows, hours, timedelta(0))
+
+
+def test_training_part_that_is_mostly_start_up_is_named() -> None:
+    windows = split(day("2024-01-01"), day("2024-02-10"), 20 * DAY, 20 * DAY)
+    hours = [day("2024-01-01") + timedelta(hours=n) for n in range(40 * 24)]
+    check_candles(windows, hours, 10 * DAY)
+    with pytest.raises(SettingsError, match="no signal before 2024-01-12: begin --timerange there"):
+        check_candles(windows, hours, 11 * DAY)
+    # Candles before the time range serve.
+    earlier = [time - 5 * DAY for time in hours] + hours
+    check_candles(windows, earlier, 11 * DAY)
 
 
 def test_time_range_is_clipped_to_candles_and_whole_days() -> None:
@@ -104,7 +115,10 @@ def test_config_travels_without_secrets() -> None:
 
 
 def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path, {"fit": {"epochs": 3}, "pairs": [BTC]})
+    Store(tmp_path, {"fit": {"epochs": 2}, "pairs": [BTC]})
+    # Nothing was run: a mistyped option locks no folder.
+    store = Store(tmp_path, {"fit": {"epochs": 3}, "pairs": [BTC]})
+    store.keep({"window": "001"})
     Store(tmp_path, {"fit": {"epochs": 3}, "pairs": [BTC]})
     with pytest.raises(CommandError, match="a walk-forward with other fit: name another folder"):
         Store(tmp_path, {"fit": {"epochs": 4}, "pairs": [BTC]})

@@ -20,7 +20,7 @@ from perp_imbalance.walk_forward.account import (
     trial_deviation,
     window_equity,
 )
-from perp_imbalance.walk_forward.report import summarise
+from perp_imbalance.walk_forward.report import summarise, verdict
 
 BTC = "BTC/USDT:USDT"
 
@@ -89,8 +89,21 @@ def test_sharpe_error_and_deflated_sharpe_of_the_paper() -> None:
 
 def test_deviation_of_trials_is_around_each_windows_mean() -> None:
     # Two windows, one good market and one bad: their means are not the trials' spread.
-    assert trial_deviation([[1.0, 3.0, None], [11.0, 13.0]]) == pytest.approx(math.sqrt(2))
-    assert trial_deviation([[1.0], []]) == 0
+    trials: list[list[float | None]] = [[1.0, 3.0, None], [11.0, 13.0]]
+    assert trial_deviation(trials, [50, 50], 50) == pytest.approx(math.sqrt(2))
+    assert trial_deviation([[1.0], []], [50, 50], 50) == 0
+
+
+def test_luck_of_a_training_part_is_that_of_its_length() -> None:
+    """Of worthless trials, so many years long, the best is as good as ``expected_best`` says."""
+    rng = np.random.default_rng(7)
+    days, train, count = 1200, 150, 200
+    daily = rng.normal(0, 0.01, (count, days))
+    ratios = [list(part.mean(axis=1) / part.std(axis=1)) for part in np.split(daily, 8, axis=1)]
+    luck = expected_best(8 * count, trial_deviation(ratios, [train] * 8, days))
+    found = rng.normal(0, 0.01, (8 * count, days))
+    best = (found.mean(axis=1) / found.std(axis=1)).max()
+    assert luck == pytest.approx(best, rel=0.2)
 
 
 def test_more_epochs_deflate_more() -> None:
@@ -109,6 +122,26 @@ def test_too_few_trades_say_so_instead_of_a_number() -> None:
     assert said.sharpe is None
     assert said.unsaid == "too few trades to say anything: 29, fewer than 30"
     assert said.profit == pytest.approx(0.02)
+
+
+@pytest.mark.parametrize(
+    ("above_zero", "deflated", "said"),
+    [
+        (0.90, 0.08, "skill is not shown at 95%"),
+        (0.97, 0.50, "more than 0 is shown, more than the luck of so many trials is not at 95%"),
+        (0.99, 0.96, "skill is shown at 95%"),
+    ],
+)
+def test_verdict_tells_above_zero_from_above_luck(
+    above_zero: float, deflated: float, said: str
+) -> None:
+    account = {
+        **{"unsaid": None, "profit": 0.1, "days": 100, "sharpe": 1.0, "sharpe_error": 0.5},
+        **{"above_zero": above_zero, "expected_best": 1.5, "deflated": deflated},
+    }
+    found = verdict({"walk-forward": account}, [{"unsaid": None, "profit": 0.1}])
+    assert found.endswith(f"with {deflated:.0%}: {said}.")
+    assert f"above 0 with {above_zero:.0%}, and above 1.50" in found
 
 
 def test_stability_of_parameters() -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,6 +120,9 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
 
     :raises PerpImbalanceError: if candles, the strategy or whole windows are missing.
     """
+    from freqtrade.exchange import timeframe_to_seconds
+
+    from perp_imbalance.parameters import STARTUP_CANDLES
     from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.settings import SECTION, Settings
     from perp_imbalance.walk_forward.task import Bundle, candle_files, portable_config, sources
@@ -140,7 +143,8 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
         spots.append(str(candles.match.spot))
         times += list(candles.perp["date"].dt.to_pydatetime())
     windows = windows_of(arguments, folder.timeframe, times)
-    check_candles(windows, times)
+    candle = timedelta(seconds=timeframe_to_seconds(folder.timeframe))
+    check_candles(windows, times, STARTUP_CANDLES * candle)
     places = [folder.timeframe, overlay[SECTION]["htf_timeframe"]]
     user_data = Path(config["user_data_dir"])
     texts = sources(Path(merged.get("strategy_path") or user_data / "strategies"))
@@ -182,8 +186,6 @@ def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
 
 def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":
     """Return the windows of the options, within the candles there are."""
-    from datetime import timedelta
-
     from freqtrade.configuration import TimeRange
     from freqtrade.exchange import timeframe_to_seconds
 

@@ -32,8 +32,10 @@ class Statistics:
     :ivar drawdown: the deepest, as a share of the highest equity before it.
     :ivar sharpe: of daily returns, annualised; None where nothing can be said.
     :ivar sharpe_error: its standard error, annualised.
+    :ivar above_zero: probability that the true Sharpe is above 0, of this one account.
     :ivar expected_best: Sharpe that the best of as many worthless trials would have shown.
-    :ivar deflated: probability that the true Sharpe is above ``expected_best``'s.
+    :ivar deflated: probability that the true Sharpe is above ``expected_best``: the strictest
+        reading, as if the account were the best of all trials.
     :ivar unsaid: why there is no Sharpe.
     """
 
@@ -43,6 +45,7 @@ class Statistics:
     drawdown: float
     sharpe: float | None = None
     sharpe_error: float | None = None
+    above_zero: float | None = None
     expected_best: float | None = None
     deflated: float | None = None
     unsaid: str | None = None
@@ -155,12 +158,21 @@ def deflated_sharpe(ratio: float, luck: float, error: float) -> float:
     return float(stats.norm.cdf((ratio - luck) / error))
 
 
-def trial_deviation(windows: Sequence[Sequence[float | None]]) -> float:
+def trial_deviation(
+    windows: Sequence[Sequence[float | None]], lengths: Sequence[float], days: float
+) -> float:
     """Return the standard deviation of epochs' Sharpe ratios around their window's mean.
 
-    Pooled: windows differ by their market, epochs of one window by their parameters alone.
+    Pooled: windows differ by their market, epochs of one window by their parameters alone. Luck
+    scatters with one over the root of the time: a training part's is brought to the account's.
+
+    :param lengths: of each window's training part, in days.
+    :param days: of the account that the trials are held against.
     """
-    groups = [[ratio for ratio in window if ratio is not None] for window in windows]
+    groups = [
+        [ratio * math.sqrt(length / days) for ratio in window if ratio is not None]
+        for window, length in zip(windows, lengths, strict=True)
+    ]
     groups = [group for group in groups if len(group) > 1]
     if not groups:
         return 0.0
@@ -180,7 +192,7 @@ def describe(
 
     :param trades: their number, None for what is held without trading.
     :param trials: epochs tried to find it; 1: it was not chosen among others.
-    :param deviation: of the trials' Sharpe ratios, by day.
+    :param deviation: :func:`trial_deviation` of them, by day.
     """
     wallet, days = float(equity.iloc[0]), len(equity) - 1
     said = Statistics(trades, days, float(equity.iloc[-1]) / wallet - 1, _drawdown(equity))
@@ -193,7 +205,8 @@ def describe(
     returns = daily_returns(equity).to_numpy()
     skew, kurtosis = stats.skew(returns), stats.kurtosis(returns, fisher=False)
     error = sharpe_error(ratio, len(returns), float(skew), float(kurtosis))
-    said = _with(said, sharpe=ratio * year, sharpe_error=error * year)
+    above_zero = deflated_sharpe(ratio, 0.0, error)
+    said = _with(said, sharpe=ratio * year, sharpe_error=error * year, above_zero=above_zero)
     if trials < 2:
         return said
     luck = expected_best(trials, deviation)

@@ -27,6 +27,8 @@ from perp_imbalance.walk_forward.account import (
 WALK_FORWARD = "walk-forward"
 HOLD = "buy and hold"
 _YEAR = 365**0.5
+#: From this probability on the verdict calls something shown.
+SURE = 0.95
 
 Result = Mapping[str, Any]
 
@@ -44,9 +46,13 @@ def summarise(
     :param wallet: at the beginning.
     :param compounding: whether stakes grow with the account.
     """
-    spans = [tuple(map(datetime.fromisoformat, result["test"])) for result in results]
+    spans: list[Any] = [tuple(map(datetime.fromisoformat, result["test"])) for result in results]
     trials = sum(result["epochs"] for result in results)
-    deviation = trial_deviation([result["epoch_sharpes"] for result in results])
+    deviation = trial_deviation(
+        [result["epoch_sharpes"] for result in results],
+        [_days(*map(datetime.fromisoformat, result["train"])) for result in results],
+        sum(_days(*span) for span in spans),
+    )
     traded = {WALK_FORWARD: [result.get("trades", []) for result in results]}
     for name in results[0]["presets"]:
         traded[name] = [result["presets"][name] for result in results]
@@ -80,6 +86,10 @@ def summarise(
     }
 
 
+def _days(begin: datetime, end: datetime) -> float:
+    return (end - begin) / timedelta(days=1)
+
+
 def _held(
     results: Sequence[Result], spans: Sequence[tuple[datetime, ...]], wallet: float
 ) -> "pd.Series[float]":
@@ -93,10 +103,7 @@ def _held(
 
 def _window_row(result: Result, wallet: float) -> dict[str, Any]:
     """Return in-sample against out-of-sample of one window; profits as a share of the wallet."""
-    train, test = (
-        (datetime.fromisoformat(end) - datetime.fromisoformat(begin)) / timedelta(days=1)
-        for begin, end in (result["train"], result["test"])
-    )
+    train, test = (_days(*map(datetime.fromisoformat, result[part])) for part in ("train", "test"))
     row: dict[str, Any] = {
         "window": result["window"],
         "train": " ".join(day[:10] for day in result["train"]),
@@ -136,14 +143,19 @@ def verdict(accounts: Mapping[str, Mapping[str, Any]], windows: Sequence[Mapping
     said = (
         f"Out of sample {found['profit']:+.1%} in {found['days']} days, "
         f"{held} of {len(windows)} windows with a profit, Sharpe {found['sharpe']:.2f} "
-        f"[{low:.2f}, {high:.2f}]"
+        f"[{low:.2f}, {high:.2f}]. The true one is above 0 with {found['above_zero']:.0%}"
     )
     if found["deflated"] is None:
         return f"{said}."
-    proof = "holds" if found["deflated"] > 0.95 else "does not hold"
+    if found["above_zero"] <= SURE:
+        proof = "skill is not shown"
+    elif found["deflated"] <= SURE:
+        proof = "more than 0 is shown, more than the luck of so many trials is not"
+    else:
+        proof = "skill is shown"
     return (
-        f"{said}; deflated for the epochs tried, {found['deflated']:.0%} sure to be skill: "
-        f"it {proof} at 95 %."
+        f"{said}, and above {found['expected_best']:.2f}, the best of as many worthless epochs "
+        f"(deflated), with {found['deflated']:.0%}: {proof} at {SURE:.0%}."
     )
 
 

@@ -44,7 +44,8 @@ class Store:
         plan = json.loads(json.dumps(plan))
         try:
             self._windows.mkdir(parents=True, exist_ok=True)
-            if not file.exists():
+            # A run that has not one window binds nobody to its options.
+            if not file.exists() or not any(self._windows.glob("*.json")):
                 write_whole(file, json.dumps(plan, indent=1))
             stored = json.loads(file.read_text("utf-8"))
         except OSError as error:
@@ -125,7 +126,8 @@ class Cluster:
                 threads_per_worker=1,
                 processes=True,
                 host="127.0.0.1",
-                dashboard_address=None,
+                # Any free port: without one named, a second run would complain of the first's.
+                dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
         finally:

@@ -87,15 +87,24 @@ def split(
     return windows
 
 
-def check_candles(windows: Sequence[Window], times: Sequence[datetime]) -> None:
-    """Raise where a part of a window has no candle.
+def check_candles(windows: Sequence[Window], times: Sequence[datetime], startup: timedelta) -> None:
+    """Raise where a part of a window has no candle, or a fit would see less than half of its part.
 
     :param times: when the candles of all pairs open, in any order.
+    :param startup: what a strategy takes of the first candles there are, before its first signal.
     :raises SettingsError: naming the window.
     """
     import numpy as np
 
     stamps = np.sort(np.array([time.timestamp() for time in times]))
+    ready = min(times) + startup
+    first_window = windows[0]
+    if ready > first_window.train + (first_window.test - first_window.train) / 2:
+        raise SettingsError(
+            f"the training part of window 1 begins on {first_window.train:%Y-%m-%d}, and the "
+            f"strategy has no signal before {ready:%Y-%m-%d}: begin --timerange there, or take "
+            "a longer --train"
+        )
     for window in windows:
         parts = {"training": (window.train, window.test), "test": (window.test, window.end)}
         for name, (begin, end) in parts.items():
