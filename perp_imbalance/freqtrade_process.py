@@ -64,9 +64,18 @@ def capture_freqtrade(
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
-    """Return the last error of freqtrade's log, or its last line."""
+    """Return the last error of freqtrade's log, or its last line.
+
+    Below an error without words of its own, the last line is that of the exception.
+
+    >>> said = "t - freqtrade - ERROR - Fatal exception!\\nTraceback\\nValueError: no candles"
+    >>> error_line(subprocess.CompletedProcess([], 1, "", said))
+    'ValueError: no candles'
+    """
     lines = [line for line in process.stderr.splitlines() if line.strip()]
     errors = [line.split(" - ERROR - ", 1)[1] for line in lines if " - ERROR - " in line]
+    if errors and errors[-1].startswith("Fatal exception"):
+        errors = []
     return (errors or lines or [f"code {process.returncode}"])[-1].strip()
 
 

@@ -1,5 +1,6 @@
 """The commands: their output, and one line where something is wrong."""
 
+import doctest
 import json
 import logging
 import pkgutil
@@ -20,7 +21,7 @@ from freqtrade_fixtures import (
     perp_imbalance,
 )
 
-from perp_imbalance import commands
+from perp_imbalance import commands, freqtrade_process
 from perp_imbalance.commands.backtest import fitting_htf, warn_of_parameter_files
 from perp_imbalance.commands.main import build_parser
 from perp_imbalance.freqtrade_process import REPEATED, Remembered
@@ -300,3 +301,7 @@ def test_htf_falls_back_to_what_the_folder_has() -> None:
     assert fitting_htf("4h", "1h", ["1h", "4h"]) == "4h"
     assert fitting_htf("4h", "5m", ["5m", "1h"]) == "1h"
     assert fitting_htf("4h", "1h", ["1h"]) == "4h"
+
+
+def test_error_without_words_of_its_own_is_told_by_its_exception() -> None:
+    assert doctest.testmod(freqtrade_process).failed == 0
