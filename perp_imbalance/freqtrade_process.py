@@ -64,11 +64,11 @@ def capture_freqtrade(
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
-    """Return the last error of freqtrade's log, or its last line.
+    r"""Return the last error of freqtrade's log, or its last line.
 
     Below an error without words of its own, the last line is that of the exception.
 
-    >>> said = "t - freqtrade - ERROR - Fatal exception!\\nTraceback\\nValueError: no candles"
+    >>> said = "t - freqtrade - ERROR - Fatal exception!\nTraceback\nValueError: no candles"
     >>> error_line(subprocess.CompletedProcess([], 1, "", said))
     'ValueError: no candles'
     """
