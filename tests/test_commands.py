@@ -147,6 +147,16 @@ def mark_first_close(file: Path) -> float:
     return 1.5
 
 
+def test_perp_that_the_exchange_does_not_have_is_named_before_anything_is_downloaded(
+    configure: Configure, replay: Replay
+) -> None:
+    exchange = replay_config(replay.url)["exchange"]
+    exchange["pair_whitelist"] = ["BTC/USDT:USDT", "BTCC/USDT:USDT", "ETH/USDT"]
+    options = [*configure(exchange=exchange), "--timerange", "20250101-"]
+    process = perp_imbalance("download-data", *options)
+    assert_fails_in_one_line(process, "binance has no perp BTCC/USDT:USDT, ETH/USDT: take it off")
+
+
 def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path: Path) -> None:
     process = perp_imbalance(
         *("backtest", *configure(), "--datadir", str(month), "--strategies", "PerpImbalance"),

@@ -292,6 +292,17 @@ def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame) -> Non
     assert opened().page.locator(".textpoint").count() == 0
 
 
+def test_label_at_the_edge_is_not_cut(opened: Open, frame: pd.DataFrame) -> None:
+    look = opened(labels=True)
+    flip = row_where(frame["bias"].diff().ne(0))
+    look.show(flip, flip + 60)
+    left = look.page.locator(".plot").bounding_box()
+    label = look.page.locator(".textpoint").first.bounding_box()
+    assert left is not None
+    assert label is not None
+    assert label["x"] >= left["x"] + 2
+
+
 def test_pane_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
     look = opened(labels=True, width=360)
     status = look.page.locator(".status")

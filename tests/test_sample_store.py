@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from perp_imbalance.commands.main import run
@@ -120,6 +121,24 @@ def test_command_writes_the_sample_and_says_that_it_is_synthetic(
     assert str(datadir) in printed
     assert "1000PEPE/USDT:USDT" in printed
     assert (datadir / "futures" / "BTC_USDT_USDT-1h-mark.feather").is_file()
+
+
+def test_sample_of_now_reaches_beyond_today_and_leaves_the_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        run(["sample", "--now", "--days", "30"])
+    assert stop.value.code == 0
+    (file,) = tmp_path.glob("user_data/sample-now/binance/futures/BTC_USDT_USDT-1h-futures.feather")
+    dates = pd.read_feather(file)["date"]
+    now = pd.Timestamp.now("UTC")
+    assert (
+        now + pd.Timedelta("1D")
+        < dates.iloc[-1] + pd.Timedelta("1h")
+        <= now.ceil("D") + pd.Timedelta("1D")
+    )
+    assert not (tmp_path / "user_data" / "sample").exists()
 
 
 @pytest.mark.parametrize("arguments", [["--days", "1"], ["--seed", "-1"], ["--datadir", "."]])

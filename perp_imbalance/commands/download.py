@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from perp_imbalance.commands.options import add_config, config_files
@@ -63,7 +64,9 @@ def run(arguments: argparse.Namespace) -> int:
     files = config_files(arguments)
     config = load_config(files)
     perps = whitelist(config)
-    matches = match_perps(config, load_markets(config), perps)
+    markets = load_markets(config)
+    check_perps(config["exchange"]["name"], markets, perps)
+    matches = match_perps(config, markets, perps)
     for match in matches:
         if match.spot is None:
             logger.warning("%s gets no spot candles: %s", match.perp, match.reason)
@@ -94,6 +97,21 @@ def run(arguments: argparse.Namespace) -> int:
         if code:
             return code
     return 0
+
+
+def check_perps(exchange: str, markets: Mapping[str, Any], perps: Sequence[str]) -> None:
+    """Raise where the whitelist names what is no perp of the exchange.
+
+    :raises CommandError: naming it.
+    """
+    from perp_imbalance.pairs import is_perp
+
+    unknown = [perp for perp in perps if perp not in markets or not is_perp(markets[perp])]
+    if unknown:
+        raise CommandError(
+            f"{exchange} has no perp {', '.join(unknown)}: take it off the whitelist, or mend its "
+            "name (a perp is called like BTC/USDT:USDT)"
+        )
 
 
 def default_timeframes(config: dict[str, Any]) -> list[str]:

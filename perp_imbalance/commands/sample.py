@@ -1,14 +1,24 @@
 """``perp-imbalance sample``: write the synthetic sample market."""
 
 import argparse
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from perp_imbalance.commands.backtest import SAMPLE_DATADIR
-from perp_imbalance.sample import DEFAULT_DAYS, DEFAULT_SEED, SampleMarket, write_sample_market
+from perp_imbalance.sample import (
+    DEFAULT_DAYS,
+    DEFAULT_SEED,
+    DEFAULT_START,
+    SampleMarket,
+    write_sample_market,
+)
+
+NOW_DATADIR = Path("user_data/sample-now/binance")
 
 _EXAMPLE = """example:
   perp-imbalance sample --days 200
   freqtrade list-data --trading-mode futures --datadir user_data/sample/binance
+  perp-imbalance sample --now
 """
 
 
@@ -25,9 +35,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--datadir",
         type=Path,
-        default=SAMPLE_DATADIR,
         metavar="FOLDER",
-        help="folder to write; an older sample in it is replaced (default: %(default)s)",
+        help="folder to write; an older sample in it is replaced "
+        f"(default: {SAMPLE_DATADIR}, with --now {NOW_DATADIR})",
     )
     parser.add_argument(
         "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed (default: %(default)s)"
@@ -35,12 +45,23 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--days", type=int, default=DEFAULT_DAYS, metavar="N", help="length (default: %(default)s)"
     )
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="let it end with tomorrow: for a dry-run, scan or doctor on perp-imbalance replay",
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the sample market and say what was written."""
-    sample = write_sample_market(arguments.datadir, seed=arguments.seed, days=arguments.days)
+    start, datadir = DEFAULT_START, SAMPLE_DATADIR
+    if arguments.now:
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        start, datadir = today - timedelta(days=arguments.days - 2), NOW_DATADIR
+    sample = write_sample_market(
+        arguments.datadir or datadir, seed=arguments.seed, start=start, days=arguments.days
+    )
     print(_summary(sample))
     return 0
 

@@ -30,7 +30,8 @@ the strategy's own columns and its thresholds. A gate says "yes" where it would 
 enter, and "?" where it lets nothing enter because what it looks at is not known. "missing" is the
 share of candles without a premium; "tick noise" is by how much one tick moves z. "sound" is what
 the doctor would say: "doubtful" where it would warn; "no", and dim, where z measures rounding or
-gaps: such a pair is not written into a pair list. config/pairlist-scan.json makes a bot follow
+gaps: such a pair is not written into a pair list. "since" is when the candle of the flip closed; in
+JSON and CSV "candle" is when the last one opened. config/pairlist-scan.json makes a bot follow
 user_data/pairs.json.
 """
 

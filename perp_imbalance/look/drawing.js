@@ -255,7 +255,7 @@ class PerpDrawing {
   // would cover each other only the first, until one zooms in.
   flips() {
     const { bias } = this.rows;
-    const found = { x: [], y: [], text: [] };
+    const found = { x: [], y: [], text: [], textposition: [] };
     const reach = this.reachOfZ();
     const least = this.timePerPixel * 40;
     const last = {};
@@ -270,6 +270,9 @@ class PerpDrawing {
         last[y] = x;
         found.x.push(x);
         found.y.push(y);
+        // At the edge it would be cut.
+        const atEdge = x - this.view[0] < least / 2;
+        found.textposition.push(atEdge ? "middle right" : "middle center");
         found.text.push({ "-1": "SHORT", 0: "exit", 1: "LONG" }[bias[i]]);
       }
     }
