@@ -198,10 +198,12 @@ class LiveBot:
 
     def recorded(self) -> pd.DataFrame:
         """Return every candle as the bot had it when it decided, in the order of decisions."""
-        if not self.records.exists():
+        text = self.records.read_text("utf-8") if self.records.exists() else ""
+        # The bot may be about to write the last line.
+        whole, _, _ = text.rpartition("\n")
+        if not whole:
             return pd.DataFrame(columns=["pair", "date", "started"])
-        lines = self.records.read_text("utf-8").splitlines()
-        frame = pd.DataFrame([json.loads(line) for line in lines])
+        frame = pd.DataFrame([json.loads(line) for line in whole.splitlines()])
         return frame.assign(
             date=pd.to_datetime(frame["date"], utc=True),
             started=pd.to_datetime(frame["started"], utc=True),
