@@ -3,11 +3,22 @@
 import os
 import signal
 
+from doctor_fixtures import configure, doctor, doctor_market, doctor_replay
 from freqtrade_fixtures import freqtrade, sample_datadir
 from hypothesis import settings
 from replay_fixtures import tiny_config, tiny_datadir, tiny_replay
 
-__all__ = ["freqtrade", "sample_datadir", "tiny_config", "tiny_datadir", "tiny_replay"]
+__all__ = [
+    "configure",
+    "doctor",
+    "doctor_market",
+    "doctor_replay",
+    "freqtrade",
+    "sample_datadir",
+    "tiny_config",
+    "tiny_datadir",
+    "tiny_replay",
+]
 
 # At a desk, every run tries new examples; in CI, a change fails for what it changed, and not for
 # what else the machine was doing.

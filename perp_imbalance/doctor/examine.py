@@ -10,7 +10,7 @@ from typing import Any
 from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.enums import CandleType
 
-from perp_imbalance.doctor import bot, local_data, opening
+from perp_imbalance.doctor import bot, local_data, opening, overrides
 from perp_imbalance.doctor.local_data import Needed
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
@@ -90,9 +90,11 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         message = "requests for spot pairs go to the spot market"
         report.checks.append(Check("spot setting", Level.OK, message))
     tell("strategy", 1, _STEPS)
-    strategy = opening.open_strategy(config, report, live=bool(spot_safe)) if settings else None
-    if strategy is None or settings is None:
+    overriding = overrides.overridden(config)
+    loaded = opening.open_strategy(config, report, live=bool(spot_safe)) if settings else None
+    if loaded is None or settings is None:
         return None
+    strategy = loaded.strategy
     thresholds = _thresholds(strategy)
     timeframe = str(config.get("timeframe", TIMEFRAME))
     report.checks.append(_about_strategy(strategy, thresholds))
@@ -101,6 +103,10 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
             timeframe, settings.htf_timeframe, thresholds
         )
     _examine_protections(config, strategy, report)
+    changed = attempt(
+        report, overrides.NAME, lambda: overrides.check_overrides(overriding, loaded, config)
+    )
+    report.checks += changed or []
     if attempt(report, "config", lambda: opening.validate_config(config)):
         report.checks.append(Check("config", Level.OK, "valid for freqtrade"))
     if not spot_safe:

@@ -2,10 +2,10 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import ccxt
 from freqtrade.configuration.config_validation import validate_config_consistency
@@ -61,7 +61,19 @@ def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[s
     return attempt(report, "config", lambda: load_config(files, **options))
 
 
-def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Any | None:
+class Loaded(NamedTuple):
+    """A strategy with its parameters.
+
+    :ivar file: its parameter file; None where it has none.
+    :ivar params: the values of that file by space.
+    """
+
+    strategy: Any
+    file: Path | None = None
+    params: Mapping[str, Mapping[str, Any]] = {}
+
+
+def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Loaded | None:
     """Return the strategy with the parameters of its file; None with a finding where it fails.
 
     :param live: whether it may refuse to start as a live bot.
@@ -70,18 +82,23 @@ def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Any 
         report, "strategy", lambda: HyperoptTools.get_strategy_filename(config, config["strategy"])
     )
     file = file.with_suffix(".json") if file else None
+    content = None
     if file and file.is_file():
+        content = _content(file)
         # Before freqtrade reads it, which stops at some of these without naming the file.
-        found = check_parameter_file(file, _content(file), config["strategy"])
+        found = check_parameter_file(file, content, config["strategy"])
         if found.level is not Level.OK:
             report.checks.append(found)
             return None
     config["runmode"] = RunMode.DRY_RUN if live else RunMode.UTIL_EXCHANGE
     strategy = attempt(report, "strategy", lambda: _load_strategy(config))
-    if strategy is not None and file and file.is_file():
-        known = _parameters(strategy)
-        report.checks.append(check_parameter_file(file, _content(file), config["strategy"], known))
-    return strategy
+    if strategy is None:
+        return None
+    if file is None or content is None:
+        return Loaded(strategy)
+    known = _parameters(strategy)
+    report.checks.append(check_parameter_file(file, content, config["strategy"], known))
+    return Loaded(strategy, file, content["params"])
 
 
 def _content(file: Path) -> Any:
