@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from doctor_fixtures import BTC, Examine, to_fix
+from doctor_fixtures import BTC, ETH, Examine, only_fix, to_fix
 from freqtrade_fixtures import ROOT
 
 from perp_imbalance.doctor import Check, Level, Report
+from perp_imbalance.doctor.money import Room, Stake, check_stake, check_stoploss
 from perp_imbalance.doctor.opening import Loaded
 from perp_imbalance.doctor.overrides import check_overrides, overridden
 
@@ -134,3 +135,97 @@ def test_stoploss_off_the_exchange_is_a_warning_for_live_money(
     found = check_overrides(overriding, Loaded(OnExchange()), {"dry_run": dry_run})
     assert [check.level for check in found] == levels
     assert dry_run or "nothing guards a position while the bot is down" in found[0].message
+
+
+def test_stake_below_the_smallest_one_opens_no_trade(doctor: Examine) -> None:
+    """The replay takes orders from 5 USDT on, and freqtrade wants room for the stoploss on top."""
+    report = doctor([BTC, ETH], stake_amount=1, perp_imbalance={"leverage": 2.0})
+    fixes = to_fix(report)
+    assert [(check.name, check.pair) for check in fixes] == [("stake", BTC), ("stake", ETH)]
+    assert fixes[1].message.startswith("a stake of 1 USDT is below the smallest one of 2.9")
+    assert "at leverage 2: no trade would ever be opened; raise stake_amount or" in fixes[1].message
+    assert not to_fix(doctor([ETH], stake_amount=6))
+
+
+def test_stake_that_the_balance_never_holds_must_be_fixed(doctor: Examine) -> None:
+    fix = only_fix(doctor([BTC], stake_amount=5000))
+    assert fix.message.startswith("stake_amount is 5000 USDT, more than the 990 that may be traded")
+
+
+@pytest.mark.parametrize(
+    ("config", "amount", "tradable"),
+    [
+        ({}, 330, 990),
+        ({"stake_amount": 25}, 25, 990),
+        ({"max_open_trades": float("inf"), "stake_amount": 25}, 25, 990),
+        ({"max_open_trades": 0}, None, 990),
+        ({"dry_run_wallet": {"BTC": 1, "USDT": 100}}, 33, 99),
+        ({"dry_run": False}, None, None),
+        ({"dry_run": False, "available_capital": 600}, 200, 600),
+        ({"dry_run": False, "stake_amount": 25}, 25, None),
+    ],
+)
+def test_stake_is_the_one_that_freqtrade_would_begin_with(
+    config: dict[str, Any], amount: float | None, tradable: float | None
+) -> None:
+    shipped = {
+        **{"stake_amount": "unlimited", "stake_currency": "USDT", "max_open_trades": 3},
+        **{"dry_run": True, "dry_run_wallet": 1000, "tradable_balance_ratio": 0.99},
+    }
+    stake = Stake.of({**shipped, **config})
+    assert stake.amount == pytest.approx(amount)
+    assert stake.tradable == pytest.approx(tradable)
+
+
+@pytest.mark.parametrize(
+    ("amount", "tradable", "smallest", "level"),
+    [
+        (100, None, None, Level.OK),
+        (None, None, 100, Level.OK),
+        (100, 1000, 100, Level.OK),
+        # freqtrade raises a stake by up to 30 %, where the balance allows.
+        (100, 1000, 130, Level.WARNING),
+        (100, None, 130, Level.WARNING),
+        (100, 120, 130, Level.MUST_FIX),
+        (100, 1000, 131, Level.MUST_FIX),
+    ],
+)
+def test_stake_against_the_smallest_one(
+    amount: float | None, tradable: float | None, smallest: float | None, level: Level
+) -> None:
+    stake = Stake(amount, tradable, "USDT", is_fixed=True)
+    assert check_stake(BTC, stake, smallest, 1).level is level
+
+
+def test_leverage_that_leaves_the_price_no_room_must_be_fixed(doctor: Examine) -> None:
+    fix = only_fix(doctor([BTC, ETH], perp_imbalance={"leverage": 100.0}))
+    assert fix.name == "stoploss"
+    assert "a stoploss of 0.1 of the stake ends a position when the price of" in fix.message
+    assert "has moved by 0.10%, no more than the fees of a round trip (0.10%)" in fix.message
+    assert "and so for 1 more pairs: lower perp_imbalance.leverage" in fix.message
+
+
+def test_leverage_is_at_most_that_of_the_exchange(doctor: Examine) -> None:
+    """By freqtrade's own tiers of Binance, 330 USDT of 1000PEPE may have 50 at most."""
+    report = doctor(["1000PEPE/USDT:USDT"], perp_imbalance={"leverage": 120.0})
+    assert "at leverage 50," in only_fix(report).message
+
+
+@pytest.mark.parametrize(
+    ("leverage", "swing", "level", "said"),
+    [
+        (1, 0.003, Level.OK, "has moved by 10.00%"),
+        (10, 0.003, Level.OK, "has moved by 1.00%"),
+        (20, 0.003, Level.WARNING, "has moved by 0.50%, less than 1%"),
+        (50, 0.003, Level.MUST_FIX, "no more than half the range of its usual candle (0.30%)"),
+        (50, float("nan"), Level.WARNING, "less than 1%"),
+        (100, 0.0001, Level.MUST_FIX, "no more than the fees of a round trip (0.10%)"),
+    ],
+)
+def test_stoploss_against_leverage(leverage: float, swing: float, level: Level, said: str) -> None:
+    calm = Room(ETH, 1, 0.1, 0.001, 0.0001)
+    room = Room(BTC, leverage, 0.1 / leverage, 0.001, swing)
+    (check,) = check_stoploss(-0.1, [calm, room] if level is not Level.OK else [room])
+    assert check.level is level
+    assert said in check.message
+    assert f"the price of {BTC}" in check.message

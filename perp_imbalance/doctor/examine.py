@@ -10,8 +10,9 @@ from typing import Any
 from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.enums import CandleType
 
-from perp_imbalance.doctor import bot, local_data, opening, overrides
+from perp_imbalance.doctor import bot, local_data, money, opening, overrides
 from perp_imbalance.doctor.local_data import Needed
+from perp_imbalance.doctor.money import Traded, examine_money
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.doctor.report import Check, Level, Report
@@ -116,6 +117,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         startup_candles=int(strategy.startup_candle_count),
         settings=settings,
         thresholds=thresholds or Thresholds(),
+        strategy=strategy,
     )
 
 
@@ -181,11 +183,20 @@ def _examine_exchange(
     )
     matches = match_perps(config, exchange.markets, pairs)
     steps = _STEPS + len(matches)
+    traded = []
     for done, match in enumerate(matches):
         tell(f"candles of {match.perp}", _STEPS - 1 + done, steps)
-        found = examine_pair(match, _fetch(exchange, match, plan, offset or 0), plan)
+        given = _fetch(exchange, match, plan, offset or 0)
+        found = examine_pair(match, given, plan)
         report.pairs.append(found.figures)
         report.checks += found.checks
+        perp = given.frames.get((match.perp, plan.timeframe, CandleType.FUTURES))
+        if perp is not None:
+            traded.append(Traded.of(match.perp, perp))
+    found_money = attempt(
+        report, money.STAKE, lambda: examine_money(config, exchange, plan.strategy, traded)
+    )
+    report.checks += found_money or []
     tell("local data", steps - 1, steps)
     local = attempt(
         report, local_data.NAME, lambda: _examine_local_data(config, exchange, matches, plan)

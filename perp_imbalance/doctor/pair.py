@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from freqtrade.enums import CandleType
@@ -26,12 +26,16 @@ from perp_imbalance.settings import Settings
 
 
 class Plan(NamedTuple):
-    """What the strategy looks at of every pair."""
+    """What the strategy looks at of every pair.
+
+    :ivar strategy: resolved by freqtrade; None where only candles are looked at.
+    """
 
     timeframe: str
     startup_candles: int
     settings: Settings
     thresholds: Thresholds
+    strategy: Any = None
 
     @property
     def timeframes(self) -> list[str]:
