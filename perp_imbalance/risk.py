@@ -1,6 +1,8 @@
 """Money: what an entry must still meet when its order is due, and what ends with how much."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Any
 
 #: The exit tag of a part that is closed at the middle of the bands.
@@ -34,6 +36,39 @@ PROTECTIONS: tuple[dict[str, Any], ...] = (
         "max_allowed_drawdown": 0.15,
     },
 )
+
+# What freqtrade reads of every protection, and of each; what else an entry has, it leaves aside.
+_EVERY_PROTECTION = (
+    *("method", "lookback_period", "lookback_period_candles"),
+    *("stop_duration", "stop_duration_candles", "unlock_at"),
+)
+_PROTECTION_KEYS = {
+    "CooldownPeriod": (),
+    # Nothing reads its only_per_pair, but freqtrade's own example has it.
+    "LowProfitPairs": ("trade_limit", "required_profit", "only_per_pair", "only_per_side"),
+    "MaxDrawdown": ("trade_limit", "max_allowed_drawdown", "calculation_mode"),
+    "StoplossGuard": ("trade_limit", "required_profit", "only_per_pair", "only_per_side"),
+}
+
+
+def misspelt_key(protection: Mapping[str, Any]) -> str | None:
+    """Say which key of a protection freqtrade would leave aside; None where it reads them all.
+
+    A method that is not known has no keys to be compared with: freqtrade refuses it by itself.
+
+    >>> misspelt_key({"method": "CooldownPeriod", "stop_duration_candels": 5})
+    'CooldownPeriod has no stop_duration_candels, write it as stop_duration_candles'
+    """
+    method = protection.get("method")
+    if method not in _PROTECTION_KEYS:
+        return None
+    known = (*_EVERY_PROTECTION, *_PROTECTION_KEYS[method])
+    for key in protection:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            mend = f"write it as {near[0]}" if near else f"known are {', '.join(known)}"
+            return f"{method} has no {key}, {mend}"
+    return None
 
 
 def entry_refusal(

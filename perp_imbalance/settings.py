@@ -4,13 +4,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
 
 from perp_imbalance.alerts import AlertKind
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zones import EntryMode
-from perp_imbalance.risk import PROTECTIONS
+from perp_imbalance.risk import PROTECTIONS, misspelt_key
 
 #: The name of the section in freqtrade's config.
 SECTION = "perp_imbalance"
@@ -33,6 +41,13 @@ class SpotPair(_Section):
 
     pair: str
     scale: PositiveFloat = 1.0
+
+
+def _perp_name(key: str) -> str:
+    """Refuse the name of a spot pair: no perp would ever be looked up by it."""
+    if ":" not in key:
+        raise PydanticCustomError("no_perp", "a perp's name such as BTC/USDT:USDT")
+    return key
 
 
 class Settings(_Section):
@@ -67,7 +82,7 @@ class Settings(_Section):
     use_oi: bool = False
     alerts: list[AlertKind] = list(get_args(AlertKind))
     alert_only: bool = False
-    spot_pairs: dict[str, SpotPair] = {}
+    spot_pairs: dict[Annotated[str, AfterValidator(_perp_name)], SpotPair] = {}
     leverage: Annotated[float, Field(ge=1)] = 1.0
     max_entry_age_seconds: PositiveFloat = 120.0
     max_entry_drift: PositiveFloat = 0.01
@@ -96,9 +111,13 @@ class Settings(_Section):
         if not isinstance(section, Mapping):
             raise SettingsError(f'the config\'s "{SECTION}" must be a section {{...}} of settings')
         try:
-            return cls.model_validate(dict(section))
+            settings = cls.model_validate(dict(section))
         except ValidationError as error:
             raise SettingsError(_one_line(error)) from None
+        for number, protection in enumerate(settings.protections):
+            if found := misspelt_key(protection):
+                raise SettingsError(f"the config's {SECTION}.protections[{number}]: {found}")
+        return settings
 
 
 def check_setting(name: str, value: Any) -> None:
@@ -127,6 +146,11 @@ def _one_line(error: ValidationError) -> str:
         model = SpotPair if "spot_pairs" in first["loc"] else Settings
         known = ", ".join(model.model_fields)
         return f"the config has an unknown key {key}: known here are {known}"
+    if first["type"] == "no_perp":
+        return (
+            f"the config's {SECTION}.spot_pairs has the key {first['input']!r}, it should be "
+            f"{_wanted(error)}"
+        )
     if first["type"] == "missing":
         return f"the config lacks {key}"
     return f"the config's {key} is {first['input']!r}, it should be {_wanted(error)}"

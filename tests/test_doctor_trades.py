@@ -229,3 +229,28 @@ def test_stoploss_against_leverage(leverage: float, swing: float, level: Level, 
     assert check.level is level
     assert said in check.message
     assert f"the price of {BTC}" in check.message
+
+
+def test_misspelt_key_of_a_protection_must_be_fixed(doctor: Examine, strategies: Path) -> None:
+    """freqtrade leaves it aside and protects with its own default."""
+    wrong = {"method": "StoplossGuard", "lookback_period_candels": 24}
+    said = "protections[0]: StoplossGuard has no lookback_period_candels, write it as lookback_pe"
+    fix = only_fix(doctor([BTC], perp_imbalance={"protections": [wrong]}))
+    assert (fix.name, said in fix.message) == ("settings", True)
+    # A strategy of its own has them in its class.
+    source = (strategies / "RsiWithImbalance.py").read_text("utf-8")
+    source = source.replace(
+        "    can_short = True\n", f"    protections = [{wrong}]\n    can_short = True\n"
+    )
+    (strategies / "RsiWithImbalance.py").write_text(source, encoding="utf-8")
+    fix = only_fix(doctor([BTC], "RsiWithImbalance", strategy_path=str(strategies)))
+    assert (fix.name, fix.message.startswith(f"RsiWithImbalance.{said}")) == ("protections", True)
+
+
+def test_spot_pair_of_a_perp_that_is_not_there_is_a_warning(doctor: Examine) -> None:
+    assigned = {name: {"pair": "BTC/USDT"} for name in (BTC, "NOPE/USDT:USDT")}
+    report = doctor([BTC], perp_imbalance={"spot_pairs": assigned})
+    assert not to_fix(report)
+    said = [check.message for check in named(report, "spot pair", Level.WARNING)]
+    assert len([message for message in said if "no active perp of this name" in message]) == 1
+    assert "assigns a spot pair to NOPE/USDT:USDT, and binance has no active perp" in said[0]

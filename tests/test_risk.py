@@ -1,13 +1,18 @@
-"""What an entry must still meet, and how much of a position a scale-out closes."""
+"""What an entry must still meet, what a scale-out closes, and what a protection may have."""
 
+import inspect
+import re
 from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from freqtrade.plugins.protections import IProtection
+from freqtrade.resolvers import ProtectionResolver
 
 from perp_imbalance.indicators.signals import reached_middle
-from perp_imbalance.risk import entry_refusal, stake_to_close
+from perp_imbalance.risk import entry_refusal, misspelt_key, stake_to_close
 
 
 def refusal(seconds: float, rate: float) -> str | None:
@@ -76,3 +81,31 @@ def test_middle_is_reached_from_the_outer_side_only(
 def test_bands_without_a_value_are_never_reached() -> None:
     rows = pd.DataFrame({"close": [11.0, 9.0], "bb_middle": [np.nan, np.nan]})
     assert not reached_middle(rows, "short")
+
+
+_READ = re.compile(r'"(\w+)" in protection_config|protection_config\.get\(\s*"(\w+)"')
+
+
+def keys_read_by(source: str) -> set[str]:
+    """Return what freqtrade's source of a protection takes from its entry."""
+    return {name for found in _READ.findall(source) for name in found} - {""}
+
+
+def test_known_keys_of_a_protection_are_those_that_freqtrade_reads() -> None:
+    """By its sources: a key that a newer freqtrade adds would be refused as misspelt."""
+    found = ProtectionResolver.search_all_objects({}, enum_failed=False)
+    sources = {str(each["name"]): Path(each["location"]).read_text("utf-8") for each in found}
+    assert len(sources) == 4
+    every = keys_read_by(inspect.getsource(IProtection)) | {"method"}
+    read = {name: every | keys_read_by(source) for name, source in sources.items()}
+    unread_but_in_its_example = {"LowProfitPairs": {"only_per_pair"}}
+    for name, keys in read.items():
+        for key in set().union(*read.values()):
+            said = misspelt_key({"method": name, key: name if key == "method" else 1})
+            is_known = key in keys | unread_but_in_its_example.get(name, set())
+            assert (said is None) is is_known, (name, key)
+
+
+def test_method_that_is_not_known_is_left_to_freqtrade() -> None:
+    assert misspelt_key({"method": "CoolDown", "anything": 1}) is None
+    assert misspelt_key({"anything": 1}) is None

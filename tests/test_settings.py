@@ -49,15 +49,31 @@ def test_config_without_the_section_has_the_defaults() -> None:
             {"sides": ["up"]},
             "the config's perp_imbalance.sides.0 is 'up', it should be 'long' or 'short'",
         ),
-        ({"spot_pairs": {"X": {}}}, "the config lacks perp_imbalance.spot_pairs.X.pair"),
+        ({"spot_pairs": {"X:": {}}}, "the config lacks perp_imbalance.spot_pairs.X:.pair"),
         (
-            {"spot_pairs": {"X": {"pair": "A/B", "factor": 2}}},
-            "the config has an unknown key perp_imbalance.spot_pairs.X.factor: known here are "
+            {"spot_pairs": {"BTC/USDT": {"pair": "BTC/USDT"}}},
+            "the config's perp_imbalance.spot_pairs has the key 'BTC/USDT', it should be a perp's "
+            "name such as BTC/USDT:USDT",
+        ),
+        (
+            {"spot_pairs": {"X:": {"pair": "A/B", "factor": 2}}},
+            "the config has an unknown key perp_imbalance.spot_pairs.X:.factor: known here are "
             "pair, scale",
         ),
         (
-            {"spot_pairs": {"X": {"pair": "A/B", "scale": 0}}},
-            "the config's perp_imbalance.spot_pairs.X.scale is 0, it should be greater than 0",
+            {"spot_pairs": {"X:": {"pair": "A/B", "scale": 0}}},
+            "the config's perp_imbalance.spot_pairs.X:.scale is 0, it should be greater than 0",
+        ),
+        (
+            {"protections": [{"method": "StoplossGuard"}, {"method": "MaxDrawdown", "fees": 3}]},
+            "the config's perp_imbalance.protections[1]: MaxDrawdown has no fees, known are "
+            "method, lookback_period, lookback_period_candles, stop_duration, "
+            "stop_duration_candles, unlock_at, trade_limit, max_allowed_drawdown, calculation_mode",
+        ),
+        (
+            {"protections": [{"method": "StoplossGuard", "trade_limits": 3}]},
+            "the config's perp_imbalance.protections[0]: StoplossGuard has no trade_limits, write "
+            "it as trade_limit",
         ),
         ([], 'the config\'s "perp_imbalance" must be a section {...} of settings'),
     ],

@@ -254,8 +254,32 @@ def _lost(name: str, pair: str, market: Market | None, exchange: str) -> Check:
         example = f"{base}/{quote or 'USDT'}:{quote or 'USDT'}"
         message = f"this is no perp's name: write it as {example} in pair_whitelist"
         return Check(name, Level.MUST_FIX, message, pair)
-    if market is None or market.get("active") is False or not is_perp(market):
+    if not _is_active_perp(market):
         message = f"{exchange} has no active perp of this name: take it off the whitelist"
         return Check(name, Level.MUST_FIX, message, pair)
     message = "freqtrade's blacklist or a filter of pairlists leaves it out now"
     return Check(name, Level.WARNING, message, pair)
+
+
+def check_spot_pairs(
+    perps: Iterable[str], markets: Mapping[str, Market], exchange: str
+) -> list[Check]:
+    """Warn of assignments that nothing asks for.
+
+    :param perps: the keys of the setting ``spot_pairs``.
+    :param markets: all markets of the exchange by symbol.
+    """
+    return [
+        Check(
+            "spot pair",
+            Level.WARNING,
+            f"{SECTION}.spot_pairs assigns a spot pair to {perp}, and {exchange} has no active "
+            "perp of this name: correct or remove it",
+        )
+        for perp in perps
+        if not _is_active_perp(markets.get(perp))
+    ]
+
+
+def _is_active_perp(market: Market | None) -> bool:
+    return market is not None and market.get("active") is not False and is_perp(market)

@@ -177,6 +177,7 @@ def _examine_exchange(
         message = "not looked at: first fix what is named, then run the doctor again"
         report.checks.append(Check("pairs", Level.WARNING, message))
         return
+    report.checks += bot.check_spot_pairs(plan.settings.spot_pairs, exchange.markets, name)
     report.checks.append(_check_startup(exchange, plan))
     report.checks.append(
         bot.check_late_candles(_late_candle_grace(exchange), plan.settings.max_entry_age_seconds)

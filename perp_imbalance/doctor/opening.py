@@ -22,6 +22,7 @@ from perp_imbalance.doctor.bot import check_parameter_file
 from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
 from perp_imbalance.exchange import closing_exchange, load_config, public_client, refused_key
+from perp_imbalance.risk import misspelt_key
 
 Result = TypeVar("Result")
 
@@ -124,7 +125,7 @@ def _parameters(strategy: Any) -> dict[str, list[str]]:
 def load_protections(
     config: dict[str, Any], protections: Sequence[Any], source: str, report: Report
 ) -> bool:
-    """Load protections as the bot does; tell of each that it would not start with.
+    """Load protections as the bot does; tell of each that it would not start with, or misread.
 
     :param config: with the strategy's timeframe.
     :param protections: the strategy's.
@@ -152,6 +153,8 @@ def _load_protection(config: dict[str, Any], protection: Any, place: str) -> boo
         else:
             said = f"freqtrade refuses {method}: {said}"
         raise SettingsError(f"{place}: {said}") from None
+    if found := misspelt_key(protection):
+        raise SettingsError(f"{place}: {found}")
     return True
 
 
