@@ -254,3 +254,32 @@ def test_spot_pair_of_a_perp_that_is_not_there_is_a_warning(doctor: Examine) -> 
     said = [check.message for check in named(report, "spot pair", Level.WARNING)]
     assert len([message for message in said if "no active perp of this name" in message]) == 1
     assert "assigns a spot pair to NOPE/USDT:USDT, and binance has no active perp" in said[0]
+
+
+def test_gate_is_switched_off_where_it_is_on(doctor: Examine, strategies: Path) -> None:
+    """Which of config, parameter file and class switched it on, the user cannot tell."""
+    own: dict[str, Any] = {"strategy_path": str(strategies)}
+    source = (strategies / "Mine.py").read_text("utf-8") + '    buy_params = {"use_oi": True}\n'
+    (strategies / "Mine.py").write_text(source, encoding="utf-8")
+    assert "set use_oi to false in Mine.py, or" in only_fix(doctor([BTC], "Mine", **own)).message
+    content = {"strategy_name": "PerpImbalance", "params": {"buy": {"use_oi": True}}}
+    (strategies / "PerpImbalance.json").write_text(json.dumps(content), encoding="utf-8")
+    fix = only_fix(doctor([BTC], **own))
+    assert "set use_oi to false in PerpImbalance.json, or" in fix.message
+    # The config's switch counts before the file's.
+    fix = only_fix(doctor([BTC], **own, perp_imbalance={"use_oi": True}))
+    assert "set use_oi to false in the config's perp_imbalance, or take" in fix.message
+    assert not to_fix(doctor([BTC], **own, perp_imbalance={"use_oi": False}))
+
+
+def test_live_config_is_looked_at_as_one(doctor: Examine) -> None:
+    """The balance of a live account is not that of a dry-run, and is not asked for."""
+    live: dict[str, Any] = {"dry_run": False, "stake_amount": 5000, "max_open_trades": 1}
+    report = doctor([BTC], **live, perp_imbalance={"leverage": 3.0})
+    assert not to_fix(report)
+    (check,) = named(report, "stoploss", Level.OK)
+    assert "at leverage 3," in check.message
+    off = {"stoploss_on_exchange": False, "entry": "limit", "exit": "limit", "stoploss": "market"}
+    report = doctor([BTC], **{**live, "stake_amount": 1}, order_types=off)
+    assert only_fix(report).name == "stake"
+    assert "nothing guards a position" in named(report, "overrides", Level.WARNING)[0].message

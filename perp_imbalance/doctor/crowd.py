@@ -1,32 +1,63 @@
 """What the optional gates see of a pair: a series each, without which they pass nothing."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
 from perp_imbalance.crowd_gates import GATE_SERIES, crowd_column, missing_series
 from perp_imbalance.doctor.candles import MAX_BEHIND
+from perp_imbalance.doctor.opening import Loaded
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.indicators.crowd import change
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.parameters import SETTING_SPACES
+from perp_imbalance.settings import SECTION, Settings
 
 _SWITCHES = {kind: switch for switch, kind in GATE_SERIES.items()}
 
 
+def switch_places(loaded: Loaded, settings: Settings) -> dict[str, str]:
+    """Return where the switch of each optional gate is to be changed, for a sentence.
+
+    The config's counts where it has one, then the parameter file's, then the class's.
+
+    :param loaded: the strategy with its parameter file.
+    """
+    places = {}
+    for switch in GATE_SERIES:
+        if switch in settings.model_fields_set:
+            places[switch] = f" in the config's {SECTION}"
+        elif loaded.file and switch in loaded.params.get(SETTING_SPACES[switch], {}):
+            places[switch] = f" in {loaded.file.name}"
+        else:
+            places[switch] = f" in {type(loaded.strategy).__name__}.py"
+    return places
+
+
 def check_series(
-    perp: DataFrame, frame: DataFrame, kind: CandleType, timeframe: str, thresholds: Thresholds
+    perp: DataFrame,
+    frame: DataFrame,
+    kind: CandleType,
+    timeframe: str,
+    thresholds: Thresholds,
+    places: Mapping[str, str] = MappingProxyType({}),
 ) -> Check:
     """Tell whether a gate has what it needs on the perp's newest candle.
 
     :param perp: the perp's candles, at least one.
     :param frame: the newest of the series, as the exchange gives it; it may be empty.
     :param kind: funding rates or open interest.
+    :param places: see :func:`switch_places`.
     """
     column = crowd_column(perp, timeframe, frame, kind)
     ((name, values),) = column.items()
     words = name.replace("_", " ")
-    mend = f"set {_SWITCHES[kind]} to false, or take the pair off the whitelist"
+    switch = _SWITCHES[kind]
+    mend = f"set {switch} to false{places.get(switch, '')}, or take the pair off the whitelist"
     if missing := missing_series(column):
         if len(frame):
             missing += f" on the last {len(perp)} candles, the newest is of {_newest(frame)}"

@@ -10,7 +10,7 @@ from typing import Any
 from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.enums import CandleType
 
-from perp_imbalance.doctor import bot, local_data, money, opening, overrides
+from perp_imbalance.doctor import bot, crowd, local_data, money, opening, overrides
 from perp_imbalance.doctor.local_data import Needed
 from perp_imbalance.doctor.money import Traded, examine_money
 from perp_imbalance.doctor.opening import attempt
@@ -118,6 +118,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         settings=settings,
         thresholds=thresholds or Thresholds(),
         strategy=strategy,
+        switch_places=crowd.switch_places(loaded, settings),
     )
 
 

@@ -11,6 +11,7 @@ from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from freqtrade.util import get_dry_run_wallet
 from pandas import DataFrame
 
+from perp_imbalance.doctor.opening import is_live
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.settings import SECTION
 
@@ -63,7 +64,7 @@ class Stake(NamedTuple):
         """Return what a bot would stake that begins with this config."""
         amount, currency = config["stake_amount"], config["stake_currency"]
         tradable = config.get("available_capital")
-        if tradable is None and config["dry_run"]:
+        if tradable is None and not is_live(config):
             tradable = get_dry_run_wallet(dict(config)) * config["tradable_balance_ratio"]
         if amount != "unlimited":
             return cls(float(amount), tradable, currency, True)
@@ -179,7 +180,7 @@ def examine_money(
     # A strategy may stake what it likes.
     is_own = type(strategy).custom_stake_amount is not IStrategy.custom_stake_amount
     checks = [] if is_own else check_balance(stake, config)
-    limits = _Limits(config, exchange, stake.amount or 0.0)
+    limits = _Limits(exchange, stake.amount or 0.0)
     rooms = []
     for each in traded:
         leverage = limits.capped(each.pair, _leverage(strategy, each))
@@ -215,11 +216,9 @@ def _leverage(strategy: Any, traded: Traded) -> float | None:
 class _Limits:
     """The exchange's limits of leverage, which are asked for where a strategy wants any."""
 
-    def __init__(self, config: Mapping[str, Any], exchange: Any, stake: float) -> None:
+    def __init__(self, exchange: Any, stake: float) -> None:
         self._exchange = exchange
         self._stake = stake
-        # A live bot asks for them with its key, which the doctor does not use.
-        self._may_ask = bool(config["dry_run"]) and exchange.exchange_has("fetchLeverageTiers")
 
     def capped(self, pair: str, leverage: float | None) -> float | None:
         """Return a leverage, at most what the exchange allows as far as it tells."""
@@ -236,7 +235,8 @@ class _Limits:
 
     @cached_property
     def _are_known(self) -> bool:
-        if not self._may_ask:
+        # Else freqtrade asks pair by pair, for a minute; without a key, it knows Binance's itself.
+        if not self._exchange.exchange_has("fetchLeverageTiers"):
             return False
         try:
             self._exchange.fill_leverage_tiers()

@@ -62,6 +62,14 @@ def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[s
     return attempt(report, "config", lambda: load_config(files, **options))
 
 
+def is_live(config: Mapping[str, Any]) -> bool:
+    """Tell whether the bot would trade money: opened here, every config is one of a dry-run.
+
+    freqtrade keeps what the user wrote.
+    """
+    return not config.get("original_config", config).get("dry_run", True)
+
+
 class Loaded(NamedTuple):
     """A strategy with its parameters.
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from perp_imbalance.doctor.opening import Loaded
+from perp_imbalance.doctor.opening import Loaded, is_live
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.settings import SECTION, Settings
 
@@ -98,7 +98,7 @@ def check_overrides(
     :param loaded: the strategy, of which class and parameter file are looked at.
     :param config: for what is no attribute of a strategy.
     """
-    rules = _RULES if config.get("dry_run") else {**_RULES, "order_types": _ON_EXCHANGE}
+    rules = {**_RULES, "order_types": _ON_EXCHANGE} if is_live(config) else _RULES
     checks = []
     for key, value in overrides.items():
         if (rule := rules.get(key)) is None:

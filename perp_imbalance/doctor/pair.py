@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ class Plan(NamedTuple):
     """What the strategy looks at of every pair.
 
     :ivar strategy: resolved by freqtrade; None where only candles are looked at.
+    :ivar switch_places: where the switch of each optional gate is to be changed.
     """
 
     timeframe: str
@@ -36,6 +38,7 @@ class Plan(NamedTuple):
     settings: Settings
     thresholds: Thresholds
     strategy: Any = None
+    switch_places: Mapping[str, str] = MappingProxyType({})
 
     @property
     def timeframes(self) -> list[str]:
@@ -199,7 +202,11 @@ def _examine_crowd(
     """Look at the series of the optional gates that are on."""
     for key in plan.crowd_series(match.perp, given.funding_timeframe):
         frame = given.frames.get(key, DataFrame(columns=["date"]))
-        found.add(crowd.check_series(perp, frame, key[2], plan.timeframe, plan.thresholds))
+        found.add(
+            crowd.check_series(
+                perp, frame, key[2], plan.timeframe, plan.thresholds, plan.switch_places
+            )
+        )
 
 
 def _higher_timeframe(match: SpotMatch, given: PairCandles, plan: Plan) -> Check:
