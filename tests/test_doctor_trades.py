@@ -143,7 +143,10 @@ def test_stake_below_the_smallest_one_opens_no_trade(doctor: Examine) -> None:
     fixes = to_fix(report)
     assert [(check.name, check.pair) for check in fixes] == [("stake", BTC), ("stake", ETH)]
     assert fixes[1].message.startswith("a stake of 1 USDT is below the smallest one of 2.9")
-    assert "at leverage 2: no trade would ever be opened; raise stake_amount or" in fixes[1].message
+    assert (
+        "at leverage 2: no trade of it would ever be opened; raise stake_amount or"
+        in fixes[1].message
+    )
     assert not to_fix(doctor([ETH], stake_amount=6))
 
 
@@ -283,3 +286,8 @@ def test_live_config_is_looked_at_as_one(doctor: Examine) -> None:
     report = doctor([BTC], **{**live, "stake_amount": 1}, order_types=off)
     assert only_fix(report).name == "stake"
     assert "nothing guards a position" in named(report, "overrides", Level.WARNING)[0].message
+
+
+def test_bot_that_only_tells_needs_no_money(doctor: Examine) -> None:
+    telling = {"alert_only": True, "leverage": 100.0}
+    assert not to_fix(doctor([BTC], stake_amount=1, max_open_trades=0, perp_imbalance=telling))

@@ -12,7 +12,6 @@ from freqtrade.enums import CandleType
 
 from perp_imbalance.doctor import bot, crowd, local_data, money, opening, overrides
 from perp_imbalance.doctor.local_data import Needed
-from perp_imbalance.doctor.money import Traded, examine_money
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
 from perp_imbalance.doctor.report import Check, Level, Report
@@ -123,8 +122,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
 
 
 def _examine_protections(config: dict[str, Any], strategy: Any, report: Report) -> None:
-    ours = isinstance(getattr(strategy, "settings", None), Settings)
-    source = f"{SECTION if ours else type(strategy).__name__}.protections"
+    source = f"{SECTION if opening.settings_of(strategy) else type(strategy).__name__}.protections"
     protections = attempt(report, "protections", lambda: list(strategy.protections))
     if protections is None:
         return
@@ -194,11 +192,11 @@ def _examine_exchange(
         report.checks += found.checks
         perp = given.frames.get((match.perp, plan.timeframe, CandleType.FUTURES))
         if perp is not None:
-            traded.append(Traded.of(match.perp, perp))
-    found_money = attempt(
-        report, money.STAKE, lambda: examine_money(config, exchange, plan.strategy, traded)
+            traded.append(money.Traded.of(match.perp, perp))
+    trades = attempt(
+        report, money.STAKE, lambda: money.examine_money(config, exchange, plan.strategy, traded)
     )
-    report.checks += found_money or []
+    report.checks += trades or []
     tell("local data", steps - 1, steps)
     local = attempt(
         report, local_data.NAME, lambda: _examine_local_data(config, exchange, matches, plan)

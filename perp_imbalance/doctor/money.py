@@ -11,7 +11,7 @@ from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
 from freqtrade.util import get_dry_run_wallet
 from pandas import DataFrame
 
-from perp_imbalance.doctor.opening import is_live
+from perp_imbalance.doctor.opening import is_live, only_tells
 from perp_imbalance.doctor.report import Check, Level
 from perp_imbalance.settings import SECTION
 
@@ -98,8 +98,10 @@ def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float
     :param smallest: as freqtrade reckons it; None where the exchange names none.
     :param leverage: for which it was reckoned.
     """
-    if stake.amount is None or smallest is None or stake.amount >= smallest:
-        return Check(STAKE, Level.OK, "the exchange takes it", pair)
+    if stake.amount is None:
+        return Check(STAKE, Level.OK, "what it is, only a running bot can tell", pair)
+    if smallest is None or stake.amount >= smallest:
+        return Check(STAKE, Level.OK, f"the exchange takes {stake}", pair)
     said = (
         f"a stake of {stake} is below the smallest one of {smallest:.6g} at leverage {leverage:g}"
     )
@@ -107,7 +109,9 @@ def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float
         message = f"{said}, to which freqtrade raises it: positions are larger than configured"
         return Check(STAKE, Level.WARNING, message, pair)
     mend = "raise stake_amount" if stake.is_fixed else "raise the balance, lower max_open_trades"
-    message = f"{said}: no trade would ever be opened; {mend} or take the pair off the whitelist"
+    message = (
+        f"{said}: no trade of it would ever be opened; {mend} or take the pair off the whitelist"
+    )
     return Check(STAKE, Level.MUST_FIX, message, pair)
 
 
@@ -165,10 +169,7 @@ def check_stoploss(stoploss: float, rooms: Sequence[Room]) -> list[Check]:
 
 
 def examine_money(
-    config: Mapping[str, Any],
-    exchange: Any,
-    strategy: Any,
-    traded: Sequence[Traded],
+    config: Mapping[str, Any], exchange: Any, strategy: Any, traded: Sequence[Traded]
 ) -> list[Check]:
     """Look at stake and stoploss of every pair, as freqtrade would reckon them for an entry.
 
@@ -176,6 +177,8 @@ def examine_money(
     :param strategy: resolved by freqtrade.
     :param traded: the pairs that have candles.
     """
+    if only_tells(strategy):
+        return []
     stake = Stake.of(config)
     # A strategy may stake what it likes.
     is_own = type(strategy).custom_stake_amount is not IStrategy.custom_stake_amount

@@ -23,6 +23,7 @@ from perp_imbalance.doctor.report import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
 from perp_imbalance.exchange import closing_exchange, load_config, public_client, refused_key
 from perp_imbalance.risk import misspelt_key
+from perp_imbalance.settings import Settings
 
 Result = TypeVar("Result")
 
@@ -68,6 +69,18 @@ def is_live(config: Mapping[str, Any]) -> bool:
     freqtrade keeps what the user wrote.
     """
     return not config.get("original_config", config).get("dry_run", True)
+
+
+def settings_of(strategy: Any) -> Settings | None:
+    """Return the settings that a strategy trades with; None of one that reads none of ours."""
+    settings = getattr(strategy, "settings", None)
+    return settings if isinstance(settings, Settings) else None
+
+
+def only_tells(strategy: Any) -> bool:
+    """Tell whether a bot is set to enter nothing."""
+    settings = settings_of(strategy)
+    return settings is not None and settings.alert_only
 
 
 class Loaded(NamedTuple):

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from perp_imbalance.doctor.opening import Loaded, is_live
+from perp_imbalance.doctor.opening import Loaded, is_live, only_tells, settings_of
 from perp_imbalance.doctor.report import Check, Level
-from perp_imbalance.settings import SECTION, Settings
+from perp_imbalance.settings import SECTION
 
 NAME = "overrides"
 
@@ -108,7 +108,7 @@ def check_overrides(
         if not isinstance(own, property) and rule.harms(value, own):
             checks.append(_found(key, value, own, rule))
     checks += _check_scale_out(overrides, loaded.strategy)
-    checks += _check_trades(config)
+    checks += [] if only_tells(loaded.strategy) else _check_trades(config)
     if str(config.get("margin_mode")) == "cross":
         message = (
             '"margin_mode" is "cross", made for "isolated": one position can take the whole '
@@ -145,8 +145,8 @@ def _said(value: Any) -> str:
 def _check_scale_out(overrides: Mapping[str, Any], strategy: Any) -> list[Check]:
     """Find a setting without effect: our strategy asks for adjustment by the setting alone."""
     key = "position_adjustment_enable"
-    settings = getattr(strategy, "settings", None)
-    if not isinstance(settings, Settings) or not settings.scale_out or overrides.get(key, True):
+    settings = settings_of(strategy)
+    if settings is None or not settings.scale_out or overrides.get(key, True):
         return []
     message = (
         f"the config's \"{key}\" is false, the strategy's true for {SECTION}.scale_out "
