@@ -154,12 +154,13 @@ def check_stoploss(stoploss: float, rooms: Sequence[Room]) -> list[Check]:
     order = [Level.MUST_FIX, Level.WARNING, Level.OK]
     worst = min(rooms, key=lambda room: (order.index(room.finding[0]), room.move))
     level, why = worst.finding
+    if level is Level.OK:
+        message = f"at leverage {worst.leverage:g}, where the price has moved by {worst.move:.2%}"
+        return [Check(STOPLOSS, level, message)]
     said = (
         f"at leverage {worst.leverage:g}, a stoploss of {abs(stoploss):.3g} of the stake ends a "
         f"position when the price of {worst.pair} has moved by {worst.move:.2%}"
     )
-    if level is Level.OK:
-        return [Check(STOPLOSS, level, said)]
     others = sum(room.finding[0] is level for room in rooms) - 1
     message = (
         f"{said}, {why}{f', and so for {others} more pairs' if others else ''}: lower "
