@@ -4,16 +4,20 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
+from freqtrade_fixtures import ROOT, perp_imbalance
 
+from perp_imbalance.commands.main import run
+from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.pairs import SpotMatch
-from perp_imbalance.research.evidence import ALL, Finding, Method, study, verdict
+from perp_imbalance.research.evidence import ALL, MIN_BLOCKS, Finding, Method, study, verdict
+from perp_imbalance.research.evidence_page import net_figure
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.settings import Settings
@@ -63,7 +67,7 @@ def test_edge_that_is_there_is_found() -> None:
         assert finding.has_edge, finding
         assert finding.excess_low < finding.excess < finding.excess_high
     assert "8 were followed by a move in their favour" in verdict(found)
-    assert f"{len(found)} earned more than fees and funding" in verdict(found)
+    assert f"{len(found)} earned more than fees and funding and beat the drift" in verdict(found)
 
 
 def test_market_that_goes_on_is_evidence_against_the_signal() -> None:
@@ -115,7 +119,8 @@ def test_figures_are_those_of_the_screened_entries() -> None:
 
 
 def test_groups_share_out_the_events() -> None:
-    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), METHOD))
+    fine = replace(METHOD, block=40)
+    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), fine))
     events = {f.group: f.events for f in findings if (f.kind, f.horizon) == ("flip", 1)}
     assert set(events) == {ALL, "2023", "2024", "2025", "calm", "usual", "wild"}
     assert events["2023"] + events["2024"] + events["2025"] == events[ALL]
@@ -169,7 +174,7 @@ def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
 
 
 def test_verdict_counts_what_chance_does_not_explain() -> None:
-    some = overall(market(1, reaction=-4.0))[0]
+    some = replace(overall(market(1, reaction=-4.0))[0], kind="entry")
     chance = replace(some, excess_low=-1.0, excess_high=1.0)
     # Its net alone is drift.
     assert some.has_edge
@@ -178,7 +183,8 @@ def test_verdict_counts_what_chance_does_not_explain() -> None:
     said = verdict([some, chance, against, replace(some, group="2024")])
     assert said.startswith("of 3 combinations")
     assert "1 were followed by a move in their favour" in said
-    assert "1 by one against them, and 1 earned more than fees and funding" in said
+    assert "1 by one against them, and 1 earned more than fees and funding and beat" in said
+    assert "1 after entries and 0 after flips, which are no trades" in said
 
 
 def test_too_few_events_say_nothing() -> None:
@@ -189,11 +195,86 @@ def test_too_few_events_say_nothing() -> None:
     assert verdict([]).startswith("too few trades to say anything")
 
 
+def test_span_of_few_blocks_gives_no_interval() -> None:
+    candles = market(1, reaction=-4.0)
+    # What is held for 4 candles is known of all but the last 5.
+    enough = replace(candles, begin=ROWS - 5 - MIN_BLOCKS * METHOD.block)
+    assert {finding.horizon for finding in overall(enough)} == {1, 4}
+    fewer = replace(candles, begin=enough.begin + 1)
+    assert {finding.horizon for finding in overall(fewer)} == {1}
+    assert not METHOD.is_too_short(fewer)
+    too_few = replace(candles, begin=enough.begin + 4)
+    assert METHOD.is_too_short(too_few)
+    assert list(study(too_few, AGGRESSIVE, Settings(), METHOD)) == []
+
+
+def test_group_of_few_blocks_is_not_spoken_of() -> None:
+    wide = replace(METHOD, block=250)
+    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), wide))
+    # Of 2023 there are 2208 candles, of the regimes less than 4000 each.
+    assert {finding.group for finding in findings} == {ALL, "2024"}
+
+
+@pytest.mark.parametrize(("blocks", "kinds"), [(8, set()), (12, {"flip", "entry"})])
+def test_events_in_few_blocks_give_no_interval(blocks: int, kinds: set[str]) -> None:
+    """Of one block every draw has the same mean: an interval without width, above 0 or below."""
+    candles = market(1, reaction=-4.0)
+    there = np.arange(ROWS) < blocks * METHOD.block
+    found = overall(replace(candles, premium=np.where(there, candles.premium, np.nan)))
+    assert {finding.kind for finding in found} == kinds
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"block": 3}, r"block is 3, it must be at least the longest horizon \(4\)"),
+        ({"draws": 99}, "draws is 99, it must be at least 100"),
+    ],
+)
+def test_method_that_gives_false_intervals_is_refused(
+    changes: dict[str, int], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        replace(METHOD, **changes)
+
+
+def test_preset_and_side_have_one_colour_in_every_panel() -> None:
+    found = [replace(f, preset=name) for f in overall(market(6)) for name in PRESETS]
+    # The first panel lacks a line that others have.
+    found += [replace(f, pair="Y/USDT:USDT") for f in found]
+    found = [f for f in found if (f.pair, f.preset) != ("X/USDT:USDT", "balanced")]
+    figure = net_figure(found)
+    colours: dict[str, set[str]] = {}
+    for trace in figure.data:
+        colours.setdefault(trace.name, set()).add(trace.line.color)
+    assert len(colours) == len(PRESETS) * len(SIDES)
+    assert all(len(of) == 1 for of in colours.values())
+    assert len(set.union(*colours.values())) == len(colours)
+    assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "config.json", tmp_path)
     (tmp_path / "user_data").mkdir()
     return tmp_path
+
+
+def configure(folder: Path, **settings: Any) -> None:
+    """Change settings of the project in the config of a folder."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    config["perp_imbalance"] |= settings
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+
+
+@pytest.fixture(scope="module")
+def lean_datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample market without candles of the higher timeframe."""
+    datadir = tmp_path_factory.mktemp("lean") / "binance"
+    shutil.copytree(sample_datadir, datadir)
+    for file in datadir.rglob("*-4h*.feather"):
+        file.unlink()
+    return datadir
 
 
 def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> None:
@@ -209,20 +290,126 @@ def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> Non
     assert {row["horizon"] for row in content["findings"]} == {4}
     page = file.with_suffix(".html").read_text("utf-8")
     assert content["verdict"] in page
+    assert content["left_out"] == []
+    assert "<td>flip (no trade)</td>" in page
+    assert "A flip of the bias is no trade" in page
     assert "<h2>By year and by volatility</h2>" in page
+
+
+def test_entries_whose_gate_has_no_series_are_left_out_in_words(
+    folder: Path, lean_datadir: Path
+) -> None:
+    process = perp_imbalance(
+        *("evidence", "--datadir", str(lean_datadir), "--horizons", "4", "--draws", "100"),
+        *("--pairs", "BTC/USDT:USDT", "ETH/USDT:USDT"),
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    said = (
+        "BTC/USDT:USDT, ETH/USDT:USDT: entries of conservative left out: the HTF gate has no 4h "
+        "candles of it"
+    )
+    assert said in process.stdout.splitlines()
+    assert process.stderr.count("entries of conservative left out") == 1
+    (file,) = (folder / "user_data" / "evidence").glob("*.json")
+    assert json.loads(file.read_text("utf-8"))["left_out"] == [said]
+    assert said in file.with_suffix(".html").read_text("utf-8")
+
+
+def test_higher_timeframe_is_the_one_that_a_backtest_would_take(
+    folder: Path, sample_datadir: Path
+) -> None:
+    configure(folder, htf_timeframe="8h")
+    process = perp_imbalance(
+        *("evidence", "--datadir", str(sample_datadir), "--horizons", "4", "--draws", "100"),
+        *("--pairs", "BTC/USDT:USDT", "--json"),
+        cwd=folder,
+    )
+    assert "no 8h candles in the folder: higher timeframe 4h" in process.stderr
+    content = json.loads(process.stdout)
+    assert content["htf_timeframe"] == "4h"
+    # The gate has its series.
+    assert content["left_out"] == []
+
+
+def refused(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], command: str = "evidence"
+) -> str:
+    """Run a command that must leave with code 2, and return what it says."""
+    with pytest.raises(SystemExit) as left:
+        run([command, *arguments])
+    assert left.value.code == 2
+    return capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--horizons", "0"], "horizons, --block and --draws must be at least 1"),
+        (["--horizons", "0"], "a horizon is 0, it must be at least 1"),
+        (["--horizons", "x"], "'x' is no number of candles to hold: write 20,50 or 20:80:10"),
+        (["--block", "23"], "block is 23, it must be at least the longest horizon (24)"),
+        (["--draws", "1"], "draws is 1, it must be at least 100"),
+        (["--seed", "-1"], "--seed is -1, it must be at least 0"),
+        (["--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
+        (["--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple of the timeframe"),
+        (["--htf-timeframe", "8h"], "has no 8h candles for the HTF gate; timeframes there: 1h, 4h"),
         (["--pairs", "X/USDT:USDT"], "has no 1h candles of X/USDT:USDT; perps there: 1000PEPE"),
-        (["--timerange", "20251220-"], "too few trades to say anything: no event happened 20"),
+        (["--timerange", "20251220-"], "too few candles to say anything: the span is shorter than"),
     ],
 )
 def test_study_of_nothing_is_refused_in_one_line(
-    folder: Path, sample_datadir: Path, arguments: list[str], message: str
+    folder: Path,
+    sample_datadir: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    process = perp_imbalance("evidence", "--datadir", str(sample_datadir), *arguments, cwd=folder)
-    assert_fails_in_one_line(process, message)
+    monkeypatch.chdir(folder)
+    said = refused(["--datadir", str(sample_datadir), *arguments], capsys)
+    assert message in " ".join(said.split())
     assert not (folder / "user_data" / "evidence").exists()
+
+
+@pytest.mark.parametrize(
+    ("switch", "message"),
+    [
+        ("use_oi", "BTC/USDT:USDT in {}: the open interest gate has no open interest of it"),
+        ("use_funding", "BTC/USDT:USDT in {}: the funding gate has no funding rate of it"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evidence", "sweep"])
+def test_gate_of_every_preset_without_its_series_is_refused(
+    folder: Path,
+    sample_datadir: Path,
+    switch: str,
+    message: str,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    datadir = folder / "binance"
+    shutil.copytree(sample_datadir, datadir)
+    for file in datadir.rglob("*funding_rate.feather"):
+        file.unlink()
+    configure(folder, **{switch: True})
+    monkeypatch.chdir(folder)
+    arguments = ["--datadir", str(datadir), "--pairs", "BTC/USDT:USDT"]
+    arguments += ["--enter-z", "1.5,1.7"] if command == "sweep" else []
+    said = " ".join(refused(arguments, capsys, command).split())
+    assert f"{message.format(datadir)}: download it, or take the gate off" in said
+    assert not list(folder.glob(f"user_data/{command}/*"))
+
+
+@pytest.mark.parametrize("command", ["evidence", "sweep"])
+def test_folder_that_cannot_be_made_is_refused_before_anything_is_read(
+    folder: Path,
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "user_data" / command).write_text("a file")
+    monkeypatch.chdir(folder)
+    arguments = ["--enter-z", "1.5,1.7"] if command == "sweep" else []
+    said = " ".join(refused(["--datadir", "nowhere", *arguments], capsys, command).split())
+    assert f"user_data/{command}: Not a directory" in said

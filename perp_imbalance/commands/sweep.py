@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
+from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
+from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS
 from perp_imbalance.research.grid import AXES, Grid, parse_values
@@ -77,6 +78,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
     from perp_imbalance.exchange import check_timerange, load_config
+    from perp_imbalance.research.gates import with_every_gate
     from perp_imbalance.research.heatmap import write_heatmap
     from perp_imbalance.research.sweep import Plan, run_sweep
     from perp_imbalance.settings import Settings
@@ -84,9 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_timerange(arguments.timerange)
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
-    horizons = parse_values(arguments.horizons, int)
-    if min(horizons) < 1 or arguments.fee < 0 or (arguments.sample or 1) < 1:
-        raise SettingsError("horizons and --sample must be at least 1, the fee at least 0")
+    horizons = parse_values(arguments.horizons, int, "number of candles to hold")
+    check_costs(horizons, arguments.fee, arguments.seed)
+    check_counts(arguments)
     plan = Plan(
         grid=grid_of(arguments, settings),
         settings=settings,
@@ -95,10 +97,16 @@ def run(arguments: argparse.Namespace) -> int:
         sample=arguments.sample,
         seed=arguments.seed,
     )
-    folder = candle_folder(arguments, config, settings)
     stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
+    check_writable(file)
+    gated = with_every_gate(plan.grid)
+    folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
     pairs = arguments.pairs or folder.perps
+    if gated.use_htf or gated.use_funding or gated.use_oi:
+        # Before the first pair is swept: which one lacks a series is known at once.
+        for candles in folder.pairs(pairs):
+            lacking(candles, {"sweep": gated}, folder)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
     sweep.drop_cells_below(arguments.min_events)
@@ -119,6 +127,18 @@ def run(arguments: argparse.Namespace) -> int:
     found = summary(sweep, page)
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
+
+
+def check_counts(arguments: argparse.Namespace) -> None:
+    """Refuse counts that leave nothing to sweep over, or to say.
+
+    :raises SettingsError: naming the first.
+    """
+    for option in ("sample", "min_events"):
+        count = getattr(arguments, option)
+        if count is not None and count < 1:
+            name = option.replace("_", "-")
+            raise SettingsError(f"--{name} is {count}, it must be at least 1")
 
 
 def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
