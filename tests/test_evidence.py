@@ -232,7 +232,7 @@ def test_events_in_few_blocks_give_no_interval(blocks: int, kinds: set[str]) -> 
     ],
 )
 def test_method_that_gives_false_intervals_is_refused(
-    changes: dict[str, int], message: str
+    changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message):
         replace(METHOD, **changes)

@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import textwrap
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from perp_imbalance.commands.options import add_candles, add_config, check_writa
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS
 from perp_imbalance.research.grid import AXES, Grid, parse_values
+from perp_imbalance.research.plateau import RULE
 
 if TYPE_CHECKING:
+    from perp_imbalance.research.plateau import Plateau
     from perp_imbalance.research.sweep import Sweep
     from perp_imbalance.settings import Settings
 
@@ -29,6 +32,7 @@ named keeps the preset's value. Results: a parquet file with a row per combinati
 horizon, and an HTML page of heat maps. Returns are of the perp from the next candle's open on, per
 unit of stake, less two taker fees, funding included; overlapping events count as one in the
 t-value. In a rising market every long looks good: what holding made is said beside it.
+
 """
 _SHOWN = 10
 
@@ -39,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "sweep",
         help="screen thresholds over a grid, a thousand combinations a second",
         description="Try every combination of a grid of thresholds on stored candles.",
-        epilog=_EXAMPLE,
+        epilog=_EXAMPLE + textwrap.fill(RULE, 100),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
@@ -109,14 +113,15 @@ def run(arguments: argparse.Namespace) -> int:
             lacking(candles, {"sweep": gated}, folder)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
-    sweep.drop_cells_below(arguments.min_events)
-    page = file.with_suffix(".html")
-    if sweep.cells:
+    page: Path | None = None
+    if any(cell.has_enough(arguments.min_events) for cell in sweep.cells.values()):
+        page = file.with_suffix(".html")
         write_heatmap(
             sweep,
             page,
-            title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding. "
-            + held_said(sweep.held_pct),
+            min_events=arguments.min_events,
+            title=f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding",
+            said=[held_said(sweep.held_pct)],
         )
     else:
         logger.warning(
@@ -124,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
             "heat map; take more candles, or a lower --min-events",
             arguments.min_events,
         )
-    found = summary(sweep, page)
+    found = summary(sweep, page, arguments.min_events)
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
 
@@ -162,39 +167,36 @@ def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
     return Grid(axes, base)
 
 
-def summary(sweep: "Sweep", page: Path) -> dict[str, Any]:
-    """Return where the files are and the best plateaus: by the worst of a cell's neighbourhood."""
-    from perp_imbalance.research.sweep import surface, worst_around
+def summary(sweep: "Sweep", page: Path | None, min_events: int) -> dict[str, Any]:
+    """Return where the files are and the best plateaus.
 
-    found: list[dict[str, Any]] = []
-    for pair, side, horizon, length in sorted({key[:4] for key in sweep.cells}):
-        exits, enters, means = surface(sweep.cells, pair, side, horizon, length)
-        worst = worst_around(means)
-        for row, enter in enumerate(enters):
-            for column, leave in enumerate(exits):
-                cell = sweep.cells.get((pair, side, horizon, length, enter, leave))
-                if cell is None or not cell.combinations:
-                    continue
-                where = {"pair": pair, "side": side, "horizon": horizon, "len_prem": length}
-                found.append(
-                    {
-                        **where,
-                        "enter_z": enter,
-                        "exit_z": leave,
-                        "mean_bps": round(cell.mean * 1e4, 2),
-                        "worst_around_bps": round(float(worst[row, column]) * 1e4, 2),
-                        "events": round(cell.events / cell.combinations),
-                    }
-                )
-    found.sort(key=lambda cell: cell["worst_around_bps"], reverse=True)
+    :param page: None where there is none.
+    """
+    from perp_imbalance.research.plateau import plateaus
+
+    speaking = [cell for cell in sweep.cells.values() if cell.has_enough(min_events)]
+    ranked = plateaus(sweep, min_events)
     return {
         "parquet": str(sweep.file),
-        "html": str(page) if sweep.cells else None,
+        "html": str(page) if page else None,
         "combinations": sweep.combinations,
-        "cells": len(found),
-        "cells_above_0": sum(cell["mean_bps"] > 0 for cell in found),
+        "cells": len(speaking),
+        "cells_above_0": sum(round(cell.mean * 1e4, 2) > 0 for cell in speaking),
         "held_pct": {pair: round(made, 2) for pair, made in sweep.held_pct.items()},
-        "plateaus": found[:_SHOWN],
+        "plateaus": [_as_row(one) for one in ranked[:_SHOWN]],
+    }
+
+
+def _as_row(one: "Plateau") -> dict[str, Any]:
+    return {
+        **dict(zip(("pair", "side", "horizon", "len_prem"), one.selection, strict=True)),
+        "enter_z": one.enter_z,
+        "exit_z": one.exit_z,
+        "mean_bps": round(one.cell.mean * 1e4, 2),
+        "worst_around_bps": round(one.worst * 1e4, 2),
+        "neighbours_with_events": one.with_events,
+        "neighbours": one.neighbours,
+        "events": round(one.cell.events / one.cell.combinations),
     }
 
 
@@ -217,12 +219,18 @@ def _text(found: dict[str, Any]) -> str:
     ]
     if found["plateaus"]:
         lines.append("best by the worst of a cell and its neighbours (bps an event, net):")
+    elif found["cells"]:
+        lines.append(
+            "no plateau: no cell has neighbours enough, of the grid's next enter_z and exit_z and "
+            "with enough events, to be told from a lucky one"
+        )
     for cell in found["plateaus"]:
         lines.append(
             f"  {cell['pair']} {cell['side']:<5} {cell['horizon']:>3} candles, "
             f"len_prem {cell['len_prem']}, enter_z {cell['enter_z']:g}, exit_z {cell['exit_z']:g}: "
             f"worst {cell['worst_around_bps']:+.1f}, cell {cell['mean_bps']:+.1f}, "
-            f"{cell['events']} events"
+            f"{cell['events']} events, {cell['neighbours_with_events']} of {cell['neighbours']} "
+            "neighbours"
         )
     files = [found["parquet"], found["html"]]
     return "\n".join([*lines, *(file for file in files if file)])
