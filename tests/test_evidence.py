@@ -14,10 +14,13 @@ from freqtrade_fixtures import ROOT, perp_imbalance
 from perp_imbalance.commands.main import run
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.columns import HtfPremium
+from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.research.evidence import ALL, MIN_BLOCKS, Finding, Method, study, verdict
 from perp_imbalance.research.evidence_page import net_figure
+from perp_imbalance.research.gates import missing_series
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.settings import Settings
@@ -253,6 +256,28 @@ def test_preset_and_side_have_one_colour_in_every_panel() -> None:
     assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
 
 
+@pytest.mark.parametrize(
+    ("timeframe", "reason"),
+    [
+        ("1h", "the HTF gate has no 4h candles of it"),
+        ("4h", "the HTF gate has no candles of a higher timeframe than 4h"),
+    ],
+)
+def test_gate_without_a_series_is_told_from_one_that_is_off(timeframe: str, reason: str) -> None:
+    candles = replace(market(1), timeframe=timeframe)
+    assert missing_series(candles, PRESETS["conservative"], "4h") == reason
+    assert missing_series(candles, PRESETS["balanced"], "4h") is None
+    # Candles of it that end before the time range are none.
+    times = open_times(candles.perp, "perp")[:400:4]
+    htf = HtfPremium(times, np.zeros(times.size), "4h")
+    hourly = replace(candles, timeframe="1h", htf=htf)
+    assert missing_series(hourly, PRESETS["conservative"], "4h") is None
+    later = replace(hourly, begin=1000)
+    assert missing_series(later, PRESETS["conservative"], "4h") == (
+        "the HTF gate has no 4h candles of it"
+    )
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "config.json", tmp_path)
@@ -397,7 +422,7 @@ def test_gate_of_every_preset_without_its_series_is_refused(
     arguments = ["--datadir", str(datadir), "--pairs", "BTC/USDT:USDT"]
     arguments += ["--enter-z", "1.5,1.7"] if command == "sweep" else []
     said = " ".join(refused(arguments, capsys, command).split())
-    assert f"{message.format(datadir)}: download it, or take the gate off" in said
+    assert f"{message.format(datadir)}: download what is missing, or take the gate off" in said
     assert not list(folder.glob(f"user_data/{command}/*"))
 
 

@@ -153,7 +153,7 @@ def test_axis_is_read_as_it_is_written(text: str, kind: type, values: list[Any])
 @pytest.mark.parametrize(
     ("text", "kind"),
     [("a", float), ("1:2", float), ("1:2:0", float), ("2:1:0.5", float), ("1:2:0.3", float),
-     ("2.5", int), ("1", bool), ("", float), ("1:inf:1", float), ("nan", float)],
+     ("2.5", int), ("1e30", int), ("1", bool), ("", float), ("1:inf:1", float), ("nan", float)],
 )  # fmt: skip
 def test_axis_that_cannot_be_read_is_refused(text: str, kind: type) -> None:
     with pytest.raises(SettingsError, match="is no value to sweep over"):
@@ -302,7 +302,10 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
     monkeypatch.chdir(folder)
     arguments = ["--datadir", str(tiny_datadir), "--enter-z", "1.5,1.7,1.9", "--use-htf", "yes,no"]
     said = " ".join(refused(arguments, capsys, "sweep").split())
-    assert "the HTF gate has no 4h candles of it: download it, or take the gate off" in said
+    assert (
+        "the HTF gate has no 4h candles of it: download what is missing, or take the gate off"
+        in said
+    )
     assert not list(folder.glob("user_data/sweep/*"))
 
 

@@ -67,7 +67,7 @@ def lacking(
     if len(missing) == len(gated):
         raise DataError(
             f"{candles.match.perp} in {folder.datadir}: {next(iter(missing.values()))}: download "
-            "it, or take the gate off"
+            "what is missing, or take the gate off"
         )
     return missing
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from perp_imbalance import crowd_gates
-from perp_imbalance.indicators.higher_timeframe import known_at_close
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -21,6 +22,10 @@ def missing_series(candles: PairCandles, thresholds: Thresholds, htf_timeframe: 
     :param htf_timeframe: what the HTF gate looks at.
     """
     if thresholds.use_htf and not np.isfinite(_htf_premium(candles)[candles.begin :]).any():
+        try:
+            check_higher(candles.timeframe, htf_timeframe)
+        except SettingsError:
+            return f"the HTF gate has no candles of a higher timeframe than {candles.timeframe}"
         return f"the HTF gate has no {htf_timeframe} candles of it"
     columns = {}
     if thresholds.use_funding:

@@ -20,6 +20,9 @@ AXES = (
 #: Values of one axis: a grid of more is a slip of the step, and too fine for any screen.
 MAX_VALUES = 1000
 
+# No number of candles is larger.
+_LARGEST = 2**31
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -138,7 +141,7 @@ def parse_values(text: str, kind: type, what: str = "value to sweep over") -> li
             if steps < 0 or abs(first + steps * step - last) > 1e-9:
                 raise ValueError
             found = [round(first + number * step, 10) for number in range(steps + 1)]
-            if kind is int and any(value != int(value) for value in found):
+            if kind is int and any(value != int(value) or value > _LARGEST for value in found):
                 raise ValueError
             values += [kind(value) for value in found]
         except (KeyError, ValueError, ZeroDivisionError, OverflowError):
