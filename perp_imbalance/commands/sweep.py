@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
 from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.grid import AXES, Grid, parse_values
 from perp_imbalance.research.plateau import RULE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.research.plateau import Plateau
     from perp_imbalance.research.sweep import Sweep
     from perp_imbalance.settings import Settings
@@ -107,10 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     gated = with_every_gate(plan.grid)
     folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
     pairs = arguments.pairs or folder.perps
-    if gated.use_htf or gated.use_funding or gated.use_oi:
-        # Before the first pair is swept: which one lacks a series is known at once.
-        for candles in folder.pairs(pairs):
-            lacking(candles, {"sweep": gated}, folder)
+    check_gates(folder, pairs, gated)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
     page: Path | None = None
@@ -132,6 +132,17 @@ def run(arguments: argparse.Namespace) -> int:
     found = summary(sweep, page, arguments.min_events)
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
+
+
+def check_gates(folder: "CandleFolder", pairs: "Sequence[str]", gated: Thresholds) -> None:
+    """Refuse pairs that lack the series of a gate, before the first of them is swept.
+
+    :param gated: thresholds with every gate on that any combination has on.
+    :raises DataError: naming the first pair, its gate and the series.
+    """
+    if gated.use_htf or gated.use_funding or gated.use_oi:
+        for candles in folder.pairs(pairs):
+            lacking(candles, {"sweep": gated}, folder)
 
 
 def check_counts(arguments: argparse.Namespace) -> None:
