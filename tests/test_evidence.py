@@ -1,19 +1,21 @@
 """The event study finds an edge that is there, none in noise, and says when it cannot tell."""
 
-import json
-import shutil
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
 
+from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.columns import HtfPremium
+from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.pairs import SpotMatch
-from perp_imbalance.research.evidence import ALL, Finding, Method, study, verdict
+from perp_imbalance.research.evidence import ALL, MIN_BLOCKS, Finding, Method, study, verdict
+from perp_imbalance.research.evidence_page import net_figure
+from perp_imbalance.research.gates import missing_series
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.settings import Settings
@@ -63,7 +65,7 @@ def test_edge_that_is_there_is_found() -> None:
         assert finding.has_edge, finding
         assert finding.excess_low < finding.excess < finding.excess_high
     assert "8 were followed by a move in their favour" in verdict(found)
-    assert f"{len(found)} earned more than fees and funding" in verdict(found)
+    assert f"{len(found)} earned more than fees and funding and beat the drift" in verdict(found)
 
 
 def test_market_that_goes_on_is_evidence_against_the_signal() -> None:
@@ -115,7 +117,8 @@ def test_figures_are_those_of_the_screened_entries() -> None:
 
 
 def test_groups_share_out_the_events() -> None:
-    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), METHOD))
+    fine = replace(METHOD, block=40)
+    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), fine))
     events = {f.group: f.events for f in findings if (f.kind, f.horizon) == ("flip", 1)}
     assert set(events) == {ALL, "2023", "2024", "2025", "calm", "usual", "wild"}
     assert events["2023"] + events["2024"] + events["2025"] == events[ALL]
@@ -169,7 +172,7 @@ def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
 
 
 def test_verdict_counts_what_chance_does_not_explain() -> None:
-    some = overall(market(1, reaction=-4.0))[0]
+    some = replace(overall(market(1, reaction=-4.0))[0], kind="entry")
     chance = replace(some, excess_low=-1.0, excess_high=1.0)
     # Its net alone is drift.
     assert some.has_edge
@@ -178,7 +181,8 @@ def test_verdict_counts_what_chance_does_not_explain() -> None:
     said = verdict([some, chance, against, replace(some, group="2024")])
     assert said.startswith("of 3 combinations")
     assert "1 were followed by a move in their favour" in said
-    assert "1 by one against them, and 1 earned more than fees and funding" in said
+    assert "1 by one against them, and 1 earned more than fees and funding and beat" in said
+    assert "1 after entries and 0 after flips, which are no trades" in said
 
 
 def test_too_few_events_say_nothing() -> None:
@@ -189,40 +193,81 @@ def test_too_few_events_say_nothing() -> None:
     assert verdict([]).startswith("too few trades to say anything")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "config.json", tmp_path)
-    (tmp_path / "user_data").mkdir()
-    return tmp_path
+def test_span_of_few_blocks_gives_no_interval() -> None:
+    candles = market(1, reaction=-4.0)
+    # What is held for 4 candles is known of all but the last 5.
+    enough = replace(candles, begin=ROWS - 5 - MIN_BLOCKS * METHOD.block)
+    assert {finding.horizon for finding in overall(enough)} == {1, 4}
+    fewer = replace(candles, begin=enough.begin + 1)
+    assert {finding.horizon for finding in overall(fewer)} == {1}
+    assert not METHOD.is_too_short(fewer)
+    too_few = replace(candles, begin=enough.begin + 4)
+    assert METHOD.is_too_short(too_few)
+    assert list(study(too_few, AGGRESSIVE, Settings(), METHOD)) == []
 
 
-def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> None:
-    process = perp_imbalance(
-        *("evidence", "--datadir", str(sample_datadir), "--pairs", "BTC/USDT:USDT"),
-        *("--horizons", "4", "--draws", "200", "--json"),
-        cwd=folder,
-    )
-    assert process.returncode == 0, process.stderr
-    content = json.loads(process.stdout)
-    (file,) = (folder / "user_data" / "evidence").glob("*.json")
-    assert json.loads(file.read_text("utf-8")) == content
-    assert {row["horizon"] for row in content["findings"]} == {4}
-    page = file.with_suffix(".html").read_text("utf-8")
-    assert content["verdict"] in page
-    assert "<h2>By year and by volatility</h2>" in page
+def test_group_of_few_blocks_is_not_spoken_of() -> None:
+    wide = replace(METHOD, block=250)
+    findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), wide))
+    # Of 2023 there are 2208 candles, of the regimes less than 4000 each.
+    assert {finding.group for finding in findings} == {ALL, "2024"}
+
+
+@pytest.mark.parametrize(("blocks", "kinds"), [(8, set()), (12, {"flip", "entry"})])
+def test_events_in_few_blocks_give_no_interval(blocks: int, kinds: set[str]) -> None:
+    """Of one block every draw has the same mean: an interval without width, above 0 or below."""
+    candles = market(1, reaction=-4.0)
+    there = np.arange(ROWS) < blocks * METHOD.block
+    found = overall(replace(candles, premium=np.where(there, candles.premium, np.nan)))
+    assert {finding.kind for finding in found} == kinds
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("changes", "message"),
     [
-        (["--horizons", "0"], "horizons, --block and --draws must be at least 1"),
-        (["--pairs", "X/USDT:USDT"], "has no 1h candles of X/USDT:USDT; perps there: 1000PEPE"),
-        (["--timerange", "20251220-"], "too few trades to say anything: no event happened 20"),
+        ({"block": 3}, r"block is 3, it must be at least the longest horizon \(4\)"),
+        ({"draws": 99}, "draws is 99, it must be at least 100"),
     ],
 )
-def test_study_of_nothing_is_refused_in_one_line(
-    folder: Path, sample_datadir: Path, arguments: list[str], message: str
+def test_method_that_gives_false_intervals_is_refused(
+    changes: dict[str, Any], message: str
 ) -> None:
-    process = perp_imbalance("evidence", "--datadir", str(sample_datadir), *arguments, cwd=folder)
-    assert_fails_in_one_line(process, message)
-    assert not (folder / "user_data" / "evidence").exists()
+    with pytest.raises(SettingsError, match=message):
+        replace(METHOD, **changes)
+
+
+def test_preset_and_side_have_one_colour_in_every_panel() -> None:
+    found = [replace(f, preset=name) for f in overall(market(6)) for name in PRESETS]
+    # The first panel lacks a line that others have.
+    found += [replace(f, pair="Y/USDT:USDT") for f in found]
+    found = [f for f in found if (f.pair, f.preset) != ("X/USDT:USDT", "balanced")]
+    figure = net_figure(found)
+    colours: dict[str, set[str]] = {}
+    for trace in figure.data:
+        colours.setdefault(trace.name, set()).add(trace.line.color)
+    assert len(colours) == len(PRESETS) * len(SIDES)
+    assert all(len(of) == 1 for of in colours.values())
+    assert len(set.union(*colours.values())) == len(colours)
+    assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "reason"),
+    [
+        ("1h", "the HTF gate has no 4h candles of it"),
+        ("4h", "the HTF gate has no candles of a higher timeframe than 4h"),
+    ],
+)
+def test_gate_without_a_series_is_told_from_one_that_is_off(timeframe: str, reason: str) -> None:
+    candles = replace(market(1), timeframe=timeframe)
+    assert missing_series(candles, PRESETS["conservative"], "4h") == reason
+    assert missing_series(candles, PRESETS["balanced"], "4h") is None
+    # Candles of it that end before the time range are none.
+    times = open_times(candles.perp, "perp")[:400:4]
+    htf = HtfPremium(times, np.zeros(times.size), "4h")
+    hourly = replace(candles, timeframe="1h", htf=htf)
+    assert missing_series(hourly, PRESETS["conservative"], "4h") is None
+    later = replace(hourly, begin=1000)
+    assert missing_series(later, PRESETS["conservative"], "4h") == (
+        "the HTF gate has no 4h candles of it"
+    )

@@ -16,11 +16,11 @@ from freqtrade_fixtures import (
     ROOT,
     SAMPLE_PAIRS,
     add_open_interest,
-    assert_fails_in_one_line,
     perp_imbalance,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from test_evidence_command import refused
 from test_strategy import Candles
 
 from perp_imbalance.errors import DataError, SettingsError
@@ -31,7 +31,7 @@ from perp_imbalance.research.forward import forward_returns, statistics
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.market import CandleFolder, PairCandles, funding_by_candle
 from perp_imbalance.research.screen import Row, Screen
-from perp_imbalance.research.sweep import Plan, Sweep, run_sweep, worst_around
+from perp_imbalance.research.sweep import Plan, Sweep, run_sweep
 from perp_imbalance.settings import Settings
 
 BTC = "BTC/USDT:USDT"
@@ -121,18 +121,18 @@ def test_sample_is_so_many_combinations_of_the_grid(sample: int, seed: int) -> N
 
 
 def test_sample_of_a_grid_too_large_to_hold_comes_at_once() -> None:
-    fine = parse_values("1.2:3:0.001", float)
+    fine = parse_values("1.2:3:0.002", float)
     grid = Grid(
         {
             "enter_z": fine,
-            "exit_z": parse_values("0.1:1.1:0.001", float),
+            "exit_z": parse_values("0.1:1.1:0.002", float),
             "bb_k": fine,
             "htf_z_min": fine,
             "use_htf": [True],
         },
         PRESETS["balanced"],
     )
-    assert len(grid) > 10**12
+    assert len(grid) > 10**11
     assert len(list(itertools.islice(grid.combinations(50), 50))) == 50
 
 
@@ -152,11 +152,18 @@ def test_axis_is_read_as_it_is_written(text: str, kind: type, values: list[Any])
 @pytest.mark.parametrize(
     ("text", "kind"),
     [("a", float), ("1:2", float), ("1:2:0", float), ("2:1:0.5", float), ("1:2:0.3", float),
-     ("2.5", int), ("1", bool), ("", float)],
+     ("2.5", int), ("1e30", int), ("1", bool), ("", float), ("1:inf:1", float), ("nan", float)],
 )  # fmt: skip
 def test_axis_that_cannot_be_read_is_refused(text: str, kind: type) -> None:
     with pytest.raises(SettingsError, match="is no value to sweep over"):
         parse_values(text, kind)
+
+
+@pytest.mark.parametrize("text", ["1:2:1e-9", "0:999:1,2000", "0:1e300:1"])
+def test_axis_of_too_many_values_is_refused_at_once(text: str) -> None:
+    with pytest.raises(SettingsError, match="has more than 1000 values: take a larger step"):
+        parse_values(text, float)
+    assert len(parse_values("1:1000:1", int)) == 1000
 
 
 def test_forward_return_begins_at_the_next_open_and_pays_funding(btc: PairCandles) -> None:
@@ -224,14 +231,31 @@ def test_statistics_of_too_few_events_say_nothing(count: int) -> None:
     assert np.isnan(found.t)
 
 
-def test_lucky_cell_is_no_plateau() -> None:
-    means = np.array([[1.0, 1.0, 1.0, -2.0], [1.0, 2.0, 1.0, 9.0], [1.0, 1.0, 1.0, -2.0]])
-    worst = worst_around(means)
-    assert worst[1, 1] == 1.0
-    assert worst[1, 3] == -2.0
-    # What was not tried is no neighbour, and no plateau.
-    gaps = worst_around(np.array([[3.0, np.nan], [np.nan, np.nan]]))
-    np.testing.assert_array_equal(gaps, [[3.0, np.nan], [np.nan, np.nan]])
+def test_gate_without_candles_of_its_timeframe_is_refused(
+    tiny_datadir: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    arguments = ["--datadir", str(tiny_datadir), "--enter-z", "1.5,1.7,1.9", "--use-htf", "yes,no"]
+    said = " ".join(refused(arguments, capsys, "sweep").split())
+    assert (
+        "the HTF gate has no 4h candles of it: download what is missing, or take the gate off"
+        in said
+    )
+    assert not list(folder.glob("user_data/sweep/*"))
+
+
+def test_higher_timeframe_does_not_matter_while_its_gate_is_off(
+    sample_datadir: Path, folder: Path
+) -> None:
+    arguments = ["sweep", "--datadir", str(sample_datadir), "--timeframe", "4h", "--pairs", BTC]
+    process = perp_imbalance(*arguments, "--enter-z", "1.3,1.7", "--min-events", "1", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert "higher timeframe" not in process.stderr
+    # Of two cells neither has another side.
+    assert "no plateau: no cell has neighbours enough" in process.stdout
 
 
 def test_entry_whose_horizon_ends_beyond_the_candles_is_no_event(btc: PairCandles) -> None:
@@ -245,7 +269,7 @@ def test_entry_whose_horizon_ends_beyond_the_candles_is_no_event(btc: PairCandle
 
 
 def test_cell_is_the_mean_of_combinations_with_enough_events() -> None:
-    found, thresholds = Sweep(Path("unused")), PRESETS["balanced"]
+    found, thresholds = Sweep(Path("unused"), (), ()), PRESETS["balanced"]
     nan = float("nan")
     for events, mean in ((6, 0.02), (2, 0.04), (0, nan)):
         row = Row("short", 4, 9, 7, events, mean, 0.5, 0.5, 1.0)
@@ -255,8 +279,7 @@ def test_cell_is_the_mean_of_combinations_with_enough_events() -> None:
     assert (short.combinations, short.events) == (2, 8)
     assert short.mean == pytest.approx(0.03)
     assert (long.combinations, long.events) == (2, 4)
-    found.drop_cells_below(3)
-    assert list(found.cells.values()) == [short]
+    assert [cell.has_enough(3) for cell in (short, long)] == [True, False]
 
 
 def test_rows_are_written_once_however_many_there_are(
@@ -300,8 +323,13 @@ def test_command_writes_rows_and_a_page(folder: Path, sample_datadir: Path) -> N
     page = (folder / summary["html"]).read_text("utf-8")
     assert f"USDT {made:+.0f} %" in page.split("Holding meanwhile: ")[1][:200]
     assert "worst of the cell and its neighbours" in page
+    assert "at least half of those that the grid has, have enough events" in page
     assert "http://" not in page.split("<body>")[1].split("<script")[0]
-    assert summary["plateaus"][0]["worst_around_bps"] <= summary["plateaus"][0]["mean_bps"]
+    best = summary["plateaus"][0]
+    assert best["worst_around_bps"] <= best["mean_bps"]
+    # Of 4 × 2 cells a corner has three around it, any other five.
+    assert {cell["neighbours"] for cell in summary["plateaus"]} <= {3, 5}
+    assert all(2 <= cell["neighbours_with_events"] <= cell["neighbours"] for cell in [best])
 
 
 def test_too_few_events_are_said_to_be_too_few(folder: Path, sample_datadir: Path) -> None:
@@ -322,17 +350,29 @@ def test_too_few_events_are_said_to_be_too_few(folder: Path, sample_datadir: Pat
         (["--enter-z", "0.2,0.3"], "no enter_z of the grid is above any exit_z of it"),
         (["--len-prem", "1,50"], "len_prem is 1, it must be at least 2"),
         (["--exit-z", "x"], "'x' is no value to sweep over: write 20,50 or 20:80:10"),
-        (["--enter-z", "2", "--horizons", "0"], "horizons and --sample must be at least 1"),
+        (["--enter-z", "2", "--horizons", "0"], "a horizon is 0, it must be at least 1"),
+        (["--enter-z", "2", "--horizons", "x"], "'x' is no number of candles to hold: write"),
+        (["--enter-z", "2", "--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
+        (["--enter-z", "2", "--sample", "0"], "--sample is 0, it must be at least 1"),
+        (["--enter-z", "2", "--min-events", "0"], "--min-events is 0, it must be at least 1"),
+        (["--enter-z", "2", "--sample", "1", "--seed", "-1"], "--seed is -1, it must be at least"),
+        (["--enter-z", "2", "--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple"),
         (["--enter-z", "2", "--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT; perps there"),
         (["--enter-z", "2", "--timeframe", "3m"], "has no 3m candles of any perp; timeframes the"),
         (["--enter-z", "2", "--timerange", "20300101-"], "candles of 1000PEPE/USDT:USDT in that t"),
     ],
 )
 def test_wrong_sweep_is_refused_in_one_line(
-    folder: Path, sample_datadir: Path, arguments: list[str], message: str
+    folder: Path,
+    sample_datadir: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    process = perp_imbalance("sweep", "--datadir", str(sample_datadir), *arguments, cwd=folder)
-    assert_fails_in_one_line(process, message)
+    monkeypatch.chdir(folder)
+    said = refused(["--datadir", str(sample_datadir), *arguments], capsys, "sweep")
+    assert message in " ".join(said.split())
     assert not list(folder.glob("user_data/sweep/*"))
 
 

@@ -2,17 +2,24 @@
 
 import argparse
 import json
+import logging
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
-from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
+from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.errors import DataError
 from perp_imbalance.files import write_whole
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
-    from perp_imbalance.research.evidence import Method
+    from collections.abc import Sequence
+
+    from perp_imbalance.research.evidence import Finding, Method
+    from perp_imbalance.research.market import CandleFolder
+
+logger = logging.getLogger(__name__)
 
 _EXAMPLE = """example:
   perp-imbalance evidence --datadir user_data/data/binance --pairs BTC/USDT:USDT --horizons 4,24
@@ -20,6 +27,10 @@ _EXAMPLE = """example:
 What followed flips of the bias and entries, per pair, preset and side: gross, against the drift of
 the same side, and net of two taker fees and funding, with 95 % intervals of a block bootstrap; by
 year, by volatility; and how much of it was the premium's own way back. Writes JSON and HTML.
+
+A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
+said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
+Where a preset's gate has no series, its entries are left out, and that is said.
 """
 
 
@@ -34,7 +45,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_config(parser)
     add_candles(parser)
-    parser.add_argument("--htf-timeframe", metavar="TF", help="default: the config's")
     parser.add_argument(
         "--horizons", default="1,4,12,24", metavar="N,N", help="candles (default: %(default)s)"
     )
@@ -42,7 +52,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--fee", type=float, default=0.0005, metavar="SHARE", help="default: %(default)s"
     )
     parser.add_argument(
-        "--block", type=int, default=168, metavar="N", help="candles a block (default: %(default)s)"
+        "--block",
+        type=int,
+        default=168,
+        metavar="N",
+        help="candles a block, at least the longest horizon (default: %(default)s)",
     )
     parser.add_argument(
         "--draws", type=int, default=2000, metavar="N", help="bootstrap (default: %(default)s)"
@@ -54,46 +68,41 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Study every pair, write both files and say the verdict."""
-    from rich.console import Console
-    from rich.progress import track
-
     from perp_imbalance.exchange import check_timerange, load_config
-    from perp_imbalance.research.evidence import Finding, as_rows, study, verdict
+    from perp_imbalance.research.evidence import as_rows, verdict
     from perp_imbalance.research.evidence_page import write_evidence
     from perp_imbalance.settings import Settings
 
     check_timerange(arguments.timerange)
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
-    if arguments.htf_timeframe:
-        settings = settings.model_copy(update={"htf_timeframe": arguments.htf_timeframe})
     method = method_of(arguments)
-    folder = candle_folder(arguments, config, settings)
-    pairs = arguments.pairs or folder.perps
-    findings: list[Finding] = []
-    for candles in track(
-        folder.pairs(pairs),
-        "evidence",
-        total=len(pairs),
-        console=Console(stderr=True),
-        transient=True,
-    ):
-        findings += study(candles, PRESETS, settings, method)
-    if not findings:
-        raise DataError(verdict(findings))
     stem = f"evidence-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "evidence" / f"{stem}.json"
-    span = {
+    check_writable(file)
+    uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
+    folder = candle_folder(arguments, config, settings, uses_htf=uses_htf)
+    pairs = arguments.pairs or folder.perps
+    left_out = what_is_left_out(folder, pairs, method)
+    for said in left_out:
+        logger.warning("%s", said)
+    findings = _studied(folder, pairs, method)
+    if not findings:
+        raise DataError(verdict(findings))
+    content = {
         "datadir": str(folder.datadir),
         "timeframe": folder.timeframe,
+        "htf_timeframe": folder.settings.htf_timeframe,
         "timerange": arguments.timerange,
+        "verdict": verdict(findings),
+        "left_out": left_out,
+        "findings": as_rows(findings),
     }
-    content: dict[str, Any] = {**span, "verdict": verdict(findings), "findings": as_rows(findings)}
     title = f"Evidence: {folder.datadir}, {folder.timeframe}"
-    write_evidence(findings, file.with_suffix(".html"), title=title)
+    write_evidence(findings, file.with_suffix(".html"), title=title, left_out=left_out)
     text = json.dumps(content, indent=1)
     write_whole(file, text)
-    print(text if arguments.json else "\n".join([*_lines(findings), verdict(findings)]))
+    print(text if arguments.json else "\n".join([*_lines(findings), *left_out, verdict(findings)]))
     if not arguments.json:
         print(f"{file}\n{file.with_suffix('.html')}")
     return 0
@@ -107,19 +116,54 @@ def method_of(arguments: argparse.Namespace) -> "Method":
     from perp_imbalance.research.evidence import Method
     from perp_imbalance.research.grid import parse_values
 
-    method = Method(
-        sorted(set(parse_values(arguments.horizons, int))),
-        2 * arguments.fee,
-        arguments.block,
-        arguments.draws,
-        arguments.seed,
+    horizons = sorted(set(parse_values(arguments.horizons, int, "number of candles to hold")))
+    check_costs(horizons, arguments.fee, arguments.seed)
+    return Method(
+        horizons, 2 * arguments.fee, arguments.block, arguments.draws, seed=arguments.seed
     )
-    if min(*method.horizons, method.block, method.draws) < 1 or method.cost < 0:
-        raise SettingsError("horizons, --block and --draws must be at least 1, the fee at least 0")
-    return method
 
 
-def _lines(findings: "list[Any]") -> list[str]:
+def what_is_left_out(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> list[str]:
+    """Say in sentences which pairs, and which entries of them, cannot be studied, and why.
+
+    :raises DataError: if no pair has candles enough, or one has not the series of any preset.
+    """
+    gated = {name: folder.settings.gated(thresholds) for name, thresholds in PRESETS.items()}
+    short: list[str] = []
+    found: dict[str, list[str]] = {}
+    for candles in folder.pairs(pairs):
+        pair = candles.match.perp
+        if method.is_too_short(candles):
+            short.append(pair)
+            continue
+        for preset, reason in lacking(candles, gated, folder).items():
+            found.setdefault(f"entries of {preset} left out: {reason}", []).append(pair)
+    if len(short) == len(pairs):
+        raise DataError(f"{method.too_short}; take more candles, or a smaller --block")
+    found |= {method.too_short: short} if short else {}
+    return [f"{', '.join(of)}: {said}" for said, of in found.items()]
+
+
+def _studied(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> "list[Finding]":
+    """Return what every pair's events were followed by, and show a bar meanwhile."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from perp_imbalance.research.evidence import study
+
+    findings: list[Finding] = []
+    for candles in track(
+        folder.pairs(pairs),
+        "evidence",
+        total=len(pairs),
+        console=Console(stderr=True),
+        transient=True,
+    ):
+        findings += study(candles, PRESETS, folder.settings, method)
+    return findings
+
+
+def _lines(findings: "Sequence[Finding]") -> list[str]:
     """Return a line for each set of entries over the whole time."""
     from perp_imbalance.research.evidence import ALL
 

@@ -1,17 +1,14 @@
 """Options that several subcommands share."""
 
 import argparse
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from perp_imbalance.errors import CommandError
-from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.look.palette import PALETTES
-
-if TYPE_CHECKING:
-    from perp_imbalance.research.market import CandleFolder
-    from perp_imbalance.settings import Settings
 
 DEFAULT_CONFIG = Path("config.json")
 #: The strategies of a checkout of this project.
@@ -39,6 +36,11 @@ def add_candles(parser: argparse.ArgumentParser) -> None:
     """Add which stored candles to look at: folder, timeframe, time range and pairs."""
     parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
     parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--htf-timeframe",
+        metavar="TF",
+        help="of the HTF gate (default: the config's, or the shortest one that the folder has)",
+    )
     parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
     parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
 
@@ -64,27 +66,21 @@ def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
             raise CommandError(f"{file} is there already: name another file, or add --force")
 
 
+def check_writable(file: Path) -> None:
+    """Raise where a file cannot come to lie, before what is to be in it is computed.
+
+    :raises CommandError: naming the file and what is in its way.
+    """
+    # What exists of the path: the rest is made when there is something to write.
+    there = next(folder for folder in file.absolute().parents if os.path.lexists(folder))
+    reason = errno.ENOTDIR if not there.is_dir() else errno.EACCES
+    if reason == errno.ENOTDIR or not os.access(there, os.W_OK | os.X_OK):
+        raise CommandError(f"{file} cannot be written: {there}: {os.strerror(reason)}")
+
+
 def strategy_folder(config: Mapping[str, Any]) -> Path:
     """Return where freqtrade finds the strategies: the config's folder, its own, or ours."""
     own = Path(config["user_data_dir"]) / "strategies"
     if "strategy_path" in config:
         return Path(config["strategy_path"])
     return own if (own / "PerpImbalance.py").is_file() else PROJECT_STRATEGIES
-
-
-def candle_folder(
-    arguments: argparse.Namespace, config: Mapping[str, Any], settings: "Settings"
-) -> "CandleFolder":
-    """Return the folder that the options of :func:`add_candles` name, else the config's.
-
-    :raises DataError: if it has no perp on the timeframe.
-    """
-    from perp_imbalance.research.market import CandleFolder
-
-    return CandleFolder(
-        arguments.datadir or Path(config["datadir"]),
-        arguments.timeframe or config.get("timeframe", TIMEFRAME),
-        settings,
-        exchange=config["exchange"]["name"],
-        timerange=arguments.timerange,
-    )

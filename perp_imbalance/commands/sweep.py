@@ -3,17 +3,24 @@
 import argparse
 import json
 import logging
+import textwrap
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.commands.options import add_candles, add_config, candle_folder, config_files
+from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
+from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.grid import AXES, Grid, parse_values
+from perp_imbalance.research.plateau import RULE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perp_imbalance.research.market import CandleFolder
+    from perp_imbalance.research.plateau import Plateau
     from perp_imbalance.research.sweep import Sweep
     from perp_imbalance.settings import Settings
 
@@ -28,6 +35,7 @@ named keeps the preset's value. Results: a parquet file with a row per combinati
 horizon, and an HTML page of heat maps. Returns are of the perp from the next candle's open on, per
 unit of stake, less two taker fees, funding included; overlapping events count as one in the
 t-value. In a rising market every long looks good: what holding made is said beside it.
+
 """
 _SHOWN = 10
 
@@ -38,7 +46,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "sweep",
         help="screen thresholds over a grid, a thousand combinations a second",
         description="Try every combination of a grid of thresholds on stored candles.",
-        epilog=_EXAMPLE,
+        epilog=_EXAMPLE + textwrap.fill(RULE, 100),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
@@ -77,6 +85,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
     from perp_imbalance.exchange import check_timerange, load_config
+    from perp_imbalance.research.gates import with_every_gate
     from perp_imbalance.research.heatmap import write_heatmap
     from perp_imbalance.research.sweep import Plan, run_sweep
     from perp_imbalance.settings import Settings
@@ -84,9 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_timerange(arguments.timerange)
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
-    horizons = parse_values(arguments.horizons, int)
-    if min(horizons) < 1 or arguments.fee < 0 or (arguments.sample or 1) < 1:
-        raise SettingsError("horizons and --sample must be at least 1, the fee at least 0")
+    horizons = parse_values(arguments.horizons, int, "number of candles to hold")
+    check_costs(horizons, arguments.fee, arguments.seed)
+    check_counts(arguments)
     plan = Plan(
         grid=grid_of(arguments, settings),
         settings=settings,
@@ -95,20 +104,24 @@ def run(arguments: argparse.Namespace) -> int:
         sample=arguments.sample,
         seed=arguments.seed,
     )
-    folder = candle_folder(arguments, config, settings)
     stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
+    check_writable(file)
+    gated = with_every_gate(plan.grid)
+    folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
     pairs = arguments.pairs or folder.perps
+    check_gates(folder, pairs, gated)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
-    sweep.drop_cells_below(arguments.min_events)
-    page = file.with_suffix(".html")
-    if sweep.cells:
+    page: Path | None = None
+    if any(cell.has_enough(arguments.min_events) for cell in sweep.cells.values()):
+        page = file.with_suffix(".html")
         write_heatmap(
             sweep,
             page,
-            title=f"{folder.datadir}, {folder.timeframe}, net of fees and funding. "
-            + held_said(sweep.held_pct),
+            min_events=arguments.min_events,
+            title=f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding",
+            said=[held_said(sweep.held_pct)],
         )
     else:
         logger.warning(
@@ -116,9 +129,32 @@ def run(arguments: argparse.Namespace) -> int:
             "heat map; take more candles, or a lower --min-events",
             arguments.min_events,
         )
-    found = summary(sweep, page)
+    found = summary(sweep, page, arguments.min_events)
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
+
+
+def check_gates(folder: "CandleFolder", pairs: "Sequence[str]", gated: Thresholds) -> None:
+    """Refuse pairs that lack the series of a gate, before the first of them is swept.
+
+    :param gated: thresholds with every gate on that any combination has on.
+    :raises DataError: naming the first pair, its gate and the series.
+    """
+    if gated.use_htf or gated.use_funding or gated.use_oi:
+        for candles in folder.pairs(pairs):
+            lacking(candles, {"sweep": gated}, folder)
+
+
+def check_counts(arguments: argparse.Namespace) -> None:
+    """Refuse counts that leave nothing to sweep over, or to say.
+
+    :raises SettingsError: naming the first.
+    """
+    for option in ("sample", "min_events"):
+        count = getattr(arguments, option)
+        if count is not None and count < 1:
+            name = option.replace("_", "-")
+            raise SettingsError(f"--{name} is {count}, it must be at least 1")
 
 
 def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
@@ -142,39 +178,36 @@ def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
     return Grid(axes, base)
 
 
-def summary(sweep: "Sweep", page: Path) -> dict[str, Any]:
-    """Return where the files are and the best plateaus: by the worst of a cell's neighbourhood."""
-    from perp_imbalance.research.sweep import surface, worst_around
+def summary(sweep: "Sweep", page: Path | None, min_events: int) -> dict[str, Any]:
+    """Return where the files are and the best plateaus.
 
-    found: list[dict[str, Any]] = []
-    for pair, side, horizon, length in sorted({key[:4] for key in sweep.cells}):
-        exits, enters, means = surface(sweep.cells, pair, side, horizon, length)
-        worst = worst_around(means)
-        for row, enter in enumerate(enters):
-            for column, leave in enumerate(exits):
-                cell = sweep.cells.get((pair, side, horizon, length, enter, leave))
-                if cell is None or not cell.combinations:
-                    continue
-                where = {"pair": pair, "side": side, "horizon": horizon, "len_prem": length}
-                found.append(
-                    {
-                        **where,
-                        "enter_z": enter,
-                        "exit_z": leave,
-                        "mean_bps": round(cell.mean * 1e4, 2),
-                        "worst_around_bps": round(float(worst[row, column]) * 1e4, 2),
-                        "events": round(cell.events / cell.combinations),
-                    }
-                )
-    found.sort(key=lambda cell: cell["worst_around_bps"], reverse=True)
+    :param page: None where there is none.
+    """
+    from perp_imbalance.research.plateau import plateaus
+
+    speaking = [cell for cell in sweep.cells.values() if cell.has_enough(min_events)]
+    ranked = plateaus(sweep, min_events)
     return {
         "parquet": str(sweep.file),
-        "html": str(page) if sweep.cells else None,
+        "html": str(page) if page else None,
         "combinations": sweep.combinations,
-        "cells": len(found),
-        "cells_above_0": sum(cell["mean_bps"] > 0 for cell in found),
+        "cells": len(speaking),
+        "cells_above_0": sum(round(cell.mean * 1e4, 2) > 0 for cell in speaking),
         "held_pct": {pair: round(made, 2) for pair, made in sweep.held_pct.items()},
-        "plateaus": found[:_SHOWN],
+        "plateaus": [_as_row(one) for one in ranked[:_SHOWN]],
+    }
+
+
+def _as_row(one: "Plateau") -> dict[str, Any]:
+    return {
+        **dict(zip(("pair", "side", "horizon", "len_prem"), one.selection, strict=True)),
+        "enter_z": one.enter_z,
+        "exit_z": one.exit_z,
+        "mean_bps": round(one.cell.mean * 1e4, 2),
+        "worst_around_bps": round(one.worst * 1e4, 2),
+        "neighbours_with_events": one.with_events,
+        "neighbours": one.neighbours,
+        "events": round(one.cell.events / one.cell.combinations),
     }
 
 
@@ -197,12 +230,18 @@ def _text(found: dict[str, Any]) -> str:
     ]
     if found["plateaus"]:
         lines.append("best by the worst of a cell and its neighbours (bps an event, net):")
+    elif found["cells"]:
+        lines.append(
+            "no plateau: no cell has neighbours enough, of the grid's next enter_z and exit_z and "
+            "with enough events, to be told from a lucky one"
+        )
     for cell in found["plateaus"]:
         lines.append(
             f"  {cell['pair']} {cell['side']:<5} {cell['horizon']:>3} candles, "
             f"len_prem {cell['len_prem']}, enter_z {cell['enter_z']:g}, exit_z {cell['exit_z']:g}: "
             f"worst {cell['worst_around_bps']:+.1f}, cell {cell['mean_bps']:+.1f}, "
-            f"{cell['events']} events"
+            f"{cell['events']} events, {cell['neighbours_with_events']} of {cell['neighbours']} "
+            "neighbours"
         )
     files = [found["parquet"], found["html"]]
     return "\n".join([*lines, *(file for file in files if file)])

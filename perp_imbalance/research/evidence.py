@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.rolling import Bools, Floats, rolling_mean_stdev
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -22,6 +23,16 @@ VOLATILITY_CANDLES = 168
 
 #: Fewer events than this say nothing.
 MIN_EVENTS = 20
+
+#: Fewer blocks of candles than this give no interval: the bootstrap draws blocks, and of a few it
+#: draws nearly the same again and again, so its intervals are too narrow (of one, a point).
+MIN_BLOCKS = 20
+
+#: Nor do events that lie in fewer of them: what is drawn of those is the same few blocks as well.
+MIN_EVENT_BLOCKS = 10
+
+#: Fewer draws have no 2.5 % quantile to speak of.
+MIN_DRAWS = 100
 
 REGIMES = ("calm", "usual", "wild")
 ALL = "all"
@@ -60,7 +71,7 @@ class Finding:
 
     @property
     def has_edge(self) -> bool:
-        """Tell whether it earned more than its costs, and more than by chance."""
+        """Tell whether it earned more than its costs and beat the drift, each at 95 %."""
         return self.net_low > 0 and self.excess_low > 0
 
 
@@ -68,9 +79,12 @@ class Finding:
 class Method:
     """How to look.
 
+    :param horizons: candles held, each at least 1.
     :param cost: fees of the way in and out, as a fraction.
-    :param block: candles that are drawn together: longer than what returns remember.
+    :param block: candles that are drawn together: longer than what returns remember, and no
+        shorter than the longest horizon.
     :param draws: bootstrap samples.
+    :raises SettingsError: if that cannot be done.
     """
 
     horizons: Sequence[int]
@@ -79,11 +93,40 @@ class Method:
     draws: int
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse what gives no interval, or a false one."""
+        longest = max(self.horizons)
+        if self.block < longest:
+            # Events that share candles would be drawn as if they were apart.
+            raise SettingsError(
+                f"block is {self.block}, it must be at least the longest horizon ({longest})"
+            )
+        if self.draws < MIN_DRAWS:
+            raise SettingsError(f"draws is {self.draws}, it must be at least {MIN_DRAWS}")
+
+    def is_enough(self, candles: int) -> bool:
+        """Tell whether so many candles make blocks enough for an interval."""
+        return candles >= MIN_BLOCKS * self.block
+
+    def is_too_short(self, candles: PairCandles) -> bool:
+        """Tell whether a pair has too few candles for any interval, whatever happened on them."""
+        return not self.is_enough(len(candles.perp) - candles.begin - 1 - min(self.horizons))
+
+    @property
+    def too_short(self) -> str:
+        """What to say of a span that is too short."""
+        return (
+            f"too few candles to say anything: the span is shorter than {MIN_BLOCKS} blocks of "
+            f"{self.block} candles"
+        )
+
 
 def study(
     candles: PairCandles, presets: Mapping[str, Thresholds], settings: Settings, method: Method
 ) -> Iterator[Finding]:
     """Yield what followed the events of one pair: preset by preset, side by side."""
+    if method.is_too_short(candles):
+        return
     screen = Screen(candles, settings, method.horizons, method.cost)
     groups = dict(_groups(candles))
     returns = _Returns(candles, screen.forward)
@@ -139,15 +182,17 @@ class _Returns:
     def compare(
         self, rows: NDArray[np.int64], inside: Bools, side: int, number: int, method: Method
     ) -> dict[str, Any] | None:
-        """Return the figures of a finding, None where the events are too few."""
+        """Return the figures of a finding, None where events or candles are too few."""
         gross = side * self._forward.move[number]
         net = self._forward.of_side(side, method.cost)[number]
         known = np.isfinite(gross) & inside
         rows = rows[known[rows]]
-        if rows.size < MIN_EVENTS:
+        if rows.size < MIN_EVENTS or not method.is_enough(int(np.count_nonzero(known))):
             return None
         drift = float(gross[known].mean())
         interval = _Bootstrap(known, rows, method)
+        if interval.event_blocks < MIN_EVENT_BLOCKS:
+            return None
         excess = interval.of(gross, against_drift=True)
         after = interval.of(net, against_drift=False)
         parts = side * self._premium_move[number, rows]
@@ -168,6 +213,8 @@ class _Bootstrap:
     """Block bootstrap: whole stretches of time are drawn, events and drift with them.
 
     So overlapping events, and calm or wild weeks, stay together as they were.
+
+    :ivar event_blocks: how many blocks hold any event.
     """
 
     def __init__(self, known: Bools, rows: NDArray[np.int64], method: Method) -> None:
@@ -177,6 +224,7 @@ class _Bootstrap:
         self._candles, self._rows = candles, rows
         self._of_candle = np.arange(candles.size) // method.block
         self._of_row = np.searchsorted(candles, rows) // method.block
+        self.event_blocks = np.unique(self._of_row).size
         rng = np.random.default_rng(method.seed)
         share = np.full(self._blocks, 1 / self._blocks)
         self._weights = rng.multinomial(self._blocks, share, size=method.draws).astype(np.float64)
@@ -217,13 +265,18 @@ def verdict(findings: Sequence[Finding]) -> str:
     """Say in a sentence what the findings over all candles amount to."""
     overall = [finding for finding in findings if finding.group == ALL]
     if not overall:
-        return f"too few trades to say anything: no event happened {MIN_EVENTS} times"
-    edges = [finding for finding in overall if finding.has_edge]
+        return (
+            f"too few trades to say anything: no event happened {MIN_EVENTS} times, in "
+            f"{MIN_EVENT_BLOCKS} blocks of candles"
+        )
+    edges = [finding.kind for finding in overall if finding.has_edge]
     informative = sum(finding.excess_low > 0 for finding in overall)
     contrary = sum(finding.excess_high < 0 for finding in overall)
     return (
         f"of {len(overall)} combinations of pair, preset, side, event and horizon, {informative} "
         "were followed by a move in their favour beyond the drift, "
-        f"{contrary} by one against them, and {len(edges)} earned more than fees and funding "
-        f"(each at 95 %; by chance about {len(overall) * 0.025:.0f} would in either direction)"
+        f"{contrary} by one against them, and {len(edges)} earned more than fees and funding and "
+        f"beat the drift, {edges.count('entry')} after entries and {edges.count('flip')} after "
+        f"flips, which are no trades (each at 95 %; by chance about {len(overall) * 0.025:.0f} "
+        "would in either direction)"
     )

@@ -2,31 +2,54 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
+from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
 from perp_imbalance.research.evidence import ALL, Finding, as_rows, verdict
 from perp_imbalance.research.page import html_table, write_page
 
-_KINDS = {"flip": "after a flip of the bias", "entry": "after an entry that passed its gates"}
+_KINDS = {
+    "flip": "after a flip of the bias (no trade)",
+    "entry": "after an entry that passed its gates",
+}
+# Of a preset and side, the same in every panel.
+_COLOURS = qualitative.Safe
 _EXPLAINED = (
     "Returns of the perp from the open after the signal on, for the side of the signal, in bps of "
     "the stake. Net: less two taker fees, funding included. Bars: 95 % intervals of a block "
     "bootstrap. An interval that holds 0 says nothing. Excess: beyond what the side earned from "
-    "any candle (drift)."
+    "any candle (drift). A flip of the bias is no trade: its net return is what entering on every "
+    "flip, gates or not, would have earned; what the strategy enters on are the entries."
 )
 
 
-def write_evidence(findings: Sequence[Finding], file: Path, *, title: str) -> None:
-    """Write one self-contained page."""
+def write_evidence(
+    findings: Sequence[Finding], file: Path, *, title: str, left_out: Sequence[str] = ()
+) -> None:
+    """Write one self-contained page.
+
+    :param left_out: sentences about what could not be studied.
+    """
     overall = [finding for finding in findings if finding.group == ALL]
-    parts = [_net_figure(overall), "<h2>By year and by volatility</h2>", _groups_figure(findings)]
-    parts += ["<h2>All figures over the whole time</h2>", html_table(as_rows(overall))]
-    write_page(file, title, [verdict(findings), _EXPLAINED], parts)
+    parts = [net_figure(overall), "<h2>By year and by volatility</h2>", _groups_figure(findings)]
+    parts += ["<h2>All figures over the whole time</h2>", html_table(_table(overall))]
+    write_page(file, title, [verdict(findings), *left_out, _EXPLAINED], parts)
 
 
-def _net_figure(overall: Sequence[Finding]) -> go.Figure:
+def _table(overall: Sequence[Finding]) -> list[dict[str, Any]]:
+    """Return the rows of the table, in which no flip can be taken for a trade."""
+    kinds = {"flip": "flip (no trade)", "entry": "entry"}
+    return [row | {"kind": kinds[row["kind"]]} for row in as_rows(overall)]
+
+
+def net_figure(overall: Sequence[Finding]) -> go.Figure:
+    """Return net returns by horizon: a panel a pair and kind of event, a colour a preset and side.
+
+    :param overall: findings over the whole time.
+    """
     pairs = sorted({finding.pair for finding in overall})
     figure = make_subplots(
         rows=len(_KINDS),
@@ -35,38 +58,44 @@ def _net_figure(overall: Sequence[Finding]) -> go.Figure:
         subplot_titles=[f"{pair} {said}" for said in _KINDS.values() for pair in pairs],
     )
     lines = sorted({(finding.preset, finding.side) for finding in overall})
+    in_legend = set()
     for row, kind in enumerate(_KINDS, start=1):
         for column, pair in enumerate(pairs, start=1):
-            for preset, side in lines:
+            for number, (preset, side) in enumerate(lines):
                 shown = [
                     finding
                     for finding in overall
                     if (finding.pair, finding.kind) == (pair, kind)
                     and (finding.preset, finding.side) == (preset, side)
                 ]
-                figure.add_trace(
-                    go.Scatter(
-                        x=[str(finding.horizon) for finding in shown],
-                        y=[finding.net for finding in shown],
-                        error_y={
-                            "array": [finding.net_high - finding.net for finding in shown],
-                            "arrayminus": [finding.net - finding.net_low for finding in shown],
-                        },
-                        customdata=[[finding.events, finding.excess] for finding in shown],
-                        hovertemplate="%{y:.1f} bps net, excess %{customdata[1]:.1f}, "
-                        "%{customdata[0]} events",
-                        mode="markers+lines",
-                        name=f"{preset} {side}",
-                        legendgroup=f"{preset} {side}",
-                        showlegend=row == column == 1,
-                    ),
-                    row=row,
-                    col=column,
-                )
+                if not shown:
+                    continue
+                line = _line(shown, f"{preset} {side}", _COLOURS[number % len(_COLOURS)])
+                line.showlegend = line.name not in in_legend
+                figure.add_trace(line, row=row, col=column)
+                in_legend.add(line.name)
     figure.update_xaxes(title_text="candles held", type="category", row=len(_KINDS))
     figure.update_yaxes(title_text="bps, net", zeroline=True)
     figure.update_layout(height=420 * len(_KINDS))
     return figure
+
+
+def _line(shown: Sequence[Finding], name: str, colour: str) -> go.Scatter:
+    """Return the net returns of one preset and side by horizon, with their intervals."""
+    return go.Scatter(
+        x=[str(finding.horizon) for finding in shown],
+        y=[finding.net for finding in shown],
+        error_y={
+            "array": [finding.net_high - finding.net for finding in shown],
+            "arrayminus": [finding.net - finding.net_low for finding in shown],
+        },
+        customdata=[[finding.events, finding.excess] for finding in shown],
+        hovertemplate="%{y:.1f} bps net, excess %{customdata[1]:.1f}, %{customdata[0]} events",
+        mode="markers+lines",
+        name=name,
+        legendgroup=name,
+        line_color=colour,
+    )
 
 
 def _groups_figure(findings: Sequence[Finding]) -> go.Figure:

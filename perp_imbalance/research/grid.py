@@ -17,6 +17,13 @@ AXES = (
 )
 
 
+#: Values of one axis: a grid of more is a slip of the step, and too fine for any screen.
+MAX_VALUES = 1000
+
+# No number of candles is larger.
+_LARGEST = 2**31
+
+
 @dataclass(frozen=True)
 class Grid:
     """Values by threshold; a threshold that is not named keeps its base value.
@@ -39,23 +46,24 @@ class Grid:
         if not self._z_pairs():
             raise SettingsError("no enter_z of the grid is above any exit_z of it")
 
-    def _values(self, name: str) -> list[Any]:
+    def values(self, name: str) -> list[Any]:
+        """Return the values of a threshold, rising."""
         return sorted(set(self.axes.get(name, (getattr(self.base, name),))))
 
     def _z_pairs(self) -> list[tuple[float, float]]:
-        pairs = itertools.product(self._values("enter_z"), self._values("exit_z"))
+        pairs = itertools.product(self.values("enter_z"), self.values("exit_z"))
         return [(enter, leave) for enter, leave in pairs if enter > leave]
 
     def _gates(self, switch: str, *names: str) -> list[tuple[Any, ...]]:
         """Return the distinct settings of a gate: off once, on with each of its values."""
-        values = list(itertools.product(*(self._values(name) for name in names)))
+        values = list(itertools.product(*(self.values(name) for name in names)))
         off = tuple(getattr(self.base, name) for name in names)
-        return [(on, *rest) for on in self._values(switch) for rest in (values if on else [off])]
+        return [(on, *rest) for on in self.values(switch) for rest in (values if on else [off])]
 
     def _parts(self) -> tuple[list[Any], ...]:
         return (
-            self._values("len_prem"),
-            self._values("smooth_len"),
+            self.values("len_prem"),
+            self.values("smooth_len"),
             self._z_pairs(),
             self._gates("use_sigma", "bb_len", "bb_k"),
             self._gates("use_htf", "htf_z_min"),
@@ -105,7 +113,7 @@ class Grid:
             yield tuple(part[int(index)] for part, index in zip(parts, at, strict=True))
 
 
-def parse_values(text: str, kind: type) -> list[Any]:
+def parse_values(text: str, kind: type, what: str = "value to sweep over") -> list[Any]:
     """Return the values of an axis: ``1.2,1.5`` or ``1.2:3:0.1``, the last included.
 
     >>> parse_values("0.5:0.7:0.1,0.9", float)
@@ -114,10 +122,12 @@ def parse_values(text: str, kind: type) -> list[Any]:
     [True, False]
 
     :param kind: float, int or bool.
-    :raises SettingsError: if it cannot be read so.
+    :param what: what each is, for the message.
+    :raises SettingsError: if it cannot be read so, or is more than :data:`MAX_VALUES`.
     """
     words = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
     values: list[Any] = []
+    too_many = SettingsError(f"{text!r} has more than {MAX_VALUES} values: take a larger step")
     for part in text.split(","):
         try:
             if kind is bool:
@@ -126,13 +136,15 @@ def parse_values(text: str, kind: type) -> list[Any]:
             first, *rest = (float(number) for number in part.split(":"))
             last, step = rest if rest else (first, 1.0)
             steps = round((last - first) / step)
+            if len(values) + steps >= MAX_VALUES:
+                raise too_many
             if steps < 0 or abs(first + steps * step - last) > 1e-9:
                 raise ValueError
             found = [round(first + number * step, 10) for number in range(steps + 1)]
-            if kind is int and any(value != int(value) for value in found):
+            if kind is int and any(value != int(value) or value > _LARGEST for value in found):
                 raise ValueError
             values += [kind(value) for value in found]
-        except (KeyError, ValueError, ZeroDivisionError):
+        except (KeyError, ValueError, ZeroDivisionError, OverflowError):
             example = "yes,no" if kind is bool else "20,50 or 20:80:10"
-            raise SettingsError(f"{part!r} is no value to sweep over: write {example}") from None
+            raise SettingsError(f"{part!r} is no {what}: write {example}") from None
     return values

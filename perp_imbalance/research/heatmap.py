@@ -8,26 +8,39 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from perp_imbalance.files import write_whole
-from perp_imbalance.research.sweep import Sweep, surface, worst_around
+from perp_imbalance.research.page import write_page
+from perp_imbalance.research.plateau import RULE, Surface, surfaces
+from perp_imbalance.research.sweep import Sweep
 
 _BPS = 1e4
 _ROW_HEIGHT = 340
-_HOVER = "enter_z %{y}<br>exit_z %{x}<br>%{z:.1f} bps<extra></extra>"
+_HOVER = (
+    "enter_z %{y}<br>exit_z %{x}<br>%{z:.1f} bps<br>%{customdata[0]} of %{customdata[1]} "
+    "neighbours with enough events<extra></extra>"
+)
 _TITLES = ("mean of the cell", "worst of the cell and its neighbours")
 
 
-def write_heatmap(sweep: Sweep, file: Path, *, title: str) -> None:
+def write_heatmap(
+    sweep: Sweep, file: Path, *, min_events: int, title: str, said: Sequence[str]
+) -> None:
     """Write one self-contained HTML page with a menu of pair, side and horizon.
 
     Left, the mean net return in bps an event, averaged over all other thresholds; right, the worst
     of each cell and its neighbours. What is good on the right is a plateau; what is good on the
     left only is luck until shown otherwise.
 
+    :param min_events: events a combination that a cell needs; cells with fewer stay empty.
     :param title: what was swept, for the head of the page.
+    :param said: sentences below it.
     """
-    selections = sorted({key[:3] for key in sweep.cells})
-    lengths = sorted({key[3] for key in sweep.cells})
+    found = {
+        selection: surface
+        for selection, surface in surfaces(sweep, min_events)
+        if np.isfinite(surface.means).any()
+    }
+    selections = sorted({key[:3] for key in found})
+    lengths = sorted({key[3] for key in found})
     figure = make_subplots(
         rows=len(lengths),
         cols=2,
@@ -36,29 +49,38 @@ def write_heatmap(sweep: Sweep, file: Path, *, title: str) -> None:
     )
     for number, selection in enumerate(selections):
         for row, length in enumerate(lengths, start=1):
-            exits, enters, means = surface(sweep.cells, *selection, length)
-            for column, values in enumerate((means, worst_around(means)), start=1):
-                figure.add_trace(
-                    go.Heatmap(
-                        x=[f"{value:g}" for value in exits],
-                        y=[f"{value:g}" for value in enters],
-                        z=np.round(values * _BPS, 2),
-                        coloraxis="coloraxis",
-                        hovertemplate=_HOVER,
-                        visible=number == 0,
-                    ),
-                    row=row,
-                    col=column,
-                )
+            for column, trace in enumerate(_maps(found.get((*selection, length))), start=1):
+                figure.add_trace(trace.update(visible=number == 0), row=row, col=column)
     figure.update_xaxes(title_text="exit_z", type="category")
     figure.update_yaxes(title_text="enter_z", type="category")
     figure.update_layout(
-        title=title,
         height=_ROW_HEIGHT * len(lengths) + 200,
         updatemenus=[_menu(selections, 2 * len(lengths))],
         coloraxis={"colorscale": "RdBu", "cmid": 0, "colorbar": {"title": "bps"}},
     )
-    write_whole(file, figure.to_html(include_plotlyjs=True))
+    rule = f"Empty on the left: fewer than {min_events} events a combination. {RULE}"
+    write_page(file, title, [*said, rule], [figure])
+
+
+def _maps(surface: Surface | None) -> list[go.Heatmap]:
+    """Return the maps of means and of the worst around, empty where nothing happened."""
+    if surface is None:
+        return [go.Heatmap(coloraxis="coloraxis") for _ in _TITLES]
+    # Of a fine grid only a few cells may have been drawn.
+    rows, columns = (np.flatnonzero(np.isfinite(surface.means).any(axis=axis)) for axis in (1, 0))
+    there = np.ix_(rows, columns)
+    around = np.stack([surface.with_events[there], surface.neighbours[there]], axis=-1)
+    return [
+        go.Heatmap(
+            x=[f"{surface.exits[column]:g}" for column in columns],
+            y=[f"{surface.enters[row]:g}" for row in rows],
+            z=np.round(values[there] * _BPS, 2),
+            customdata=around,
+            coloraxis="coloraxis",
+            hovertemplate=_HOVER,
+        )
+        for values in (surface.means, surface.worst)
+    ]
 
 
 def _menu(selections: Sequence[tuple[str, str, int]], maps: int) -> dict[str, Any]:

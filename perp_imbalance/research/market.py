@@ -12,7 +12,7 @@ from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.errors import DataError
+from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
 from perp_imbalance.indicators.crowd import known_funding, open_interest
 from perp_imbalance.indicators.higher_timeframe import check_higher
@@ -29,7 +29,8 @@ class PairCandles:
 
     :ivar perp: freqtrade's candles.
     :ivar premium: the premium of each candle, NaN where there is none.
-    :ivar htf: premiums of the higher timeframe; None where the folder has none.
+    :ivar htf: premiums of the higher timeframe; None where the folder has none, and where that
+        timeframe is none above the candles': only the HTF gate looks at it.
     :ivar funding: funding paid by longs during each candle, as a fraction.
     :ivar funding_rate: the last rate known at each close; NaN where the folder has none.
     :ivar open_interest: of each candle; NaN where the folder has none.
@@ -156,11 +157,14 @@ class CandleFolder:
 
     def _htf(self, match: SpotMatch) -> HtfPremium | None:
         timeframe = self.settings.htf_timeframe
+        try:
+            check_higher(self.timeframe, timeframe)
+        except SettingsError:
+            return None
         perp = self._load(match.perp, timeframe, CandleType.FUTURES)
         spot = self._load(str(match.spot), timeframe, CandleType(match.source))
         if perp.empty or spot.empty:
             return None
-        check_higher(self.timeframe, timeframe)
         return htf_premium(perp, spot, timeframe, match.scale, by_volume=match.has_volume)
 
     def _funding(self, pair: str, perp: DataFrame) -> Floats:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -46,15 +45,23 @@ class Cell:
         """The mean over the combinations that had events, NaN where none had."""
         return self.mean_sum / self.combinations if self.combinations else float("nan")
 
+    def has_enough(self, events: int) -> bool:
+        """Tell whether the combinations had so many events each: a mean of few says nothing."""
+        return self.combinations > 0 and self.events >= events * self.combinations
+
 
 @dataclass
 class Sweep:
     """What a sweep left: the file with every row, and the cells of its heat map.
 
+    :ivar enters: every ``enter_z`` of the grid, rising.
+    :ivar exits: every ``exit_z`` of it.
     :ivar held_pct: what holding each pair made over the same candles.
     """
 
     file: Path
+    enters: Sequence[float]
+    exits: Sequence[float]
     combinations: int = 0
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     held_pct: dict[str, float] = field(default_factory=dict)
@@ -70,14 +77,6 @@ class Sweep:
             cell.combinations += 1
             cell.events += row.events
             cell.mean_sum += row.mean
-
-    def drop_cells_below(self, events: int) -> None:
-        """Forget cells whose combinations had fewer events each: a mean of few says nothing."""
-        self.cells = {
-            key: cell
-            for key, cell in self.cells.items()
-            if cell.combinations and cell.events >= events * cell.combinations
-        }
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def run_sweep(
 
     :param tell: told the pair before each combination, to show progress.
     """
-    sweep = Sweep(file)
+    sweep = Sweep(file, plan.grid.values("enter_z"), plan.grid.values("exit_z"))
     with appearing(file) as part, pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
         for group in _in_groups(_rows(plan, pairs, sweep, tell)):
             columns = [list(column) for column in zip(*group, strict=True)]
@@ -146,36 +145,3 @@ def _in_groups(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object
             group = []
     if group:
         yield group
-
-
-def surface(
-    cells: dict[CellKey, Cell], pair: str, side: str, horizon: int, len_prem: int
-) -> tuple[list[float], list[float], np.ndarray[tuple[int, int], np.dtype[np.float64]]]:
-    """Return exit_z, enter_z and the mean net return of each, NaN where nothing was tried."""
-    found = {
-        key[4:]: cell.mean
-        for key, cell in cells.items()
-        if key[:4] == (pair, side, horizon, len_prem)
-    }
-    enters = sorted({enter for enter, _ in found})
-    exits = sorted({leave for _, leave in found})
-    means = np.full((len(enters), len(exits)), np.nan)
-    for (enter, leave), mean in found.items():
-        means[enters.index(enter), exits.index(leave)] = mean
-    return exits, enters, means
-
-
-def worst_around(
-    means: np.ndarray[tuple[int, int], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Return the worst of each cell and its eight neighbours: a lucky cell loses, a plateau stays.
-
-    Cells without a value do not count as neighbours, but stay without one.
-
-    >>> worst_around(np.array([[3.0, 1.0], [2.0, np.nan]]))
-    array([[ 1.,  1.],
-           [ 1., nan]])
-    """
-    padded = np.pad(np.where(np.isnan(means), np.inf, means), 1, constant_values=np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
-    return np.where(np.isnan(means), np.nan, windows.min(axis=(2, 3)))

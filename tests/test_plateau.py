@@ -1,0 +1,75 @@
+"""A plateau of a sweep is told from a lucky cell by its neighbours."""
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perp_imbalance.indicators import Thresholds
+from perp_imbalance.research.plateau import plateaus, rank
+from perp_imbalance.research.screen import Row
+from perp_imbalance.research.sweep import Sweep
+
+BTC = "BTC/USDT:USDT"
+
+
+def ranked(means: list[list[float]], enough: list[list[int]] | None = None) -> Any:
+    """Return the worst around every cell of a grid that has them all."""
+    values = np.array(means)
+    speaking = np.isfinite(values) if enough is None else np.array(enough, dtype=np.bool_)
+    return rank(values, speaking, np.ones(values.shape, np.bool_))[0]
+
+
+NAN = float("nan")
+
+
+def test_lucky_cell_is_no_plateau() -> None:
+    worst = ranked([[1.0, 1.0, 1.0, -2.0], [1.0, 2.0, 1.0, 9.0], [1.0, 1.0, 1.0, -2.0]])
+    assert worst[1, 1] == 1.0
+    assert worst[1, 3] == -2.0
+    # What had no event is no neighbour, and what stands alone is no plateau.
+    assert np.isnan(ranked([[9.0, NAN, NAN], [NAN, NAN, NAN], [1.0, 1.0, NAN]])[0, 0])
+    assert np.isnan(ranked([[9.0]])).all()
+
+
+def test_plateau_has_events_on_half_of_its_sides() -> None:
+    """Of the eight cells around the middle one, three and four have events."""
+    few = [[1.0, 1.0, 1.0], [NAN, 5.0, NAN], [NAN, NAN, NAN]]
+    assert np.isnan(ranked(few)[1, 1])
+    half = [[1.0, 1.0, 1.0], [2.0, 5.0, NAN], [NAN, NAN, NAN]]
+    assert ranked(half)[1, 1] == 1.0
+
+
+def test_neighbour_of_few_events_pulls_down_and_holds_up_nothing() -> None:
+    means = [[4.0, 4.0, 4.0], [4.0, 5.0, -3.0]]
+    assert ranked(means, [[1, 1, 1], [1, 1, 0]])[1, 1] == -3.0
+    # Itself it is not ranked; and if most are such, the cell beside them is not either.
+    assert np.isnan(ranked(means, [[1, 1, 1], [1, 1, 0]])[1, 2])
+    assert np.isnan(ranked(means, [[1, 0, 0], [1, 1, 0]])[1, 1])
+
+
+def test_in_a_single_row_only_what_lies_between_others_is_a_plateau() -> None:
+    np.testing.assert_array_equal(ranked([[7.0, 3.0, 2.0, 4.0]]), [[NAN, 2.0, 2.0, NAN]])
+    np.testing.assert_array_equal(ranked([[7.0], [3.0]]), [[NAN], [NAN]])
+
+
+def test_same_events_are_listed_once_and_neighbours_beyond_the_grid_do_not_count() -> None:
+    found = Sweep(Path("unused"), (0.5, 1.0, 1.5), (0.3, 0.6, 0.9))
+    for enter, leave in itertools.product(found.enters, found.exits):
+        if enter > leave:
+            thresholds = Thresholds(enter_z=enter, exit_z=leave)
+            # Of 1.0 all exits had the same events.
+            mean = 0.03 if enter == 1.0 else (enter + leave) / 100
+            row = Row("long", 4, 9, 50, 50, mean, 0.5, 0.5, 1.0)
+            found.add(BTC, thresholds, row)
+    assert len(found.cells) == 7
+    listed = plateaus(found, 30)
+    assert [one.worst for one in listed] == sorted((one.worst for one in listed), reverse=True)
+    assert [one.enter_z for one in listed].count(1.0) == 1
+    assert len(listed) == 5
+    counts = {(one.enter_z, one.exit_z): (one.with_events, one.neighbours) for one in listed}
+    # There is no cell where exit_z is not below enter_z.
+    assert counts[0.5, 0.3] == (2, 2)
+    assert counts[1.5, 0.3] == (3, 3)
+    assert plateaus(found, 51) == []
