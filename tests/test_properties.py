@@ -81,7 +81,7 @@ def signal(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([columns, entry_signals(table, SMALL), exit_signals(table)], axis=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(markets(), st.integers(1, 159))
 def test_cutting_off_the_future_changes_no_earlier_value(
     market: tuple[pd.DataFrame, pd.DataFrame], rows: int
@@ -92,7 +92,7 @@ def test_cutting_off_the_future_changes_no_earlier_value(
     pd.testing.assert_frame_equal(past, signal(perp, spot).iloc[:rows], check_exact=True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(markets())
 def test_rows_without_a_premium_change_no_other_z(
     market: tuple[pd.DataFrame, pd.DataFrame],
@@ -125,7 +125,7 @@ def test_one_bad_value_spoils_only_its_own_row(poison: float, row: int) -> None:
         np.testing.assert_array_equal(result[others], function(values))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(markets(), st.integers(-30, 30))
 def test_scaling_all_prices_changes_nothing(
     market: tuple[pd.DataFrame, pd.DataFrame], exponent: int

@@ -147,7 +147,7 @@ def test_perp_whose_tick_is_its_premium_is_not_sound() -> None:
     assert fine.is_sound
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(1, 10**9), st.integers(0, 8)), min_size=1, max_size=6))
 def test_decimals_are_those_that_freqtrade_counts(prices: list[tuple[int, int]]) -> None:
     values = np.array([number / 10**decimals for number, decimals in prices])
