@@ -28,6 +28,8 @@ from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
 
 pytestmark = pytest.mark.freqtrade
 
+# How our warnings begin that are repeated below freqtrade's tables.
+AGAIN = "Warning: "
 FINGERPRINT = Path(__file__).parent / "sample_trades.csv"
 FINGERPRINT_COLUMNS = [
     *("strategy", "pair", "is_short", "open_date", "close_date"),
@@ -277,7 +279,7 @@ def wrong_spot(sample_datadir: Path, tmp_path: Path) -> Path:
     return datadir
 
 
-def test_refused_pairs_are_named_once_and_the_others_trade(
+def test_refused_pairs_are_named_once_and_again_at_the_end_and_the_others_trade(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     process = freqtrade(
@@ -286,13 +288,18 @@ def test_refused_pairs_are_named_once_and_the_others_trade(
         pairs=[*SAMPLE_PAIRS, "DOGE/USDT:USDT"],
     )
     assert process.returncode == 0, process.stderr
-    said = " ".join(process.stderr.split())
-    for refusal in (
+    lines = process.stderr.splitlines()
+    logged = " ".join(" ".join(line for line in lines if not line.startswith(AGAIN)).split())
+    again = [line for line in lines if line.startswith(AGAIN)]
+    refusals = (
         "ETH/USDT:USDT gives no signals: its price is 0.333 times that of ETH/USDT (scale 1)",
         "DOGE/USDT:USDT gives no signals: no spot pair of DOGE against USDT",
         "1000PEPE/USDT:USDT gives no signals: the candles of PEPE/USDT are those of the perp",
-    ):
-        assert said.count(refusal) == 1
+    )
+    for refusal in refusals:
+        assert logged.count(refusal) == 1
+        assert sum(line.startswith(f"{AGAIN}{refusal}") for line in again) == 1
+    assert len(again) == len(refusals)
     trades = backtest_trades(tmp_path / "user_data")["PerpImbalance"]
     assert set(trades["pair"]) == {"BTC/USDT:USDT"}
 

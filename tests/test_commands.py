@@ -284,9 +284,13 @@ def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -
 SUBCOMMANDS = re.findall(r"^    ([a-z-]+)\b", build_parser().format_help(), re.MULTILINE)
 
 
+#: What the commands share.
+BESIDE = {"candles", "console", "main", "options"}
+
+
 def test_every_command_is_listed() -> None:
     modules = [module.name for module in pkgutil.iter_modules(commands.__path__)]
-    named = {module for module in modules if module not in ("console", "main", "options")}
+    named = {module for module in modules if module not in BESIDE}
     assert named == {command.removesuffix("-data").replace("-", "_") for command in SUBCOMMANDS}
 
 
