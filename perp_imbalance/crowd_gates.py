@@ -1,6 +1,7 @@
 """The optional gates of a strategy: which series they need, and the columns these become."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,10 @@ class CrowdGates(IStrategy):
     use_funding: BooleanParameter
     use_oi: BooleanParameter
 
+    @abstractmethod
+    def thresholds(self) -> Thresholds:
+        """Return the thresholds as the parameters have them now."""
+
     def switch_gates(self) -> None:
         """Let the config's switches count where it has them: no epoch of hyperopt varies those.
 
@@ -104,13 +109,11 @@ class CrowdGates(IStrategy):
 
     def crowd_series(self, pair: str) -> list[tuple[str, str, CandleType]]:
         """Return the series of the gates that are on."""
-        wanted = []
-        if self.use_funding.value:
-            timeframe = self.dp.get_funding_rate_timeframe()
-            wanted.append((pair, timeframe, CandleType.FUNDING_RATE))
-        if self.use_oi.value:
-            wanted.append((pair, self.timeframe, CandleType.OPEN_INTEREST))
-        return wanted
+        thresholds = self.thresholds()
+        if not gate_series(thresholds):
+            return []
+        funding_timeframe = self.dp.get_funding_rate_timeframe()
+        return gate_series_keys(pair, thresholds, self.timeframe, funding_timeframe)
 
     def crowd_columns(self, dataframe: DataFrame, pair: str) -> dict[str, Floats]:
         """Return ``funding_rate`` and ``open_interest`` where their gates are on."""

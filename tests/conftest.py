@@ -4,7 +4,7 @@ import os
 import signal
 
 from doctor_fixtures import configure, doctor, doctor_market, doctor_replay
-from freqtrade_fixtures import freqtrade, sample_datadir
+from freqtrade_fixtures import folder, freqtrade, sample_datadir
 from hypothesis import settings
 from replay_fixtures import tiny_config, tiny_datadir, tiny_replay
 
@@ -13,6 +13,7 @@ __all__ = [
     "doctor",
     "doctor_market",
     "doctor_replay",
+    "folder",
     "freqtrade",
     "sample_datadir",
     "tiny_config",

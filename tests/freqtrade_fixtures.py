@@ -1,6 +1,7 @@
 """freqtrade itself, run on the sample market against a replay of it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -34,6 +35,14 @@ def shared_candles(name: str) -> Path:
     if not datadir.is_dir():
         pytest.skip(f"no real candles: ../shared/market_data/{name} is absent")
     return datadir
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the config and an empty ``user_data``, to run commands in."""
+    shutil.copy(ROOT / "config.json", tmp_path)
+    (tmp_path / "user_data").mkdir()
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -6,16 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from freqtrade_fixtures import ROOT, perp_imbalance
+from freqtrade_fixtures import perp_imbalance
 
 from perp_imbalance.commands.main import run
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "config.json", tmp_path)
-    (tmp_path / "user_data").mkdir()
-    return tmp_path
 
 
 def configure(folder: Path, **settings: Any) -> None:

@@ -22,16 +22,14 @@ from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES, preset_
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(folder: Path) -> Path:
     """A folder with config, strategies and ``user_data``, as a trader has it."""
     shutil.copytree(
         ROOT / "strategies",
-        tmp_path / "strategies",
+        folder / "strategies",
         ignore=shutil.ignore_patterns("__pycache__", "*.json"),
     )
-    shutil.copy(ROOT / "config.json", tmp_path)
-    (tmp_path / "user_data").mkdir()
-    return tmp_path
+    return folder
 
 
 def loaded(folder: Path, name: str = "PerpImbalance") -> Any:

@@ -293,13 +293,6 @@ def test_rows_are_written_once_however_many_there_are(
     assert len(rows) == len(rows.drop_duplicates(["side", "enter_z", "exit_z"])) == 3 * 2 * 2
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copy(ROOT / "config.json", tmp_path)
-    (tmp_path / "user_data").mkdir()
-    return tmp_path
-
-
 def test_command_writes_rows_and_a_page(folder: Path, sample_datadir: Path) -> None:
     process = perp_imbalance(
         *("sweep", "--datadir", str(sample_datadir), "--enter-z", "1.3:1.9:0.2", "--exit-z"),
