@@ -1,8 +1,7 @@
 """The optional gates of a strategy: which series they need, and the columns these become."""
 
 import logging
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import ccxt
@@ -41,15 +40,19 @@ def gate_series(thresholds: Thresholds) -> list[CandleType]:
 
 
 def gate_series_keys(
-    pair: str, thresholds: Thresholds, timeframe: str, funding_timeframe: str
+    pair: str, kinds: Iterable[CandleType], timeframe: str, funding_timeframe: str
 ) -> list[tuple[str, str, CandleType]]:
     """Return what freqtrade is asked for: pair, timeframe and kind of each series.
 
+    :param kinds: the series of the gates that are on.
     :param funding_timeframe: past funding rates have one of their own.
+
+    >>> gate_series_keys("BTC/USDT:USDT", [CandleType.FUNDING_RATE], "5m", "1h")
+    [('BTC/USDT:USDT', '1h', <CandleType.FUNDING_RATE: 'funding_rate'>)]
     """
     return [
         (pair, funding_timeframe if kind == CandleType.FUNDING_RATE else timeframe, kind)
-        for kind in gate_series(thresholds)
+        for kind in kinds
     ]
 
 
@@ -57,13 +60,17 @@ def check_series(exchange: str, kind: CandleType, setting: str) -> None:
     """Raise where an exchange does not have a series that a setting asks for.
 
     :param exchange: ccxt's name.
-    :param setting: what asks for it, as the config has it.
+    :param setting: what asks for it, as the config has it, or the switch of a gate: a parameter
+        file may have switched that on, and the config's word counts.
     :raises SettingsError: naming all three.
     """
     ability, words = SERIES[kind]
     described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
     if described is not None and not described().has.get(ability):
-        raise SettingsError(f"{exchange} gives no {words}: take {SECTION}.{setting} off the config")
+        mend = f"set {SECTION}.{setting} to false in the config"
+        if setting not in GATE_SERIES:
+            mend = f"take {SECTION}.{setting} off the config"
+        raise SettingsError(f"{exchange} gives no {words}: {mend}")
 
 
 class CrowdGates(IStrategy):
@@ -72,10 +79,6 @@ class CrowdGates(IStrategy):
     settings: Settings
     use_funding: BooleanParameter
     use_oi: BooleanParameter
-
-    @abstractmethod
-    def thresholds(self) -> Thresholds:
-        """Return the thresholds as the parameters have them now."""
 
     def switch_gates(self) -> None:
         """Let the config's switches count where it has them: no epoch of hyperopt varies those.
@@ -108,12 +111,16 @@ class CrowdGates(IStrategy):
                 getattr(self, name).optimize = bool(getattr(self, switch).value)
 
     def crowd_series(self, pair: str) -> list[tuple[str, str, CandleType]]:
-        """Return the series of the gates that are on."""
-        thresholds = self.thresholds()
-        if not gate_series(thresholds):
+        """Return the series of the gates that are on.
+
+        Only the switches are read: freqtrade takes any other threshold that is read while hyperopt
+        computes its indicators for one that its epochs cannot vary.
+        """
+        kinds = [kind for switch, kind in GATE_SERIES.items() if getattr(self, switch).value]
+        if not kinds:
             return []
         funding_timeframe = self.dp.get_funding_rate_timeframe()
-        return gate_series_keys(pair, thresholds, self.timeframe, funding_timeframe)
+        return gate_series_keys(pair, kinds, self.timeframe, funding_timeframe)
 
     def crowd_columns(self, dataframe: DataFrame, pair: str) -> dict[str, Floats]:
         """Return ``funding_rate`` and ``open_interest`` where their gates are on."""

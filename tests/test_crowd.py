@@ -156,21 +156,29 @@ def test_open_interest_has_a_column_only_where_it_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("exchange", "kind", "setting", "words"),
+    ("exchange", "kind", "setting", "said"),
     [
-        ("bitget", CandleType.OPEN_INTEREST, "use_oi", "past open interest"),
+        (
+            *("bitget", CandleType.OPEN_INTEREST, "use_oi"),
+            "past open interest: set perp_imbalance.use_oi to false in the config",
+        ),
         # It gives the rate of now.
-        ("bitflyer", CandleType.FUNDING_RATE, "use_funding", "past funding rates"),
-        ("hyperliquid", CandleType.INDEX, 'premium_source "index"', "index prices"),
+        (
+            *("bitflyer", CandleType.FUNDING_RATE, "use_funding"),
+            "past funding rates: set perp_imbalance.use_funding to false in the config",
+        ),
+        (
+            *("hyperliquid", CandleType.INDEX, 'premium_source "index"'),
+            'index prices: take perp_imbalance.premium_source "index" off the config',
+        ),
     ],
 )
 def test_exchange_without_a_series_is_refused_in_one_line(
-    exchange: str, kind: CandleType, setting: str, words: str
+    exchange: str, kind: CandleType, setting: str, said: str
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         check_series(exchange, kind, setting)
-    said = f"{exchange} gives no {words}: take perp_imbalance.{setting} off the config"
-    assert str(caught.value) == said
+    assert str(caught.value) == f"{exchange} gives no {said}"
     check_series("binance", kind, setting)
 
 

@@ -223,7 +223,7 @@ def test_gate_whose_series_the_exchange_has_not_must_be_fixed(
     monkeypatch.chdir(ROOT)
     fixes = to_fix(examine(unreachable("bitget", tmp_path, perp_imbalance={"use_oi": True})))
     (fix,) = (check for check in fixes if check.name == "strategy")
-    assert "bitget gives no past open interest: take perp_imbalance.use_oi off" in fix.message
+    assert "bitget gives no past open interest: set perp_imbalance.use_oi to false" in fix.message
 
 
 @pytest.mark.parametrize("command", ["doctor", "pairs"])

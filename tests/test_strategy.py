@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
-from freqtrade.enums import CandleType, RunMode
+from freqtrade.enums import CandleType, HyperoptState, RunMode
 from freqtrade.exceptions import OperationalException
+from freqtrade.optimize.hyperopt_tools import HyperoptStateContainer
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from freqtrade_fixtures import PRESET_STRATEGIES, ROOT
@@ -249,6 +250,33 @@ def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
         assert [getattr(strategy, name).optimize for name in names] == [on] * len(names)
 
 
+@pytest.mark.parametrize("on", [True, False])
+def test_no_parameter_that_hyperopt_varies_is_read_while_it_computes_indicators(
+    folder: Path,
+    sample_datadir: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    on: bool,
+) -> None:
+    """freqtrade would warn that all epochs are evaluated with its start value."""
+    strategy = load(
+        folder,
+        runmode=RunMode.HYPEROPT,
+        spaces=["all"],
+        exchange={"name": "binance"},
+        perp_imbalance=dict.fromkeys(OPTIONAL_GATES, on),
+    )
+    strategy.dp = Candles(sample_datadir)
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    monkeypatch.setattr(HyperoptStateContainer, "state", HyperoptState.INDICATORS)
+    assert strategy.informatives_of(pair["pair"])
+    strategy.populate_indicators(candles.iloc[:1000].copy(), pair)
+    assert "static start value" not in caplog.text
+    assert strategy.enter_z.value
+    assert "Parameter 'enter_z' is part of this hyperopt run" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("section", "filed", "found"),
     [
@@ -283,8 +311,8 @@ def test_gate_that_the_exchange_has_no_series_for_stops_the_start(folder: Path) 
     with pytest.raises(OperationalException) as caught:
         load(folder, exchange={"name": "bitget"}, perp_imbalance=section)
     assert str(caught.value) == (
-        "PerpImbalance: bitget gives no past open interest: take perp_imbalance.use_oi off the "
-        "config"
+        "PerpImbalance: bitget gives no past open interest: set perp_imbalance.use_oi to false "
+        "in the config"
     )
 
 

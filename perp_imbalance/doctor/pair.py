@@ -9,7 +9,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.crowd_gates import gate_series_keys
+from perp_imbalance.crowd_gates import gate_series, gate_series_keys
 from perp_imbalance.doctor import candles, crowd
 from perp_imbalance.doctor.report import Check, Level, PairFigures
 from perp_imbalance.indicators.columns import spot_premium
@@ -48,7 +48,8 @@ class Plan(NamedTuple):
 
     def crowd_series(self, perp: str, funding_timeframe: str) -> list[tuple[str, str, CandleType]]:
         """Return the series of the optional gates that are on."""
-        return gate_series_keys(perp, self.thresholds, self.timeframe, funding_timeframe)
+        kinds = gate_series(self.thresholds)
+        return gate_series_keys(perp, kinds, self.timeframe, funding_timeframe)
 
 
 class PairCandles(NamedTuple):

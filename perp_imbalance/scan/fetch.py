@@ -14,7 +14,7 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
-from perp_imbalance.crowd_gates import GATE_SERIES, check_series, gate_series_keys
+from perp_imbalance.crowd_gates import GATE_SERIES, check_series, gate_series, gate_series_keys
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.exchange import (
     closing_exchange,
@@ -166,9 +166,8 @@ class Feed:
             yield match.perp, timeframe, CandleType.FUTURES
             yield str(match.spot), timeframe, CandleType(match.source)
         funding_timeframe = str(self.exchange.get_option("funding_fee_timeframe"))
-        yield from gate_series_keys(
-            match.perp, self.rules.thresholds, self.rules.timeframe, funding_timeframe
-        )
+        kinds = gate_series(self.rules.thresholds)
+        yield from gate_series_keys(match.perp, kinds, self.rules.timeframe, funding_timeframe)
 
     def _candles(self, keys: Sequence[Key]) -> dict[Key, DataFrame]:
         """Return candles: the first time as many as are needed, then only what is due."""
