@@ -15,7 +15,7 @@ from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.research.evidence import ALL, MIN_BLOCKS, Finding, Method, study, verdict
 from perp_imbalance.research.evidence_page import net_figure
-from perp_imbalance.research.gates import missing_series
+from perp_imbalance.research.gates import missing_series, thin_series
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.settings import Settings
@@ -249,6 +249,32 @@ def test_preset_and_side_have_one_colour_in_every_panel() -> None:
     assert all(len(of) == 1 for of in colours.values())
     assert len(set.union(*colours.values())) == len(colours)
     assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
+
+
+def test_series_known_on_part_of_the_candles_is_told_with_its_harm() -> None:
+    candles = market(1)
+    rows = len(candles.perp)
+    half = np.where(np.arange(rows) < rows // 2, 0.0001, np.nan)
+    partly = replace(candles, funding_rate=half, open_interest=half)
+    gated = replace(PRESETS["balanced"], use_funding=True, use_oi=True)
+    free = "elsewhere net returns leave funding out"
+    assert thin_series(partly, [PRESETS["balanced"]]) == [
+        f"funding rates on 50% of the candles: {free}"
+    ]
+    assert thin_series(partly, [PRESETS["balanced"], gated]) == [
+        f"funding rates on 50% of the candles: {free} and the gate lets nothing pass",
+        "open interest on 50% of the candles: elsewhere the gate lets nothing pass",
+    ]
+    # What lies before the time range is not looked at.
+    late = replace(partly, begin=rows // 2)
+    assert thin_series(late, [PRESETS["balanced"]]) == [
+        "no funding rates: net returns leave funding out"
+    ]
+    whole = replace(candles, funding_rate=np.full(rows, 0.0001))
+    assert thin_series(whole, [PRESETS["balanced"]]) == []
+    assert thin_series(whole, [PRESETS["conservative"]]) == [
+        "no candles of the higher timeframe: the gate lets nothing pass"
+    ]
 
 
 @pytest.mark.parametrize(

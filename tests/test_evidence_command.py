@@ -10,6 +10,8 @@ from freqtrade_fixtures import perp_imbalance
 
 from perp_imbalance.commands.main import run
 
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+
 
 def configure(folder: Path, **settings: Any) -> None:
     """Change settings of the project in the config of a folder."""
@@ -24,6 +26,16 @@ def lean_datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory)
     datadir = tmp_path_factory.mktemp("lean") / "binance"
     shutil.copytree(sample_datadir, datadir)
     for file in datadir.rglob("*-4h*.feather"):
+        file.unlink()
+    return datadir
+
+
+@pytest.fixture(scope="module")
+def rateless_datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sample market without funding rates."""
+    datadir = tmp_path_factory.mktemp("rateless") / "binance"
+    shutil.copytree(sample_datadir, datadir)
+    for file in datadir.rglob("*funding_rate*"):
         file.unlink()
     return datadir
 
@@ -65,6 +77,29 @@ def test_entries_whose_gate_has_no_series_are_left_out_in_words(
     (file,) = (folder / "user_data" / "evidence").glob("*.json")
     assert json.loads(file.read_text("utf-8"))["left_out"] == [said]
     assert said in file.with_suffix(".html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("command", "options", "key"),
+    [
+        ("evidence", ["--draws", "100"], "left_out"),
+        ("sweep", ["--enter-z", "1.3:1.9:0.2", "--exit-z", "0.5,0.9"], "thin"),
+    ],
+)
+def test_net_returns_without_funding_are_said_to_be_so(
+    command: str, options: list[str], key: str, folder: Path, rateless_datadir: Path
+) -> None:
+    process = perp_imbalance(
+        *(command, "--datadir", str(rateless_datadir), "--pairs", BTC, ETH),
+        *("--horizons", "4", "--json", *options),
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    said = f"{BTC}, {ETH}: no funding rates: net returns leave funding out"
+    assert process.stderr.count(said) == 1
+    assert json.loads(process.stdout)[key] == [said]
+    (page,) = (folder / "user_data" / command).glob("*.html")
+    assert said in page.read_text("utf-8")
 
 
 def test_higher_timeframe_is_the_one_that_a_backtest_would_take(

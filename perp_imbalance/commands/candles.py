@@ -1,7 +1,7 @@
 """The stored candles that ``sweep`` and ``evidence`` read, gates and all."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +70,20 @@ def lacking(
             "what is missing, or take the gate off"
         )
     return missing
+
+
+def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each sentence once, behind all pairs of which it is said.
+
+    :param said: pairs and sentences.
+
+    >>> by_sentence([("BTC", "no rates"), ("ETH", "no rates")])
+    ['BTC, ETH: no rates']
+    """
+    found: dict[str, list[str]] = {}
+    for pair, sentence in said:
+        found.setdefault(sentence, []).append(pair)
+    return [f"{', '.join(pairs)}: {sentence}" for sentence, pairs in found.items()]
 
 
 def check_costs(horizons: "Sequence[int]", fee: float, seed: int) -> None:

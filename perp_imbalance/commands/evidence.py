@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
+from perp_imbalance.commands.candles import by_sentence, candle_folder, check_costs, lacking
 from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import DataError
 from perp_imbalance.files import write_whole
@@ -30,7 +30,8 @@ year, by volatility; and how much of it was the premium's own way back. Writes J
 
 A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
 said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
-Where a preset's gate has no series, its entries are left out, and that is said.
+Where a preset's gate has no series, its entries are left out, and that is said; so is where funding
+rates are missing, which net returns then leave out.
 """
 
 
@@ -124,24 +125,27 @@ def method_of(arguments: argparse.Namespace) -> "Method":
 
 
 def what_is_left_out(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> list[str]:
-    """Say in sentences which pairs, and which entries of them, cannot be studied, and why.
+    """Say in sentences what of which pairs cannot be studied, or only in part, and why.
 
     :raises DataError: if no pair has candles enough, or one has not the series of any preset.
     """
+    from perp_imbalance.research.gates import thin_series
+
     gated = {name: folder.settings.gated(thresholds) for name, thresholds in PRESETS.items()}
-    short: list[str] = []
-    found: dict[str, list[str]] = {}
+    short: list[tuple[str, str]] = []
+    said: list[tuple[str, str]] = []
     for candles in folder.pairs(pairs):
         pair = candles.match.perp
         if method.is_too_short(candles):
-            short.append(pair)
+            short.append((pair, method.too_short))
             continue
-        for preset, reason in lacking(candles, gated, folder).items():
-            found.setdefault(f"entries of {preset} left out: {reason}", []).append(pair)
+        without = lacking(candles, gated, folder)
+        said += [(pair, f"entries of {name} left out: {why}") for name, why in without.items()]
+        studied = [gated[name] for name in gated.keys() - without.keys()]
+        said += [(pair, sentence) for sentence in thin_series(candles, studied)]
     if len(short) == len(pairs):
         raise DataError(f"{method.too_short}; take more candles, or a smaller --block")
-    found |= {method.too_short: short} if short else {}
-    return [f"{', '.join(of)}: {said}" for said, of in found.items()]
+    return by_sentence([*said, *short])
 
 
 def _studied(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> "list[Finding]":

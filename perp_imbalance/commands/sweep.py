@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.commands.candles import candle_folder, check_costs, lacking
+from perp_imbalance.commands.candles import by_sentence, candle_folder, check_costs, lacking
 from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
@@ -86,7 +86,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
     from perp_imbalance.exchange import check_timerange, load_config
     from perp_imbalance.research.gates import with_every_gate
-    from perp_imbalance.research.heatmap import write_heatmap
     from perp_imbalance.research.sweep import Plan, run_sweep
     from perp_imbalance.settings import Settings
 
@@ -110,39 +109,53 @@ def run(arguments: argparse.Namespace) -> int:
     gated = with_every_gate(plan.grid)
     folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
     pairs = arguments.pairs or folder.perps
-    check_gates(folder, pairs, gated)
+    thin = check_series(folder, pairs, gated)
+    for said in thin:
+        logger.warning("%s", said)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
-    page: Path | None = None
-    if any(cell.has_enough(arguments.min_events) for cell in sweep.cells.values()):
-        page = file.with_suffix(".html")
-        write_heatmap(
-            sweep,
-            page,
-            min_events=arguments.min_events,
-            title=f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding",
-            said=[held_said(sweep.held_pct)],
-        )
-    else:
-        logger.warning(
-            "too few trades to say anything: no cell has %d events a combination, so there is no "
-            "heat map; take more candles, or a lower --min-events",
-            arguments.min_events,
-        )
-    found = summary(sweep, page, arguments.min_events)
+    title = f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding"
+    page = heat_map(sweep, file.with_suffix(".html"), arguments.min_events, title, thin)
+    found = {**summary(sweep, page, arguments.min_events), "thin": thin}
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
 
 
-def check_gates(folder: "CandleFolder", pairs: "Sequence[str]", gated: Thresholds) -> None:
+def heat_map(
+    sweep: "Sweep", page: Path, min_events: int, title: str, thin: "Sequence[str]"
+) -> Path | None:
+    """Write the page, and return where it is; None where it would have nothing to show.
+
+    :param thin: sentences about series that pairs have in part only.
+    """
+    from perp_imbalance.research.heatmap import write_heatmap
+
+    if not any(cell.has_enough(min_events) for cell in sweep.cells.values()):
+        logger.warning(
+            "too few trades to say anything: no cell has %d events a combination, so there is no "
+            "heat map; take more candles, or a lower --min-events",
+            min_events,
+        )
+        return None
+    said = [held_said(sweep.held_pct), *thin]
+    write_heatmap(sweep, page, min_events=min_events, title=title, said=said)
+    return page
+
+
+def check_series(folder: "CandleFolder", pairs: "Sequence[str]", gated: Thresholds) -> list[str]:
     """Refuse pairs that lack the series of a gate, before the first of them is swept.
 
     :param gated: thresholds with every gate on that any combination has on.
+    :return: sentences about series that pairs have in part only.
     :raises DataError: naming the first pair, its gate and the series.
     """
-    if gated.use_htf or gated.use_funding or gated.use_oi:
-        for candles in folder.pairs(pairs):
-            lacking(candles, {"sweep": gated}, folder)
+    from perp_imbalance.research.gates import thin_series
+
+    said = []
+    for candles in folder.pairs(pairs):
+        lacking(candles, {"sweep": gated}, folder)
+        said += [(candles.match.perp, sentence) for sentence in thin_series(candles, [gated])]
+    return by_sentence(said)
 
 
 def check_counts(arguments: argparse.Namespace) -> None:

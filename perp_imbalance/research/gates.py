@@ -1,5 +1,6 @@
-"""Whether a pair has the series that the gates which are on look at."""
+"""Whether a pair has the series that gates which are on, and net returns, look at."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,9 @@ from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.grid import Grid
 from perp_imbalance.research.market import PairCandles
+
+#: A series that is known on a smaller share of the candles is told of.
+ENOUGH_KNOWN = 0.95
 
 
 def missing_series(candles: PairCandles, thresholds: Thresholds, htf_timeframe: str) -> str | None:
@@ -33,6 +37,30 @@ def missing_series(candles: PairCandles, thresholds: Thresholds, htf_timeframe: 
     if thresholds.use_oi:
         columns["open_interest"] = candles.open_interest[candles.begin :]
     return crowd_gates.missing_series(columns)
+
+
+def thin_series(candles: PairCandles, gated: Collection[Thresholds]) -> list[str]:
+    """Say which series a pair has on too few of its candles, and what that does to results.
+
+    :param gated: the thresholds that are looked at: a series of no gate that any of them has on
+        does not matter. Funding rates always do, because net returns pay them.
+    :return: a sentence for each; none is wrong, but a reader must know.
+    """
+    gate, free = "the gate lets nothing pass", "net returns leave funding out"
+    paid = f"{free} and {gate}" if any(of.use_funding for of in gated) else free
+    series = [("funding rates", candles.funding_rate, paid)]
+    if any(of.use_oi for of in gated):
+        series.append(("open interest", candles.open_interest, gate))
+    if any(of.use_htf for of in gated):
+        series.append(("candles of the higher timeframe", _htf_premium(candles), gate))
+    said = []
+    for name, values, harm in series:
+        known = float(np.isfinite(values[candles.begin :]).mean())
+        if not known:
+            said.append(f"no {name}: {harm}")
+        elif known < ENOUGH_KNOWN:
+            said.append(f"{name} on {known:.0%} of the candles: elsewhere {harm}")
+    return said
 
 
 def with_every_gate(grid: Grid) -> Thresholds:
