@@ -15,7 +15,7 @@ import pytest
 from chromium import color
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from freqtrade_fixtures import ROOT
+from freqtrade_fixtures import CONFIG, ROOT
 from PIL import Image
 
 from perp_imbalance.commands.main import run
@@ -23,6 +23,7 @@ from perp_imbalance.commands.plot import check_trades
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
 from perp_imbalance.look import picture
+from perp_imbalance.look.analysis import analyst
 from perp_imbalance.look.palette import PALETTES, palette
 from perp_imbalance.look.pane import Pane
 
@@ -109,6 +110,23 @@ def test_page_has_the_columns_of_the_strategy(
     assert set(opened) <= {*(content["dates"][entered] + content["step"])}
     assert opened
     assert all(trade["tag"].endswith("_zone_z_sigma_htf") for trade in content["trades"])
+
+
+def test_no_entry_is_drawn_that_lies_before_the_time_range(sample_datadir: Path) -> None:
+    """Of a zone that was entered before the first candle drawn, no later candle enters."""
+    with analyst([CONFIG], strategy="PerpImbalance", datadir=sample_datadir) as found:
+        found.config["timerange"] = "20250301-20250601"
+        whole = found.pane(PAIR).frame
+        entries = whole["no_entry"] == ""
+        opened = np.flatnonzero(entries & (whole["bias"] == whole["bias"].shift(-3)))
+        assert opened.size > 3
+        for row in opened[:4]:
+            start = whole["date"].iloc[row + 1]
+            found.config["timerange"] = f"{start.timestamp():.0f}-"
+            frame = found.pane(PAIR).frame
+            assert frame["date"].iloc[0] == start
+            entered = frame[["enter_long", "enter_short"]].sum(axis=1) == 1
+            np.testing.assert_array_equal(frame["no_entry"] == "", entered)
 
 
 def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -20,7 +21,7 @@ from perp_imbalance.indicators import PRESETS
 from perp_imbalance.look.palette import palette
 from perp_imbalance.report.columns import Opened, closes, look_at
 from perp_imbalance.report.result import Result, newest_result, read_result
-from perp_imbalance.report.tables import held_value
+from perp_imbalance.report.tables import held_value, summary
 
 __all__ = ["browser"]
 
@@ -126,6 +127,18 @@ def test_buy_and_hold_ends_where_freqtrade_says(
     assert opened.market.iloc[0] == 1.0
 
 
+def test_wallet_with_open_positions_ends_where_freqtrades_does(opened: Opened) -> None:
+    for found in opened.seen:
+        assert found.marked is not None
+        stats = found.outcome.stats
+        assert found.marked.iloc[-1] == pytest.approx(stats["final_balance"], abs=1e-6)
+        row = summary(found.outcome.strategy, found.trades, stats, found.marked)
+        # It sees every close, and those between.
+        assert row["marked_drawdown_pct"] >= row["drawdown_pct"] * 0.99
+        between = found.marked.sub(found.outcome.equity.reindex(found.marked.index)).abs()
+        assert between.max() > 1.0
+
+
 def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Path) -> None:
     """Not those that stand beside the strategy today."""
     params = {"strategy_name": "PerpImbalance", "params": {"sell": {"exit_z": 0.3}}}
@@ -134,6 +147,24 @@ def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Pa
     assert [found.thresholds.exit_z for found in seen] == [
         *(0.3, PRESETS["conservative"].exit_z, PRESETS["aggressive"].exit_z)
     ]
+
+
+def test_settings_of_a_result_write_no_files_of_the_readers(
+    file: Path, sample_datadir: Path, tmp_path: Path
+) -> None:
+    """Results are shared: a log's settings would even load code."""
+    result = read_result(file)
+    log = tmp_path / "log.txt"
+    handler = {"class": "logging.FileHandler", "filename": str(log)}
+    harmful = {
+        "log_config": {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"]}},
+        "logfile": str(log),
+        "add_config_files": [str(tmp_path / "none.json")],
+    }
+    other = replace(result, config={**result.config, **harmful})
+    found = look_at(other, sample_datadir, STRATEGIES)
+    assert len(found.seen) == len(PRESET_STRATEGIES)
+    assert not log.exists()
 
 
 def test_without_candles_the_report_says_so_and_does_without(
@@ -195,6 +226,12 @@ def foreign(content: Any) -> Any:
     return {**content, "strategy": {"RsiWithImbalance": one}}
 
 
+def elsewhere(content: Any) -> Any:
+    """A name with which a parameter file would be written over one of the reader's own."""
+    one = content["strategy"]["PerpImbalance"]
+    return {**content, "strategy": {"/tmp/PerpImbalance": one}}
+
+
 def untraded(content: Any) -> Any:
     for found in content["strategy"].values():
         found["trades"] = []
@@ -205,6 +242,7 @@ def untraded(content: Any) -> Any:
     ("content", "message"),
     [
         (foreign, "is a result of RsiWithImbalance: no strategy in "),
+        (elsewhere, "names a strategy '/tmp/PerpImbalance', which is no name of a class"),
         (untraded, "has no trades: there is nothing to report"),
         (lambda _: {"strategy": {"PerpImbalance": {}}}, "is no result of freqtrade's backtesting"),
         (lambda _: [], "is no result of freqtrade's backtesting"),

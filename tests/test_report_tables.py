@@ -16,6 +16,7 @@ from perp_imbalance.report.tables import (
     drawdown,
     grouped,
     held_value,
+    marked_wallet,
     premium_against_price,
     side_of,
     summary,
@@ -195,6 +196,26 @@ def test_summary_takes_costs_apart_from_the_profit() -> None:
     assert row["funding_pct"] == pytest.approx(-0.05)
     assert row["before_costs_pct"] == pytest.approx(0.2 + 0.0296 + 0.05)
     assert (row["drawdown_pct"], row["sharpe"]) == (3.0, 0.7)
+
+
+def test_open_positions_are_in_the_wallet_at_each_close() -> None:
+    """freqtrade's wallet would not know that the short lost on the way."""
+    prices = [100.0, 100.0, 100.0, 110.0, 130.0, 98.0, 98.0, 98.0]
+    closes = pd.DataFrame({PAIR: prices}, index=pd.DatetimeIndex(FRAME["date"]))
+    short = trade(2, 5, amount=2.0, profit_abs=3.0)
+    paid = 2.0 * 100.0 * 0.0005
+    wallet = marked_wallet(pd.DataFrame([short]), closes, 1000.0)
+    open_at = [1000.0 - paid, 980.0 - paid, 940.0 - paid]
+    assert wallet.tolist() == pytest.approx([1000.0, 1000.0, *open_at, 1003.0, 1003.0, 1003.0])
+    both = pd.DataFrame([short, {**short, "is_short": False, "profit_abs": -1.0}])
+    wallet = marked_wallet(both, closes, 1000.0)
+    assert wallet.tolist() == pytest.approx([1000.0] * 2 + [1000.0 - 2 * paid] * 3 + [1002.0] * 3)
+    # Of a pair without candles nothing is known before it closes.
+    other = marked_wallet(pd.DataFrame([{**short, "pair": "X/USDT:USDT"}]), closes, 1000.0)
+    assert other.tolist() == [1000.0] * 5 + [1003.0] * 3
+    row = summary("a", seen(short), STATS, marked_wallet(pd.DataFrame([short]), closes, 1000.0))
+    assert row["marked_drawdown_pct"] == pytest.approx(6.0 + paid / 10)
+    assert summary("a", seen(short), STATS)["marked_drawdown_pct"] is None
 
 
 def test_summary_of_no_trades_has_no_share_won() -> None:

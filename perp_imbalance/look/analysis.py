@@ -51,18 +51,13 @@ class Analyst:
         :raises DataError: if there are no candles, or no spot prices to compare them with.
         """
         frame = self._analysed(pair)
-        strategy, settings = self.strategy, self.strategy.settings
-        thresholds = strategy.thresholds()
-        frame["no_entry"] = no_entry_reasons(
-            frame, thresholds, strategy.entry_mode.value, settings.entered_sides
-        )
         return Pane(
             pair=pair,
             timeframe=str(self.config["timeframe"]),
             seconds=timeframe_to_seconds(self.config["timeframe"]),
             strategy=str(self.config["strategy"]),
-            htf_timeframe=settings.htf_timeframe,
-            thresholds=thresholds,
+            htf_timeframe=self.strategy.settings.htf_timeframe,
+            thresholds=self.strategy.thresholds(),
             frame=frame,
             funding=self._funding(pair, frame) if funding else None,
         )
@@ -97,6 +92,13 @@ class Analyst:
         if not np.isfinite(analysed["premium"].to_numpy()).any():
             reason = self.strategy.unfit.get(pair, f"no candle of {spot.spot} is traded")
             raise DataError(f"{pair} has no premium in that time range: {reason}")
+        # Before the trim: of a zone that began earlier, the entry may lie earlier, too.
+        analysed["no_entry"] = no_entry_reasons(
+            analysed,
+            self.strategy.thresholds(),
+            self.strategy.entry_mode.value,
+            self.strategy.settings.entered_sides,
+        )
         frame = trim_dataframe(analysed, timerange)
         if frame.empty:
             raise nothing

@@ -24,10 +24,15 @@ from perp_imbalance.indicators import Thresholds
 from perp_imbalance.look.analysis import analyst
 from perp_imbalance.look.pane import Pane
 from perp_imbalance.report.result import Outcome, Result
-from perp_imbalance.report.tables import beside_columns, held_value
+from perp_imbalance.report.tables import beside_columns, held_value, marked_wallet
 
 #: freqtrade's, where a config names none.
 DEFAULT_FORMAT = "feather"
+#: Settings of a result that would write files, read others or load code: results are shared.
+NOT_TAKEN = frozenset(
+    {"add_config_files", "config_files", "db_url", "log_config", "logfile"}
+    | {"recursive_strategy_search", "user_data_dir"}
+)
 
 
 @dataclass(frozen=True)
@@ -36,12 +41,14 @@ class Seen:
 
     :ivar trades: with the columns of :func:`beside_columns`.
     :ivar panes: by pair; of pairs without candles there is none.
+    :ivar marked: the wallet with open positions at each candle's close; None without candles.
     """
 
     outcome: Outcome
     thresholds: Thresholds
     trades: pd.DataFrame
     panes: Mapping[str, Pane]
+    marked: "pd.Series[float] | None" = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ def look_at(
     :raises DataError: if the result is of other strategies than this project's.
     """
     seen, notes, others = [], dict[str, None](), []
+    prices = closes(result, datadir)
     for outcome in result.outcomes:
         tell(outcome.strategy)
         with _settings(result, outcome, strategies) as (file, overlay):
@@ -82,13 +90,16 @@ def look_at(
             candle = pd.Timedelta(seconds=timeframe_to_seconds(result.timeframe))
             frames = {pair: pane.frame for pair, pane in panes.items()}
             trades = beside_columns(trades, frames, candle, thresholds.exit_z)
-        seen.append(Seen(outcome, thresholds, trades, panes))
+        wallet = None
+        if len(trades) and len(prices):
+            wallet = marked_wallet(trades, prices, float(outcome.stats["starting_balance"]))
+        seen.append(Seen(outcome, thresholds, trades, panes, wallet))
     said = f"{', '.join(others)}: no strategy in {strategies} that is made of PerpImbalance"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
     return Opened(
         seen,
-        held_value(closes(result, datadir)),
+        held_value(prices),
         [*notes, *([f"Left out: {said}."] if others else [])],
     )
 
@@ -123,7 +134,8 @@ def _settings(
         if outcome.parameters is not None:
             (own / f"{outcome.strategy}.json").write_text(outcome.parameters, encoding="utf-8")
         config = Path(folder, "config.json")
-        config.write_text(json.dumps(result.config), encoding="utf-8")
+        taken = {name: value for name, value in result.config.items() if name not in NOT_TAKEN}
+        config.write_text(json.dumps(taken), encoding="utf-8")
         yield (
             config,
             {

@@ -40,7 +40,10 @@ class Figures:
             rows=2, shared_xaxes=True, row_heights=[0.65, 0.35], vertical_spacing=0.06
         )
         lines = {
-            found.outcome.strategy: (found.outcome.equity, self._line(found.outcome.strategy))
+            found.outcome.strategy: (
+                found.outcome.equity if found.marked is None else found.marked,
+                self._line(found.outcome.strategy),
+            )
             for found in seen
         }
         if len(market):

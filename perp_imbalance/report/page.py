@@ -32,6 +32,7 @@ _COLUMNS = {
     "fees": ("fees", "{:.2f}"),
     "funding_pct": ("funding %", "{:+.2f}"),
     "drawdown_pct": ("drawdown %", "{:.2f}"),
+    "marked_drawdown_pct": ("with open positions %", "{:.2f}"),
     "sharpe": ("Sharpe", "{:.2f}"),
     "profit_factor": ("profit factor", "{:.2f}"),
     "mean_pct": ("mean % of stake", "{:+.3f}"),
@@ -70,7 +71,7 @@ def write_report(
     traded = {found.outcome.strategy: found.trades for found in seen if len(found.trades)}
     parts: list[Any] = [
         *_section("By preset", _SUMMARY_SAID, _table(tables["preset"])),
-        *_section("Equity and drawdown", "", figures.equity(seen, market)),
+        *_section("Equity and drawdown", _EQUITY_SAID, figures.equity(seen, market)),
     ]
     for name in GROUPINGS:
         figure = figures.profit(tables[name], wallet, name)
@@ -85,7 +86,12 @@ def write_report(
 
 _SUMMARY_SAID = (
     "In percent of the wallet at the beginning. Before costs: what the trades would have made "
-    "without fees and funding."
+    "without fees and funding. Drawdown and Sharpe are freqtrade's, whose backtest counts a "
+    "position when it closes; beside them the drawdown with open positions at each candle's close."
+)
+_EQUITY_SAID = (
+    "Open positions are valued at each candle's close, as holding is; where the candles are gone, "
+    "a position counts when it closes."
 )
 _COOLING = (
     "Held: candles from entry to exit. To cool: candles from the signal's to the first with |z| "

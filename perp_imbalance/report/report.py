@@ -90,7 +90,7 @@ def tables_of(seen: Sequence[Seen]) -> dict[str, pd.DataFrame]:
     """Return all tables of a report by their names."""
     traded = {found.outcome.strategy: found.trades for found in seen if len(found.trades)}
     tables = {name: by_strategy(traded, name) for name in GROUPINGS}
-    rows = [summary(f.outcome.strategy, f.trades, f.outcome.stats) for f in seen]
+    rows = [summary(f.outcome.strategy, f.trades, f.outcome.stats, f.marked) for f in seen]
     tables["preset"] = pd.DataFrame(rows)
     tables["cooling"] = pd.DataFrame([cooling(name, found) for name, found in traded.items()])
     tables["premium"] = pd.DataFrame(

@@ -80,7 +80,8 @@ def newest_result(folder: Path) -> Path:
 def read_result(file: Path) -> Result:
     """Return what a result file holds.
 
-    :raises DataError: if it is none, or holds no trades.
+    :raises DataError: if it is none, or holds no trades, or names a strategy as no class can be:
+        the name becomes that of a file.
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")
@@ -96,6 +97,9 @@ def read_result(file: Path) -> Result:
         outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
     except (ValueError, KeyError, TypeError, OSError):
         raise nothing from None
+    for name in stats:
+        if not name.isidentifier():
+            raise DataError(f"{file} names a strategy {name!r}, which is no name of a class")
     if not any(len(outcome.trades) for outcome in outcomes):
         raise DataError(f"{file} has no trades: there is nothing to report")
     return Result(file, config, outcomes)

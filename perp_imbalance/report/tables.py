@@ -1,6 +1,6 @@
 """Tables of a report, from trades and the columns of the strategy. Nothing here draws or reads."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -153,11 +153,17 @@ def by_strategy(trades: Mapping[str, pd.DataFrame], grouping: str) -> pd.DataFra
     return pd.concat(tables, ignore_index=True).astype({"group": order})
 
 
-def summary(strategy: str, trades: pd.DataFrame, stats: Mapping[str, Any]) -> dict[str, Any]:
+def summary(
+    strategy: str,
+    trades: pd.DataFrame,
+    stats: Mapping[str, Any],
+    marked: "pd.Series[float] | None" = None,
+) -> dict[str, Any]:
     """Return what a strategy made, in percent of its first wallet.
 
     :param trades: as :func:`beside_columns` returns them; may be empty.
     :param stats: freqtrade's own figures.
+    :param marked: the wallet as :func:`marked_wallet` returns it, where candles are at hand.
     """
     wallet = float(stats["starting_balance"])
     paid = funding = 0.0
@@ -173,6 +179,7 @@ def summary(strategy: str, trades: pd.DataFrame, stats: Mapping[str, Any]) -> di
         "funding_pct": funding / wallet * 100.0,
         "before_costs_pct": (float(stats["profit_total_abs"]) + paid - funding) / wallet * 100.0,
         "drawdown_pct": float(stats["max_drawdown_account"]) * 100.0,
+        "marked_drawdown_pct": None if marked is None else -float(drawdown(marked).min()),
         # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
         "sharpe": float(stats.get("wallet_stats", stats)["sharpe"]),
         "profit_factor": float(stats["profit_factor"]),
@@ -231,6 +238,34 @@ def held_value(closes: pd.DataFrame) -> "pd.Series[float]":
     if closes.empty:
         return pd.Series(dtype=float)
     return (closes.ffill() / closes.bfill().iloc[0]).mean(axis=1)
+
+
+def marked_wallet(
+    trades: pd.DataFrame, closes: pd.DataFrame, starting_balance: float
+) -> "pd.Series[float]":
+    """Return what the wallet is worth at each candle's close, open positions at that price.
+
+    A position that is open counts with its price's move and the fee that it has paid; funding
+    counts when it closes. freqtrade's own wallet of a backtest knows closed positions only.
+
+    :param trades: freqtrade's.
+    :param closes: a column a pair, a row a candle, by the time at which it opens.
+    :param starting_balance: in the stake's currency.
+    """
+    dates = pd.DatetimeIndex(closes.index)
+    wallet = np.full(len(dates), starting_balance)
+    first = dates.searchsorted(pd.DatetimeIndex(trades["open_date"]), side="right") - 1
+    last = dates.searchsorted(pd.DatetimeIndex(trades["close_date"]), side="right") - 1
+    prices = {pair: closes[pair].ffill().to_numpy(dtype=float) for pair in closes}
+    every: Iterable[Any] = trades.itertuples()
+    for trade, opened, closed in zip(every, first, last, strict=True):
+        wallet[max(closed, 0) :] += trade.profit_abs
+        if opened < 0 or trade.pair not in prices:
+            continue
+        move = prices[trade.pair][opened:closed] - trade.open_rate
+        value = trade.amount * (-move if trade.is_short else move)
+        wallet[opened:closed] += value - trade.amount * trade.open_rate * trade.fee_open
+    return pd.Series(wallet, index=dates)
 
 
 def drawdown(equity: "pd.Series[float]") -> "pd.Series[float]":
