@@ -167,9 +167,10 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     if np.isnan(ratio):
         return f"no {timeframe} candles of {match.name} at the times of the perp's"
     if not is_same_coin(ratio):
+        index = "" if match.source == "index" else ', or set premium_source to "index"'
         return (
             f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): "
-            "not the same coin; assign one in the config's perp_imbalance.spot_pairs"
+            f"not the same coin; assign one in the config's perp_imbalance.spot_pairs{index}"
         )
     if is_perp_itself(fraction):
         return (

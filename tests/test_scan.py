@@ -25,7 +25,7 @@ from perp_imbalance.indicators.zones import LONG, SHORT
 from perp_imbalance.pairs import SpotMatch
 from perp_imbalance.scan.fetch import candles_needed
 from perp_imbalance.scan.rank import Key, Ranking, Rules, Snapshot, rank
-from perp_imbalance.scan.show import ranking_table
+from perp_imbalance.scan.show import footer, ranking_table
 from perp_imbalance.scan.watch import AGAIN_SECONDS, seconds_to_wait, watch
 from perp_imbalance.scan.write import check_target, is_pairlist, write_pairlist
 
@@ -136,11 +136,16 @@ def test_perp_whose_tick_is_its_premium_is_not_sound() -> None:
     (row,) = rank(matches, coarse, rules()).rows
     assert row.tick_noise > 1.9
     assert not row.is_sound
+    found = rank(matches, coarse, rules())
+    written = footer(found, 2, Path("user_data/pairs.json"))
+    assert "1 of 1 ranked perps" in written
+    assert "1 of them not sound and not in pairs.json; 2 have nothing to compare with" in written
+    assert "sound" not in footer(found, 0, None)
     # One tick more or less is an entry, or is worth a warning, or next to nothing.
-    found = [replace(row, tick_noise=noise) for noise in (1.7, 1.69, 0.9)]
-    assert [one.is_sound for one in found] == [False, True, True]
-    assert [one.is_doubtful for one in found] == [True, True, False]
-    table = ranking_table([row, *found], rules())
+    others = [replace(row, tick_noise=noise) for noise in (1.7, 1.69, 0.9)]
+    assert [one.is_sound for one in others] == [False, True, True]
+    assert [one.is_doubtful for one in others] == [True, True, False]
+    table = ranking_table([row, *others], rules())
     (shown,) = (column for column in table.columns if column.header == "sound")
     assert list(shown.cells) == ["no", "no", "[yellow]doubtful[/]", "yes"]
     (fine,) = rank(matches, given, rules()).rows

@@ -28,11 +28,11 @@ examples:
 All perps of the config's stake currency that have a premium, by |z| of the last closed candle, from
 the strategy's own columns and its thresholds. A gate says "yes" where it would let the side of z
 enter, and "?" where it lets nothing enter because what it looks at is not known. "missing" is the
-share of candles without a premium; "tick noise" is by how much one tick moves z. "sound" is what
-the doctor would say: "doubtful" where it would warn; "no", and dim, where z measures rounding or
-gaps: such a pair is not written into a pair list. "since" is when the candle of the flip closed; in
-JSON and CSV "candle" is when the last one opened. config/pairlist-scan.json makes a bot follow
-user_data/pairs.json.
+share of candles without a premium; "tick noise" is by how much one tick moves z. "sound" goes by
+the doctor's bounds, on the candles that a scan needs, which are fewer than the doctor looks at:
+"doubtful" where it would warn; "no", and dim, where z measures rounding or gaps: such a pair is not
+written into a pair list. "since" is when the candle of the flip closed; in JSON and CSV "candle" is
+when the last one opened. config/pairlist-scan.json makes a bot follow user_data/pairs.json.
 """
 
 
@@ -139,7 +139,7 @@ class _Page:
 
         :raises CommandError: if no perp has a z-score.
         """
-        from perp_imbalance.scan.show import ranking_table
+        from perp_imbalance.scan.show import footer, ranking_table
         from perp_imbalance.scan.write import write_csv, write_pairlist
 
         if not found.rows:
@@ -168,7 +168,9 @@ class _Page:
         if self.arguments.watch:
             self.console.clear()
         self.console.print(ranking_table(rows, self.rules))
-        self.console.print(self._footer(found, feed), soft_wrap=True, highlight=False)
+        without = len(feed.matches) - len(feed.wanted)
+        text = footer(found, without, self.arguments.pairlist)
+        self.console.print(text, soft_wrap=True, highlight=False)
 
     def _as_json(self, found: "Ranking") -> dict[str, Any]:
         return {
@@ -179,13 +181,3 @@ class _Page:
             "rows": [row.as_dict() for row in found.rows],
             "left_out": [perp._asdict() for perp in found.left_out],
         }
-
-    def _footer(self, found: "Ranking", feed: "Feed") -> str:
-        last = max(row.candle for row in found.rows)
-        shown = f"{len(found.rows)} of {found.ranked} ranked perps"
-        said = [f"{shown}, candle of {last:%Y-%m-%d %H:%M} UTC"]
-        if found.left_out:
-            said.append(f"{len(found.left_out)} left out")
-        if without := len(feed.matches) - len(feed.wanted):
-            said.append(f"{without} have nothing to compare with (see premium_source)")
-        return "; ".join(said)

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.table import Table
 
-from perp_imbalance.scan.rank import Row, Rules
+from perp_imbalance.scan.rank import Ranking, Row, Rules
 
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 _MARKS = {True: "yes", False: "no", None: "?"}
@@ -40,6 +41,25 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
             style=None if row.is_sound else "dim",
         )
     return table
+
+
+def footer(found: Ranking, without: int, pairlist: Path | None) -> str:
+    """Return what stands below the table: how many perps it has, and which it has not.
+
+    :param without: perps that have nothing to compare with.
+    :param pairlist: the pair list that was written.
+    """
+    last = max(row.candle for row in found.rows)
+    shown = f"{len(found.rows)} of {found.ranked} ranked perps"
+    said = [f"{shown}, candle of {last:%Y-%m-%d %H:%M} UTC"]
+    unsound = sum(not row.is_sound for row in found.rows)
+    if pairlist and unsound:
+        said.append(f"{unsound} of them not sound and not in {pairlist.name}")
+    if found.left_out:
+        said.append(f"{len(found.left_out)} left out")
+    if without:
+        said.append(f"{without} have nothing to compare with (see premium_source)")
+    return "; ".join(said)
 
 
 def _since(row: Row) -> str:
