@@ -83,8 +83,8 @@ def test_same_events_are_listed_once_and_neighbours_beyond_the_grid_do_not_count
 @pytest.mark.parametrize("step", [0.1, 0.05, 0.01])
 def test_neighbours_are_elsewhere_however_fine_the_grid(step: float) -> None:
     """What lies within 0.1 has much the same events, and is one cell."""
-    enters = parse_values(f"1.5:1.9:{step}", float)
-    exits = parse_values(f"0.3:0.5:{step}", float)
+    enters = parse_values(f"1.5:{2 - step}:{step}", float)
+    exits = parse_values(f"0.3:{0.6 - step}:{step}", float)
     found = Sweep(Path("unused"), CellAxis(enters), CellAxis(exits), 30)
     for enter, leave in itertools.product(enters, exits):
         # Only what is entered between 1.7 and 1.8 earns.
@@ -93,14 +93,28 @@ def test_neighbours_are_elsewhere_however_fine_the_grid(step: float) -> None:
         found.add(BTC, Thresholds(enter_z=enter, exit_z=leave), row)
     assert len(found.cells) == 5 * 3
     assert {str(span.low) for span in found.enters.spans} == {"1.5", "1.6", "1.7", "1.8", "1.9"}
-    (best,) = {one.enter_z for one in plateaus(found) if one.cell.mean > 0}
-    assert (best.low, round(best.high + step, 2)) == (1.7, 1.8)
-    assert all(one.worst == pytest.approx(-0.01) for one in plateaus(found))
+    # All that earned had the same events, of which one is listed; so had all that did not.
+    best, worst = sorted(plateaus(found), key=lambda one: -one.cell.mean)
+    assert (best.enter_z.low, round(best.enter_z.high + step, 2)) == (1.7, 1.8)
+    assert best.worst == worst.worst == pytest.approx(-0.01)
+
+
+def test_cells_of_the_same_events_are_listed_once_however_many_values_they_hold() -> None:
+    found = Sweep(Path("unused"), CellAxis([2.0, 2.2, 2.4, 2.6]), CellAxis([0.3]), 30)
+    for enter, combinations in ((2.0, 1), (2.2, 3), (2.4, 7), (2.6, 1)):
+        for _ in range(combinations):
+            row = Row("long", 4, 9, 50, 50, 0.1, 0.5, 0.5, 1.0)
+            found.add(BTC, Thresholds(enter_z=enter, exit_z=0.3), row)
+            found.add(BTC, Thresholds(enter_z=enter, exit_z=0.3, len_prem=60), row)
+    assert [one.enter_z.low for one in plateaus(found)] == [2.2]
 
 
 def test_values_that_are_far_enough_apart_are_a_cell_each() -> None:
     for values in ([1.25, 1.35, 1.45], [0.1 * step for step in range(1, 30)], [2.0]):
         spans = CellAxis(values).spans
         assert [(span.low, span.high) for span in spans] == [(value, value) for value in values]
+    assert [str(span) for span in CellAxis([1.29, *range(2, 4), 1.3, 1.34, 1.38, 3.02]).spans] == [
+        *("1.29 to 1.38", "2", "3 to 3.02")
+    ]
     axis = CellAxis([1.7000000000000002, 1.75, 0.30000000000000004, 0.35, 0.1 * 3 - 1e-12])
     assert [span.high for span in axis.spans] == [0.35, 1.75]

@@ -43,7 +43,8 @@ class CellAxis:
     """A threshold's values in a grid, collected into cells.
 
     Values that are all at least :data:`CELL` apart are a cell each; of others, each cell has those
-    between two multiples of it.
+    between two multiples of it; what hangs over at an end by less than half of it belongs to the
+    cell beside it.
 
     >>> [str(span) for span in CellAxis([1.2, 1.3, 1.5]).spans]
     ['1.2', '1.3', '1.5']
@@ -60,9 +61,15 @@ class CellAxis:
         apart = all(after - before > CELL - _SLACK for before, after in pairwise(rising))
         for value in rising:
             held.setdefault(value if apart else floor(value / CELL + _SLACK), []).append(value)
-        self.spans = [Span(together[0], together[-1]) for together in held.values()]
+        cells = list(held.values())
+        little = CELL / 2 - _SLACK
+        if len(cells) > 1 and cells[-1][-1] - cells[-2][-1] < little:
+            cells[-2:] = [cells[-2] + cells[-1]]
+        if len(cells) > 1 and cells[1][0] - cells[0][0] < little:
+            cells[:2] = [cells[0] + cells[1]]
+        self.spans = [Span(together[0], together[-1]) for together in cells]
         self._number = {
-            value: number for number, together in enumerate(held.values()) for value in together
+            value: number for number, together in enumerate(cells) for value in together
         }
 
     def number_of(self, value: float) -> int:

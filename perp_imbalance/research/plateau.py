@@ -136,7 +136,9 @@ def plateaus(sweep: "Sweep") -> list[Plateau]:
     found.sort(key=lambda one: (one.worst, one.with_events), reverse=True)
     once: dict[tuple[object, ...], Plateau] = {}
     for one in found:
-        # Rounded: means of the same events differ by the order in which they were summed up.
-        same = one.cell.combinations, one.cell.events, round(one.cell.mean, 12)
+        # Rounded: means of the same events differ by the order in which they were summed up. Of a
+        # fine grid, cells of the same events may hold more or fewer values.
+        events = one.cell.events / one.cell.combinations
+        same = round(events, 6), round(one.cell.mean, 12)
         once.setdefault((*one.selection[:3], *same), one)
     return list(once.values())
