@@ -64,7 +64,7 @@ def test_edge_that_is_there_is_found() -> None:
     for finding in found:
         assert finding.has_edge, finding
         assert finding.excess_low < finding.excess < finding.excess_high
-    assert "8 were followed by a move in their favour" in verdict(found)
+    assert "4 were followed by a move in their favour" in verdict(found)
     assert f"{len(found)} earned more than fees and funding and beat the drift" in verdict(found)
 
 
@@ -106,9 +106,7 @@ def test_drift_is_what_the_side_earned_from_any_candle() -> None:
 def test_figures_are_those_of_the_screened_entries() -> None:
     candles = market(6, reaction=-2.0)
     screen = Screen(candles, Settings(), METHOD.horizons, METHOD.cost)
-    found = next(
-        f for f in overall(candles) if (f.side, f.kind, f.horizon) == ("short", "entry", 4)
-    )
+    found = next(f for f in overall(candles) if (f.side, f.horizon) == ("short", 4))
     row = next(
         r for r in screen.rows_of(PRESETS["aggressive"]) if (r.side, r.horizon) == ("short", 4)
     )
@@ -116,10 +114,26 @@ def test_figures_are_those_of_the_screened_entries() -> None:
     assert found.net == pytest.approx(row.mean * 1e4)
 
 
+def test_flips_that_all_are_entries_are_counted_once() -> None:
+    """Without a gate every flip is an entry; one that holds some back, or for long, tells them."""
+    aggressive = PRESETS["aggressive"]
+    presets = {
+        "aggressive": aggressive,
+        "gated": replace(aggressive, use_sigma=True, bb_k=1.0),
+        "touched": replace(aggressive, use_sigma=True, bb_k=1e-9),
+    }
+    found = [f for f in study(market(6), presets, Settings(), METHOD) if f.group == ALL]
+    kinds = {name: {f.kind for f in found if f.preset == name} for name in presets}
+    both = {"flip", "entry"}
+    assert kinds == {"aggressive": {"entry"}, "gated": both, "touched": both}
+    assert len(found) == (1 + 2 + 2) * 2 * 2
+    assert verdict(found).startswith("of 20 combinations")
+
+
 def test_groups_share_out_the_events() -> None:
     fine = replace(METHOD, block=40)
     findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), fine))
-    events = {f.group: f.events for f in findings if (f.kind, f.horizon) == ("flip", 1)}
+    events = {f.group: f.events for f in findings if f.horizon == 1}
     assert set(events) == {ALL, "2023", "2024", "2025", "calm", "usual", "wild"}
     assert events["2023"] + events["2024"] + events["2025"] == events[ALL]
     regimes = events["calm"] + events["usual"] + events["wild"]
@@ -138,7 +152,7 @@ def test_interval_is_as_wide_as_chance() -> None:
     candles = market(5)
     screen = Screen(candles, Settings(), METHOD.horizons, METHOD.cost)
     for found in overall(candles):
-        if (found.kind, found.horizon) == ("flip", 1):
+        if found.horizon == 1:
             after = screen.forward.move[0][screen.flips_of(PRESETS["aggressive"], found.side)]
             expected = 2 * 1.96 * np.nanstd(after) / np.sqrt(found.events) * 1e4
             assert found.excess_high - found.excess_low == pytest.approx(expected, rel=0.2)
@@ -151,9 +165,8 @@ def test_events_and_drift_are_drawn_from_the_same_stretches_of_time() -> None:
     trend = np.exp(np.cumsum(3e-3 * np.where(np.arange(ROWS) // 500 % 2, 1, -1)))
     perp = candles.perp.assign(**{name: candles.perp[name] * trend for name in ("open", "close")})
     for found in overall(replace(candles, perp=perp)):
-        if found.kind == "flip":
-            excess = found.excess_high - found.excess_low
-            assert excess < 0.7 * (found.net_high - found.net_low)
+        excess = found.excess_high - found.excess_low
+        assert excess < 0.7 * (found.net_high - found.net_low)
 
 
 def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
@@ -163,7 +176,7 @@ def test_regimes_are_thirds_of_the_time_from_calm_to_wild() -> None:
     close = np.exp(np.cumsum(steps))
     perp = candles.perp.assign(close=close, open=np.append(close[0], close[:-1]))
     found = study(replace(candles, perp=perp), AGGRESSIVE, Settings(sides=["long"]), METHOD)
-    flips = {f.group: f for f in found if (f.kind, f.horizon) == ("flip", 4)}
+    flips = {f.group: f for f in found if f.horizon == 4}
     regimes = [flips[name] for name in ("calm", "usual", "wild")]
     widths = [finding.excess_high - finding.excess_low for finding in regimes]
     assert widths == sorted(widths)
@@ -213,7 +226,7 @@ def test_group_of_few_blocks_is_not_spoken_of() -> None:
     assert {finding.group for finding in findings} == {ALL, "2024"}
 
 
-@pytest.mark.parametrize(("blocks", "kinds"), [(8, set()), (12, {"flip", "entry"})])
+@pytest.mark.parametrize(("blocks", "kinds"), [(8, set()), (12, {"entry"})])
 def test_events_in_few_blocks_give_no_interval(blocks: int, kinds: set[str]) -> None:
     """Of one block every draw has the same mean: an interval without width, above 0 or below."""
     candles = market(1, reaction=-4.0)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from freqtrade_fixtures import perp_imbalance
 
-from perp_imbalance.commands.main import run
+from perp_imbalance.commands.main import build_parser, run
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
@@ -116,6 +116,13 @@ def test_higher_timeframe_is_the_one_that_a_backtest_would_take(
     assert content["htf_timeframe"] == "4h"
     # The gate has its series.
     assert content["left_out"] == []
+
+
+@pytest.mark.parametrize("command", ["evidence", "sweep", "walk-forward", "backtest"])
+def test_pair_that_is_named_twice_counts_once(command: str) -> None:
+    arguments = build_parser().parse_args([command, "--pairs", ETH, BTC, ETH])
+    assert arguments.pairs == [ETH, BTC]
+    assert build_parser().parse_args([command]).pairs is None
 
 
 def refused(

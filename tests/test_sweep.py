@@ -27,6 +27,7 @@ from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.parameters import OPTIONAL_GATES, PARAMETER_NAMES
 from perp_imbalance.research import sweep as sweeping
+from perp_imbalance.research.cells import CellAxis
 from perp_imbalance.research.forward import forward_returns, statistics
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.market import CandleFolder, PairCandles, funding_by_candle
@@ -269,17 +270,21 @@ def test_entry_whose_horizon_ends_beyond_the_candles_is_no_event(btc: PairCandle
 
 
 def test_cell_is_the_mean_of_combinations_with_enough_events() -> None:
-    found, thresholds = Sweep(Path("unused"), (), ()), PRESETS["balanced"]
+    thresholds = PRESETS["balanced"]
+    axes = CellAxis([thresholds.enter_z]), CellAxis([thresholds.exit_z])
+    found = Sweep(Path("unused"), *axes, min_events=3)
     nan = float("nan")
-    for events, mean in ((6, 0.02), (2, 0.04), (0, nan)):
+    for events, mean in ((6, 0.02), (3, 0.03), (2, 0.04), (0, nan)):
         row = Row("short", 4, 9, 7, events, mean, 0.5, 0.5, 1.0)
         found.add(BTC, thresholds, row)
-        found.add(BTC, thresholds, row._replace(side="long", events=events // 2))
+        found.add(BTC, thresholds, row._replace(side="long", events=events // 3))
     short, long = found.cells.values()
-    assert (short.combinations, short.events) == (2, 8)
-    assert short.mean == pytest.approx(0.03)
-    assert (long.combinations, long.events) == (2, 4)
-    assert [cell.has_enough(3) for cell in (short, long)] == [True, False]
+    assert (short.combinations, short.events) == (2, 9)
+    assert short.mean == short.mean_at_least == pytest.approx(0.025)
+    # None has three: what they earned only pulls down what is around.
+    assert (long.combinations, long.events, long.has_enough) == (0, 0, False)
+    assert np.isnan(long.mean)
+    assert long.mean_at_least == pytest.approx(0.025)
 
 
 def test_rows_are_written_once_however_many_there_are(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.commands.options import PROJECT_STRATEGIES, add_config, config_files
+from perp_imbalance.commands.options import PROJECT_STRATEGIES, add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, DataError, PerpImbalanceError
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
     )
     parser.add_argument("--timerange", metavar="RANGE", help="such as 20210101-20211231")
-    parser.add_argument(
-        "--pairs", nargs="+", metavar="PERP", help="perps (default: every perp of the folder)"
-    )
+    add_pairs(parser)
     parser.add_argument("--timeframe", metavar="TF", help="candles (default: the config's)")
     parser.add_argument(
         "--htf-timeframe",

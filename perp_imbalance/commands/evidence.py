@@ -30,6 +30,8 @@ year, by volatility; and how much of it was the premium's own way back. Writes J
 
 A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
 said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
+Where few blocks hold events, or events of neighbouring blocks overlap, intervals are widened. Flips
+that are the very entries, because no gate is on, are listed and counted as entries only.
 Where a preset's gate has no series, its entries are left out, and that is said; so is where funding
 rates are missing, which net returns then leave out.
 """

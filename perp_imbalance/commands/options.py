@@ -42,7 +42,27 @@ def add_candles(parser: argparse.ArgumentParser) -> None:
         help="of the HTF gate (default: the config's, or the shortest one that the folder has)",
     )
     parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
-    parser.add_argument("--pairs", nargs="+", metavar="PAIR", help="default: all of the folder")
+    add_pairs(parser)
+
+
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Add which pairs to look at; one that is named twice is one."""
+    parser.add_argument(
+        "--pairs", nargs="+", action=_Once, metavar="PAIR", help="default: all of the folder"
+    )
+
+
+class _Once(argparse.Action):
+    """Keep each value once, in the order in which they were given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, list(dict.fromkeys(values)))
 
 
 def add_palette(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from perp_imbalance.commands.candles import by_sentence, candle_folder, check_co
 from perp_imbalance.commands.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+from perp_imbalance.research.cells import Span
 from perp_imbalance.research.grid import AXES, Grid, parse_values
 from perp_imbalance.research.plateau import RULE
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from perp_imbalance.research.market import CandleFolder
     from perp_imbalance.research.plateau import Plateau
-    from perp_imbalance.research.sweep import Sweep
+    from perp_imbalance.research.sweep import Plan, Sweep
     from perp_imbalance.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -34,7 +35,8 @@ An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included
 named keeps the preset's value. Results: a parquet file with a row per combination, side and
 horizon, and an HTML page of heat maps. Returns are of the perp from the next candle's open on, per
 unit of stake, less two taker fees, funding included; overlapping events count as one in the
-t-value. In a rising market every long looks good: what holding made is said beside it.
+t-value. In a rising market every long looks good: what holding made is said beside it. In --json
+a plateau has enter_z and exit_z of its cell, which reach to enter_z_to and exit_z_to.
 
 """
 _SHOWN = 10
@@ -76,7 +78,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=int,
         default=30,
         metavar="N",
-        help="cells with fewer events a combination say nothing (default: %(default)s)",
+        help="combinations with fewer do not count in their cell (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="summary for machines")
     parser.set_defaults(run=run)
@@ -102,6 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
         cost=2 * arguments.fee,
         sample=arguments.sample,
         seed=arguments.seed,
+        min_events=arguments.min_events,
     )
     stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
     file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
@@ -109,36 +112,54 @@ def run(arguments: argparse.Namespace) -> int:
     gated = with_every_gate(plan.grid)
     folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
     pairs = arguments.pairs or folder.perps
+    plan = with_cells_that_fit(plan, len(pairs))
     thin = check_series(folder, pairs, gated)
     for said in thin:
         logger.warning("%s", said)
     with _progress(plan.combinations * len(pairs)) as tell:
         sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
     title = f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding"
-    page = heat_map(sweep, file.with_suffix(".html"), arguments.min_events, title, thin)
-    found = {**summary(sweep, page, arguments.min_events), "thin": thin}
+    page = heat_map(sweep, file.with_suffix(".html"), title, thin) if plan.has_map else None
+    found = {**summary(sweep, page, has_map=plan.has_map), "thin": thin}
     print(json.dumps(found, indent=2) if arguments.json else _text(found))
     return 0
 
 
-def heat_map(
-    sweep: "Sweep", page: Path, min_events: int, title: str, thin: "Sequence[str]"
-) -> Path | None:
+def with_cells_that_fit(plan: "Plan", pairs: int) -> "Plan":
+    """Return the plan without its heat map if that would have too many cells, and say so.
+
+    :param pairs: how many are swept.
+    """
+    from perp_imbalance.research.cells import MAX_CELLS
+
+    cells = plan.cells * pairs
+    if cells <= MAX_CELLS:
+        return plan
+    logger.warning(
+        "no heat map and no plateaus: they would have %d cells, above %d; the parquet file has "
+        "every row; for a heat map take fewer pairs, horizons or values of len_prem",
+        cells,
+        MAX_CELLS,
+    )
+    return replace(plan, has_map=False)
+
+
+def heat_map(sweep: "Sweep", page: Path, title: str, thin: "Sequence[str]") -> Path | None:
     """Write the page, and return where it is; None where it would have nothing to show.
 
     :param thin: sentences about series that pairs have in part only.
     """
     from perp_imbalance.research.heatmap import write_heatmap
 
-    if not any(cell.has_enough(min_events) for cell in sweep.cells.values()):
+    if not any(cell.has_enough for cell in sweep.cells.values()):
         logger.warning(
-            "too few trades to say anything: no cell has %d events a combination, so there is no "
-            "heat map; take more candles, or a lower --min-events",
-            min_events,
+            "too few trades to say anything: no combination has %d events, so there is no heat "
+            "map; take more candles, or a lower --min-events",
+            sweep.min_events,
         )
         return None
     said = [held_said(sweep.held_pct), *thin]
-    write_heatmap(sweep, page, min_events=min_events, title=title, said=said)
+    write_heatmap(sweep, page, title=title, said=said)
     return page
 
 
@@ -191,31 +212,35 @@ def grid_of(arguments: argparse.Namespace, settings: "Settings") -> Grid:
     return Grid(axes, base)
 
 
-def summary(sweep: "Sweep", page: Path | None, min_events: int) -> dict[str, Any]:
+def summary(sweep: "Sweep", page: Path | None, *, has_map: bool) -> dict[str, Any]:
     """Return where the files are and the best plateaus.
 
     :param page: None where there is none.
+    :param has_map: whether cells were kept; if not, nothing is said of them.
     """
     from perp_imbalance.research.plateau import plateaus
 
-    speaking = [cell for cell in sweep.cells.values() if cell.has_enough(min_events)]
-    ranked = plateaus(sweep, min_events)
+    speaking = [cell for cell in sweep.cells.values() if cell.has_enough]
     return {
         "parquet": str(sweep.file),
         "html": str(page) if page else None,
         "combinations": sweep.combinations,
-        "cells": len(speaking),
-        "cells_above_0": sum(round(cell.mean * 1e4, 2) > 0 for cell in speaking),
+        "cells": len(speaking) if has_map else None,
+        "cells_above_0": (
+            sum(round(cell.mean * 1e4, 2) > 0 for cell in speaking) if has_map else None
+        ),
         "held_pct": {pair: round(made, 2) for pair, made in sweep.held_pct.items()},
-        "plateaus": [_as_row(one) for one in ranked[:_SHOWN]],
+        "plateaus": [_as_row(one) for one in plateaus(sweep)[:_SHOWN]],
     }
 
 
 def _as_row(one: "Plateau") -> dict[str, Any]:
     return {
         **dict(zip(("pair", "side", "horizon", "len_prem"), one.selection, strict=True)),
-        "enter_z": one.enter_z,
-        "exit_z": one.exit_z,
+        "enter_z": one.enter_z.low,
+        "enter_z_to": one.enter_z.high,
+        "exit_z": one.exit_z.low,
+        "exit_z_to": one.exit_z.high,
         "mean_bps": round(one.cell.mean * 1e4, 2),
         "worst_around_bps": round(one.worst * 1e4, 2),
         "neighbours_with_events": one.with_events,
@@ -236,11 +261,13 @@ def held_said(held_pct: dict[str, float]) -> str:
 
 
 def _text(found: dict[str, Any]) -> str:
-    lines = [
-        f"{found['combinations']} combinations; {found['cells_above_0']} of {found['cells']} cells "
-        "with enough events earned more than fees and funding",
-        held_said(found["held_pct"]),
-    ]
+    cells = (
+        "no heat map"
+        if found["cells"] is None
+        else f"{found['cells_above_0']} of {found['cells']} cells with enough events earned more "
+        "than fees and funding"
+    )
+    lines = [f"{found['combinations']} combinations; {cells}", held_said(found["held_pct"])]
     if found["plateaus"]:
         lines.append("best by the worst of a cell and its neighbours (bps an event, net):")
     elif found["cells"]:
@@ -251,7 +278,8 @@ def _text(found: dict[str, Any]) -> str:
     for cell in found["plateaus"]:
         lines.append(
             f"  {cell['pair']} {cell['side']:<5} {cell['horizon']:>3} candles, "
-            f"len_prem {cell['len_prem']}, enter_z {cell['enter_z']:g}, exit_z {cell['exit_z']:g}: "
+            f"len_prem {cell['len_prem']}, enter_z {Span(cell['enter_z'], cell['enter_z_to'])}, "
+            f"exit_z {Span(cell['exit_z'], cell['exit_z_to'])}: "
             f"worst {cell['worst_around_bps']:+.1f}, cell {cell['mean_bps']:+.1f}, "
             f"{cell['events']} events, {cell['neighbours_with_events']} of {cell['neighbours']} "
             "neighbours"

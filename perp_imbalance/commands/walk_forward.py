@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.commands.backtest import STRATEGIES, backtest_overlay
-from perp_imbalance.commands.options import add_config, config_files
+from perp_imbalance.commands.options import add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 
@@ -50,7 +50,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--strategy", default=STRATEGIES[0], metavar="CLASS", help=_DEFAULT)
     parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
     parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
-    parser.add_argument("--pairs", nargs="+", metavar="PERP", help="default: all of the folder")
+    add_pairs(parser)
     parser.add_argument("--train", default="180d", metavar="LENGTH", help=f"to fit on, {_DEFAULT}")
     parser.add_argument("--test", default="60d", metavar="LENGTH", help=f"to trade, {_DEFAULT}")
     parser.add_argument(

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.rolling import Bools, Floats, rolling_mean_stdev
+from perp_imbalance.indicators.rolling import Bools, rolling_mean_stdev
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.bootstrap import Bootstrap
 from perp_imbalance.research.forward import ForwardReturns
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Screen
@@ -124,7 +125,10 @@ class Method:
 def study(
     candles: PairCandles, presets: Mapping[str, Thresholds], settings: Settings, method: Method
 ) -> Iterator[Finding]:
-    """Yield what followed the events of one pair: preset by preset, side by side."""
+    """Yield what followed the events of one pair: preset by preset, side by side.
+
+    Flips that all are entries, and no others are, are told of as entries only.
+    """
     if method.is_too_short(candles):
         return
     screen = Screen(candles, settings, method.horizons, method.cost)
@@ -136,6 +140,9 @@ def study(
                 "flip": screen.flips_of(thresholds, side),
                 "entry": screen.entries_of(settings.gated(thresholds), side),
             }
+            if np.array_equal(events["flip"], events["entry"]):
+                # No gate holds any back: they would be counted twice.
+                del events["flip"]
             for kind, rows in events.items():
                 for number, horizon in enumerate(method.horizons):
                     for group, inside in groups.items():
@@ -190,7 +197,14 @@ class _Returns:
         if rows.size < MIN_EVENTS or not method.is_enough(int(np.count_nonzero(known))):
             return None
         drift = float(gross[known].mean())
-        interval = _Bootstrap(known, rows, method)
+        interval = Bootstrap(
+            known,
+            rows,
+            method.horizons[number],
+            block=method.block,
+            draws=method.draws,
+            seed=method.seed,
+        )
         if interval.event_blocks < MIN_EVENT_BLOCKS:
             return None
         excess = interval.of(gross, against_drift=True)
@@ -207,42 +221,6 @@ class _Returns:
             **{"net_low": after[0] * _BPS, "net_high": after[1] * _BPS},
             "premium_part": float(parts.mean()) * _BPS if parts.size else float("nan"),
         }
-
-
-class _Bootstrap:
-    """Block bootstrap: whole stretches of time are drawn, events and drift with them.
-
-    So overlapping events, and calm or wild weeks, stay together as they were.
-
-    :ivar event_blocks: how many blocks hold any event.
-    """
-
-    def __init__(self, known: Bools, rows: NDArray[np.int64], method: Method) -> None:
-        candles = np.flatnonzero(known)
-        # Blocks count the candles of the group, not the calendar: a regime is made of pieces.
-        self._blocks = -(-candles.size // method.block)
-        self._candles, self._rows = candles, rows
-        self._of_candle = np.arange(candles.size) // method.block
-        self._of_row = np.searchsorted(candles, rows) // method.block
-        self.event_blocks = np.unique(self._of_row).size
-        rng = np.random.default_rng(method.seed)
-        share = np.full(self._blocks, 1 / self._blocks)
-        self._weights = rng.multinomial(self._blocks, share, size=method.draws).astype(np.float64)
-
-    def of(self, values: Floats, *, against_drift: bool) -> tuple[float, float]:
-        """Return the 95 % interval of the events' mean, less the drift if asked."""
-        means = self._means(values[self._rows], self._of_row)
-        if against_drift:
-            means = means - self._means(values[self._candles], self._of_candle)
-        low, high = np.nanquantile(means, (0.025, 0.975))
-        return float(low), float(high)
-
-    def _means(self, values: Floats, blocks: NDArray[np.int64]) -> Floats:
-        sums = np.bincount(blocks, values, self._blocks)
-        counts = np.bincount(blocks, minlength=self._blocks).astype(np.float64)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means: Floats = (self._weights @ sums) / (self._weights @ counts)
-        return means
 
 
 def as_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
+from perp_imbalance.research.bootstrap import EXPLAINED
 from perp_imbalance.research.evidence import ALL, Finding, as_rows, verdict
 from perp_imbalance.research.page import html_table, write_page
 
@@ -19,10 +20,11 @@ _KINDS = {
 _COLOURS = qualitative.Safe
 _EXPLAINED = (
     "Returns of the perp from the open after the signal on, for the side of the signal, in bps of "
-    "the stake. Net: less two taker fees, funding included. Bars: 95 % intervals of a block "
-    "bootstrap. An interval that holds 0 says nothing. Excess: beyond what the side earned from "
-    "any candle (drift). A flip of the bias is no trade: its net return is what entering on every "
-    "flip, gates or not, would have earned; what the strategy enters on are the entries."
+    "the stake. Net: less two taker fees, funding included. Bars: 95 % intervals. An interval that "
+    f"holds 0 says nothing. {EXPLAINED} Excess: beyond what the side earned from any candle "
+    "(drift). A flip of the bias is no trade: its net return is what entering on every flip, gates "
+    "or not, would have earned; what the strategy enters on are the entries. Where every flip is "
+    "an entry, because no gate is on, they stand under entries only."
 )
 
 

@@ -1,11 +1,12 @@
 """The combinations of thresholds that a sweep tries, without ever holding all of them."""
 
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from itertools import accumulate
+from math import prod
+from typing import Any, Protocol
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -22,6 +23,58 @@ MAX_VALUES = 1000
 
 # No number of candles is larger.
 _LARGEST = 2**31
+
+
+class _Part(Protocol):
+    """What a combination has one of, by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int, /) -> Any: ...
+
+
+def _at(parts: Sequence[_Part], number: int) -> list[Any]:
+    """Return one of each part: the combination of that number, of which the last vary first."""
+    chosen = []
+    for part in reversed(parts):
+        number, at = divmod(number, len(part))
+        chosen.append(part[at])
+    return chosen[::-1]
+
+
+class _ZPairs:
+    """Each ``enter_z`` with every ``exit_z`` below it, by number; both rising."""
+
+    def __init__(self, enters: Sequence[float], exits: Sequence[float]) -> None:
+        self._enters, self._exits = enters, exits
+        self._ends = list(accumulate(bisect_left(exits, enter) for enter in enters))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, number: int) -> tuple[float, float]:
+        row = bisect_right(self._ends, number)
+        first = self._ends[row - 1] if row else 0
+        return self._enters[row], self._exits[number - first]
+
+
+class _Gate:
+    """The distinct settings of a gate, by number: off once, on with each of its values."""
+
+    def __init__(
+        self, switches: Sequence[bool], off: Sequence[Any], values: Sequence[Sequence[Any]]
+    ) -> None:
+        self._off, self._values = off, values
+        self._offs = int(False in switches)
+        self._ons = prod(map(len, values)) if True in switches else 0
+
+    def __len__(self) -> int:
+        return self._offs + self._ons
+
+    def __getitem__(self, number: int) -> list[Any]:
+        if number < self._offs:
+            return [False, *self._off]
+        return [True, *_at(self._values, number - self._offs)]
 
 
 @dataclass(frozen=True)
@@ -50,41 +103,46 @@ class Grid:
         """Return the values of a threshold, rising."""
         return sorted(set(self.axes.get(name, (getattr(self.base, name),))))
 
-    def _z_pairs(self) -> list[tuple[float, float]]:
-        pairs = itertools.product(self.values("enter_z"), self.values("exit_z"))
-        return [(enter, leave) for enter, leave in pairs if enter > leave]
+    def _z_pairs(self) -> _ZPairs:
+        return _ZPairs(self.values("enter_z"), self.values("exit_z"))
 
-    def _gates(self, switch: str, *names: str) -> list[tuple[Any, ...]]:
-        """Return the distinct settings of a gate: off once, on with each of its values."""
-        values = list(itertools.product(*(self.values(name) for name in names)))
-        off = tuple(getattr(self.base, name) for name in names)
-        return [(on, *rest) for on in self.values(switch) for rest in (values if on else [off])]
+    def _gate(self, switch: str, *names: str) -> _Gate:
+        off = [getattr(self.base, name) for name in names]
+        return _Gate(self.values(switch), off, [self.values(name) for name in names])
 
-    def _parts(self) -> tuple[list[Any], ...]:
-        return (
+    def _parts(self) -> list[_Part]:
+        return [
             self.values("len_prem"),
             self.values("smooth_len"),
             self._z_pairs(),
-            self._gates("use_sigma", "bb_len", "bb_k"),
-            self._gates("use_htf", "htf_z_min"),
-        )
+            self._gate("use_sigma", "bb_len", "bb_k"),
+            self._gate("use_htf", "htf_z_min"),
+        ]
+
+    @property
+    def size(self) -> int:
+        """How many distinct combinations there are: more than ``len`` may say."""
+        return prod(len(part) for part in self._parts())
 
     def __len__(self) -> int:
         """Return the number of distinct combinations."""
-        return int(np.prod([len(part) for part in self._parts()], dtype=object))
+        return self.size
 
     def combinations(self, sample: int | None = None, seed: int = 0) -> Iterator[Thresholds]:
         """Return all combinations, or a random sample of them, those that share most in a row.
 
+        A sample has one of each of so many equal stretches of the grid: none has to be held to be
+        drawn once.
+
         :param sample: how many; None, or as many as there are, for all.
         :param seed: of the sample.
         """
-        parts = self._parts()
-        if sample is None or sample >= len(self):
-            chosen: Iterator[tuple[Any, ...]] = itertools.product(*parts)
-        else:
-            chosen = self._sampled(parts, sample, seed)
-        for len_prem, smooth_len, (enter_z, exit_z), sigma, htf in chosen:
+        parts, size = self._parts(), self.size
+        numbers: Iterable[int] = range(size)
+        if sample is not None and sample < size:
+            numbers = _drawn(size, sample, seed)
+        for number in numbers:
+            len_prem, smooth_len, (enter_z, exit_z), sigma, htf = _at(parts, number)
             yield replace(
                 self.base,
                 len_prem=len_prem,
@@ -98,19 +156,12 @@ class Grid:
                 htf_z_min=htf[1],
             )
 
-    def _sampled(
-        self, parts: tuple[list[Any], ...], sample: int, seed: int
-    ) -> Iterator[tuple[Any, ...]]:
-        rng = np.random.default_rng(seed)
-        size = len(self)
-        numbers: set[int] = set()
-        while len(numbers) < sample:
-            wanted = sample - len(numbers)
-            numbers.update(rng.integers(0, size, wanted).tolist())
-        lengths = [len(part) for part in parts]
-        for number in sorted(numbers):
-            at = np.unravel_index(number, lengths)
-            yield tuple(part[int(index)] for part, index in zip(parts, at, strict=True))
+
+def _drawn(size: int, sample: int, seed: int) -> Iterator[int]:
+    """Yield so many numbers below a size, rising, one of each of equal stretches."""
+    rng = random.Random(seed)
+    for stretch in range(sample):
+        yield rng.randrange(stretch * size // sample, (stretch + 1) * size // sample)
 
 
 def parse_values(text: str, kind: type, what: str = "value to sweep over") -> list[Any]:

@@ -21,22 +21,19 @@ _HOVER = (
 _TITLES = ("mean of the cell", "worst of the cell and its neighbours")
 
 
-def write_heatmap(
-    sweep: Sweep, file: Path, *, min_events: int, title: str, said: Sequence[str]
-) -> None:
+def write_heatmap(sweep: Sweep, file: Path, *, title: str, said: Sequence[str]) -> None:
     """Write one self-contained HTML page with a menu of pair, side and horizon.
 
     Left, the mean net return in bps an event, averaged over all other thresholds; right, the worst
     of each cell and its neighbours. What is good on the right is a plateau; what is good on the
     left only is luck until shown otherwise.
 
-    :param min_events: events a combination that a cell needs; cells with fewer stay empty.
     :param title: what was swept, for the head of the page.
     :param said: sentences below it.
     """
     found = {
         selection: surface
-        for selection, surface in surfaces(sweep, min_events)
+        for selection, surface in surfaces(sweep)
         if np.isfinite(surface.means).any()
     }
     selections = sorted({key[:3] for key in found})
@@ -58,7 +55,7 @@ def write_heatmap(
         updatemenus=[_menu(selections, 2 * len(lengths))],
         coloraxis={"colorscale": "RdBu", "cmid": 0, "colorbar": {"title": "bps"}},
     )
-    rule = f"Empty on the left: fewer than {min_events} events a combination. {RULE}"
+    rule = f"Empty on the left: no combination with {sweep.min_events} events. {RULE}"
     write_page(file, title, [*said, rule], [figure])
 
 
@@ -66,14 +63,14 @@ def _maps(surface: Surface | None) -> list[go.Heatmap]:
     """Return the maps of means and of the worst around, empty where nothing happened."""
     if surface is None:
         return [go.Heatmap(coloraxis="coloraxis") for _ in _TITLES]
-    # Of a fine grid only a few cells may have been drawn.
+    # Of a large grid only a few cells may have been drawn.
     rows, columns = (np.flatnonzero(np.isfinite(surface.means).any(axis=axis)) for axis in (1, 0))
     there = np.ix_(rows, columns)
     around = np.stack([surface.with_events[there], surface.neighbours[there]], axis=-1)
     return [
         go.Heatmap(
-            x=[f"{surface.exits[column]:g}" for column in columns],
-            y=[f"{surface.enters[row]:g}" for row in rows],
+            x=[str(surface.exits[column]) for column in columns],
+            y=[str(surface.enters[row]) for row in rows],
             z=np.round(values[there] * _BPS, 2),
             customdata=around,
             coloraxis="coloraxis",

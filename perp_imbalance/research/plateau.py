@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import Bools
+from perp_imbalance.research.cells import CELL, Cell, Span, cells_there
 
 if TYPE_CHECKING:
-    from perp_imbalance.research.sweep import Cell, Sweep
+    from perp_imbalance.research.sweep import Sweep
 
 #: Pair, side, horizon and len_prem: what a surface of enter_z × exit_z belongs to.
 Selection = tuple[str, str, int, int]
@@ -20,17 +21,20 @@ MIN_NEIGHBOURS = 2
 
 #: What makes a plateau, in words, for help and page.
 RULE = (
-    "A cell is ranked by the worst of itself and its neighbours: the up to eight cells around it, "
-    "at the next enter_z and exit_z of the grid. It is ranked only if at least two of them, and at "
-    "least half of those that the grid has, have enough events (--min-events) as well; the worst "
-    "is of those with few events too; cells that a --sample has not drawn have none. So the two "
-    "ends of a single row, and cells beside nothing, are no plateaus, however much they earned."
+    f"A cell is an enter_z and an exit_z of the grid; of a grid finer than {CELL:g}, all that lie "
+    f"within {CELL:g} of each other, so that its neighbours have not the very same events. Its "
+    "mean is that of its combinations with enough events (--min-events). A cell is ranked by the "
+    "worst of itself and its neighbours: the up to eight cells around it. It is ranked only if at "
+    "least two of them, and at least half of those that the grid has, have enough events as well; "
+    "the worst is of those with few events too; cells that a --sample has not drawn have none. So "
+    "the two ends of a single row, and cells beside nothing, are no plateaus, however much they "
+    "earned."
 )
 
 
 @dataclass(frozen=True)
 class Surface:
-    """The cells of one selection, a row an ``enter_z`` and a column an ``exit_z`` of the grid.
+    """The cells of one selection, a row an ``enter_z`` and a column an ``exit_z``.
 
     :ivar means: mean net returns, NaN where events are too few.
     :ivar worst: the worst of each cell and its neighbours, NaN where the cell is not ranked.
@@ -38,15 +42,15 @@ class Surface:
     :ivar with_events: how many of these have enough events.
     """
 
-    enters: list[float]
-    exits: list[float]
+    enters: list[Span]
+    exits: list[Span]
     means: NDArray[np.float64]
     worst: NDArray[np.float64]
     neighbours: NDArray[np.int64]
     with_events: NDArray[np.int64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plateau:
     """A cell that is ranked.
 
@@ -55,36 +59,30 @@ class Plateau:
     """
 
     selection: Selection
-    enter_z: float
-    exit_z: float
-    cell: "Cell"
+    enter_z: Span
+    exit_z: Span
+    cell: Cell
     worst: float
     with_events: int
     neighbours: int
 
 
-def surfaces(sweep: "Sweep", min_events: int) -> Iterator[tuple[Selection, Surface]]:
-    """Yield the surface of every pair, side, horizon and len_prem on which anything happened.
-
-    :param min_events: events that a cell needs a combination.
-    """
-    selections: dict[Selection, dict[tuple[float, float], Cell]] = {}
+def surfaces(sweep: "Sweep") -> Iterator[tuple[Selection, Surface]]:
+    """Yield the surface of every pair, side, horizon and len_prem on which anything happened."""
+    selections: dict[Selection, dict[tuple[int, int], Cell]] = {}
     for (pair, side, horizon, length, enter, leave), cell in sweep.cells.items():
         selections.setdefault((pair, side, horizon, length), {})[enter, leave] = cell
     for selection in sorted(selections):
-        yield selection, _surface(sweep, selections[selection], min_events)
+        yield selection, _surface(sweep, selections[selection])
 
 
-def _surface(sweep: "Sweep", cells: "dict[tuple[float, float], Cell]", min_events: int) -> Surface:
-    enters, exits = list(sweep.enters), list(sweep.exits)
-    row = {enter: at for at, enter in enumerate(enters)}
-    column = {leave: at for at, leave in enumerate(exits)}
+def _surface(sweep: "Sweep", cells: dict[tuple[int, int], Cell]) -> Surface:
+    enters, exits = sweep.enters.spans, sweep.exits.spans
     means = np.full((len(enters), len(exits)), np.nan)
     enough = np.zeros(means.shape, np.bool_)
-    for (enter, leave), cell in cells.items():
-        at = row[enter], column[leave]
-        means[at], enough[at] = cell.mean, cell.has_enough(min_events)
-    in_grid = np.array(enters)[:, None] > np.array(exits)
+    for at, cell in cells.items():
+        means[at], enough[at] = cell.mean_at_least, cell.has_enough
+    in_grid = cells_there(sweep.enters, sweep.exits)
     worst, with_events, neighbours = rank(means, enough, in_grid)
     return Surface(enters, exits, np.where(enough, means, np.nan), worst, neighbours, with_events)
 
@@ -116,20 +114,20 @@ def _around(values: NDArray[np.generic], beyond: float) -> NDArray[np.generic]:
     return np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
 
 
-def plateaus(sweep: "Sweep", min_events: int) -> list[Plateau]:
+def plateaus(sweep: "Sweep") -> list[Plateau]:
     """Return the cells that are ranked, the best first, each set of events once.
 
     Next to each other, cells often have the very same entries: only the best of them is returned.
     """
     found = []
-    for selection, surface in surfaces(sweep, min_events):
+    for selection, surface in surfaces(sweep):
         for row, column in np.argwhere(np.isfinite(surface.worst)):
-            where = surface.enters[row], surface.exits[column]
             found.append(
                 Plateau(
                     selection,
-                    *where,
-                    sweep.cells[(*selection, *where)],
+                    surface.enters[row],
+                    surface.exits[column],
+                    sweep.cells[(*selection, int(row), int(column))],
                     float(surface.worst[row, column]),
                     int(surface.with_events[row, column]),
                     int(surface.neighbours[row, column]),
@@ -138,7 +136,9 @@ def plateaus(sweep: "Sweep", min_events: int) -> list[Plateau]:
     found.sort(key=lambda one: (one.worst, one.with_events), reverse=True)
     once: dict[tuple[object, ...], Plateau] = {}
     for one in found:
-        # Rounded: means of the same events differ by the order in which they were summed up.
-        same = one.cell.combinations, one.cell.events, round(one.cell.mean, 12)
+        # Rounded: means of the same events differ by the order in which they were summed up. Of a
+        # fine grid, cells of the same events may hold more or fewer values.
+        events = one.cell.events / one.cell.combinations
+        same = round(events, 6), round(one.cell.mean, 12)
         once.setdefault((*one.selection[:3], *same), one)
     return list(once.values())

@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perp_imbalance.files import appearing
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.cells import Cell, CellAxis, CellKey, cells_there
 from perp_imbalance.research.grid import AXES, Grid
 from perp_imbalance.research.market import PairCandles
 from perp_imbalance.research.screen import Row, Screen
@@ -28,40 +30,21 @@ SCHEMA = pa.schema(
     ]
 )
 
-#: Pair, side, horizon, len_prem, enter_z, exit_z: a cell of a heat map.
-CellKey = tuple[str, str, int, int, float, float]
-
-
-@dataclass
-class Cell:
-    """What the combinations of one cell earned together."""
-
-    combinations: int = 0
-    events: int = 0
-    mean_sum: float = 0.0
-
-    @property
-    def mean(self) -> float:
-        """The mean over the combinations that had events, NaN where none had."""
-        return self.mean_sum / self.combinations if self.combinations else float("nan")
-
-    def has_enough(self, events: int) -> bool:
-        """Tell whether the combinations had so many events each: a mean of few says nothing."""
-        return self.combinations > 0 and self.events >= events * self.combinations
-
 
 @dataclass
 class Sweep:
     """What a sweep left: the file with every row, and the cells of its heat map.
 
-    :ivar enters: every ``enter_z`` of the grid, rising.
-    :ivar exits: every ``exit_z`` of it.
+    :ivar enters: the cells of ``enter_z``.
+    :ivar exits: the cells of ``exit_z``.
+    :ivar min_events: events of a combination that counts in its cell.
     :ivar held_pct: what holding each pair made over the same candles.
     """
 
     file: Path
-    enters: Sequence[float]
-    exits: Sequence[float]
+    enters: CellAxis
+    exits: CellAxis
+    min_events: int
     combinations: int = 0
     cells: dict[CellKey, Cell] = field(default_factory=dict)
     held_pct: dict[str, float] = field(default_factory=dict)
@@ -70,13 +53,14 @@ class Sweep:
         """Count a row into its cell."""
         key = (
             *(pair, row.side, row.horizon),
-            *(thresholds.len_prem, thresholds.enter_z, thresholds.exit_z),
+            thresholds.len_prem,
+            self.enters.number_of(thresholds.enter_z),
+            self.exits.number_of(thresholds.exit_z),
         )
-        cell = self.cells.setdefault(key, Cell())
-        if row.events:
-            cell.combinations += 1
-            cell.events += row.events
-            cell.mean_sum += row.mean
+        cell = self.cells.get(key)
+        if cell is None:
+            cell = self.cells[key] = Cell()
+        cell.add(row.events, row.mean, self.min_events)
 
 
 @dataclass(frozen=True)
@@ -86,6 +70,8 @@ class Plan:
     :param horizons: candles to hold after an entry.
     :param cost: fees of the way in and out, as a fraction.
     :param sample: combinations to draw from the grid; None for all of it.
+    :param min_events: events of a combination that counts in its cell of the heat map.
+    :param has_map: whether to keep the cells of a heat map.
     """
 
     grid: Grid
@@ -94,12 +80,26 @@ class Plan:
     cost: float
     sample: int | None = None
     seed: int = 0
+    min_events: int = 1
+    has_map: bool = True
 
     @property
     def combinations(self) -> int:
         """Combinations a pair."""
-        size = len(self.grid)
+        size = self.grid.size
         return size if self.sample is None else min(self.sample, size)
+
+    @property
+    def axes(self) -> tuple[CellAxis, CellAxis]:
+        """The cells of ``enter_z`` and of ``exit_z``."""
+        return CellAxis(self.grid.values("enter_z")), CellAxis(self.grid.values("exit_z"))
+
+    @property
+    def cells(self) -> int:
+        """Cells of the heat map a pair, at most."""
+        a_surface = int(np.count_nonzero(cells_there(*self.axes)))
+        drawn = min(a_surface * len(self.grid.values("len_prem")), self.combinations)
+        return drawn * len(self.settings.sides) * len(self.horizons)
 
 
 def run_sweep(
@@ -111,7 +111,7 @@ def run_sweep(
 
     :param tell: told the pair before each combination, to show progress.
     """
-    sweep = Sweep(file, plan.grid.values("enter_z"), plan.grid.values("exit_z"))
+    sweep = Sweep(file, *plan.axes, plan.min_events)
     with appearing(file) as part, pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
         for group in _in_groups(_rows(plan, pairs, sweep, tell)):
             columns = [list(column) for column in zip(*group, strict=True)]
@@ -132,7 +132,8 @@ def _rows(
             sweep.combinations += 1
             values = tuple(getattr(thresholds, name) for name in AXES)
             for row in screen.rows_of(thresholds):
-                sweep.add(pair, thresholds, row)
+                if plan.has_map:
+                    sweep.add(pair, thresholds, row)
                 yield (pair, *values, *row)
 
 
