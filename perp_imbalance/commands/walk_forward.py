@@ -30,7 +30,8 @@ with what it found, on the part after it. The trades of all test parts make one 
 command again goes on with the windows that are missing. Results: report.html, report.json and
 winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
 out: it may have been found on what is tested here.
-Workers of a cluster (--scheduler) need this package and nothing else; candles travel to them.
+Workers of a cluster (--scheduler) need this package, of the same version, and nothing else; candles
+travel to them. Once candles, strategies, options or the code have changed, begin anew with --out.
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")

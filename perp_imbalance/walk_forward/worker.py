@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from perp_imbalance.walk_forward.account import Growth, daily_sharpe, window_equity
-from perp_imbalance.walk_forward.task import Bundle, write_sources
+from perp_imbalance.walk_forward.task import Bundle, code_versions, write_sources
 from perp_imbalance.walk_forward.windows import Window
 
 _TRADE = (
@@ -48,6 +49,8 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         "train": [window.train.isoformat(), window.test.isoformat()],
         "test": [window.test.isoformat(), window.end.isoformat()],
     }
+    if other := _other_code(bundle):
+        return {**result, "refused": other}
     with tempfile.TemporaryDirectory(prefix=f"{run}-", dir=_scratch()) as name:
         folder = Path(name)
         write_sources(folder / "data", bundle.files)
@@ -69,6 +72,18 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
             return {**result, "refused": str(error)}
         result["hold"] = buy_and_hold(folder / "data", bundle, window)
     return result
+
+
+def _other_code(bundle: Bundle) -> str | None:
+    """Say in what this worker's code differs from that of the machine that began, if it does."""
+    here = code_versions()
+    other = [name for name, version in bundle.code.items() if here.get(name) != version]
+    if not other:
+        return None
+    return (
+        f"the worker on {platform.node()} has other code than the machine that began "
+        f"({', '.join(other)}), or it was changed meanwhile: bring both to the same version"
+    )
 
 
 class _Freqtrade:
