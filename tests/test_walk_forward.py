@@ -122,6 +122,11 @@ def test_config_travels_without_secrets() -> None:
         (["--train", "x"], "--train 'x' is no length: write days or weeks"),
         (["--epochs", "0"], "--epochs, --min-trades, --seed and --workers must be at least 1"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
+        (
+            ["--spaces", "buy", "foo"],
+            "--spaces: there is no space foo, only default, all, buy, sell",
+        ),
+        (["--hyperopt-loss", "Nix"], "Impossible to load HyperoptLoss 'Nix'."),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
     ],

@@ -103,6 +103,18 @@ def test_worker_with_other_code_refuses_its_window() -> None:
     assert re.search(r"the worker on .+ has other code than .+ \(freqtrade\), or it was", said)
 
 
+def test_window_is_refused_whose_code_changed_while_it_ran(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def computed(*_: Any) -> dict[str, Any]:
+        monkeypatch.setattr("freqtrade.__version__", "2026.8")
+        return {"window": WINDOWS[0].name}
+
+    monkeypatch.setattr("perp_imbalance.walk_forward.worker._computed", computed)
+    said = run_window(bundle(code=code_versions()), WINDOWS[0], "run")["refused"]
+    assert "or it was changed meanwhile" in said
+
+
 def test_run_that_is_done_says_that_nothing_was_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

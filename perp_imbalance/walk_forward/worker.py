@@ -40,8 +40,18 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
     """Fit and test one window in a temporary folder; return plain data.
 
     :param run: name of the run, by which :func:`stop_windows` finds its processes.
-    :return: with ``refused``, one line, where freqtrade refuses to do it.
+    :return: with ``refused``, one line, where freqtrade refuses to do it, or where the code here is
+        other than where the run began.
     """
+    other = _other_code(bundle)
+    result = {} if other else _computed(bundle, window, run)
+    # freqtrade loads the code anew for each step: it may have changed meanwhile.
+    other = other or _other_code(bundle)
+    return {"window": window.name, "refused": other} if other else result
+
+
+def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
+    """Return what :func:`run_window` does."""
     from perp_imbalance.replay import running_replay
 
     result: dict[str, Any] = {
@@ -49,8 +59,6 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         "train": [window.train.isoformat(), window.test.isoformat()],
         "test": [window.test.isoformat(), window.end.isoformat()],
     }
-    if other := _other_code(bundle):
-        return {**result, "refused": other}
     with tempfile.TemporaryDirectory(prefix=f"{run}-", dir=_scratch()) as name:
         folder = Path(name)
         write_sources(folder / "data", bundle.files)
