@@ -34,9 +34,21 @@ def thresholds_of(params: Mapping[str, Mapping[str, Any]], base: Thresholds) -> 
     """Return the thresholds that parameters make of a preset's.
 
     :param base: what holds where the parameters name no value.
-    :raises SettingsError: naming a parameter that no strategy of ours has, or one of a wrong kind.
+    :raises SettingsError: as :func:`values_of`, or if they cannot be traded with.
     """
     values = {name: getattr(base, name) for name in (*PARAMETER_SPACES, "hot_z")}
+    return Thresholds(**(values | values_of(params)))
+
+
+def values_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the thresholds that parameters name, and no others.
+
+    :raises SettingsError: naming a parameter that no strategy of ours has, or one of a wrong kind.
+
+    >>> values_of({"buy": {"enter_z": 2, "entry_mode": "flip"}})
+    {'enter_z': 2.0}
+    """
+    values: dict[str, Any] = {}
     for space, found in params.items():
         if space in _OTHER_SPACES:
             continue
@@ -47,46 +59,55 @@ def thresholds_of(params: Mapping[str, Mapping[str, Any]], base: Thresholds) -> 
             if name in SETTING_SPACES:
                 check_setting(name, value)
                 continue
-            wanted = type(values[name])
+            wanted = type(getattr(PRESETS["balanced"], name))
             right = isinstance(value, (int, float) if wanted is float else wanted)
             if not right or (wanted is not bool and isinstance(value, bool)):
                 raise SettingsError(f"{space}.{name} is {value!r}, it must be {_A[wanted]}")
             values[name] = wanted(value)
-    return Thresholds(**values)
+    return values
 
 
-def settings_of(params: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Return what parameters say of settings: of those that are no thresholds.
+def options_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what parameters say of freqtrade's own options, by the names that a config has.
 
-    >>> settings_of({"buy": {"enter_z": 2.0, "entry_mode": "flip"}})
-    {'buy': {'entry_mode': 'flip'}}
+    :raises SettingsError: naming an option that freqtrade would leave aside.
+
+    >>> options_of({"stoploss": {"stoploss": -0.2}, "roi": {"0": 0.1}})
+    {'minimal_roi': {'0': 0.1}, 'stoploss': -0.2}
     """
-    found: Params = {}
-    for name, space in SETTING_SPACES.items():
-        if name in params.get(space, {}):
-            found.setdefault(space, {})[name] = params[space][name]
-    return found
-
-
-def others_of(params: Mapping[str, Mapping[str, Any]]) -> Params:
-    """Return what parameters say beside ours: freqtrade's own spaces, as hyperopt writes them.
-
-    >>> others_of({"buy": {"enter_z": 2.0}, "stoploss": {"stoploss": -0.2}})
-    {'stoploss': {'stoploss': -0.2}}
-    """
-    return {space: dict(found) for space, found in params.items() if space in _OTHER_SPACES}
+    options: dict[str, Any] = {}
+    for minutes in params.get("roi", {}):
+        if not minutes.isdecimal():
+            raise SettingsError(f"roi.{minutes} is no number of minutes")
+    if "roi" in params:
+        options["minimal_roi"] = dict(params["roi"])
+    for space, known in _OPTIONS.items():
+        for name, value in params.get(space, {}).items():
+            if name not in known:
+                others = ", ".join(f"{space}.{option}" for option in known)
+                raise SettingsError(f"{space}.{name} is no option of freqtrade: known are {others}")
+            options[name] = value
+    return options
 
 
 _A = {bool: "true or false", int: "a whole number", float: "a number"}
 
 # What freqtrade's hyperopt writes beside the values of our spaces.
-_OTHER_SPACES = {"roi", "stoploss", "trailing", "max_open_trades", "protection"}
+_OPTIONS = {
+    "stoploss": ("stoploss",),
+    "trailing": (
+        *("trailing_stop", "trailing_stop_positive"),
+        *("trailing_stop_positive_offset", "trailing_only_offset_is_reached"),
+    ),
+    "max_open_trades": ("max_open_trades",),
+}
+_OTHER_SPACES = {*_OPTIONS, "roi", "protection"}
 
 
 def read_params(file: Path) -> Params:
     """Return the values of a parameter file, as hyperopt or a walk-forward wrote it.
 
-    :raises CommandError: if there is no such file, or if it is not one.
+    :raises CommandError: if there is no such file, if it is not one, or has no value.
     """
     try:
         content = json.loads(file.read_text("utf-8"))
@@ -99,7 +120,18 @@ def read_params(file: Path) -> Params:
     params = content.get("params") if isinstance(content, dict) else None
     if not isinstance(params, dict) or not all(isinstance(v, dict) for v in params.values()):
         raise CommandError(f'{file} has no "params" by space, as hyperopt writes it')
+    if not any(params.values()):
+        raise CommandError(f"{file} has no value of any parameter, so there is nothing to take")
     return params
+
+
+def check_replaceable(file: Path, *, force: bool) -> None:
+    """Raise if a parameter file is there, whatever it holds, and may not be replaced.
+
+    :raises CommandError: naming it.
+    """
+    if file.exists() and not force:
+        raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
 
 
 def write_params(file: Path, strategy: str, params: Params, *, force: bool) -> None:
@@ -111,8 +143,7 @@ def write_params(file: Path, strategy: str, params: Params, *, force: bool) -> N
     """
     from freqtrade.optimize.hyperopt_tools import HyperoptTools
 
-    if file.exists() and not force:
-        raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
+    check_replaceable(file, force=force)
     details = {"params_details": params, "params_not_optimized": {}}
     # It would name the file below, which is gone by then.
     logging.getLogger(HyperoptTools.__module__).setLevel(logging.WARNING)

@@ -14,8 +14,8 @@ from freqtrade.enums import RunMode
 from freqtrade.resolvers import StrategyResolver
 from freqtrade_fixtures import ROOT, assert_fails_in_one_line, perp_imbalance
 
-from perp_imbalance.commands.main import EXIT_PIPE
-from perp_imbalance.errors import SettingsError
+from perp_imbalance.commands.main import EXIT_PIPE, build_parser
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.parameter_file import params_of, thresholds_of
 from perp_imbalance.parameters import PARAMETER_NAMES, PARAMETER_SPACES, preset_said
@@ -47,6 +47,15 @@ def loaded(folder: Path, name: str = "PerpImbalance") -> Any:
 def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
     thresholds: Thresholds = loaded(folder, name).thresholds()
     return thresholds
+
+
+def apply(folder: Path, params: Any, *options: str) -> Path:
+    """Apply a parameter file in this process; return where the strategy's own is then."""
+    file = folder / "part.json"
+    file.write_text(json.dumps({"strategy_name": "X", "params": params}))
+    parsed = build_parser().parse_args(["preset", "apply", "part.json", *options])
+    assert parsed.run(parsed) == 0
+    return folder / "strategies" / f"{parsed.strategy}.json"
 
 
 def values(thresholds: Thresholds) -> dict[str, Any]:
@@ -84,12 +93,12 @@ def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) 
     assert perp_imbalance(*arguments, cwd=folder).returncode == 0
     thresholds = traded_with(folder, "PerpImbalanceConservative")
     assert (thresholds.enter_z, thresholds.use_htf) == (2.7, True)
-    assert thresholds.len_prem == PRESETS["balanced"].len_prem
+    assert thresholds.len_prem == PRESETS["conservative"].len_prem
     shown = perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder)
-    assert json.loads(shown.stdout)["enter_z"] == 2.7
+    assert json.loads(shown.stdout) == buy
     written = json.loads((folder / "strategies" / "PerpImbalanceConservative.json").read_text())
     assert written["params"]["buy"]["entry_mode"] == "flip"
-    assert "max_stale_candles" not in written["params"]["sell"]
+    assert "sell" not in written["params"]
 
 
 def test_stoploss_and_roi_of_a_tuned_file_come_with_it(folder: Path) -> None:
@@ -110,6 +119,88 @@ def test_stoploss_and_roi_of_a_tuned_file_come_with_it(folder: Path) -> None:
     assert traded_with(folder).enter_z == 2.7
     shown = json.loads(perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder).stdout)
     assert (shown["stoploss"], shown["minimal_roi"]) == (-0.213, beside["roi"])
+
+
+def test_part_of_the_values_leaves_the_others_to_the_strategy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the same file does when it is laid beside the strategy by hand."""
+    monkeypatch.chdir(folder)
+    name = "PerpImbalanceAggressive"
+    params = {"buy": {"enter_z": 1.4}}
+    file = folder / "strategies" / f"{name}.json"
+    file.write_text(json.dumps({"strategy_name": name, "params": params}))
+    by_hand = traded_with(folder, name)
+    # Nor has what it replaces a say in it.
+    file.write_text(json.dumps({"strategy_name": name, "params": {"lookback": {"len_prem": 99}}}))
+    assert apply(folder, params, "--strategy", name, "--force") == file
+    assert traded_with(folder, name) == by_hand == replace(PRESETS["aggressive"], enter_z=1.4)
+    said = capsys.readouterr().out
+    assert f"Not in part.json, kept from {name}: exit_z 0.7, bb_k 1.0, " in said
+    assert "len_prem 25, " in said
+    shown = build_parser().parse_args(["preset", "show", "part.json"])
+    shown.run(shown)
+    assert capsys.readouterr().out.split() == ["part.json", "enter_z", "1.4"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "part.json has no value of any parameter"),
+        ({"buy": {}, "roi": {}}, "part.json has no value of any parameter"),
+        ({"stoploss": {"stoploss": 0.2}}, "stoploss: 0.2 is greater than or equal to the maximum"),
+        ({"stoploss": {"stoploss": None}}, "stoploss: None is not of type 'number' (part.json"),
+        ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
+        ({"roi": {"0": "x"}}, "minimal_roi.0: 'x' is not of type 'number' (part.json"),
+        ({"roi": {"soon": 0.1}}, "part.json: roi.soon is no number of minutes"),
+        (
+            {"trailing": {"trailing_stop": True, "trailing_stop_positive": 0}},
+            "The config trailing_stop_positive needs to be different from 0",
+        ),
+        ({"max_open_trades": {"max_open_trades": "x"}}, "max_open_trades: 'x' is not of type"),
+        ({"sell": {"exit_z": 1.9}}, "enter_z is 1.7, it must be above exit_z (1.9) (part.json for"),
+        ({"lookback": {"bb_len": 600}}, "look back 600 candles, at most 209 fit into the candles"),
+    ],
+)
+def test_file_that_no_bot_would_start_with_is_refused_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    # freqtrade would put these in place of the file's, until they are taken out.
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"stoploss": -0.3, "trailing_stop": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PerpImbalanceError, match=re.escape(message)) as error:
+        apply(folder, params)
+    assert "\n" not in str(error.value)
+    assert list(folder.glob("strategies/*.json*")) == []
+
+
+def test_limit_of_trades_that_the_config_overrides_is_no_reason_to_refuse(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of none with all of the wallet as the stake: freqtrade starts, for the config's."""
+    monkeypatch.chdir(folder)
+    trailing = {"trailing_stop": False, "trailing_stop_positive": None}
+    params = {"max_open_trades": {"max_open_trades": -1}, "trailing": trailing}
+    assert json.loads(apply(folder, params).read_text())["params"] == params
+
+
+@pytest.mark.parametrize(
+    "there", ['{"strategy_name": "Foreign", "params": {"buy": {}}}', "{broken"]
+)
+def test_file_of_another_strategy_or_none_is_replaced_only_with_force(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    monkeypatch.chdir(folder)
+    file = folder / "strategies" / "PerpImbalance.json"
+    file.write_text(there)
+    message = r"strategies/PerpImbalance.json is there already: .* replace it with --force"
+    with pytest.raises(PerpImbalanceError, match=message):
+        apply(folder, {"buy": {"enter_z": 2.7}})
+    assert file.read_text() == there
+    apply(folder, {"buy": {"enter_z": 2.7}}, "--force")
+    assert traded_with(folder).enter_z == 2.7
 
 
 def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:

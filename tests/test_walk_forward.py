@@ -19,10 +19,9 @@ import pytest
 from freqtrade_fixtures import CONFIG, ROOT, TIMEOUT_SECONDS, Freqtrade, backtest_trades
 
 from perp_imbalance.commands.main import build_parser
-from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.parameter_file import read_params, thresholds_of
-from perp_imbalance.walk_forward.run import Store
 from perp_imbalance.walk_forward.task import portable_config
 from perp_imbalance.walk_forward.windows import Window, check_candles, clip, parse_length, split
 
@@ -114,23 +113,20 @@ def test_config_travels_without_secrets() -> None:
     }
 
 
-def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    Store(tmp_path, {"fit": {"epochs": 2}, "pairs": [BTC]})
-    # Nothing was run: a mistyped option locks no folder.
-    store = Store(tmp_path, {"fit": {"epochs": 3}, "pairs": [BTC]})
-    store.keep({"window": "001"})
-    Store(tmp_path, {"fit": {"epochs": 3}, "pairs": [BTC]})
-    with pytest.raises(CommandError, match="a walk-forward with other fit: name another folder"):
-        Store(tmp_path, {"fit": {"epochs": 4}, "pairs": [BTC]})
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--timerange", "20251201-20251210"], "9 days, too short for one window of 180 + 60 days"),
+        (["--timerange", "20300101-"], "no candles in that time range: they go from 2025-"),
+        (["--timerange", "-20200101"], "no candles in that time range: they go from 2025-"),
         (["--train", "x"], "--train 'x' is no length: write days or weeks"),
         (["--epochs", "0"], "--epochs, --min-trades, --seed and --workers must be at least 1"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
+        (
+            ["--spaces", "buy", "foo"],
+            "--spaces: there is no space foo, only default, all, buy, sell",
+        ),
+        (["--hyperopt-loss", "Nix"], "Impossible to load HyperoptLoss 'Nix'."),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
     ],

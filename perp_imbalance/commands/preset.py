@@ -2,14 +2,16 @@
 
 import argparse
 import json
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.commands.options import add_config, config_files
-from perp_imbalance.errors import CommandError
-from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
     from perp_imbalance.parameter_file import Params
@@ -68,68 +70,117 @@ def show_preset(arguments: argparse.Namespace) -> int:
 
 def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
-    from freqtrade.misc import deep_merge_dicts
-
     from perp_imbalance.exchange import load_config
-    from perp_imbalance.parameter_file import params_of, write_params
+    from perp_imbalance.parameter_file import check_replaceable, values_of, write_params
+    from perp_imbalance.parameters import PARAMETER_NAMES
 
-    thresholds, beside = _preset(arguments.name)
+    name, strategy = arguments.name, arguments.strategy
+    params = _params(name)
     config = load_config(config_files(arguments))
     folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
-    source = folder / f"{arguments.strategy}.py"
+    source = folder / f"{strategy}.py"
     if not source.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
         raise CommandError(
             f"there is no strategy {source}: name one with --strategy, there are {there}"
         )
-    _check_parameters({**config, "strategy": arguments.strategy, "strategy_path": str(folder)})
     file = source.with_suffix(".json")
-    params = deep_merge_dicts(beside, params_of(thresholds))
-    write_params(file, arguments.strategy, params, force=arguments.force)
-    print(f"{arguments.strategy} now trades with {arguments.name}: {file}")
+    check_replaceable(file, force=arguments.force)
+    values = _tried({**config, "strategy": strategy}, source, params, name)
+    write_params(file, strategy, params, force=arguments.force)
+    print(f"{strategy} now trades with {name}: {file}")
+    named = values_of(params)
+    kept = [f"{key} {values[key]}" for key in PARAMETER_NAMES if key not in named]
+    if kept:
+        print(f"Not in {name}, kept from {strategy}: {', '.join(kept)}")
     return 0
 
 
-def _check_parameters(config: dict[str, Any]) -> None:
-    """Raise unless a strategy has the parameters that a preset sets.
+def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) -> dict[str, Any]:
+    """Return the parameters of a strategy with values beside it, loaded as the bot loads it.
 
-    :raises CommandError: naming one that it lacks, or what freqtrade has against the strategy.
+    In a copy of its folder: what lies beside it now, broken or of another strategy, has no say,
+    and nothing is written that the bot would not start with.
+
+    :param source: file of the strategy.
+    :param name: of the preset or the parameter file, for messages.
+    :raises CommandError: naming what freqtrade or the strategy refuses.
     """
+    from freqtrade.configuration.config_validation import (
+        validate_config_consistency,
+        validate_config_schema,
+    )
     from freqtrade.resolvers import StrategyResolver
 
     from perp_imbalance.exchange import in_one_line
+    from perp_imbalance.parameter_file import options_of, write_params
     from perp_imbalance.parameters import PARAMETER_NAMES
 
-    name = config["strategy"]
-    with in_one_line(f"strategy {name}"):
-        strategy = StrategyResolver.load_strategy(config)
-    lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
-    if lacking:
-        raise CommandError(
-            f"{name} has no parameter {lacking[0]}: a preset is for PerpImbalance and strategies "
-            "that are made of it"
-        )
+    strategy_name, limit = config["strategy"], "max_open_trades"
+    # Of no value: freqtrade's own "not set" where a trailing stop is off.
+    options = {
+        key: value
+        for key, value in options_of(params).items()
+        if value is not None or not key.startswith("trailing")
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as place,
+        in_one_line(f"{name} for {strategy_name}; nothing was written"),
+    ):
+        # Before the strategy is loaded, which meets a word in place of a number in its own words.
+        validate_config_schema({**config, **options})
+        _copy_strategies(source, Path(place))
+        write_params(Path(place, f"{strategy_name}.json"), strategy_name, params, force=True)
+        # A config's own value would win, and hide the file's until it is taken out.
+        trial = {key: value for key, value in config.items() if key not in options}
+        trial["strategy_path"] = place
+        strategy: Any = StrategyResolver.load_strategy(trial)
+        lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
+        if lacking:
+            raise CommandError(
+                f"{strategy_name} has no parameter {lacking[0]}: a preset is for PerpImbalance and "
+                "strategies that are made of it"
+            )
+        strategy.ft_load_hyper_params()
+        # What a limit of trades allows depends on the stake: the one that counts is the config's.
+        validate_config_consistency(trial | ({limit: config[limit]} if limit in config else {}))
+        return {key: getattr(strategy, key).value for key in PARAMETER_NAMES}
 
 
-def _preset(name: str) -> tuple[Thresholds, "Params"]:
-    """Return the thresholds of a preset, or of a parameter file over those of "balanced".
+def _copy_strategies(source: Path, place: Path) -> None:
+    """Put a strategy's folder in another place, without the strategy's own parameter file."""
+    for entry in source.parent.iterdir():
+        if entry.suffix == ".py" and entry.is_file():
+            # freqtrade follows a link to where the file lies, and to the parameters beside that.
+            shutil.copyfile(entry, place / entry.name)
+        elif entry.name not in (f"{source.stem}.json", "__pycache__"):
+            (place / entry.name).symlink_to(entry.resolve())
 
-    With what a parameter file has beside them, by space: settings, stoploss, ROI and the like. A
-    preset leaves those to config and strategy.
+
+def _params(name: str) -> "Params":
+    """Return the parameters of a preset, all of them, or those that a parameter file names.
+
+    :raises PerpImbalanceError: if there is none of the name, or if it has a wrong value.
     """
-    from perp_imbalance.parameter_file import others_of, read_params, settings_of, thresholds_of
+    from perp_imbalance.parameter_file import options_of, params_of, read_params, values_of
 
     if name in PRESETS:
-        return PRESETS[name], {}
+        return params_of(PRESETS[name])
     params = read_params(Path(name))
-    return thresholds_of(params, PRESETS["balanced"]), settings_of(params) | others_of(params)
+    try:
+        values_of(params)
+        options_of(params)
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return params
 
 
 def _values(name: str) -> dict[str, Any]:
-    """Return all values of a preset or a parameter file by name."""
-    thresholds, beside = _preset(name)
-    values = asdict(thresholds)
-    for space, found in beside.items():
+    """Return the values of a preset, or those that stand in a parameter file, by name."""
+    if name in PRESETS:
+        return asdict(PRESETS[name])
+    values: dict[str, Any] = {}
+    for space, found in _params(name).items():
         # A ROI table has minutes for names.
         values |= {"minimal_roi": found} if space == "roi" else found
     return values

@@ -30,7 +30,8 @@ with what it found, on the part after it. The trades of all test parts make one 
 command again goes on with the windows that are missing. Results: report.html, report.json and
 winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
 out: it may have been found on what is tested here.
-Workers of a cluster (--scheduler) need this package and nothing else; candles travel to them.
+Workers of a cluster (--scheduler) need this package, of the same version, and nothing else; candles
+travel to them. Once candles, strategies, options or the code have changed, begin anew with --out.
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")
@@ -147,9 +148,12 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
     check_candles(windows, times, STARTUP_CANDLES * candle)
     places = [folder.timeframe, overlay[SECTION]["htf_timeframe"]]
     user_data = Path(config["user_data_dir"])
-    texts = sources(Path(merged.get("strategy_path") or user_data / "strategies"))
+    place = Path(merged.get("strategy_path") or user_data / "strategies")
+    texts = sources(place)
+    fit = _fit_of(arguments, texts)
+    _check_fit(fit, user_data, place)
     bundle = Bundle(
-        fit=_fit_of(arguments, texts),
+        fit=fit,
         pairs=pairs,
         wallet=_wallet(merged),
         config=portable_config(merged),
@@ -182,6 +186,34 @@ def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
         seed=arguments.seed,
         presets=[name for name in STRATEGIES if f"{name}.py" in texts],
     )
+
+
+def _check_fit(fit: "Fit", user_data: Path, place: Path) -> None:
+    """Raise where hyperopt would refuse how it is asked, or leave a part of it aside.
+
+    :param place: folder of strategies.
+    :raises CommandError: naming a space or a loss that there is not.
+    """
+    from freqtrade.constants import HYPEROPT_BUILTIN_SPACE_OPTIONS
+    from freqtrade.resolvers import StrategyResolver
+    from freqtrade.resolvers.hyperopt_resolver import HyperOptLossResolver
+    from freqtrade.strategy.hyper import detect_all_parameters
+
+    from perp_imbalance.exchange import in_one_line
+
+    with in_one_line(f"strategy {fit.strategy}"):
+        # The classes as they are: what lies beside them as a parameter file is left out here.
+        folders = {"user_data_dir": user_data, "strategy_path": place}
+        found = StrategyResolver.search_all_objects(folders, enum_failed=False)
+        own = [detect_all_parameters(one["class"]) for one in found if one["name"] == fit.strategy]
+    known = dict.fromkeys([*HYPEROPT_BUILTIN_SPACE_OPTIONS, *(own[0] if own else fit.spaces)])
+    for space in fit.spaces:
+        if space not in known:
+            raise CommandError(f"--spaces: there is no space {space}, only {', '.join(known)}")
+    with in_one_line("--hyperopt-loss"):
+        # Of the losses that travel: its timeframe is none of this check's.
+        loss = {"user_data_dir": user_data, "hyperopt_loss": fit.loss, "timeframe": ""}
+        HyperOptLossResolver.load_hyperoptloss(loss)
 
 
 def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":

@@ -15,7 +15,7 @@ from typing import Any
 
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import write_whole
-from perp_imbalance.walk_forward.task import Bundle
+from perp_imbalance.walk_forward.task import Bundle, changes
 from perp_imbalance.walk_forward.windows import Window
 
 logger = logging.getLogger(__name__)
@@ -40,8 +40,6 @@ class Store:
         self.folder = folder
         self._windows = folder / "windows"
         file = folder / "plan.json"
-        # As it comes back from the file.
-        plan = json.loads(json.dumps(plan))
         try:
             self._windows.mkdir(parents=True, exist_ok=True)
             # A run that has not one window binds nobody to its options.
@@ -52,11 +50,11 @@ class Store:
             raise CommandError(f"{folder} cannot be written: {error.strerror}") from None
         except ValueError:
             raise CommandError(f"{file} is no JSON: name another folder with --out") from None
-        if stored != plan:
-            other = sorted(key for key in plan if stored.get(key) != plan[key])
+        if changed := changes(stored, plan):
             raise CommandError(
-                f"{folder} holds a walk-forward with other {', '.join(other)}: name another folder "
-                "with --out, or repeat the options it was begun with"
+                f"{folder} holds a walk-forward that was begun before this changed: "
+                f"{', '.join(changed)}; windows of both are not one account: name a new folder "
+                "with --out, or go back to what it was begun with"
             )
 
     def finished(self, windows: Sequence[Window]) -> dict[str, dict[str, Any]]:
@@ -147,6 +145,7 @@ def run_windows(
     done = len(results)
     tell(done, 0, len(missing))
     if not missing:
+        logger.info("all %d windows were there already, nothing was run", done)
         return results
     if done:
         logger.info("%d of %d windows are there already", done, len(windows))

@@ -1,8 +1,9 @@
 """What travels to a worker: candles, strategies, config and a window, all of it plain data."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,21 @@ _CREDENTIALS = (
     *("wallet_address", "walletAddress", "private_key", "privateKey"),
 )
 _CCXT = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def code_versions() -> dict[str, str]:
+    """Return by what code windows are computed here: two that are alike compute the same."""
+    import freqtrade
+
+    import perp_imbalance
+
+    package = sources(Path(perp_imbalance.__file__).parent)
+    whole = "\0".join(f"{name}\0{text}" for name, text in sorted(package.items()))
+    return {"this project": _digest(whole.encode()), "freqtrade": freqtrade.__version__}
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,7 @@ class Bundle:
     :ivar strategies: source texts, by their name in the folder of strategies.
     :ivar losses: source texts of the user's own hyperopt losses.
     :ivar config: freqtrade's config without secrets.
+    :ivar code: :func:`code_versions` of the machine that began.
     """
 
     fit: Fit
@@ -55,27 +72,59 @@ class Bundle:
     files: dict[str, bytes]
     strategies: dict[str, str]
     losses: dict[str, str]
+    code: dict[str, str] = field(default_factory=code_versions)
 
     def plan(self, windows: Sequence[Window]) -> dict[str, Any]:
         """Return what a run is about: two runs with the same plan find the same."""
-        digest = hashlib.sha256()
-        for texts in (self.strategies, self.losses):
-            for name, text in sorted(texts.items()):
-                digest.update(f"{name}\0{text}\0".encode())
-        for name, content in sorted(self.files.items()):
-            digest.update(f"{name}\0{len(content)}\0".encode())
-            digest.update(content)
-        return {
+        plan = {
             "fit": asdict(self.fit),
             "pairs": self.pairs,
             "wallet": self.wallet,
             "config": self.config,
-            "files_and_sources": digest.hexdigest(),
+            "candles": {name: _digest(content) for name, content in self.files.items()},
+            "strategies": {name: _digest(text.encode()) for name, text in self.strategies.items()},
+            "losses": {name: _digest(text.encode()) for name, text in self.losses.items()},
+            "code": self.code,
             "windows": [
                 {"name": window.name, "train": window.train_range, "test": window.test_range}
                 for window in windows
             ],
         }
+        # As it comes back from a file.
+        found: dict[str, Any] = json.loads(json.dumps(plan))
+        return found
+
+
+# What a plan's parts are called. Where it has names of its own, those that changed follow.
+_PARTS = {
+    **{"fit": "options", "pairs": "pairs", "wallet": "wallet", "config": "config"},
+    **{"candles": "candles", "strategies": "strategy files", "losses": "hyperopt losses"},
+    **{"code": "code", "windows": "windows (--timerange, --train, --test or --anchored)"},
+}
+_NAMED = 3
+
+
+def changes(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """Return in words what a plan has otherwise than an earlier one.
+
+    >>> changes({"code": {"freqtrade": 1}, "wallet": 9}, {"code": {"freqtrade": 2}, "wallet": 8})
+    ['code (freqtrade)', 'wallet']
+    """
+    if "code" not in before:
+        # Of an earlier version of this project, which wrote down other things.
+        return ["code (this project)"]
+    found = []
+    for key, now in plan.items():
+        old = before.get(key)
+        if old == now:
+            continue
+        said = _PARTS[key]
+        if isinstance(old, dict) and isinstance(now, dict):
+            names = sorted(name for name in old | now if old.get(name) != now.get(name))
+            more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+            said += f" ({', '.join(names[:_NAMED] + more)})"
+        found.append(said)
+    return found
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,12 @@ def clip(
     :param start: of the time range, None if it is open there; ``stop`` likewise.
     :param first: when the first candle opens.
     :param last: when the last candle ends.
+    :raises SettingsError: if there is none in it.
     """
+    if (start and start >= last) or (stop and stop <= first):
+        raise SettingsError(
+            f"no candles in that time range: they go from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
     begin = max(start, first) if start else first
     end = min(stop, last) if stop else last
     # A day that is cut off would shift all days of the account.

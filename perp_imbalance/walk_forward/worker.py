@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from perp_imbalance.walk_forward.account import Growth, daily_sharpe, window_equity
-from perp_imbalance.walk_forward.task import Bundle, write_sources
+from perp_imbalance.walk_forward.task import Bundle, code_versions, write_sources
 from perp_imbalance.walk_forward.windows import Window
 
 _TRADE = (
@@ -39,8 +40,18 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
     """Fit and test one window in a temporary folder; return plain data.
 
     :param run: name of the run, by which :func:`stop_windows` finds its processes.
-    :return: with ``refused``, one line, where freqtrade refuses to do it.
+    :return: with ``refused``, one line, where freqtrade refuses to do it, or where the code here is
+        other than where the run began.
     """
+    other = _other_code(bundle)
+    result = {} if other else _computed(bundle, window, run)
+    # freqtrade loads the code anew for each step: it may have changed meanwhile.
+    other = other or _other_code(bundle)
+    return {"window": window.name, "refused": other} if other else result
+
+
+def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
+    """Return what :func:`run_window` does."""
     from perp_imbalance.replay import running_replay
 
     result: dict[str, Any] = {
@@ -69,6 +80,18 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
             return {**result, "refused": str(error)}
         result["hold"] = buy_and_hold(folder / "data", bundle, window)
     return result
+
+
+def _other_code(bundle: Bundle) -> str | None:
+    """Say in what this worker's code differs from that of the machine that began, if it does."""
+    here = code_versions()
+    other = [name for name, version in bundle.code.items() if here.get(name) != version]
+    if not other:
+        return None
+    return (
+        f"the worker on {platform.node()} has other code than the machine that began "
+        f"({', '.join(other)}), or it was changed meanwhile: bring both to the same version"
+    )
 
 
 class _Freqtrade:
