@@ -32,7 +32,7 @@ _COLUMNS = {
     "fees": ("fees", "{:.2f}"),
     "funding_pct": ("funding %", "{:+.2f}"),
     "drawdown_pct": ("drawdown %", "{:.2f}"),
-    "marked_drawdown_pct": ("with open positions %", "{:.2f}"),
+    "marked_drawdown_pct": ("incl. open", "{:.2f}"),
     "sharpe": ("Sharpe", "{:.2f}"),
     "profit_factor": ("profit factor", "{:.2f}"),
     "mean_pct": ("mean % of stake", "{:+.3f}"),
@@ -87,7 +87,7 @@ def write_report(
 _SUMMARY_SAID = (
     "In percent of the wallet at the beginning. Before costs: what the trades would have made "
     "without fees and funding. Drawdown and Sharpe are freqtrade's, whose backtest counts a "
-    "position when it closes; beside them the drawdown with open positions at each candle's close."
+    'position when it closes; "incl. open" is the drawdown with open positions at each close.'
 )
 _EQUITY_SAID = (
     "Open positions are valued at each candle's close, as holding is; where the candles are gone, "
