@@ -12,7 +12,7 @@ from freqtrade_fixtures import ROOT
 
 from perp_imbalance.errors import CommandError
 from perp_imbalance.walk_forward.run import Cluster, Store, run_windows
-from perp_imbalance.walk_forward.task import Bundle, Fit, code_versions
+from perp_imbalance.walk_forward.task import Bundle, Fit, code_versions, package_sources
 from perp_imbalance.walk_forward.windows import split
 from perp_imbalance.walk_forward.worker import run_window
 
@@ -79,19 +79,25 @@ def test_folder_that_names_no_code_is_of_other_code(tmp_path: Path) -> None:
         Store(tmp_path, bundle().plan(WINDOWS))
 
 
+@pytest.mark.parametrize("name", ["pairs.py", "indicators/zscore.py"])
 def test_code_is_every_module_of_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In a clone, where the room of the mathematics is a link, and where it is installed."""
+    in_the_clone = package_sources()
+    assert {"__init__.py", "indicators/__init__.py", name} <= in_the_clone.keys()
     package = tmp_path / "perp_imbalance"
     shutil.copytree(ROOT / "perp_imbalance", package)
     monkeypatch.setattr("perp_imbalance.__file__", str(package / "__init__.py"))
+    mathematics = package / "indicators" / "__init__.py"
+    monkeypatch.setattr("perp_imbalance.indicators.__file__", str(mathematics))
+    assert package_sources() == in_the_clone
     before = code_versions()
     assert bundle().code.keys() == before.keys()
-    file = package / "indicators" / "zscore.py"
-    text = file.read_text("utf-8")
-    file.write_text(f"{text}\n", encoding="utf-8")
+    text = (package / name).read_text("utf-8")
+    (package / name).write_text(f"{text}\n", encoding="utf-8")
     assert code_versions() != before
-    file.write_text(text, encoding="utf-8")
+    (package / name).write_text(text, encoding="utf-8")
     assert code_versions() == before
     monkeypatch.setattr("freqtrade.__version__", "2026.8")
     assert code_versions() == before | {"freqtrade": "2026.8"}

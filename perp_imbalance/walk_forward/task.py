@@ -31,11 +31,20 @@ def code_versions() -> dict[str, str]:
     """Return by what code windows are computed here: two that are alike compute the same."""
     import freqtrade
 
-    import perp_imbalance
-
-    package = sources(Path(perp_imbalance.__file__).parent)
+    package = package_sources()
     whole = "\0".join(f"{name}\0{text}" for name, text in sorted(package.items()))
     return {"this project": _digest(whole.encode()), "freqtrade": freqtrade.__version__}
+
+
+def package_sources() -> dict[str, str]:
+    """Return the Python files of this package by their relative name, installed or linked."""
+    import perp_imbalance
+    from perp_imbalance import indicators
+
+    found = sources(Path(perp_imbalance.__file__).parent)
+    # In a clone this room is a link, which is not followed.
+    mathematics = sources(Path(indicators.__file__).parent)
+    return found | {f"indicators/{name}": text for name, text in mathematics.items()}
 
 
 @dataclass(frozen=True)
