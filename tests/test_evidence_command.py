@@ -20,24 +20,25 @@ def configure(folder: Path, **settings: Any) -> None:
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
 
 
+def market_without(files: str, sample_datadir: Path, place: Path) -> Path:
+    """Copy the sample market, but for the files of a pattern."""
+    datadir = place / "binance"
+    shutil.copytree(sample_datadir, datadir)
+    for file in datadir.rglob(files):
+        file.unlink()
+    return datadir
+
+
 @pytest.fixture(scope="module")
 def lean_datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample market without candles of the higher timeframe."""
-    datadir = tmp_path_factory.mktemp("lean") / "binance"
-    shutil.copytree(sample_datadir, datadir)
-    for file in datadir.rglob("*-4h*.feather"):
-        file.unlink()
-    return datadir
+    return market_without("*-4h*.feather", sample_datadir, tmp_path_factory.mktemp("lean"))
 
 
 @pytest.fixture(scope="module")
 def rateless_datadir(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample market without funding rates."""
-    datadir = tmp_path_factory.mktemp("rateless") / "binance"
-    shutil.copytree(sample_datadir, datadir)
-    for file in datadir.rglob("*funding_rate*"):
-        file.unlink()
-    return datadir
+    return market_without("*funding_rate*", sample_datadir, tmp_path_factory.mktemp("rateless"))
 
 
 def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> None:
