@@ -4,9 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests with a running bot: short in `make test`, in full in `make test-live`.
-LIVE_TESTS := tests/test_live_parity.py tests/test_live_faults.py tests/test_live_outages.py tests/test_live_orders.py
+LIVE_TESTS := tests/live
 # The tests that run freqtrade or call it: with another version, these tell.
-FREQTRADE_TESTS := tests/test_strategy.py tests/test_backtest_with_freqtrade.py tests/test_hyperopt.py tests/test_dry_run.py
+FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
 .PHONY: help backtest test test-live test-freqtrade lint bench pictures clean
 

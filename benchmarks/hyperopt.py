@@ -16,10 +16,10 @@ from typing import Any
 import freqtrade.templates
 
 from benchmarks.strategy import ROOT
+from perp_imbalance.data.sample import ensure_sample_market
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.freqtrade_process import capture_freqtrade
+from perp_imbalance.freqtrade_bridge.process import capture_freqtrade
 from perp_imbalance.replay import Replay, replay_config, running_replay
-from perp_imbalance.sample import ensure_sample_market
 
 OURS, EXAMPLE = "PerpImbalanceAggressive", "SampleStrategy"
 PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT", "1000PEPE/USDT:USDT"]

@@ -11,11 +11,11 @@ from benchmarks.market import HIGHER_TIMEFRAME, Candles, higher
 from benchmarks.strategy import PERP, SPOT, TIMEFRAME
 from perp_imbalance.indicators.columns import htf_premium, premium_columns, spot_premium
 from perp_imbalance.indicators.thresholds import PRESETS
-from perp_imbalance.pairs import SpotMatch
+from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.research.grid import Grid, parse_values
-from perp_imbalance.research.market import PairCandles
-from perp_imbalance.research.sweep import Plan, run_sweep
-from perp_imbalance.settings import Settings
+from perp_imbalance.research.grid_sweep import Plan, run_sweep
+from perp_imbalance.research.pair_history import PairHistory
+from perp_imbalance.strategy.settings import Settings
 
 #: The grid: all but the lookback of the bands and the smoothing varies.
 GRID = Grid(
@@ -32,10 +32,10 @@ HORIZONS = (1, 4, 12, 24)
 _COST = 0.001
 
 
-def pair_of(candles: Candles) -> PairCandles:
+def pair_of(candles: Candles) -> PairHistory:
     """Return the candles as a sweep reads them from a folder."""
     perp, spot, _ = candles
-    return PairCandles(
+    return PairHistory(
         SpotMatch(PERP, SPOT, 1.0, None, None),
         TIMEFRAME,
         perp,

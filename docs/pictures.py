@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from perp_imbalance.look.palette import palette
+from perp_imbalance.strategy.palette import palette
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
@@ -27,23 +27,23 @@ PANES = {
 
 def draw_panes() -> None:
     """Draw the pane in its palettes."""
-    from perp_imbalance.look.analysis import analyst
-    from perp_imbalance.look.pane import write_pane
-    from perp_imbalance.look.picture import take_picture
-    from perp_imbalance.sample import write_sample_market
+    from perp_imbalance.data.sample import write_sample_market
+    from perp_imbalance.plotting.chart import write_chart
+    from perp_imbalance.plotting.picture import take_picture
+    from perp_imbalance.reporting.analysis import open_strategy_analysis
 
     with TemporaryDirectory() as name:
         folder = Path(name)
         sample = write_sample_market(folder / "binance")
         overlay = {"exchange": {"pair_whitelist": [PERP]}}
-        with analyst(
+        with open_strategy_analysis(
             [ROOT / "config.json"], strategy=STRATEGY, datadir=sample.datadir, overlay=overlay
         ) as found:
             pane = found.pane(PERP).between(START, END)
         pane = replace(pane, note="SYNTHETIC sample market, no real prices")
         for file, colors in PANES.items():
             page = folder / "pane.html"
-            write_pane(page, pane, colors, labels=True)
+            write_chart(page, pane, colors, labels=True)
             take_picture(page, DOCS / file, width=WIDTH, height=HEIGHT)
             print(DOCS / file, file=sys.stderr)
 

@@ -15,15 +15,15 @@ WIDTH, HEIGHT = 1200, 1480
 
 def draw_report() -> None:
     """Backtest, write the report, and draw its beginning."""
-    from perp_imbalance.commands.backtest import STRATEGIES
+    from perp_imbalance.cli.backtest import STRATEGIES
+    from perp_imbalance.data.sample import write_sample_market
     from perp_imbalance.errors import CommandError
-    from perp_imbalance.freqtrade_process import capture_freqtrade
-    from perp_imbalance.look.palette import palette
-    from perp_imbalance.look.picture import take_picture
+    from perp_imbalance.freqtrade_bridge.process import capture_freqtrade
+    from perp_imbalance.plotting.picture import take_picture
     from perp_imbalance.replay import replay_config, running_replay
-    from perp_imbalance.report.report import make_report
-    from perp_imbalance.report.result import newest_result
-    from perp_imbalance.sample import write_sample_market
+    from perp_imbalance.reporting.backtest_result import newest_result
+    from perp_imbalance.reporting.build import make_report
+    from perp_imbalance.strategy.palette import palette
 
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -7,22 +7,22 @@ import numpy as np
 import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
-from perp_imbalance.indicators.crowd import change
-from perp_imbalance.indicators.higher_timeframe import check_higher, known_at_close
-from perp_imbalance.indicators.memo import remembered
+from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
+from perp_imbalance.indicators.hysteresis import hysteresis
+from perp_imbalance.indicators.memo import memoize
+from perp_imbalance.indicators.positioning import change
 from perp_imbalance.indicators.premium import (
-    believable,
-    fresh_close,
+    mask_outliers,
     on_rows_of,
     open_times,
     premium,
+    traded_close,
 )
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
-from perp_imbalance.indicators.zones import hysteresis
 from perp_imbalance.indicators.zscore import z_score
 
-_kept_z_score, _kept_bands = remembered(z_score), remembered(bollinger_bands)
+_kept_z_score, _kept_bands = memoize(z_score), memoize(bollinger_bands)
 
 
 class HtfPremium(NamedTuple):
@@ -52,9 +52,9 @@ def spot_premium(
     :raises DataError: if candles are not in order of time.
     """
     rows = open_times(perp, "perp")
-    closes = fresh_close(spot, by_volume=by_volume)
+    closes = traded_close(spot, by_volume=by_volume)
     spot_close = on_rows_of(rows, open_times(spot, "spot"), closes)
-    return SpotPremium(spot_close, premium(fresh_close(perp), spot_close, scale))
+    return SpotPremium(spot_close, premium(traded_close(perp), spot_close, scale))
 
 
 def premium_columns(found: SpotPremium) -> dict[str, Floats]:
@@ -62,7 +62,7 @@ def premium_columns(found: SpotPremium) -> dict[str, Floats]:
 
     No threshold enters here, so this is computed once however often thresholds change.
     """
-    fraction = believable(found.fraction)
+    fraction = mask_outliers(found.fraction)
     return {
         "spot_close": found.spot_close,
         "premium": fraction,
@@ -98,7 +98,7 @@ def htf_premium(
     """
     return HtfPremium(
         open_times(perp, f"perp {timeframe}"),
-        believable(spot_premium(perp, spot, scale, by_volume=by_volume).fraction),
+        mask_outliers(spot_premium(perp, spot, scale, by_volume=by_volume).fraction),
         timeframe,
     )
 
@@ -140,7 +140,7 @@ def threshold_columns(
     else:
         higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
         rows = open_times(perp, "perp")
-        htf_z = known_at_close(rows, timeframe, htf.times, htf.timeframe, higher)
+        htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, higher)
     grown = {}
     if open_interest is not None:
         grown["oi_change"] = change(open_interest, thresholds.oi_len)
@@ -156,7 +156,7 @@ def threshold_columns(
     }
 
 
-def beside(
+def with_columns(
     candles: pd.DataFrame, columns: "Mapping[str, np.ndarray[Any, Any] | pd.Categorical[str]]"
 ) -> pd.DataFrame:
     """Return the candles with new columns beside theirs.

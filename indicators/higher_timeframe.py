@@ -39,7 +39,7 @@ def check_higher(timeframe: str, htf_timeframe: str) -> None:
         )
 
 
-def known_at_close(
+def align_higher_timeframe(
     rows: NDArray[np.int64],
     timeframe: str,
     htf_times: NDArray[np.int64],

@@ -26,14 +26,14 @@ def _size(arrays: tuple[Any, ...]) -> int:
     return sum(array.nbytes for array in arrays)
 
 
-def remembered(function: Callable[..., _Arrays]) -> Callable[..., _Arrays]:
+def memoize(function: Callable[..., _Arrays]) -> Callable[..., _Arrays]:
     """Return a function that computes each result once, as long as there is room to keep it.
 
     :param function: takes an array and numbers; returns a tuple of arrays.
     :return: the same, whose arrays are shared and so cannot be written to.
 
     >>> from perp_imbalance.indicators.zscore import z_score
-    >>> kept = remembered(z_score)
+    >>> kept = memoize(z_score)
     >>> kept(np.array([0.0, 2.0, 4.0]), 2, 1) is kept(np.array([0.0, 2.0, 4.0]), 2, 1)
     True
     """

@@ -21,7 +21,7 @@ _EQUAL = 1e-12
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
-def fresh_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
+def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
 
     freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
@@ -36,7 +36,7 @@ def fresh_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
         of it only the four prices tell that a candle was filled in.
     :return: closes; NaN where not finite, not above 0, or of a candle that is not fresh.
 
-    >>> fresh_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
+    >>> traded_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
     array([ 2., nan])
     """
     close = candles["close"].to_numpy(dtype=np.float64)
@@ -123,13 +123,13 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
     return fraction
 
 
-def believable(fraction: Floats) -> Floats:
+def mask_outliers(fraction: Floats) -> Floats:
     """Return the premiums without those that only an error of a feed can be.
 
     A price ten times too high is not an extreme premium. Of real ones, the largest in the candles
     of 2020 to 2024 is 10 % (1000PEPE in the fall of 2024-01-03, on 5m).
 
-    >>> believable(np.array([0.01, 9.0]))
+    >>> mask_outliers(np.array([0.01, 9.0]))
     array([0.01,  nan])
     """
     absurd: Bools = np.abs(fraction) > MAX_PRICE_RATIO_ERROR

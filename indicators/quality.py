@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from perp_imbalance.indicators.premium import fresh_close
+from perp_imbalance.indicators.premium import traded_close
 from perp_imbalance.indicators.rolling import Bools, Floats, rolling_mean_stdev
 
 # Without a spot price there is no premium, and without a premium no entry.
@@ -23,7 +23,7 @@ _DIGITS, _MOST_DECIMALS = 13, 18
 
 def without_spot(perp: pd.DataFrame, fraction: Floats) -> float:
     """Return the share of the perp's candles with a price that have no spot price beside it."""
-    traded: Bools = np.isfinite(fresh_close(perp))
+    traded: Bools = np.isfinite(traded_close(perp))
     if not traded.any():
         return math.nan
     return float(np.mean(np.isnan(fraction[traded])))

@@ -6,10 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from perp_imbalance.indicators.crowd import funding_gate, oi_gate
-from perp_imbalance.indicators.rolling import Bools
-from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.indicators.zones import (
+from perp_imbalance.indicators.hysteresis import (
     LONG,
     NONE,
     SHORT,
@@ -21,6 +18,9 @@ from perp_imbalance.indicators.zones import (
     sigma_gate,
     zone_starts,
 )
+from perp_imbalance.indicators.positioning import funding_gate, oi_gate
+from perp_imbalance.indicators.rolling import Bools
+from perp_imbalance.indicators.thresholds import Thresholds
 
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}

@@ -18,3 +18,7 @@ class DataError(PerpImbalanceError):
 
 class CommandError(PerpImbalanceError):
     """A command that cannot do what it was asked to."""
+
+
+class ReplayError(PerpImbalanceError):
+    """A replay exchange that cannot be served."""

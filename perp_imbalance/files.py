@@ -8,14 +8,14 @@ from perp_imbalance.errors import CommandError
 
 
 @contextmanager
-def appearing(file: Path) -> Iterator[Path]:
+def atomic_write(file: Path) -> Iterator[Path]:
     """Yield where to write a file; it gets its name, in place of an older one, when it is whole.
 
     Its folder is made. Of what was begun and not finished nothing stays.
 
     :raises CommandError: if it cannot be written there.
 
-    >>> with appearing(Path("ranking.csv")) as part:  # doctest: +SKIP
+    >>> with atomic_write(Path("ranking.csv")) as part:  # doctest: +SKIP
     ...     part.write_text("perp,z", encoding="utf-8")
     """
     part = file.with_name(f"{file.name}.part")
@@ -31,10 +31,10 @@ def appearing(file: Path) -> Iterator[Path]:
             part.unlink()
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Write text, in UTF-8, as :func:`appearing` does.
+def atomic_write_text(file: Path, text: str) -> None:
+    """Write text, in UTF-8, as :func:`atomic_write` does.
 
     :raises CommandError: if it cannot be written there.
     """
-    with appearing(file) as part:
+    with atomic_write(file) as part:
         part.write_text(text, encoding="utf-8")

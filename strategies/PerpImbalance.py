@@ -18,24 +18,25 @@ from freqtrade.strategy import (
 from pandas import DataFrame
 
 from perp_imbalance import __version__
-from perp_imbalance.crowd_gates import CrowdGates, missing_series
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
-from perp_imbalance.feed import WatchedFeed
 from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
-    beside,
     htf_premium,
     premium_columns,
     source_column,
     spot_premium,
     threshold_columns,
+    with_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import TIMEFRAME
-from perp_imbalance.look.freqtrade_charts import FreqtradeCharts, chart_columns
-from perp_imbalance.pairs import SpotMatch, match_spot, price_refusal
-from perp_imbalance.parameters import (
+from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
+from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance.strategy.charts import FreqtradeCharts, chart_columns
+from perp_imbalance.strategy.feed import WatchedFeed
+from perp_imbalance.strategy.gate_series import GateSeries, missing_series
+from perp_imbalance.strategy.parameters import (
     LONGEST_LOOKBACK,
     OPTIONAL_GATES,
     PARAMETER_NAMES,
@@ -43,13 +44,12 @@ from perp_imbalance.parameters import (
     STARTUP_CANDLES,
     with_preset,
 )
-from perp_imbalance.positions import Positions
-from perp_imbalance.settings import Settings, check_setting
-from perp_imbalance.spot_setting import check_spot_setting
+from perp_imbalance.strategy.positions import Positions
+from perp_imbalance.strategy.settings import Settings, check_setting
 
 
 @with_preset("balanced")
-class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
+class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3
@@ -170,7 +170,7 @@ class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
         if self.needs_htf():
             wanted.append((match.spot, self.settings.htf_timeframe, kind))
             wanted.append((pair, self.settings.htf_timeframe, CandleType.FUTURES))
-        return [*wanted, *self.crowd_series(pair)]
+        return [*wanted, *self.gate_series_keys_of(pair)]
 
     def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
         """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
@@ -198,16 +198,16 @@ class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
             self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
-        crowd = self.crowd_columns(dataframe, pair)
+        crowd = self.series_columns(dataframe, pair)
         if not reason and (missing := missing_series(crowd)):
             self.refuse(pair, "gate", missing)
         source = source_column(columns["premium"], match.source)
-        dataframe = beside(dataframe, {**columns, **crowd, "premium_source": source})
+        dataframe = with_columns(dataframe, {**columns, **crowd, "premium_source": source})
         if self.in_hyperopt:
             return dataframe
         dataframe = self.add_threshold_columns(dataframe, pair)
         if self.is_drawn:
-            dataframe = beside(dataframe, chart_columns(dataframe, self.thresholds()))
+            dataframe = with_columns(dataframe, chart_columns(dataframe, self.thresholds()))
         if self.config["runmode"] in TRADE_MODES:
             self.announce(dataframe, pair)
         return dataframe
@@ -239,7 +239,7 @@ class PerpImbalance(Positions, WatchedFeed, CrowdGates, FreqtradeCharts):
             open_interest=dataframe["open_interest"].to_numpy() if self.use_oi.value else None,
             keep=self.in_hyperopt,
         )
-        return beside(dataframe, columns)
+        return with_columns(dataframe, columns)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""

@@ -2,7 +2,7 @@
 
 from PerpImbalance import PerpImbalance
 
-from perp_imbalance.parameters import with_preset
+from perp_imbalance.strategy.parameters import with_preset
 
 
 @with_preset("aggressive")

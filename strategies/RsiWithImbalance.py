@@ -9,8 +9,8 @@ from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 from perp_imbalance.indicators import imbalance_columns
-from perp_imbalance.pairs import SpotMatch, match_spot
-from perp_imbalance.spot_setting import check_spot_setting
+from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
+from perp_imbalance.markets.spot_setting import check_spot_setting
 
 
 class RsiWithImbalance(IStrategy):

@@ -3,10 +3,10 @@
 import os
 import signal
 
-from doctor_fixtures import configure, doctor, doctor_market, doctor_replay
-from freqtrade_fixtures import folder, freqtrade, sample_datadir
 from hypothesis import settings
-from replay_fixtures import tiny_config, tiny_datadir, tiny_replay
+from support.doctor import configure, doctor, doctor_market, doctor_replay
+from support.freqtrade import folder, freqtrade, sample_datadir
+from support.tiny_replay import tiny_config, tiny_datadir, tiny_replay
 
 __all__ = [
     "configure",
@@ -20,6 +20,9 @@ __all__ = [
     "tiny_datadir",
     "tiny_replay",
 ]
+
+#: Not tests, and strategies among them need freqtrade's own import path.
+collect_ignore_glob = ["support/*"]
 
 # At a desk, every run tries new examples; in CI, a change fails for what it changed. Nowhere for
 # what else the machine was doing.

@@ -5,6 +5,6 @@ a :class:`Report`. It sends no order and uses no key.
 """
 
 from perp_imbalance.doctor.examine import examine
-from perp_imbalance.doctor.report import Check, Level, PairFigures, Report
+from perp_imbalance.doctor.findings import Check, Level, PairFigures, Report
 
 __all__ = ["Check", "Level", "PairFigures", "Report", "examine"]

@@ -10,18 +10,25 @@ from typing import Any
 from freqtrade.config_schema import CONF_SCHEMA
 from freqtrade.enums import CandleType
 
-from perp_imbalance.doctor import bot, crowd, local_data, money, opening, overrides
-from perp_imbalance.doctor.local_data import Needed
+from perp_imbalance.doctor import (
+    bot_checks,
+    local_data_checks,
+    opening,
+    overrides,
+    series_checks,
+    stake_checks,
+)
+from perp_imbalance.doctor.findings import Check, Level, Report
+from perp_imbalance.doctor.local_data_checks import Needed
 from perp_imbalance.doctor.opening import attempt
-from perp_imbalance.doctor.pair import PairCandles, Plan, examine_pair
-from perp_imbalance.doctor.report import Check, Level, Report
-from perp_imbalance.exchange import closing_exchange, match_perps, price_step
+from perp_imbalance.doctor.pair_checks import PairSnapshot, Plan, examine_pair
+from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.indicators.signals import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
-from perp_imbalance.pairs import SpotMatch
-from perp_imbalance.replay.candles import available_candles
-from perp_imbalance.settings import SECTION, Settings
-from perp_imbalance.spot_setting import check_spot_setting
+from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance.replay.candle_store import available_candles
+from perp_imbalance.strategy.settings import SECTION, Settings
 
 #: Told what is being done: the text, steps done, steps in all.
 Tell = Callable[[str, int, int], None]
@@ -40,14 +47,14 @@ def examine(
     :param tell: called before each step.
     :raises CommandError: if a file is missing or no JSON.
     """
-    versions = bot.installed_versions()
-    report = Report(versions, [bot.check_versions(versions, bot.our_requirements())])
+    versions = bot_checks.installed_versions()
+    report = Report(versions, [bot_checks.check_versions(versions, bot_checks.our_requirements())])
     with _freqtrade_silent():
         tell("config", 0, _STEPS)
         config = opening.open_config(files, report, strategy=strategy)
         if config is None:
             return report
-        report.checks += bot.check_section(config, CONF_SCHEMA["properties"])
+        report.checks += bot_checks.check_section(config, CONF_SCHEMA["properties"])
         plan = _plan(config, report, tell)
         tell("exchange", 2, _STEPS)
         exchange = opening.open_exchange(config, report)
@@ -99,7 +106,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
     timeframe = str(config.get("timeframe", TIMEFRAME))
     report.checks.append(_about_strategy(strategy, thresholds))
     if thresholds is not None:
-        report.checks += bot.check_idle_higher_timeframe(
+        report.checks += bot_checks.check_idle_higher_timeframe(
             timeframe, settings.htf_timeframe, thresholds
         )
     _examine_protections(config, strategy, report)
@@ -117,7 +124,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         settings=settings,
         thresholds=thresholds or Thresholds(),
         strategy=strategy,
-        switch_places=crowd.switch_places(loaded, settings),
+        switch_places=series_checks.switch_places(loaded, settings),
     )
 
 
@@ -128,7 +135,7 @@ def _examine_protections(config: dict[str, Any], strategy: Any, report: Report) 
         return
     if opening.load_protections(config, protections, source, report):
         enabled = bool(config.get("enable_protections"))
-        report.checks.append(bot.check_protections(len(protections), enabled))
+        report.checks.append(bot_checks.check_protections(len(protections), enabled))
 
 
 def _spot_safe(config: Mapping[str, Any]) -> bool:
@@ -163,23 +170,25 @@ def _examine_exchange(
     offset = opening.clock_offset_ms(config, exchange)
     report.checks += [
         Check("exchange", Level.OK, f"{name} lists {len(exchange.markets)} markets"),
-        bot.check_clock(offset, name),
+        bot_checks.check_clock(offset, name),
     ]
     pairs = attempt(report, "whitelist", lambda: opening.traded_pairs(config, exchange))
     if pairs is None:
         return
     named = config["exchange"]["pair_whitelist"] if _names_pairs(config) else []
-    report.checks += bot.check_whitelist(named, pairs, exchange.markets, name)
+    report.checks += bot_checks.check_whitelist(named, pairs, exchange.markets, name)
     if not pairs:
         return
     if plan is None:
         message = "not looked at: first fix what is named, then run the doctor again"
         report.checks.append(Check("pairs", Level.WARNING, message))
         return
-    report.checks += bot.check_spot_pairs(plan.settings.spot_pairs, exchange.markets, name)
+    report.checks += bot_checks.check_spot_pairs(plan.settings.spot_pairs, exchange.markets, name)
     report.checks.append(_check_startup(exchange, plan))
     report.checks.append(
-        bot.check_late_candles(_late_candle_grace(exchange), plan.settings.max_entry_age_seconds)
+        bot_checks.check_late_candles(
+            _late_candle_grace(exchange), plan.settings.max_entry_age_seconds
+        )
     )
     matches = match_perps(config, exchange.markets, pairs)
     steps = _STEPS + len(matches)
@@ -192,14 +201,16 @@ def _examine_exchange(
         report.checks += found.checks
         perp = given.frames.get((match.perp, plan.timeframe, CandleType.FUTURES))
         if perp is not None:
-            traded.append(money.Traded.of(match.perp, perp))
+            traded.append(stake_checks.Traded.of(match.perp, perp))
     trades = attempt(
-        report, money.STAKE, lambda: money.examine_money(config, exchange, plan.strategy, traded)
+        report,
+        stake_checks.STAKE,
+        lambda: stake_checks.examine_money(config, exchange, plan.strategy, traded),
     )
     report.checks += trades or []
     tell("local data", steps - 1, steps)
     local = attempt(
-        report, local_data.NAME, lambda: _examine_local_data(config, exchange, matches, plan)
+        report, local_data_checks.NAME, lambda: _examine_local_data(config, exchange, matches, plan)
     )
     report.checks += local or []
 
@@ -210,7 +221,7 @@ def _names_pairs(config: Mapping[str, Any]) -> bool:
 
 
 def _check_startup(exchange: Any, plan: Plan) -> Check:
-    return bot.check_startup(
+    return bot_checks.check_startup(
         plan.startup_candles,
         exchange.ohlcv_candle_limit(plan.timeframe, CandleType.FUTURES),
         exchange.ohlcv_candle_limit(plan.timeframe, CandleType.SPOT),
@@ -223,7 +234,7 @@ def _late_candle_grace(exchange: Any) -> float:
     return float(exchange.get_option("ohlcv_late_candle_grace_secs", 0))
 
 
-def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairCandles:
+def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairSnapshot:
     """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
     now_ms = time.time_ns() // 10**6 - offset_ms
     funding_timeframe = exchange.get_option("funding_fee_timeframe")
@@ -232,9 +243,9 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairC
         wanted += [
             (match.spot, timeframe, CandleType(match.source)) for timeframe in plan.timeframes
         ]
-        wanted += plan.crowd_series(match.perp, funding_timeframe)
+        wanted += plan.gate_series_keys_of(match.perp, funding_timeframe)
     frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
-    return PairCandles(
+    return PairSnapshot(
         {key: frame for key, frame in frames.items() if len(frame)},
         now_ms,
         int(_late_candle_grace(exchange) * 1000),
@@ -256,7 +267,7 @@ def _examine_local_data(
         [plan.timeframe] if plan.thresholds.use_oi else [],
     )
     missing = [key for match in matches for key in needed.keys(match) if key not in formats]
-    checks = [local_data.check_complete(datadir, missing, len(matches))]
+    checks = [local_data_checks.check_complete(datadir, missing, len(matches))]
     for match in matches:
         for timeframe in plan.timeframes if match.spot else ():
             keys = [
@@ -264,6 +275,6 @@ def _examine_local_data(
                 (str(match.spot), timeframe, CandleType(match.source)),
             ]
             if all(key in formats for key in keys):
-                perp, spot = local_data.read(datadir, keys, formats)
-                checks.append(local_data.check_files(match, perp, spot, timeframe))
+                perp, spot = local_data_checks.read(datadir, keys, formats)
+                checks.append(local_data_checks.check_files(match, perp, spot, timeframe))
     return checks

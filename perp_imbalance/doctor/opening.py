@@ -18,12 +18,17 @@ from freqtrade.plugins.pairlistmanager import PairListManager
 from freqtrade.plugins.protectionmanager import ProtectionManager
 from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
 
-from perp_imbalance.doctor.bot import check_parameter_file
-from perp_imbalance.doctor.report import Check, Level, Report
+from perp_imbalance.doctor.bot_checks import check_parameter_file
+from perp_imbalance.doctor.findings import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
-from perp_imbalance.exchange import closing_exchange, load_config, public_client, refused_key
-from perp_imbalance.risk import misspelt_key
-from perp_imbalance.settings import Settings
+from perp_imbalance.freqtrade_bridge.exchange import (
+    closing_exchange,
+    load_config,
+    public_client,
+    refused_key,
+)
+from perp_imbalance.strategy.order_rules import misspelt_key
+from perp_imbalance.strategy.settings import Settings
 
 Result = TypeVar("Result")
 

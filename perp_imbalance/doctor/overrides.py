@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.doctor.opening import Loaded, is_live, only_tells, settings_of
-from perp_imbalance.doctor.report import Check, Level
-from perp_imbalance.settings import SECTION
+from perp_imbalance.strategy.settings import SECTION
 
 NAME = "overrides"
 

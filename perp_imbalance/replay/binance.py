@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from perp_imbalance.replay.candles import Market, Series, Symbol
+from perp_imbalance.replay.candle_store import Market, Series, Symbol
 from perp_imbalance.replay.query import Window
 from perp_imbalance.replay.rules import TradingRules
 

@@ -8,7 +8,7 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.replay.candles import Series
+from perp_imbalance.replay.candle_store import Series
 
 BAD_PARAMETER = -1102
 INVALID_INTERVAL = -1120

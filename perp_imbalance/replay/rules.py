@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 from freqtrade.data.btanalysis import get_tick_size_over_time
 
-from perp_imbalance.replay.candles import OHLCV, Series
+from perp_imbalance.replay.candle_store import OHLCV, Series
 
 # A tick shows in some candle of a few hundred; more of them cost time and change nothing.
 CANDLES_FOR_TICK = 500

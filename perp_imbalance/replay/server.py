@@ -11,11 +11,8 @@ from freqtrade.enums import CandleType
 
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.replay import binance
-from perp_imbalance.replay.account import Account, AccountTerms
 from perp_imbalance.replay.binance import Quote
-from perp_imbalance.replay.candles import CandleStore, Market, Series, Symbol
-from perp_imbalance.replay.orders import add_account_routes
-from perp_imbalance.replay.prices import StoredPrices
+from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symbol
 from perp_imbalance.replay.query import Query, RequestError
 from perp_imbalance.replay.rules import CANDLES_FOR_TICK, TradingRules, trading_rules
 
@@ -52,18 +49,14 @@ class ReplayExchange:
 
     :param store: the candles
     :param clock: returns the time in ms; nothing later than it is ever served
-    :param account: what its one account begins with; without, there is none to sign requests for
     """
 
-    def __init__(
-        self, store: CandleStore, clock: Clock = system_clock, account: AccountTerms | None = None
-    ) -> None:
+    def __init__(self, store: CandleStore, clock: Clock = system_clock) -> None:
         self.requests: deque[ServedRequest] = deque(maxlen=REQUESTS_KEPT)
         self._store = store
         self._clock = clock
         self._rules: dict[Symbol, tuple[int, TradingRules]] = {}
         self._unknown_paths: set[str] = set()
-        self.account = Account(account, StoredPrices(store, self._quote)) if account else None
 
     def app(self) -> web.Application:
         """Return the web application with all paths that freqtrade needs."""
@@ -94,8 +87,6 @@ class ReplayExchange:
         )
         app.router.add_get("/fapi/v2/ticker/price", _json(self._price_tickers, Market.PERP))
         app.router.add_get("/dapi/v1/exchangeInfo", _json(self._no_markets, Market.PERP))
-        if self.account:
-            add_account_routes(app, self.account, self._clock)
         return app
 
     def prepare(self) -> None:
@@ -185,9 +176,9 @@ class ReplayExchange:
 
         def answer(symbol: Symbol) -> Any:
             marks = self._store.finest(symbol, CandleType.MARK)
-            mark = binance.newest(marks, now)[1] or self._quote(symbol, now).price
+            mark = binance.newest(marks, now)[1] or self.quote(symbol, now).price
             spot = self._store.symbols(Market.SPOT).get(symbol.name)
-            index = (self._quote(spot, now).price if spot else 0.0) or mark
+            index = (self.quote(spot, now).price if spot else 0.0) or mark
             funding = self._funding(symbol)
             known = funding.opened(now)
             rate = float(funding.values[known - 1, 0]) if known else 0.0
@@ -199,27 +190,27 @@ class ReplayExchange:
         now = self._clock()
         symbol = self._find(market, query.text("symbol"))
         limit = min(query.integer("limit", DEPTH_DEFAULT, minimum=1), DEPTH_MAX)
-        return binance.depth(self._quote(symbol, now), limit, now)
+        return binance.depth(self.quote(symbol, now), limit, now)
 
     def _day_tickers(self, market: Market, query: Query) -> Any:
         now = self._clock()
 
         def answer(symbol: Symbol) -> Any:
             series = self._store.finest(symbol, market.candle_type)
-            return binance.day_ticker(self._quote(symbol, now), series, now)
+            return binance.day_ticker(self.quote(symbol, now), series, now)
 
         return self._for_symbols(market, query, answer)
 
     def _price_tickers(self, market: Market, query: Query) -> Any:
         now = self._clock()
         return self._for_symbols(
-            market, query, lambda symbol: binance.price_ticker(self._quote(symbol, now))
+            market, query, lambda symbol: binance.price_ticker(self.quote(symbol, now))
         )
 
     def _book_tickers(self, market: Market, query: Query) -> Any:
         now = self._clock()
         return self._for_symbols(
-            market, query, lambda symbol: binance.book_ticker(self._quote(symbol, now))
+            market, query, lambda symbol: binance.book_ticker(self.quote(symbol, now))
         )
 
     def _for_symbols(self, market: Market, query: Query, answer: Callable[[Symbol], Any]) -> Any:
@@ -232,7 +223,7 @@ class ReplayExchange:
         return [
             answer(symbol)
             for symbol in self._store.symbols(market).values()
-            if self._quote(symbol, now).price
+            if self.quote(symbol, now).price
         ]
 
     def _find(self, market: Market, name: str) -> Symbol:
@@ -248,7 +239,8 @@ class ReplayExchange:
         times = self._store.finest(symbol, symbol.market.candle_type).times
         return int(times[0]) if len(times) else 0
 
-    def _quote(self, symbol: Symbol, now: int) -> Quote:
+    def quote(self, symbol: Symbol, now: int) -> Quote:
+        """Return what a symbol trades at, with its trading rules."""
         series = self._store.finest(symbol, symbol.market.candle_type)
         return Quote(symbol, self._rules_of(symbol, now), *binance.newest(series, now))
 

@@ -8,9 +8,9 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
+from perp_imbalance.plotting.html_page import html_table, write_page
 from perp_imbalance.research.bootstrap import EXPLAINED
-from perp_imbalance.research.evidence import ALL, Finding, as_rows, verdict
-from perp_imbalance.research.page import html_table, write_page
+from perp_imbalance.research.event_study import ALL, Finding, as_rows, verdict
 
 _KINDS = {
     "flip": "after a flip of the bias (no trade)",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.research.market import PairCandles
+from perp_imbalance.research.pair_history import PairHistory
 
 
 class ForwardReturns(NamedTuple):
@@ -31,7 +31,7 @@ class ForwardReturns(NamedTuple):
         return side * (self.move - self.funding) - cost
 
 
-def forward_returns(candles: PairCandles, horizons: Sequence[int]) -> ForwardReturns:
+def forward_returns(candles: PairHistory, horizons: Sequence[int]) -> ForwardReturns:
     """Return what holding the perp earned from the candle after a signal on.
 
     A signal is known when its candle closes. The position begins at the open of the next candle, as

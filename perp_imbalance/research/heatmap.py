@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from perp_imbalance.research.page import write_page
+from perp_imbalance.plotting.html_page import write_page
+from perp_imbalance.research.grid_sweep import Sweep
 from perp_imbalance.research.plateau import RULE, Surface, surfaces
-from perp_imbalance.research.sweep import Sweep
 
 _BPS = 1e4
 _ROW_HEIGHT = 340

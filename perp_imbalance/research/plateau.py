@@ -11,7 +11,7 @@ from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.research.cells import CELL, Cell, Span, cells_there
 
 if TYPE_CHECKING:
-    from perp_imbalance.research.sweep import Sweep
+    from perp_imbalance.research.grid_sweep import Sweep
 
 #: Pair, side, horizon and len_prem: what a surface of enter_z × exit_z belongs to.
 Selection = tuple[str, str, int, int]

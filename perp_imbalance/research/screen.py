@@ -8,23 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.bands import bollinger_bands
-from perp_imbalance.indicators.crowd import change, funding_gate, oi_gate
-from perp_imbalance.indicators.higher_timeframe import known_at_close
-from perp_imbalance.indicators.premium import open_times
-from perp_imbalance.indicators.rolling import Bools, Floats
-from perp_imbalance.indicators.signals import SIDES
-from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.indicators.zones import (
+from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe
+from perp_imbalance.indicators.hysteresis import (
     entry_rows,
     htf_gate,
     hysteresis,
     sigma_gate,
     zone_starts,
 )
+from perp_imbalance.indicators.positioning import change, funding_gate, oi_gate
+from perp_imbalance.indicators.premium import open_times
+from perp_imbalance.indicators.rolling import Bools, Floats
+from perp_imbalance.indicators.signals import SIDES
+from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zscore import z_score
 from perp_imbalance.research.forward import ForwardReturns, forward_returns, statistics
-from perp_imbalance.research.market import PairCandles
-from perp_imbalance.settings import Settings
+from perp_imbalance.research.pair_history import PairHistory
+from perp_imbalance.strategy.settings import Settings
 
 # Distinct bands and gates kept at a time: two booleans a candle each.
 _CACHED = 64
@@ -65,7 +65,7 @@ class Screen:
     """
 
     def __init__(
-        self, candles: PairCandles, settings: Settings, horizons: Sequence[int], cost: float
+        self, candles: PairHistory, settings: Settings, horizons: Sequence[int], cost: float
     ) -> None:
         self._candles, self._settings = candles, settings
         self._close = candles.perp["close"].to_numpy(dtype=np.float64)
@@ -109,7 +109,9 @@ class Screen:
         if htf is None:
             return np.full(self._rows.size, np.nan)
         z = z_score(htf.premium, len_prem, smooth_len).z
-        return known_at_close(self._rows, self._candles.timeframe, htf.times, htf.timeframe, z)
+        return align_higher_timeframe(
+            self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
+        )
 
     def _htf_of(self, len_prem: int, smooth_len: int, htf_z_min: float) -> dict[str, Bools]:
         high, low = htf_gate(self._htf_z(len_prem, smooth_len), htf_z_min)

@@ -14,23 +14,28 @@ from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
-from perp_imbalance.crowd_gates import GATE_SERIES, check_series, gate_series, gate_series_keys
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.exchange import (
+from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
-    in_one_line,
     match_perps,
     price_step,
     public_client,
     quiet_freqtrade,
+    translate_freqtrade_errors,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
-from perp_imbalance.pairs import SpotMatch, is_perp
-from perp_imbalance.parameters import BIAS_MEMORY
+from perp_imbalance.markets.spot_matching import SpotMatch, is_perp
+from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
-from perp_imbalance.settings import Settings
-from perp_imbalance.spot_setting import check_spot_setting
+from perp_imbalance.strategy.gate_series import (
+    GATE_SERIES,
+    check_series,
+    gate_series,
+    gate_series_keys,
+)
+from perp_imbalance.strategy.parameters import BIAS_MEMORY
+from perp_imbalance.strategy.settings import Settings
 
 #: Told what is being done: the text, steps done, steps in all.
 Tell = Callable[[str, int, int], None]
@@ -60,7 +65,7 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
         name = config.get("strategy")
         if not name:
             raise CommandError("the config names no strategy: name one with --strategy or --preset")
-        with in_one_line(f"strategy {name}"):
+        with translate_freqtrade_errors(f"strategy {name}"):
             strategy = StrategyResolver.load_strategy(config)
             strategy.ft_load_hyper_params(False)
         if not isinstance(getattr(strategy, "settings", None), Settings):
@@ -215,12 +220,12 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     """
     check_spot_setting(config)
     name = config["exchange"]["name"]
-    with in_one_line(f"exchange {name}"):
+    with translate_freqtrade_errors(f"exchange {name}"):
         exchange = ExchangeResolver.load_exchange(config, validate=False)
     with closing_exchange(exchange):
         if not exchange.markets:
             raise CommandError(f"{name} gave no list of its markets: check the network")
-        with in_one_line(f"exchange {name}"):
+        with translate_freqtrade_errors(f"exchange {name}"):
             feed = Feed(config, exchange, rules)
             # Of a candle that follows, freqtrade keeps as many before it as are said here.
             exchange.validate_config(

@@ -8,7 +8,6 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame, Timedelta, Timestamp
 
-from perp_imbalance.crowd_gates import crowd_column, gate_series
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -17,7 +16,8 @@ from perp_imbalance.indicators.columns import (
     threshold_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
-from perp_imbalance.indicators.premium import fresh_close
+from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
+from perp_imbalance.indicators.premium import traded_close
 from perp_imbalance.indicators.quality import (
     MAX_WITHOUT_SPOT,
     WARN_TICK_NOISE,
@@ -29,8 +29,8 @@ from perp_imbalance.indicators.quality import (
 )
 from perp_imbalance.indicators.signals import GATE_COLUMNS, SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.indicators.zones import LONG, NONE, SHORT
-from perp_imbalance.pairs import SpotMatch, price_refusal
+from perp_imbalance.markets.spot_matching import SpotMatch, price_refusal
+from perp_imbalance.strategy.gate_series import gate_series, series_column
 
 Key = tuple[str, str, CandleType]
 
@@ -233,7 +233,7 @@ def _crowd(
     columns: dict[str, np.ndarray[Any, Any]] = {}
     for kind in gate_series(rules.thresholds):
         frame = given.frames.get((match.perp, rules.timeframe, kind), _NO_CANDLES)
-        columns |= crowd_column(perp, rules.timeframe, frame, kind)
+        columns |= series_column(perp, rules.timeframe, frame, kind)
     return columns
 
 
@@ -292,7 +292,9 @@ def _tick_noise(one: _Found, precision: Mapping[str, float], len_prem: int) -> f
     """Return by how much the coarser tick moves z."""
     match, perp, spot, columns = one
     tick = max(
-        relative_tick(frame, precision.get(str(pair), 0.0), fresh_close(frame, by_volume=by_volume))
+        relative_tick(
+            frame, precision.get(str(pair), 0.0), traded_close(frame, by_volume=by_volume)
+        )
         for frame, pair, by_volume in (
             (perp, match.perp, True),
             (spot, match.spot, match.has_volume),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from perp_imbalance.errors import CommandError
-from perp_imbalance.files import appearing
+from perp_imbalance.files import atomic_write
 from perp_imbalance.scan.rank import Row
 
 _KEYS = {"pairs", "refresh_period"}
@@ -60,5 +60,5 @@ def write_csv(file: Path, rows: Sequence[Row]) -> None:
 
 
 def _write(file: Path, fill: Callable[[TextIO], Any]) -> None:
-    with appearing(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
+    with atomic_write(file) as part, part.open("w", encoding="utf-8", newline="") as stream:
         fill(stream)

@@ -1,0 +1,122 @@
+"""``perp-imbalance doctor``: whether this bot would trade correctly, before it trades."""
+
+import argparse
+import json
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.options import add_config, config_files
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from perp_imbalance.doctor import PairFigures, Report
+
+EXAMPLE = """\
+examples:
+  perp-imbalance doctor -c config.json
+  perp-imbalance doctor -c config.json --strategy PerpImbalanceConservative --json
+
+exit code: 0 where it says PASS, 1 where something must be fixed, 2 where it could not look
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "doctor",
+        help="say whether this bot would trade correctly, before it trades",
+        description="Open config, strategy and exchange as the bot does, look at the candles of "
+        "every pair, and end with PASS or with what to fix. Sends no order and uses no key.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--strategy", metavar="NAME", help="strategy (default: the config's)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a page")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the page or the JSON."""
+    # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
+    from perp_imbalance.doctor import examine
+
+    with _progress() as tell:
+        report = examine(config_files(arguments), strategy=arguments.strategy, tell=tell)
+    if arguments.json:
+        print(json.dumps(report.as_json(), indent=1))
+    else:
+        print_page(report)
+    return report.exit_code
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Show on stderr how far it is, and leave nothing behind."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("")
+
+        def tell(text: str, done: int, steps: int) -> None:
+            progress.update(task, description=text, completed=done, total=steps)
+
+        yield tell
+
+
+def print_page(report: "Report") -> None:
+    """Print versions, checks of the bot, a row of figures a pair, and the verdict."""
+    from perp_imbalance.doctor import Level
+
+    console = page_console()
+    versions = (f"{name} {number or 'missing'}" for name, number in report.versions.items())
+    console.print(", ".join(versions), soft_wrap=True)
+    _print_checks(console, report)
+    if report.pairs:
+        _print_pairs(console, report.pairs)
+    for level, heading in ((Level.WARNING, "Warnings:"), (Level.MUST_FIX, "To fix:")):
+        if found := report.of(level):
+            console.print(heading)
+        for check in found:
+            console.print(f"- {check}", soft_wrap=True, markup=False)
+    console.print("PASS" if report.exit_code == 0 else f"{len(report.of(Level.MUST_FIX))} to fix")
+
+
+def _print_checks(console: "Console", report: "Report") -> None:
+    from perp_imbalance.doctor import Level
+
+    table = folding_table(("check", "level", "seen"))
+    for check in report.checks:
+        if check.pair is None:
+            # What is not well is told in full below, on one line.
+            seen = check.message if check.level is Level.OK else "see below"
+            table.add_row(check.name, check.level.value, seen)
+    console.print(table)
+
+
+def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
+    figures = ("scale", "rule", "ratio", "perp late", "spot late", "no spot", "tick noise")
+    table = folding_table(("perp", "spot", *figures), figures)
+    for pair in pairs:
+        table.add_row(
+            pair.perp,
+            pair.spot or "",
+            "" if pair.scale is None else f"{pair.scale:g}",
+            pair.rule or "",
+            _figure(pair.price_ratio, ".4f"),
+            "" if pair.perp_behind is None else str(pair.perp_behind),
+            "" if pair.spot_behind is None else str(pair.spot_behind),
+            _figure(pair.without_spot, ".1%"),
+            _figure(pair.tick_noise, ".2f"),
+        )
+    console.print(table)
+
+
+def _figure(value: float, form: str) -> str:
+    return "" if math.isnan(value) else f"{value:{form}}"

@@ -1,0 +1,69 @@
+"""Entry point of ``perp-imbalance``."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from perp_imbalance import __version__
+from perp_imbalance.cli import (
+    backtest,
+    doctor,
+    download,
+    evidence,
+    pairs,
+    plot,
+    preset,
+    replay,
+    report,
+    sample,
+    scan,
+    sweep,
+    walk_forward,
+)
+from perp_imbalance.errors import PerpImbalanceError
+
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_PIPE = 141
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands.
+
+    Each module of a subcommand has ``add_parser(subparsers)``, which sets ``run``: a function of
+    the parsed arguments that returns the exit code.
+    """
+    parser = argparse.ArgumentParser(
+        prog="perp-imbalance", description="Perp Imbalance Zones for freqtrade."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in (
+        *(backtest, doctor, download, evidence, pairs),
+        *(plot, preset, replay, report, sample, scan, sweep, walk_forward),
+    ):
+        command.add_parser(subparsers)
+    return parser
+
+
+def run(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    # It tells every process how many cores there are.
+    logging.getLogger("numexpr").setLevel(logging.WARNING)
+    try:
+        code = arguments.run(arguments)
+        sys.stdout.flush()
+    except PerpImbalanceError as error:
+        print(f"perp-imbalance: {error}", file=sys.stderr)
+        code = EXIT_USAGE
+    except KeyboardInterrupt:
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # Who reads has seen enough, as head has; what is left goes nowhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = EXIT_PIPE
+    sys.exit(code)

@@ -1,0 +1,106 @@
+"""Options that several subcommands share."""
+
+import argparse
+import errno
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.strategy.palette import PALETTES
+
+DEFAULT_CONFIG = Path("config.json")
+#: The strategies of a checkout of this project.
+PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add ``-c``, repeatable as freqtrade's own."""
+    parser.add_argument(
+        "-c",
+        "--config",
+        action="append",
+        type=Path,
+        metavar="FILE",
+        help=f"freqtrade config; given more than once, later files win (default: {DEFAULT_CONFIG})",
+    )
+
+
+def config_files(arguments: argparse.Namespace) -> list[Path]:
+    """Return the config files that were named, or the default one."""
+    return arguments.config or [DEFAULT_CONFIG]
+
+
+def add_candles(parser: argparse.ArgumentParser) -> None:
+    """Add which stored candles to look at: folder, timeframe, time range and pairs."""
+    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
+    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--htf-timeframe",
+        metavar="TF",
+        help="of the HTF gate (default: the config's, or the shortest one that the folder has)",
+    )
+    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
+    add_pairs(parser)
+
+
+def add_pairs(parser: argparse.ArgumentParser) -> None:
+    """Add which pairs to look at; one that is named twice is one."""
+    parser.add_argument(
+        "--pairs", nargs="+", action=_Once, metavar="PAIR", help="default: all of the folder"
+    )
+
+
+class _Once(argparse.Action):
+    """Keep each value once, in the order in which they were given."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, list(dict.fromkeys(values)))
+
+
+def add_palette(parser: argparse.ArgumentParser) -> None:
+    """Add the colours of what is drawn."""
+    parser.add_argument(
+        "--palette",
+        choices=PALETTES,
+        default=PALETTES[0],
+        help="safe: for colour-blind readers (default: %(default)s)",
+    )
+    parser.add_argument("--dark", action="store_true", help="on a dark background")
+
+
+def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
+    """Raise where a file is there that must not be replaced.
+
+    :raises CommandError: naming it.
+    """
+    for file in files:
+        if file is not None and file.exists() and not (force and file.is_file()):
+            raise CommandError(f"{file} is there already: name another file, or add --force")
+
+
+def check_writable(file: Path) -> None:
+    """Raise where a file cannot come to lie, before what is to be in it is computed.
+
+    :raises CommandError: naming the file and what is in its way.
+    """
+    # What exists of the path: the rest is made when there is something to write.
+    there = next(folder for folder in file.absolute().parents if os.path.lexists(folder))
+    reason = errno.ENOTDIR if not there.is_dir() else errno.EACCES
+    if reason == errno.ENOTDIR or not os.access(there, os.W_OK | os.X_OK):
+        raise CommandError(f"{file} cannot be written: {there}: {os.strerror(reason)}")
+
+
+def strategy_folder(config: Mapping[str, Any]) -> Path:
+    """Return where freqtrade finds the strategies: the config's folder, its own, or ours."""
+    own = Path(config["user_data_dir"]) / "strategies"
+    if "strategy_path" in config:
+        return Path(config["strategy_path"])
+    return own if (own / "PerpImbalance.py").is_file() else PROJECT_STRATEGIES

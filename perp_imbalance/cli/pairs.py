@@ -1,0 +1,79 @@
+"""``perp-imbalance pairs``: which spot pair belongs to which perp, and why."""
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.markets.spot_matching import SpotMatch
+
+EXAMPLE = """\
+examples:
+  perp-imbalance pairs -c config.json
+  perp-imbalance pairs -c config.json --whitelist --json
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "pairs",
+        help="list the spot pair of every perp of the exchange",
+        description="List the spot pair, the scale and the rule that matched for every perp of "
+        "the configured exchange, and the reason where there is none. Names decide here; the "
+        "strategy also compares prices.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument(
+        "--whitelist", action="store_true", help="only the pairs of the config's whitelist"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table or the JSON."""
+    from perp_imbalance.freqtrade_bridge.exchange import (
+        load_config,
+        load_markets,
+        match_perps,
+        whitelist,
+    )
+
+    config = load_config(config_files(arguments))
+    perps = whitelist(config) if arguments.whitelist else None
+    matches = match_perps(config, load_markets(config), perps)
+    if arguments.json:
+        print(json.dumps([as_json(match) for match in matches], indent=1))
+    else:
+        print_table(matches)
+    return 0
+
+
+def as_json(match: SpotMatch) -> dict[str, Any]:
+    """Return ``{perp, spot, scale, rule, reason, source}``; null what a perp has none of."""
+    values = asdict(match)
+    if match.spot is None:
+        values["scale"] = values["source"] = None
+    return values
+
+
+def print_table(matches: list[SpotMatch]) -> None:
+    """Print one row a perp and a count below."""
+    table = folding_table(("perp", "spot", "scale", "rule", "reason"), ("scale",))
+    for match in matches:
+        scale = f"{match.scale:g}" if match.spot else ""
+        spot = match.name if match.spot else ""
+        table.add_row(match.perp, spot, scale, match.rule or "", match.reason or "")
+    console = page_console()
+    console.print(table)
+    by_source = Counter(match.source for match in matches if match.spot)
+    said = f"{by_source['spot']} of {len(matches)} perps have a spot pair"
+    if by_source["index"]:
+        said += f", {by_source['index']} are compared with the exchange's index"
+    console.print(f"{said}.")

@@ -1,0 +1,240 @@
+"""``perp-imbalance plot``: the indicator's pane, from the strategy's own columns."""
+
+import argparse
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.cli.backtest import (
+    SAMPLE_DATADIR,
+    backtest_overlay,
+    warn_of_parameter_files,
+)
+from perp_imbalance.cli.options import (
+    add_config,
+    add_palette,
+    config_files,
+    refuse_existing,
+)
+from perp_imbalance.errors import CommandError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from perp_imbalance.plotting.chart import Chart
+
+EXAMPLE = """\
+examples:
+  perp-imbalance plot --pair BTC/USDT:USDT
+  perp-imbalance plot --pair BTC/USDT:USDT --datadir user_data/data/binance \\
+      --timerange 20250101-20250301 --trades --labels --dark
+  perp-imbalance plot --pair ETH/USDT:USDT --strategy PerpImbalanceConservative --png eth.png
+
+One page that needs no network: price with bands, z with its thresholds and the bias as a tint, the
+premium in percent. Where more candles are visible than fit, each that is drawn stands for several,
+and the page says so; zoom in for single ones.
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``plot``."""
+    parser = subparsers.add_parser(
+        "plot",
+        help="draw the indicator's pane of a pair as a page, or a picture",
+        description="Draw what the strategy computes on stored candles of a pair.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
+    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
+    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="DIR",
+        help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
+    )
+    parser.add_argument("--htf-timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument(
+        "--trades",
+        nargs="?",
+        const="",
+        metavar="RESULT",
+        help="draw the trades of freqtrade's backtest of this pair and time range, or of a result "
+        "file that is there",
+    )
+    parser.add_argument("--funding", action="store_true", help="a panel of the funding rate")
+    parser.add_argument("--labels", action="store_true", help="label the flips of the bias")
+    add_palette(parser)
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="page to write (default: in user_data/plot)"
+    )
+    parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture, too")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the page and say where it is."""
+    from rich.console import Console
+
+    from perp_imbalance.data.sample import ensure_sample_market
+    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.plotting.chart import write_chart
+    from perp_imbalance.plotting.picture import find_browser, take_picture
+    from perp_imbalance.reporting.analysis import open_strategy_analysis
+    from perp_imbalance.strategy.palette import palette
+
+    check_timerange(arguments.timerange)
+    files = config_files(arguments)
+    config = load_config(files)
+    strategy = arguments.strategy or config.get("strategy") or "PerpImbalance"
+    output = arguments.output or default_output(Path(config["user_data_dir"]), arguments.pair)
+    refuse_existing([output, arguments.png], force=arguments.force)
+    if arguments.png:
+        check_picture(arguments.png, output)
+        find_browser()
+    warn_of_parameter_files([strategy], config.get("strategy_path"))
+    with Console(stderr=True).status("candles") as status:
+        datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+        arguments.pairs = [arguments.pair]
+        overlay = backtest_overlay(config, datadir, arguments)
+        status.update(f"columns of {arguments.pair}")
+        with open_strategy_analysis(
+            files,
+            strategy=strategy,
+            datadir=datadir,
+            timerange=arguments.timerange,
+            overlay=overlay,
+        ) as found:
+            pane = found.pane(arguments.pair, funding=arguments.funding)
+        if arguments.trades is not None:
+            status.update("backtest")
+            if arguments.trades:
+                trades = trades_of(Path(arguments.trades), strategy)
+            else:
+                trades = backtested(strategy, datadir, overlay, arguments)
+            pane = replace(pane, trades=trades)
+            check_trades(pane, arguments.trades)
+        if not arguments.datadir:
+            pane = replace(pane, note="SYNTHETIC sample market, no real prices")
+        status.update("drawing")
+        colors = palette(arguments.palette, arguments.dark)
+        write_chart(output, pane, colors, labels=arguments.labels)
+        if arguments.png:
+            take_picture(output, arguments.png)
+    print(drawn(pane))
+    print(output)
+    if arguments.png:
+        print(arguments.png)
+    return 0
+
+
+def drawn(pane: "Chart") -> str:
+    """Return in a line what a pane shows."""
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
+    span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
+    note = f"; {pane.note}" if pane.note else ""
+    return f"{len(pane.frame)} candles{count}, {span}{note}"
+
+
+def check_picture(picture: Path, page: Path) -> None:
+    """Raise unless a picture can be written beside its page.
+
+    :raises CommandError: if it would be the page itself, or its name promises another format.
+    """
+    if picture.absolute() == page.absolute():
+        raise CommandError(f"{picture} is the page: name another file for the picture")
+    if picture.suffix.lower() != ".png":
+        raise CommandError(f"{picture} would be a PNG: name it {picture.stem}.png")
+
+
+def check_trades(pane: "Chart", result: str) -> None:
+    """Raise where a result has trades of the pair, but of other candles than are drawn.
+
+    :param result: the file they are from; empty where the backtest was run for this pane.
+    :raises DataError: saying what does not fit.
+    """
+    trades = pane.trades
+    if not result or trades is None or trades.empty:
+        return
+    trades = trades[trades["pair"] == pane.pair]
+    first, last = pane.frame["date"].iloc[[0, -1]]
+    if trades.empty:
+        raise DataError(f"{result} has no trades of {pane.pair}: name a result that has")
+    if pane.trades_drawn.empty:
+        raise DataError(
+            f"{result} has trades of {pane.pair} from {trades['open_date'].min():%Y-%m-%d} to "
+            f"{trades['close_date'].max():%Y-%m-%d}, and {first:%Y-%m-%d} to {last:%Y-%m-%d} is "
+            "drawn: name another --timerange or result"
+        )
+    # freqtrade fills within the candle; prices of the file are rounded to the exchange's digits.
+    opened = trades.merge(pane.frame, left_on="open_date", right_on="date", suffixes=("_trade", ""))
+    outside = ~opened["open_rate"].between(opened["low"] * 0.999, opened["high"] * 1.001)
+    if outside.any():
+        bad = opened[outside].iloc[0]
+        raise DataError(
+            f"{result} is of other candles: it has an entry of {pane.pair} at "
+            f"{bad['open_rate']:g} on {bad['open_date']:%Y-%m-%d %H:%M}, where the candle "
+            f"drawn goes from {bad['low']:g} to {bad['high']:g}: name its --datadir"
+        )
+
+
+def default_output(user_data_dir: Path, pair: str) -> Path:
+    """Return a name that no page has yet."""
+    from freqtrade.misc import pair_to_filename
+
+    stem = f"pane-{pair_to_filename(pair)}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
+    return user_data_dir / "plot" / f"{stem}.html"
+
+
+def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
+    """Return the trades that a result file has of a strategy.
+
+    :raises DataError: if it has none of it, or is no result.
+    """
+    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.reporting.backtest_result import read_result
+
+    with quiet_freqtrade():
+        outcomes = {outcome.strategy: outcome for outcome in read_result(result).outcomes}
+    if strategy not in outcomes:
+        raise DataError(f"{result} has no trades of {strategy}, but of {', '.join(outcomes)}")
+    return outcomes[strategy].trades
+
+
+def backtested(
+    strategy: str, datadir: Path, overlay: dict[str, Any], arguments: argparse.Namespace
+) -> "pd.DataFrame":
+    """Return the trades of a backtest that is run here.
+
+    :raises CommandError: if freqtrade refuses it.
+    """
+    from freqtrade.data.btanalysis import load_backtest_data
+
+    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
+    from perp_imbalance.replay import replay_config, running_replay
+
+    with (
+        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder,
+        running_replay(datadir) as replay,
+    ):
+        exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
+        options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
+        options += ["--cache", "none", "--backtest-directory", folder]
+        if arguments.timerange:
+            options += ["--timerange", arguments.timerange]
+        process = capture_freqtrade(
+            options, configs=config_files(arguments), overlay={**overlay, "exchange": exchange}
+        )
+        if process.returncode:
+            raise CommandError(f"freqtrade backtesting: {error_line(process)}")
+        with quiet_freqtrade():
+            trades: pd.DataFrame = load_backtest_data(Path(folder), strategy)
+    return trades

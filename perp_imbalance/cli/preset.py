@@ -1,0 +1,207 @@
+"""``perp-imbalance preset``: presets and parameter files as what a strategy trades with."""
+
+import argparse
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.indicators.thresholds import PRESETS
+
+if TYPE_CHECKING:
+    from perp_imbalance.freqtrade_bridge.parameter_file import Params
+
+_EXAMPLE = """example:
+  perp-imbalance preset list
+  perp-imbalance preset show aggressive
+  perp-imbalance preset apply conservative --strategy PerpImbalance
+  perp-imbalance preset apply user_data/walk_forward/winner.json --strategy PerpImbalance --force
+"""
+_STRATEGY = "PerpImbalance"
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``preset`` with its own three."""
+    parser = subparsers.add_parser(
+        "preset",
+        help="list, show and apply presets and parameter files",
+        description="A preset, or values that hyperopt or a walk-forward found, become the\n"
+        "parameter file of a strategy: <Strategy>.json beside it, which it trades with from then\n"
+        "on. Delete that file to have the strategy's own preset back.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="all presets, side by side")
+    listing.add_argument("--json", action="store_true", help="for machines")
+    listing.set_defaults(run=list_presets)
+    show = actions.add_parser("show", help="the values of one")
+    show.add_argument("name", help="a preset, or a parameter file")
+    show.add_argument("--json", action="store_true", help="for machines")
+    show.set_defaults(run=show_preset)
+    apply = actions.add_parser("apply", help="write it as a strategy's parameter file")
+    apply.add_argument("name", help="a preset, or a parameter file")
+    apply.add_argument(
+        "--strategy", default=_STRATEGY, metavar="CLASS", help="default: %(default)s"
+    )
+    apply.add_argument("--force", action="store_true", help="replace a parameter file")
+    add_config(apply)
+    apply.set_defaults(run=apply_preset)
+
+
+def list_presets(arguments: argparse.Namespace) -> int:
+    """Print all presets."""
+    presets = {name: asdict(preset) for name, preset in PRESETS.items()}
+    print(json.dumps(presets, indent=2) if arguments.json else _table(presets))
+    return 0
+
+
+def show_preset(arguments: argparse.Namespace) -> int:
+    """Print the values of a preset or a parameter file."""
+    values = _values(arguments.name)
+    print(json.dumps(values, indent=2) if arguments.json else _table({arguments.name: values}))
+    return 0
+
+
+def apply_preset(arguments: argparse.Namespace) -> int:
+    """Write the parameter file of a strategy."""
+    from perp_imbalance.freqtrade_bridge.exchange import load_config
+    from perp_imbalance.freqtrade_bridge.parameter_file import (
+        check_replaceable,
+        values_of,
+        write_params,
+    )
+    from perp_imbalance.strategy.parameters import PARAMETER_NAMES
+
+    name, strategy = arguments.name, arguments.strategy
+    params = _params(name)
+    config = load_config(config_files(arguments))
+    folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
+    source = folder / f"{strategy}.py"
+    if not source.is_file():
+        there = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
+        raise CommandError(
+            f"there is no strategy {source}: name one with --strategy, there are {there}"
+        )
+    file = source.with_suffix(".json")
+    check_replaceable(file, force=arguments.force)
+    values = _tried({**config, "strategy": strategy}, source, params, name)
+    write_params(file, strategy, params, force=arguments.force)
+    print(f"{strategy} now trades with {name}: {file}")
+    named = values_of(params)
+    kept = [f"{key} {values[key]}" for key in PARAMETER_NAMES if key not in named]
+    if kept:
+        print(f"Not in {name}, kept from {strategy}: {', '.join(kept)}")
+    return 0
+
+
+def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) -> dict[str, Any]:
+    """Return the parameters of a strategy with values beside it, loaded as the bot loads it.
+
+    In a copy of its folder: what lies beside it now, broken or of another strategy, has no say,
+    and nothing is written that the bot would not start with.
+
+    :param source: file of the strategy.
+    :param name: of the preset or the parameter file, for messages.
+    :raises CommandError: naming what freqtrade or the strategy refuses.
+    """
+    from freqtrade.configuration.config_validation import (
+        validate_config_consistency,
+        validate_config_schema,
+    )
+    from freqtrade.resolvers import StrategyResolver
+
+    from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+    from perp_imbalance.freqtrade_bridge.parameter_file import options_of, write_params
+    from perp_imbalance.strategy.parameters import PARAMETER_NAMES
+
+    strategy_name, limit = config["strategy"], "max_open_trades"
+    # Of no value: freqtrade's own "not set" where a trailing stop is off.
+    options = {
+        key: value
+        for key, value in options_of(params).items()
+        if value is not None or not key.startswith("trailing")
+    }
+    with (
+        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as place,
+        translate_freqtrade_errors(f"{name} for {strategy_name}; nothing was written"),
+    ):
+        # Before the strategy is loaded, which meets a word in place of a number in its own words.
+        validate_config_schema({**config, **options})
+        _copy_strategies(source, Path(place))
+        write_params(Path(place, f"{strategy_name}.json"), strategy_name, params, force=True)
+        # A config's own value would win, and hide the file's until it is taken out.
+        trial = {key: value for key, value in config.items() if key not in options}
+        trial["strategy_path"] = place
+        strategy: Any = StrategyResolver.load_strategy(trial)
+        lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
+        if lacking:
+            raise CommandError(
+                f"{strategy_name} has no parameter {lacking[0]}: a preset is for PerpImbalance and "
+                "strategies that are made of it"
+            )
+        strategy.ft_load_hyper_params()
+        # What a limit of trades allows depends on the stake: the one that counts is the config's.
+        validate_config_consistency(trial | ({limit: config[limit]} if limit in config else {}))
+        return {key: getattr(strategy, key).value for key in PARAMETER_NAMES}
+
+
+def _copy_strategies(source: Path, place: Path) -> None:
+    """Put a strategy's folder in another place, without the strategy's own parameter file."""
+    for entry in source.parent.iterdir():
+        if entry.suffix == ".py" and entry.is_file():
+            # freqtrade follows a link to where the file lies, and to the parameters beside that.
+            shutil.copyfile(entry, place / entry.name)
+        elif entry.name not in (f"{source.stem}.json", "__pycache__"):
+            (place / entry.name).symlink_to(entry.resolve())
+
+
+def _params(name: str) -> "Params":
+    """Return the parameters of a preset, all of them, or those that a parameter file names.
+
+    :raises PerpImbalanceError: if there is none of the name, or if it has a wrong value.
+    """
+    from perp_imbalance.freqtrade_bridge.parameter_file import (
+        options_of,
+        params_of,
+        read_params,
+        values_of,
+    )
+
+    if name in PRESETS:
+        return params_of(PRESETS[name])
+    params = read_params(Path(name))
+    try:
+        values_of(params)
+        options_of(params)
+    except SettingsError as error:
+        raise SettingsError(f"{name}: {error}") from None
+    return params
+
+
+def _values(name: str) -> dict[str, Any]:
+    """Return the values of a preset, or those that stand in a parameter file, by name."""
+    if name in PRESETS:
+        return asdict(PRESETS[name])
+    values: dict[str, Any] = {}
+    for space, found in _params(name).items():
+        # A ROI table has minutes for names.
+        values |= {"minimal_roi": found} if space == "roi" else found
+    return values
+
+
+def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return values side by side, one in a line."""
+    width = max(map(len, columns)) + 2
+    names = next(iter(columns.values()))
+    first = max(map(len, names))
+    lines = [" " * first + "".join(f"{name:>{width}}" for name in columns)]
+    for name in names:
+        values = "".join(f"{preset[name]!s:>{width}}" for preset in columns.values())
+        lines.append(f"{name:<{first}}{values}")
+    return "\n".join(lines)

@@ -1,0 +1,134 @@
+"""``perp-imbalance replay``: serve a folder of candles as if it were Binance."""
+
+import argparse
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perp_imbalance.errors import CommandError
+
+if TYPE_CHECKING:
+    from perp_imbalance.replay.testing import AccountReplay
+
+CONFIG = "config/replay.json"
+ACCOUNT_CONFIG = "config/replay-live.json"
+MAX_PORT = 65535
+MAX_WALLET = 1_000_000_000
+
+EXAMPLE = f"""\
+example:
+  perp-imbalance replay --datadir user_data/data/binance
+and in another terminal
+  freqtrade trade -c config.json -c {CONFIG}
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "replay",
+        help="serve a folder of candles on 127.0.0.1 as if it were Binance",
+        description="Serve a folder of candles on 127.0.0.1 as if it were Binance, until Ctrl-C.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="folder of candles in freqtrade's layout, as freqtrade's own --datadir",
+    )
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"port to listen on (default: the one in {CONFIG})"
+    )
+    parser.add_argument(
+        "--clock",
+        metavar="ISO-TIME",
+        help="serve nothing later than this moment, such as 2024-03-01T12:00 in UTC, for as long "
+        "as the command runs (default: the clock of this machine)",
+    )
+    parser.add_argument(
+        "--wallet",
+        type=float,
+        metavar="USDT",
+        help=f"take orders, too, for an account with so much in it; its keys are in "
+        f"{ACCOUNT_CONFIG} (not together with --clock)",
+    )
+    parser.add_argument(
+        "--faults",
+        type=Path,
+        metavar="FILE",
+        help="JSON list of what goes wrong and when, to see what a bot makes of a bad day",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until interrupted."""
+    clock = _standing_clock(arguments.clock) if arguments.clock is not None else None
+    if arguments.port is not None and not 0 <= arguments.port <= MAX_PORT:
+        raise CommandError(f"--port must be a number from 0 (any free port) to {MAX_PORT}")
+    if arguments.wallet is not None and not 0 < arguments.wallet < MAX_WALLET:
+        raise CommandError(f"--wallet must be more than 0 and less than {MAX_WALLET:,} USDT")
+    if arguments.wallet is not None and clock is not None:
+        raise CommandError(
+            "--wallet needs a clock that runs, because orders are signed with the time: "
+            "leave --clock out"
+        )
+    # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
+    from perp_imbalance.replay import DEFAULT_PORT
+    from perp_imbalance.replay.server import system_clock
+    from perp_imbalance.replay.testing import AccountTerms, read_faults, running_test_replay
+
+    account = None
+    if arguments.wallet is not None:
+        account = AccountTerms(Decimal(str(arguments.wallet)))
+    port = DEFAULT_PORT if arguments.port is None else arguments.port
+    faults = [] if arguments.faults is None else read_faults(arguments.faults)
+    with running_test_replay(
+        arguments.datadir,
+        port=port,
+        clock=clock or system_clock,
+        account=account,
+        faults=faults,
+    ) as replay:
+        print(_announcement(replay, standard=replay.port == DEFAULT_PORT), flush=True)
+        threading.Event().wait()
+    return 0
+
+
+def _standing_clock(text: str) -> Callable[[], int]:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandError(
+            f"--clock cannot read {text!r} as a time, write it as 2024-03-01T12:00"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    milliseconds = int(moment.timestamp() * 1000)
+    return lambda: milliseconds
+
+
+def _announcement(replay: "AccountReplay", *, standard: bool) -> str:
+    from perp_imbalance.replay.candle_store import Market
+
+    spot, perps = (len(replay.store.symbols(market)) for market in (Market.SPOT, Market.PERP))
+    begin, end = (_utc(time) for time in replay.store.span())
+    use = f"add -c {CONFIG} to freqtrade's options"
+    if not standard:
+        use += f", from a copy of it that names port {replay.port}"
+    if replay.trading:
+        use += f" and, to trade its {replay.account.wallet} USDT, -c {ACCOUNT_CONFIG} behind it"
+    return (
+        f"Replaying {spot} spot pairs and {perps} perps from {begin} to {end} UTC on {replay.url} "
+        f"until Ctrl-C; {use}."
+    )
+
+
+def _utc(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,81 @@
+"""``perp-imbalance sample``: write the synthetic sample market."""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from perp_imbalance.cli.backtest import SAMPLE_DATADIR
+from perp_imbalance.data.sample import (
+    DEFAULT_DAYS,
+    DEFAULT_SEED,
+    DEFAULT_START,
+    SampleMarket,
+    write_sample_market,
+)
+
+NOW_DATADIR = Path("user_data/sample-now/binance")
+
+_EXAMPLE = """example:
+  perp-imbalance sample --days 200
+  freqtrade list-data --trading-mode futures --datadir user_data/sample/binance
+  perp-imbalance sample --now
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``sample``."""
+    parser = subparsers.add_parser(
+        "sample",
+        help="write a synthetic sample market",
+        description="Write a SYNTHETIC market in freqtrade's own layout, for --datadir:\n"
+        "BTC, ETH and 1000PEPE perps with mark, funding and spot, candles of 1h and 4h.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to write; an older sample in it is replaced "
+        f"(default: {SAMPLE_DATADIR}, with --now {NOW_DATADIR})",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--days", type=int, default=DEFAULT_DAYS, metavar="N", help="length (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--now",
+        action="store_true",
+        help="let it end with tomorrow: for a dry-run, scan or doctor on perp-imbalance replay",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the sample market and say what was written."""
+    start, datadir = DEFAULT_START, SAMPLE_DATADIR
+    if arguments.now:
+        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        start, datadir = today - timedelta(days=arguments.days - 2), NOW_DATADIR
+    sample = write_sample_market(
+        arguments.datadir or datadir, seed=arguments.seed, start=start, days=arguments.days
+    )
+    print(_summary(sample))
+    return 0
+
+
+def _summary(sample: SampleMarket) -> str:
+    minute = "%Y-%m-%d %H:%M"
+    dear = sum(side > 0 for _, side in sample.extremes)
+    return "\n".join(
+        [
+            f"SYNTHETIC sample market in {sample.datadir} (seed {sample.seed})",
+            f"  {len(sample.files)} files: {', '.join(sample.pairs)}",
+            f"  {sample.start:%Y-%m-%d} to {sample.end:%Y-%m-%d} (UTC), 1h and 4h",
+            f"  no spot candles {sample.outage[0]:{minute}} to {sample.outage[1]:{minute}}",
+            f"  spot halted {sample.halt[0]:{minute}} to {sample.halt[1]:{minute}}",
+            f"  extreme premiums: {dear} with a dear perp, {len(sample.extremes) - dear} cheap",
+        ]
+    )

@@ -1,0 +1,309 @@
+"""``perp-imbalance walk-forward``: fit on one span, trade the next, and say what held."""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.cli.backtest import STRATEGIES, backtest_overlay
+from perp_imbalance.cli.options import add_config, add_pairs, config_files
+from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.indicators.thresholds import TIMEFRAME
+
+if TYPE_CHECKING:
+    from perp_imbalance.research.walk_forward.run import Tell
+    from perp_imbalance.research.walk_forward.task import Bundle, Fit
+    from perp_imbalance.research.walk_forward.windows import Window
+
+logger = logging.getLogger(__name__)
+
+_EXAMPLE = """example:
+  perp-imbalance walk-forward -c config.json --datadir user_data/data/binance \\
+      --timerange 20200101-20231231 --train 180d --test 60d --epochs 200
+
+For each window, freqtrade's own hyperopt runs on the training part and freqtrade's own backtesting,
+with what it found, on the part after it. The trades of all test parts make one account. The same
+command again goes on with the windows that are missing. Results: report.html, report.json and
+winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
+out: it may have been found on what is tested here.
+Workers of a cluster (--scheduler) need this package, of the same version, and nothing else; candles
+travel to them. Once candles, strategies, options or the code have changed, begin anew with --out.
+"""
+_DEFAULT = "default: %(default)s"
+_SPACES = ("buy", "sell", "lookback")
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``walk-forward``."""
+    parser = subparsers.add_parser(
+        "walk-forward",
+        help="hyperopt on one span, backtest on the next, all along a time range",
+        description="Tell what of a fit holds out of sample.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
+    parser.add_argument("--strategy", default=STRATEGIES[0], metavar="CLASS", help=_DEFAULT)
+    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
+    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    add_pairs(parser)
+    parser.add_argument("--train", default="180d", metavar="LENGTH", help=f"to fit on, {_DEFAULT}")
+    parser.add_argument("--test", default="60d", metavar="LENGTH", help=f"to trade, {_DEFAULT}")
+    parser.add_argument(
+        "--anchored", action="store_true", help="fit on all that lies before the test part"
+    )
+    parser.add_argument(
+        "--spaces",
+        nargs="+",
+        default=_SPACES,
+        metavar="SPACE",
+        help=f"default: {' '.join(_SPACES)}",
+    )
+    parser.add_argument("--epochs", type=int, default=100, metavar="N", help=_DEFAULT)
+    parser.add_argument(
+        "--hyperopt-loss", default="SharpeHyperOptLossDaily", metavar="NAME", help=_DEFAULT
+    )
+    parser.add_argument(
+        "--min-trades", type=int, default=10, metavar="N", help=f"of an epoch, {_DEFAULT}"
+    )
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of hyperopt, {_DEFAULT}")
+    parser.add_argument(
+        "--scheduler", metavar="tcp://…", help="Dask scheduler (default: a cluster on this machine)"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes here (default: cores)")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="default: user_data/walk_forward"
+    )
+    parser.add_argument("--json", action="store_true", help="print the JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run what is missing, and write the report."""
+    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.research.walk_forward.run import Cluster, Store, run_windows
+    from perp_imbalance.research.walk_forward.summary import summarise, write_report, write_winner
+
+    check_timerange(arguments.timerange)
+    workers = 1 if arguments.workers is None else arguments.workers
+    if min(arguments.epochs, arguments.min_trades, arguments.seed, workers) < 1:
+        raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
+    config = load_config(config_files(arguments))
+    arguments.datadir = arguments.datadir or Path(config["datadir"])
+    bundle, windows = prepare(config, arguments)
+    folder = arguments.out or Path(config["user_data_dir"]) / "walk_forward"
+    store = Store(folder, bundle.plan(windows))
+    cluster = Cluster(arguments.scheduler, arguments.workers)
+    with _progress(len(windows)) as tell:
+        found = run_windows(bundle, windows, store, cluster, tell)
+    results = [found[window.name] for window in windows]
+    summary = summarise(
+        results, bundle.wallet, compounding=bundle.config.get("stake_amount") == "unlimited"
+    )
+    title = f"Walk-forward: {arguments.strategy}, {', '.join(bundle.pairs)}, "
+    files = write_report(summary, folder, title=title + bundle.config["timeframe"])
+    winner = write_winner(results, folder)
+    if arguments.json:
+        print(json.dumps(summary, indent=1))
+        return 0
+    print("\n".join([*_lines(summary), summary["verdict"], *map(str, files)]))
+    print(winner or "no winner.json: the last window has no winner")
+    return 0
+
+
+def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bundle, list[Window]]":
+    """Return what travels to the workers, and the windows.
+
+    :raises PerpImbalanceError: if candles, the strategy or whole windows are missing.
+    """
+    from freqtrade.exchange import timeframe_to_seconds
+
+    from perp_imbalance.research.pair_history import CandleFolder
+    from perp_imbalance.research.walk_forward.task import (
+        Bundle,
+        candle_files,
+        portable_config,
+        sources,
+    )
+    from perp_imbalance.research.walk_forward.windows import check_candles
+    from perp_imbalance.strategy.parameters import STARTUP_CANDLES
+    from perp_imbalance.strategy.settings import SECTION, Settings
+
+    settings = Settings.from_config(config)
+    folder = CandleFolder(
+        arguments.datadir,
+        arguments.timeframe or config.get("timeframe", TIMEFRAME),
+        settings,
+        exchange=config["exchange"]["name"],
+    )
+    overlay = backtest_overlay(config, folder.datadir, _for_overlay(arguments))
+    merged = _merged(config_files(arguments), overlay)
+    pairs = overlay["exchange"]["pair_whitelist"]
+    spots, times = [], []
+    for candles in folder.pairs(pairs):
+        spots.append(str(candles.match.spot))
+        times += list(candles.perp["date"].dt.to_pydatetime())
+    windows = windows_of(arguments, folder.timeframe, times)
+    candle = timedelta(seconds=timeframe_to_seconds(folder.timeframe))
+    check_candles(windows, times, STARTUP_CANDLES * candle)
+    places = [folder.timeframe, overlay[SECTION]["htf_timeframe"]]
+    user_data = Path(config["user_data_dir"])
+    place = Path(merged.get("strategy_path") or user_data / "strategies")
+    texts = sources(place)
+    fit = _fit_of(arguments, texts)
+    _check_fit(fit, user_data, place)
+    bundle = Bundle(
+        fit=fit,
+        pairs=pairs,
+        wallet=_wallet(merged),
+        config=portable_config(merged),
+        files=candle_files(folder.datadir, [*pairs, *spots], places),
+        strategies=texts,
+        losses=sources(user_data / "hyperopts"),
+    )
+    return bundle, windows
+
+
+def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
+    """Return how hyperopt is asked.
+
+    :param texts: sources of the strategies there are.
+    :raises CommandError: if the strategy is none of them.
+    """
+    from perp_imbalance.research.walk_forward.task import Fit
+
+    if not any(f"class {arguments.strategy}(" in text for text in texts.values()):
+        raise CommandError(
+            f"there is no strategy {arguments.strategy} among "
+            f"{', '.join(sorted(texts)) or 'no files'}: name one with --strategy"
+        )
+    return Fit(
+        strategy=arguments.strategy,
+        spaces=arguments.spaces,
+        epochs=arguments.epochs,
+        loss=arguments.hyperopt_loss,
+        min_trades=arguments.min_trades,
+        seed=arguments.seed,
+        presets=[name for name in STRATEGIES if f"{name}.py" in texts],
+    )
+
+
+def _check_fit(fit: "Fit", user_data: Path, place: Path) -> None:
+    """Raise where hyperopt would refuse how it is asked, or leave a part of it aside.
+
+    :param place: folder of strategies.
+    :raises CommandError: naming a space or a loss that there is not.
+    """
+    from freqtrade.constants import HYPEROPT_BUILTIN_SPACE_OPTIONS
+    from freqtrade.resolvers import StrategyResolver
+    from freqtrade.resolvers.hyperopt_resolver import HyperOptLossResolver
+    from freqtrade.strategy.hyper import detect_all_parameters
+
+    from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+
+    with translate_freqtrade_errors(f"strategy {fit.strategy}"):
+        # The classes as they are: what lies beside them as a parameter file is left out here.
+        folders = {"user_data_dir": user_data, "strategy_path": place}
+        found = StrategyResolver.search_all_objects(folders, enum_failed=False)
+        own = [detect_all_parameters(one["class"]) for one in found if one["name"] == fit.strategy]
+    known = dict.fromkeys([*HYPEROPT_BUILTIN_SPACE_OPTIONS, *(own[0] if own else fit.spaces)])
+    for space in fit.spaces:
+        if space not in known:
+            raise CommandError(f"--spaces: there is no space {space}, only {', '.join(known)}")
+    with translate_freqtrade_errors("--hyperopt-loss"):
+        # Of the losses that travel: its timeframe is none of this check's.
+        loss = {"user_data_dir": user_data, "hyperopt_loss": fit.loss, "timeframe": ""}
+        HyperOptLossResolver.load_hyperoptloss(loss)
+
+
+def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":
+    """Return the windows of the options, within the candles there are."""
+    from freqtrade.configuration import TimeRange
+    from freqtrade.exchange import timeframe_to_seconds
+
+    from perp_imbalance.research.walk_forward.windows import clip, parse_length, split
+
+    timerange = TimeRange.parse_timerange(arguments.timerange)
+    length = timedelta(seconds=timeframe_to_seconds(timeframe))
+    start, end = clip(
+        timerange.startdt, timerange.stopdt, min(times).astimezone(UTC), max(times) + length
+    )
+    return split(
+        start,
+        end,
+        parse_length(arguments.train, "--train"),
+        parse_length(arguments.test, "--test"),
+        anchored=arguments.anchored,
+    )
+
+
+def _for_overlay(arguments: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(
+        timeframe=arguments.timeframe, pairs=arguments.pairs, htf_timeframe=None
+    )
+
+
+def _merged(files: list[Path], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Return the config as its files have it: what freqtrade makes of them is not for a file."""
+    from freqtrade.configuration.load_config import load_from_files
+    from freqtrade.misc import deep_merge_dicts
+
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        merged = load_from_files([str(file) for file in files])
+    finally:
+        logging.disable(level)
+    return dict(deep_merge_dicts(overlay, merged))
+
+
+def _wallet(config: dict[str, Any]) -> float:
+    from freqtrade.util.dry_run_wallet import get_dry_run_wallet
+
+    return float(get_dry_run_wallet(config))
+
+
+def _lines(summary: dict[str, Any]) -> list[str]:
+    """Return a line for each window and each account."""
+    lines = []
+    for row in summary["windows"]:
+        if row["unsaid"]:
+            lines.append(f"{row['window']}  {row['unsaid']}")
+            continue
+        lines.append(
+            f"{row['window']}  in sample {row['in_sample_profit']:+8.2%} with "
+            f"{row['in_sample_trades']:>4} trades, out of sample {row['profit']:+8.2%} with "
+            f"{row['trades']:>4}"
+        )
+    for name, found in summary["accounts"].items():
+        said = found["unsaid"]
+        if not said:
+            said = f"Sharpe {found['sharpe']:+.2f} ± {found['sharpe_error']:.2f}"
+        if found["deflated"] is not None:
+            said += f", deflated {found['deflated']:.2f}"
+        lines.append(
+            f"{name:<26} profit {found['profit']:+8.2%}, drawdown {found['drawdown']:6.2%}, {said}"
+        )
+    return lines
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Tell]":
+    """Show a bar; give a function to be told the windows done, running and left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("walk-forward", total=total)
+
+        def tell(done: int, running: int, left: int) -> None:
+            text = f"walk-forward: {done} done, {running} running, {left - running} waiting"
+            bar.update(task, completed=done, description=text)
+
+        yield tell

@@ -1,1 +1,0 @@
-"""The ``perp-imbalance`` command: one module a subcommand, ``main`` puts them together."""

@@ -1,0 +1,1 @@
+"""Candle folders: what is there, reading them as freqtrade does, and the sample market."""

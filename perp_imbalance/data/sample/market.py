@@ -1,0 +1,195 @@
+"""Candles, mark prices and funding rates of the sample market, on the exchange's price grids."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from perp_imbalance.data.sample.draws import Draws, Floats
+from perp_imbalance.data.sample.model import (
+    BPS,
+    COINS,
+    HOURS_PER_DAY,
+    Coin,
+    CoinPath,
+    Events,
+    autoregressive,
+    plan_events,
+    simulate,
+)
+from perp_imbalance.errors import CommandError
+
+DEFAULT_SEED = 20250101
+DEFAULT_START = datetime(2025, 1, 1, tzinfo=UTC)
+DEFAULT_DAYS = 365
+MIN_DAYS, MAX_DAYS = 30, 3650
+
+TIMEFRAME, HIGHER_TIMEFRAME = "1h", "4h"
+FUNDING_HOURS = 8
+# Binance: rate = premium + clamp(interest - premium, ±0.05 %), then held within ±0.3 %.
+INTEREST, FUNDING_CLAMP, FUNDING_CAP = 1 * BPS, 5 * BPS, 30 * BPS
+
+_RATE_DECIMALS = 8
+# Mean of a candle's wick as a share of the hour's volatility, as on Binance's BTC candles.
+_WICK = 0.35
+# Lag-1 autocorrelation of how busy the market is beyond what volatility explains.
+_MOOD_MEMORY = 0.95
+_MISSING_PERP_BASE = "ETH"
+_AGGREGATION = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """One file of the sample: ``kind`` is freqtrade's candle type (spot, futures, mark, …)."""
+
+    pair: str
+    timeframe: str
+    kind: str
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Market:
+    """A sample market before it is written: its series and what happens in it on purpose."""
+
+    seed: int
+    start: datetime
+    days: int
+    events: Events
+    series: tuple[Series, ...]
+
+
+def generate_market(seed: int, start: datetime, days: int) -> Market:
+    """Return a market: the same for the same arguments, to the last digit, on every machine.
+
+    :param seed: seed, >= 0.
+    :param start: open of the first candle: midnight UTC.
+    :param days: length; the statistics hold from about 180 days on, shorter ones are rougher
+        because at least four extreme episodes are in any sample.
+    :raises CommandError: an argument out of range.
+    """
+    if seed < 0:
+        raise CommandError(f"The seed of the sample market must be 0 or more, not {seed}.")
+    if not MIN_DAYS <= days <= MAX_DAYS:
+        raise CommandError(
+            f"The sample market must have between {MIN_DAYS} and {MAX_DAYS} days, not {days}."
+        )
+    if (
+        start.utcoffset() != timedelta(0)
+        or start.time().replace(tzinfo=None) != datetime.min.time()
+    ):
+        raise CommandError(f"The sample market must start at midnight UTC, not {start}.")
+    hours = days * HOURS_PER_DAY
+    events = plan_events(seed, hours)
+    paths = simulate(seed, hours, events)
+    dates = pd.Series(pd.date_range(start, periods=hours, freq="h")).dt.as_unit("ms")
+    series = tuple(
+        item
+        for stream, coin in enumerate(COINS, start=2 + len(COINS))
+        for item in _coin_series(coin, paths[coin.base], Draws(seed, stream), dates, events)
+    )
+    return Market(seed, start, days, events, series)
+
+
+def _coin_series(
+    coin: Coin, path: CoinPath, draws: Draws, dates: pd.Series, events: Events
+) -> Iterator[Series]:
+    """Yield all series of one coin."""
+    wicks = _Wicks(draws, path.volatility)
+    activity = _activity(draws, coin, path)
+    perp_price = path.index * coin.scale * (1.0 + path.premium)
+    perp = wicks.candles(perp_price, coin.perp_decimals, dates)
+    perp["volume"] = _volumes(draws, activity, coin.perp_volume, coin.perp_volume_decimals)
+    if coin.base == _MISSING_PERP_BASE:
+        perp = perp.drop(index=events.missing_perp)
+    spot = wicks.candles(path.index, coin.spot_decimals, dates)
+    spot["volume"] = _volumes(draws, activity, coin.spot_volume, coin.spot_volume_decimals)
+    spot = _stop_spot(spot, events)
+    mark_price = path.index * coin.scale * (1.0 + path.mark_premium)
+    mark = wicks.candles(mark_price, _RATE_DECIMALS, dates).assign(volume=0.0)
+
+    yield Series(coin.perp_pair, TIMEFRAME, "futures", perp)
+    higher = _aggregate(perp, coin.perp_volume_decimals)
+    yield Series(coin.perp_pair, HIGHER_TIMEFRAME, "futures", higher)
+    yield Series(coin.perp_pair, TIMEFRAME, "mark", mark)
+    yield Series(coin.perp_pair, TIMEFRAME, "funding_rate", _funding(path.premium, dates))
+    yield Series(coin.spot_pair, TIMEFRAME, "spot", spot)
+    higher = _aggregate(spot, coin.spot_volume_decimals)
+    yield Series(coin.spot_pair, HIGHER_TIMEFRAME, "spot", higher)
+
+
+class _Wicks:
+    """The shape of a coin's candles around open and close: the same for perp, spot and mark."""
+
+    def __init__(self, draws: Draws, volatility: Floats) -> None:
+        # Three times a squared uniform: mean 1, mostly small, now and then long.
+        size = 3.0 * _WICK * volatility
+        self._up = size * np.square(draws.uniform(len(volatility)))
+        self._down = size * np.square(draws.uniform(len(volatility)))
+        self._gap = np.rint(2.0 * draws.uniform(len(volatility)) - 1.0)
+
+    def candles(self, price: Floats, decimals: int, dates: pd.Series) -> pd.DataFrame:
+        """Return candles on the price grid that open within a tick of the last close.
+
+        :param price: one price more than there are candles, the one before the first included.
+        """
+        ticks = np.maximum(np.rint(price * 10**decimals), 2.0)
+        opens, closes = ticks[:-1] + self._gap, ticks[1:]
+        top, bottom = np.maximum(opens, closes), np.minimum(opens, closes)
+        highs = np.rint(top * (1.0 + self._up))
+        lows = np.maximum(np.rint(bottom * (1.0 - self._down)), 1.0)
+        # A whole number over a power of ten is the nearest float to the decimal price.
+        columns = {"open": opens, "high": highs, "low": lows, "close": closes}
+        prices = {name: values / 10**decimals for name, values in columns.items()}
+        return pd.DataFrame({"date": dates, **prices})
+
+
+def _activity(draws: Draws, coin: Coin, path: CoinPath) -> Floats:
+    """Return how much is traded in each hour, about 1: more in wild hours and on large moves."""
+    move = np.abs(path.index[1:] / path.index[:-1] - 1.0)
+    mood = autoregressive(draws.normal(len(move)), _MOOD_MEMORY)
+    # Squared where others take exp, which is not the same everywhere.
+    busy = 1.0 + 0.25 * math.sqrt(1.0 - _MOOD_MEMORY * _MOOD_MEMORY) * mood
+    return np.asarray(
+        busy * busy * (0.4 + 0.4 * path.volatility / coin.sigma + 0.2 * move / coin.sigma)
+    )
+
+
+def _volumes(draws: Draws, activity: Floats, typical: float, decimals: int) -> Floats:
+    """Return volumes on their grid, never zero."""
+    noise = 0.8 + 0.4 * draws.uniform(len(activity))
+    lots = np.rint(typical * activity * noise * 10**decimals)
+    return np.asarray(np.maximum(lots, 1.0) / 10**decimals)
+
+
+def _stop_spot(spot: pd.DataFrame, events: Events) -> pd.DataFrame:
+    """Freeze spot in the halt and leave its candles out in the outage."""
+    first, length = events.halt
+    halted = slice(first, first + length - 1)
+    spot.loc[halted, ["open", "high", "low", "close"]] = float(spot["close"].iloc[first - 1])
+    spot.loc[halted, "volume"] = 0.0
+    first, length = events.outage
+    return spot.drop(index=range(first, first + length))
+
+
+def _aggregate(candles: pd.DataFrame, volume_decimals: int) -> pd.DataFrame:
+    """Return the higher timeframe's candles: of what traded, and none where nothing did."""
+    buckets = candles["date"].dt.floor(HIGHER_TIMEFRAME)
+    higher = candles.groupby(buckets).agg(_AGGREGATION).reset_index()
+    higher["volume"] = higher["volume"].round(volume_decimals)
+    return higher[higher["volume"] > 0.0]
+
+
+def _funding(premium: Floats, dates: pd.Series) -> pd.DataFrame:
+    """Return the funding rates: each from the average premium of the hours before it."""
+    closed = premium[1:]
+    total = sum((closed[hour::FUNDING_HOURS] for hour in range(FUNDING_HOURS)), start=0.0)
+    # The first rate has no hours before it; the premium starts at 0.
+    average = np.concatenate(([0.0], np.asarray(total)[:-1])) / FUNDING_HOURS
+    rate = average + np.clip(INTEREST - average, -FUNDING_CLAMP, FUNDING_CLAMP)
+    rate = np.clip(rate, -FUNDING_CAP, FUNDING_CAP)
+    rate = np.rint(rate * 10**_RATE_DECIMALS) / 10**_RATE_DECIMALS
+    return pd.DataFrame({"date": dates[::FUNDING_HOURS].to_numpy(), "funding_rate": rate})

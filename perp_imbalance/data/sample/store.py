@@ -1,0 +1,216 @@
+"""Writing the sample market where freqtrade finds it, whole or not at all, and labelled."""
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from perp_imbalance.data.sample.market import (
+    DEFAULT_DAYS,
+    DEFAULT_SEED,
+    DEFAULT_START,
+    Market,
+    generate_market,
+)
+from perp_imbalance.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+# Raised by one whenever the same seed gives other candles; ensure_sample_market then rewrites.
+GENERATOR_VERSION = 1
+
+LABEL_NAME = "README.txt"
+_TITLE = "SYNTHETIC candles: a generated sample market, no exchange ever traded at these prices."
+_FILES_TITLE = "files:"
+
+
+@dataclass(frozen=True)
+class SampleMarket:
+    """What was written.
+
+    :ivar datadir: the folder, for freqtrade's ``--datadir``.
+    :ivar start: open of the first candle.
+    :ivar end: end of the last candle.
+    :ivar pairs: all pairs, perps first.
+    :ivar files: the candle files, relative to ``datadir``.
+    :ivar outage: first and last open time of the hours without spot candles.
+    :ivar halt: first and last open time of the hours in which spot is frozen without volume.
+    :ivar extremes: open time and side (+1 perp dear, -1 cheap) of the episodes' peaks.
+    """
+
+    datadir: Path
+    seed: int
+    start: datetime
+    end: datetime
+    pairs: tuple[str, ...]
+    files: tuple[str, ...]
+    outage: tuple[datetime, datetime]
+    halt: tuple[datetime, datetime]
+    extremes: tuple[tuple[datetime, int], ...]
+
+
+def write_sample_market(
+    datadir: Path,
+    *,
+    seed: int = DEFAULT_SEED,
+    start: datetime = DEFAULT_START,
+    days: int = DEFAULT_DAYS,
+) -> SampleMarket:
+    """Write a SYNTHETIC market of 1h and 4h candles, mark prices and funding rates.
+
+    Perps of BTC, ETH and 1000PEPE with their spot pairs. The candles are realistic in shape; a
+    modest tendency of the premium to reverse is put in on purpose (see
+    :mod:`perp_imbalance.data.sample.model`), so a result on them says nothing about money.
+    An older sample in the folder is replaced; the folder is complete at any time or absent.
+
+    :param datadir: folder to write, for freqtrade's ``--datadir``; new, empty or an older sample.
+    :param seed: seed, >= 0: the same seed gives the same candles everywhere.
+    :param start: open of the first candle: midnight UTC.
+    :param days: length of the sample, 30 to 3650.
+    :raises CommandError: an argument out of range.
+    :raises DataError: the folder holds something else, or cannot be written.
+    """
+    datadir = datadir.expanduser().resolve()
+    market = generate_market(seed, start, days)
+    try:
+        _refuse_foreign(datadir)
+        datadir.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".sample-", dir=datadir.parent) as workshop:
+            fresh = Path(workshop, "new")
+            fresh.mkdir()
+            files = _store(market, fresh)
+            sample = _describe(market, datadir, files)
+            Path(fresh, LABEL_NAME).write_text(_label(sample, days), encoding="utf-8")
+            if datadir.exists():
+                datadir.rename(Path(workshop, "old"))
+            fresh.rename(datadir)
+    except OSError as error:
+        raise DataError(f"The sample market cannot be written to {datadir}: {error}.") from error
+    return sample
+
+
+def ensure_sample_market(
+    datadir: Path, *, seed: int = DEFAULT_SEED, days: int = DEFAULT_DAYS
+) -> Path:
+    """Return the folder of a complete sample market, written if it is absent or outdated.
+
+    :param datadir: folder for freqtrade's ``--datadir``.
+    :param seed: seed the sample must have been made with.
+    :param days: length it must have.
+    :raises DataError: the folder holds something else, or cannot be written.
+    """
+    datadir = datadir.expanduser().resolve()
+    label = _read_label(datadir)
+    if label.startswith(_heading(seed, DEFAULT_START, days)) and all(
+        Path(datadir, name).is_file() for name in _labelled_files(label)
+    ):
+        return datadir
+    logger.info("Writing the synthetic sample market to %s.", datadir)
+    return write_sample_market(datadir, seed=seed, days=days).datadir
+
+
+def _store(market: Market, folder: Path) -> tuple[str, ...]:
+    """Write all series with freqtrade's own data handler; return the names of the files."""
+    # Here, because importing freqtrade takes seconds that --help and a ready sample need not.
+    from freqtrade.data.history import get_datahandler
+    from freqtrade.enums import CandleType
+
+    handler = get_datahandler(folder, "feather")
+    for series in market.series:
+        handler.ohlcv_store(
+            series.pair, series.timeframe, series.frame, CandleType.from_string(series.kind)
+        )
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in _candle_files(folder)))
+
+
+def _describe(market: Market, datadir: Path, files: tuple[str, ...]) -> SampleMarket:
+    """Return what was written, with dates in place of hours."""
+
+    def span(first: int, length: int) -> tuple[datetime, datetime]:
+        return moment(first), moment(first + length - 1)
+
+    def moment(hour: int) -> datetime:
+        return market.start + timedelta(hours=hour)
+
+    pairs = {series.pair for series in market.series}
+    return SampleMarket(
+        datadir=datadir,
+        seed=market.seed,
+        start=market.start,
+        end=market.start + timedelta(days=market.days),
+        pairs=tuple(sorted(pairs, key=lambda pair: (":" not in pair, pair))),
+        files=files,
+        outage=span(*market.events.outage),
+        halt=span(*market.events.halt),
+        extremes=tuple((moment(e.peak), e.side) for e in market.events.episodes),
+    )
+
+
+def _candle_files(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.feather"))
+
+
+def _heading(seed: int, start: datetime, days: int) -> str:
+    """Return the label's first lines: they tell one sample from another."""
+    return (
+        f"{_TITLE}\n"
+        "Made by perp-imbalance to show that everything runs. Results on them say nothing about "
+        "money.\n\n"
+        f"generator version: {GENERATOR_VERSION}\nseed: {seed}\n"
+        f"start: {start:%Y-%m-%d}\ndays: {days}\n"
+    )
+
+
+def _label(sample: SampleMarket, days: int) -> str:
+    """Return the text of the label."""
+    form = "%Y-%m-%d %H:%M"
+    spans = {"spot outage": sample.outage, "spot halt": sample.halt}
+    lines = [f"{name}: {a:{form}} to {b:{form}}" for name, (a, b) in spans.items()]
+    lines += [
+        f"extreme premium: {when:{form}}, perp {'dear' if side > 0 else 'cheap'}"
+        for when, side in sample.extremes
+    ]
+    lines += ["", _FILES_TITLE, *sample.files]
+    return _heading(sample.seed, sample.start, days) + "\n".join(lines) + "\n"
+
+
+def _read_label(datadir: Path) -> str:
+    """Return the label of a folder, empty where there is none."""
+    try:
+        return Path(datadir, LABEL_NAME).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{datadir / LABEL_NAME} cannot be read: {error}.") from error
+
+
+def is_sample_market(datadir: Path) -> bool:
+    """Tell whether the candles of a folder are a generated sample market's."""
+    return _read_label(datadir).startswith(_TITLE)
+
+
+def _labelled_files(label: str) -> list[str]:
+    return label.partition(f"\n{_FILES_TITLE}\n")[2].splitlines()
+
+
+def _refuse_foreign(datadir: Path) -> None:
+    """Raise DataError where writing would destroy what this module did not write."""
+    if not datadir.exists():
+        return
+    if not datadir.is_dir():
+        raise DataError(f"{datadir} is a file; name a folder for the sample market.")
+    label = _read_label(datadir)
+    if not is_sample_market(datadir):
+        if any(datadir.iterdir()):
+            raise DataError(
+                f"{datadir} holds files that are no sample market; name another folder for it."
+            )
+        return
+    known = {datadir / name for name in _labelled_files(label)}
+    foreign = sorted(path for path in _candle_files(datadir) if path not in known)
+    if foreign:
+        raise DataError(
+            f"{foreign[0]} is not part of the sample market; move it elsewhere before the sample "
+            "is written again."
+        )

@@ -1,0 +1,226 @@
+"""One pair: its candles in, its figures and findings out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+from freqtrade.enums import CandleType
+from pandas import DataFrame
+
+from perp_imbalance.doctor import candle_checks, series_checks
+from perp_imbalance.doctor.findings import Check, Level, PairFigures
+from perp_imbalance.indicators.columns import spot_premium
+from perp_imbalance.indicators.premium import price_ratio, traded_close
+from perp_imbalance.indicators.quality import (
+    premium_stdev,
+    relative_tick,
+    tick_noise,
+    without_spot,
+)
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.strategy.gate_series import gate_series, gate_series_keys
+from perp_imbalance.strategy.settings import Settings
+
+
+class Plan(NamedTuple):
+    """What the strategy looks at of every pair.
+
+    :ivar strategy: resolved by freqtrade; None where only candles are looked at.
+    :ivar switch_places: where the switch of each optional gate is to be changed.
+    """
+
+    timeframe: str
+    startup_candles: int
+    settings: Settings
+    thresholds: Thresholds
+    strategy: Any = None
+    switch_places: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def timeframes(self) -> list[str]:
+        """The timeframe, and the higher one where the HTF gate is on."""
+        higher = [self.settings.htf_timeframe] if self.thresholds.use_htf else []
+        return [self.timeframe, *higher]
+
+    def gate_series_keys_of(
+        self, perp: str, funding_timeframe: str
+    ) -> list[tuple[str, str, CandleType]]:
+        """Return the series of the optional gates that are on."""
+        kinds = gate_series(self.thresholds)
+        return gate_series_keys(perp, kinds, self.timeframe, funding_timeframe)
+
+
+class PairSnapshot(NamedTuple):
+    """What the exchange gave.
+
+    :ivar frames: candles by pair, timeframe and type; a series without candles is not in it.
+    :ivar now_ms: the exchange's time, from before they were fetched.
+    :ivar grace_ms: time after its close in which freqtrade still waits for a candle.
+    :ivar precision: the step of a price by pair, as the exchange names it.
+    :ivar funding_timeframe: freqtrade's, under which the frames have funding rates.
+    """
+
+    frames: Mapping[tuple[str, str, CandleType], DataFrame]
+    now_ms: int
+    grace_ms: int
+    precision: Mapping[str, float]
+    funding_timeframe: str = "1h"
+
+
+@dataclass(slots=True)
+class PairFindings:
+    """Figures and findings of one pair."""
+
+    figures: PairFigures
+    checks: list[Check] = field(default_factory=list)
+
+    def add(self, *checks: Check) -> None:
+        """Add findings, of this pair."""
+        self.checks += [replace(check, pair=self.figures.perp) for check in checks]
+
+    def measured(self, **figures: float | int | None) -> None:
+        """Set figures."""
+        self.figures = replace(self.figures, **figures)  # type: ignore[arg-type]
+
+
+def examine_pair(match: SpotMatch, given: PairSnapshot, plan: Plan) -> PairFindings:
+    """Look at a perp and its spot pair."""
+    scale = match.scale if match.spot else None
+    found = PairFindings(PairFigures(match.perp, match.spot and match.name, scale, match.rule))
+    perp = _feed(found, given, plan, match.perp, CandleType.FUTURES)
+    if match.spot is None:
+        message = f"{match.reason}: assign one in perp_imbalance.spot_pairs, or take it off the "
+        found.add(Check("spot pair", Level.MUST_FIX, message + "whitelist"))
+        return found
+    found.add(_about_match(match))
+    spot = _feed(found, given, plan, match.spot, CandleType(match.source))
+    if perp is not None and spot is not None:
+        fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
+        _examine_premium(found, match, given, plan, (perp, spot, fraction))
+        _examine_crowd(found, match, given, plan, perp)
+    return found
+
+
+def _about_match(match: SpotMatch) -> Check:
+    """Say what a perp is compared with; the user's own choice is worth a second look."""
+    message = f"{match.name} × {match.scale:g} ({match.rule})"
+    if match.rule != "override":
+        return Check("spot pair", Level.OK, message)
+    message += (
+        ": your own assignment in perp_imbalance.spot_pairs, of which only prices are checked"
+    )
+    return Check("spot pair", Level.WARNING, message)
+
+
+def _feed(
+    found: PairFindings, given: PairSnapshot, plan: Plan, pair: str, kind: CandleType
+) -> DataFrame | None:
+    """Judge the age of a series; return it where it has any price."""
+    market = "perp" if kind == CandleType.FUTURES else str(kind)
+    frame = given.frames.get((pair, plan.timeframe, kind))
+    by_volume = kind != CandleType.INDEX
+    if frame is None or not np.isfinite(traded_close(frame, by_volume=by_volume)).any():
+        said = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
+        message = f"{said}: {_mend_no_candles(kind, plan.settings)}"
+        found.add(Check(f"{market} candles", Level.MUST_FIX, message))
+        return None
+    age = candle_checks.freshness(
+        frame, plan.timeframe, given.now_ms, given.grace_ms, by_volume=by_volume
+    )
+    stale = plan.settings.max_stale_candles if market != "perp" else 0
+    found.add(
+        candle_checks.check_freshness(
+            f"{market} {pair}", age, plan.timeframe, max_stale_candles=stale
+        )
+    )
+    found.measured(**{"perp_behind" if market == "perp" else "spot_behind": age.behind})
+    return frame
+
+
+def _mend_no_candles(kind: CandleType, settings: Settings) -> str:
+    """Say what to do about a series without candles: not every exchange has an index of each."""
+    if kind != CandleType.INDEX:
+        return "is it halted or delisted? Take the pair off the whitelist"
+    if settings.premium_source == "index":
+        return 'set perp_imbalance.premium_source to "spot", or take the pair off the whitelist'
+    return (
+        f'premium_source "{settings.premium_source}" takes it for want of a spot pair; assign one '
+        "in perp_imbalance.spot_pairs, or take the pair off the whitelist"
+    )
+
+
+def _examine_premium(
+    found: PairFindings,
+    match: SpotMatch,
+    given: PairSnapshot,
+    plan: Plan,
+    series: tuple[DataFrame, DataFrame, Floats],
+) -> None:
+    """Look at the prices of perp and spot side by side."""
+    perp, _, fraction = series
+    checks = candle_checks.check_prices(match, fraction)
+    share = without_spot(perp, fraction)
+    found.measured(price_ratio=price_ratio(fraction), without_spot=share)
+    found.add(*checks, candle_checks.check_without_spot(share, match.name))
+    if any(check.level is Level.MUST_FIX for check in checks):
+        # A premium of two coins, or of none, has no noise to speak of.
+        return
+    _examine_ticks(found, match, given, plan, series)
+    if plan.thresholds.use_htf:
+        found.add(_higher_timeframe(match, given, plan))
+
+
+def _examine_ticks(
+    found: PairFindings,
+    match: SpotMatch,
+    given: PairSnapshot,
+    plan: Plan,
+    series: tuple[DataFrame, DataFrame, Floats],
+) -> None:
+    """Compare the coarser of the two ticks with the premium's standard deviation."""
+    perp, spot, fraction = series
+    tick, market = max(
+        (
+            relative_tick(
+                frame, given.precision[pair], traded_close(frame, by_volume=name != "index")
+            ),
+            f"{name} {pair}",
+        )
+        for name, pair, frame in (
+            (match.source, str(match.spot), spot),
+            ("perp", match.perp, perp),
+        )
+    )
+    stdev = premium_stdev(fraction, plan.thresholds.len_prem)
+    noise = tick_noise(tick, stdev)
+    found.measured(premium_stdev=stdev, tick=tick, tick_noise=noise)
+    found.add(candle_checks.check_tick_noise(noise, tick, market, plan.thresholds.enter_z))
+
+
+def _examine_crowd(
+    found: PairFindings, match: SpotMatch, given: PairSnapshot, plan: Plan, perp: DataFrame
+) -> None:
+    """Look at the series of the optional gates that are on."""
+    for key in plan.gate_series_keys_of(match.perp, given.funding_timeframe):
+        frame = given.frames.get(key, DataFrame(columns=["date"]))
+        found.add(
+            series_checks.check_series(
+                perp, frame, key[2], plan.timeframe, plan.thresholds, plan.switch_places
+            )
+        )
+
+
+def _higher_timeframe(match: SpotMatch, given: PairSnapshot, plan: Plan) -> Check:
+    timeframe = plan.settings.htf_timeframe
+    frames = [
+        given.frames.get((str(pair), timeframe, kind))
+        for pair, kind in ((match.perp, CandleType.FUTURES), (match.spot, CandleType(match.source)))
+    ]
+    empty = DataFrame(columns=["date", "close", "volume"])
+    perp, spot = (empty if frame is None else frame for frame in frames)
+    fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
+    return candle_checks.check_higher_timeframe(fraction, plan.thresholds, timeframe)

@@ -1,0 +1,257 @@
+"""Stakes that open no trade, and stoplosses that leave the price no room."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from freqtrade.exceptions import FreqtradeException
+from freqtrade.strategy import IStrategy
+from freqtrade.strategy.strategy_wrapper import strategy_safe_wrapper
+from freqtrade.util import get_dry_run_wallet
+from pandas import DataFrame
+
+from perp_imbalance.doctor.findings import Check, Level
+from perp_imbalance.doctor.opening import is_live, only_tells
+from perp_imbalance.strategy.settings import SECTION
+
+STAKE, STOPLOSS = "stake", "stoploss"
+
+# freqtrade raises a stake to the smallest one by as much.
+_RAISED = 1.3
+
+# Of a side, where the exchange does not tell.
+_FEE = 0.001
+
+# A position is meant to last for as long as its bias: closer than this, any hour may end it.
+_NARROW = 0.01
+
+
+class Traded(NamedTuple):
+    """What candles tell of a pair.
+
+    :ivar price: the last.
+    :ivar swing: half the range of its usual candle, a fraction of the price: what goes against a
+        position within one candle, whichever side it is on.
+    """
+
+    pair: str
+    price: float
+    swing: float
+
+    @classmethod
+    def of(cls, pair: str, perp: DataFrame) -> "Traded":
+        """Look at the candles of a perp, at least one."""
+        ranges = (perp["high"] - perp["low"]) / perp["close"] / 2
+        return cls(pair, float(perp["close"].iloc[-1]), float(ranges[perp["volume"] > 0].median()))
+
+
+class Stake(NamedTuple):
+    """How much a bot puts into a position.
+
+    :ivar amount: None where only the balance of a live account would tell.
+    :ivar tradable: what all positions may take together; None where it is not known.
+    :ivar is_fixed: whether the config names the amount.
+    """
+
+    amount: float | None
+    tradable: float | None
+    currency: str
+    is_fixed: bool
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> "Stake":
+        """Return what a bot would stake that begins with this config."""
+        amount, currency = config["stake_amount"], config["stake_currency"]
+        tradable = config.get("available_capital")
+        if tradable is None and not is_live(config):
+            tradable = get_dry_run_wallet(dict(config)) * config["tradable_balance_ratio"]
+        if amount != "unlimited":
+            return cls(float(amount), tradable, currency, True)
+        trades = config["max_open_trades"]
+        shared = None if tradable is None or trades <= 0 else tradable / trades
+        return cls(shared, tradable, currency, False)
+
+    def __str__(self) -> str:
+        return f"{self.amount:.6g} {self.currency}"
+
+
+def check_balance(stake: Stake, config: Mapping[str, Any]) -> list[Check]:
+    """Find a stake that the balance never holds."""
+    if not stake.is_fixed or stake.amount is None or stake.tradable is None:
+        return []
+    least = stake.amount
+    if config["amend_last_stake_amount"]:
+        least *= config["last_stake_amount_min_ratio"]
+    if least <= stake.tradable:
+        return []
+    message = (
+        f"stake_amount is {stake}, more than the {stake.tradable:.6g} that may be traded: no trade "
+        "would ever be opened; lower it, or raise dry_run_wallet or available_capital"
+    )
+    return [Check(STAKE, Level.MUST_FIX, message)]
+
+
+def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float) -> Check:
+    """Compare a stake with the smallest that the exchange takes of a pair.
+
+    :param smallest: as freqtrade reckons it; None where the exchange names none.
+    :param leverage: for which it was reckoned.
+    """
+    if stake.amount is None:
+        return Check(STAKE, Level.OK, "what it is, only a running bot can tell", pair)
+    if smallest is None or stake.amount >= smallest:
+        return Check(STAKE, Level.OK, f"the exchange takes {stake}", pair)
+    said = (
+        f"a stake of {stake} is below the smallest one of {smallest:.6g} at leverage {leverage:g}"
+    )
+    if smallest <= min(stake.amount * _RAISED, stake.tradable or smallest):
+        message = f"{said}, to which freqtrade raises it: positions are larger than configured"
+        return Check(STAKE, Level.WARNING, message, pair)
+    mend = "raise stake_amount" if stake.is_fixed else "raise the balance, lower max_open_trades"
+    message = (
+        f"{said}: no trade of it would ever be opened; {mend} or take the pair off the whitelist"
+    )
+    return Check(STAKE, Level.MUST_FIX, message, pair)
+
+
+class Room(NamedTuple):
+    """How far the price of a pair may move against a position.
+
+    :ivar move: to its stoploss, a fraction of the price.
+    :ivar fees: of a round trip, a fraction of the price.
+    :ivar swing: see :class:`Traded`.
+    """
+
+    pair: str
+    leverage: float
+    move: float
+    fees: float
+    swing: float
+
+    @property
+    def finding(self) -> tuple[Level, str]:
+        """How bad it is, and why."""
+        if self.move <= self.fees:
+            return Level.MUST_FIX, f"no more than the fees of a round trip ({self.fees:.2%})"
+        if self.move <= self.swing:
+            return (
+                Level.MUST_FIX,
+                f"no more than half the range of its usual candle ({self.swing:.2%})",
+            )
+        if self.move < _NARROW:
+            return Level.WARNING, f"less than {_NARROW:.0%}, so that noise ends it before its bias"
+        return Level.OK, ""
+
+
+def check_stoploss(stoploss: float, rooms: Sequence[Room]) -> list[Check]:
+    """Judge the pair whose price has the least room: freqtrade's stoploss is of the stake.
+
+    :param stoploss: the strategy's, below 0.
+    """
+    if not rooms:
+        return []
+    order = [Level.MUST_FIX, Level.WARNING, Level.OK]
+    worst = min(rooms, key=lambda room: (order.index(room.finding[0]), room.move))
+    level, why = worst.finding
+    if level is Level.OK:
+        message = f"at leverage {worst.leverage:g}, where the price has moved by {worst.move:.2%}"
+        return [Check(STOPLOSS, level, message)]
+    said = (
+        f"at leverage {worst.leverage:g}, a stoploss of {abs(stoploss):.3g} of the stake ends a "
+        f"position when the price of {worst.pair} has moved by {worst.move:.2%}"
+    )
+    others = sum(room.finding[0] is level for room in rooms) - 1
+    message = (
+        f"{said}, {why}{f', and so for {others} more pairs' if others else ''}: lower "
+        f"{SECTION}.leverage, or widen the stoploss"
+    )
+    return [Check(STOPLOSS, level, message)]
+
+
+def examine_money(
+    config: Mapping[str, Any], exchange: Any, strategy: Any, traded: Sequence[Traded]
+) -> list[Check]:
+    """Look at stake and stoploss of every pair, as freqtrade would reckon them for an entry.
+
+    :param exchange: freqtrade's, open.
+    :param strategy: resolved by freqtrade.
+    :param traded: the pairs that have candles.
+    """
+    if only_tells(strategy):
+        return []
+    stake = Stake.of(config)
+    # A strategy may stake what it likes.
+    is_own = type(strategy).custom_stake_amount is not IStrategy.custom_stake_amount
+    checks = [] if is_own else check_balance(stake, config)
+    limits = _Limits(exchange, stake.amount or 0.0)
+    rooms = []
+    for each in traded:
+        leverage = limits.capped(each.pair, _leverage(strategy, each))
+        if leverage is None:
+            continue
+        if not is_own:
+            smallest = exchange.get_min_pair_stake_amount(
+                each.pair, each.price, strategy.stoploss, leverage
+            )
+            checks.append(check_stake(each.pair, stake, smallest, leverage))
+        move = abs(strategy.stoploss) / leverage
+        rooms.append(Room(each.pair, leverage, move, 2 * _fee(exchange, each.pair), each.swing))
+    return checks + check_stoploss(strategy.stoploss, rooms)
+
+
+def _leverage(strategy: Any, traded: Traded) -> float | None:
+    """Return the leverage that a strategy asks for; None where it needs more than its bot's start.
+
+    Asked as freqtrade asks, with no limit of the exchange.
+    """
+    asked = strategy_safe_wrapper(strategy.leverage, supress_error=True)(
+        pair=traded.pair,
+        current_time=datetime.now(UTC),
+        current_rate=traded.price,
+        proposed_leverage=1.0,
+        max_leverage=float("inf"),
+        entry_tag=None,
+        side="long",
+    )
+    return None if asked is None else max(1.0, float(asked))
+
+
+class _Limits:
+    """The exchange's limits of leverage, which are asked for where a strategy wants any."""
+
+    def __init__(self, exchange: Any, stake: float) -> None:
+        self._exchange = exchange
+        self._stake = stake
+
+    def capped(self, pair: str, leverage: float | None) -> float | None:
+        """Return a leverage, at most what the exchange allows as far as it tells."""
+        if leverage is None or leverage <= 1:
+            return leverage
+        if self._are_known:
+            try:
+                return min(leverage, float(self._exchange.get_max_leverage(pair, self._stake)))
+            except FreqtradeException:
+                # A stake beyond all of them is capped elsewhere, and its leverage with it.
+                return leverage
+        limit = self._exchange.markets[pair]["limits"].get("leverage", {}).get("max")
+        return min(leverage, float(limit)) if limit else leverage
+
+    @cached_property
+    def _are_known(self) -> bool:
+        # Else freqtrade asks pair by pair, for a minute; without a key, it knows Binance's itself.
+        if not self._exchange.exchange_has("fetchLeverageTiers"):
+            return False
+        try:
+            self._exchange.fill_leverage_tiers()
+        except FreqtradeException:
+            return False
+        return True
+
+
+def _fee(exchange: Any, pair: str) -> float:
+    """Return what a side costs, as a share of its worth."""
+    try:
+        return float(exchange.get_fee(pair, taker_or_maker="taker")) or _FEE
+    except FreqtradeException:
+        return _FEE

@@ -1,0 +1,1 @@
+"""The only code that touches freqtrade's insides: config, exchange, strategies, processes."""

@@ -1,0 +1,182 @@
+"""The indicator's pane as HTML: the columns, once, and the script that draws what is visible."""
+
+import base64
+import html
+import json
+from dataclasses import asdict, dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perp_imbalance.files import atomic_write_text
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.strategy.palette import Palette
+
+#: Columns that the script draws or shows, as the strategy has them.
+_FLOATS = (
+    *("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower"),
+    *("spot_close", "premium_pct", "z", "htf_z"),
+)
+_SCRIPTS = ("buckets.js", "reading.js", "drawing.js", "pane.js")
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What is drawn of a pair.
+
+    :ivar seconds: length of a candle.
+    :ivar frame: candles, columns of the signal and ``no_entry``: why a candle is no entry.
+    :ivar trades: freqtrade's trades, of this pair or of any; None where none are drawn.
+    :ivar funding: what longs pay during each candle, in percent; None where it is not drawn.
+    :ivar note: what must be said beside the title, such as that the candles are synthetic.
+    """
+
+    pair: str
+    timeframe: str
+    seconds: int
+    strategy: str
+    htf_timeframe: str
+    thresholds: Thresholds
+    frame: pd.DataFrame
+    trades: pd.DataFrame | None = None
+    funding: Floats | None = None
+    note: str = ""
+
+    @property
+    def trades_drawn(self) -> pd.DataFrame:
+        """The trades of the pair that are open during the candles drawn."""
+        trades = pd.DataFrame() if self.trades is None else self.trades
+        if trades.empty:
+            return trades
+        dates = self.frame["date"]
+        drawn: pd.DataFrame = trades[
+            (trades["pair"] == self.pair)
+            & (trades["open_date"] <= dates.iloc[-1])
+            & (trades["close_date"] >= dates.iloc[0])
+        ]
+        return drawn
+
+    def between(self, start: pd.Timestamp, end: pd.Timestamp) -> "Chart":
+        """Return the part with candles that open from ``start`` up to ``end``, that included."""
+        rows = self.frame["date"].between(start, end).to_numpy()
+        return replace(
+            self,
+            frame=self.frame[rows].reset_index(drop=True),
+            funding=None if self.funding is None else self.funding[rows],
+        )
+
+
+def chart_section(
+    pane: Chart, palette: Palette, *, labels: bool = False, small: bool = False
+) -> str:
+    """Return a pane as HTML, to be put into a page that has :func:`chart_scripts` once.
+
+    :param labels: whether flips of the bias are labelled.
+    :param small: for one of several in a page: less high, no line of help, and drawn when it
+        comes into view.
+    """
+    content = json.dumps(_content(pane, palette, labels, small), separators=(",", ":"))
+    kind = "perp-pane small" if small else "perp-pane"
+    # Of JSON, only this would end the element.
+    content = content.replace("</", "<\\/")
+    return f'<section class="{kind}"><script type="application/json">{content}</script></section>'
+
+
+def chart_scripts(*, with_plotly: bool = True) -> str:
+    """Return style and scripts that draw every pane of a page; they belong at its end.
+
+    :param with_plotly: False where the page has plotly's library from another figure.
+    """
+    from plotly.offline import get_plotlyjs
+
+    library = f"<script>{get_plotlyjs()}</script>" if with_plotly else ""
+    own = files("perp_imbalance.plotting")
+    style = own.joinpath("pane.css").read_text("utf-8")
+    script = "".join(own.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
+    return f"<style>{style}</style>{library}<script>{script}</script>"
+
+
+def chart_page(pane: Chart, palette: Palette, *, labels: bool = False) -> str:
+    """Return a self-contained page with one pane in it."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        '<link rel="icon" href="data:,">'
+        f"<title>{html.escape(f'{pane.pair} {pane.timeframe}, {pane.strategy}')}</title>"
+        f"<style>body{{margin:0;background:{palette.background}}}</style></head>"
+        f"<body>{chart_section(pane, palette, labels=labels)}{chart_scripts()}</body></html>"
+    )
+
+
+def write_chart(file: Path, pane: Chart, palette: Palette, *, labels: bool = False) -> None:
+    """Write the page; it appears when it is whole.
+
+    :raises CommandError: if it cannot be written there.
+    """
+    atomic_write_text(file, chart_page(pane, palette, labels=labels))
+
+
+def _content(pane: Chart, palette: Palette, labels: bool, small: bool) -> dict[str, Any]:
+    """Return what the script is given: plain data, and columns as the bytes of typed arrays."""
+    frame = pane.frame
+    dates = pd.DatetimeIndex(frame["date"]).as_unit("ms").asi8
+    columns = {name: frame[name].to_numpy() for name in _FLOATS}
+    if pane.funding is not None:
+        columns["funding"] = pane.funding
+    reasons, codes = np.unique(frame["no_entry"].to_numpy(dtype=str), return_inverse=True)
+    return {
+        "pair": pane.pair,
+        "timeframe": pane.timeframe,
+        "step": pane.seconds * 1000,
+        "strategy": pane.strategy,
+        "note": pane.note,
+        "source": _source(frame),
+        "htf": pane.htf_timeframe if pane.thresholds.use_htf else None,
+        "thresholds": asdict(pane.thresholds),
+        "palette": asdict(palette),
+        "labels": labels,
+        "small": small,
+        "dates": _packed(dates, "<f8"),
+        "columns": {name: _packed(values, "<f8") for name, values in columns.items()},
+        "bias": _packed(frame["bias"].to_numpy(), "<i1"),
+        "no_entry": _packed(codes, "<u2"),
+        "reasons": reasons.tolist(),
+        "trades": _trades(pane),
+    }
+
+
+def _source(frame: pd.DataFrame) -> str:
+    """Return what the premiums are measured against; one pair has one source."""
+    if "premium_source" not in frame:
+        return "spot"
+    known = frame["premium_source"].dropna().unique().tolist()
+    return str(known[0]) if known else "spot"
+
+
+def _packed(values: Any, kind: str) -> str:
+    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode("ascii")
+
+
+def _trades(pane: Chart) -> list[dict[str, Any]] | None:
+    """Return the trades that are drawn as plain data."""
+    if pane.trades is None:
+        return None
+    drawn: Any = pane.trades_drawn.itertuples()
+    return [
+        {
+            "side": "short" if trade.is_short else "long",
+            "opened": trade.open_date.timestamp() * 1000,
+            "closed": trade.close_date.timestamp() * 1000,
+            "entry": float(trade.open_rate),
+            "exit": float(trade.close_rate),
+            "tag": str(trade.enter_tag),
+            "reason": str(trade.exit_reason),
+            "profit": float(trade.profit_ratio),
+            "amount": float(trade.profit_abs),
+        }
+        for trade in drawn
+    ]

@@ -1,0 +1,36 @@
+"""What tests of a bot need of an exchange: a signed account that takes orders, and faults.
+
+``running_test_replay(datadir, account=AccountTerms(Decimal(1000)), faults=[...])`` serves it.
+"""
+
+from perp_imbalance.replay.testing.account import Account, AccountTerms
+from perp_imbalance.replay.testing.faults import (
+    BadPrices,
+    Delisted,
+    Fault,
+    Halted,
+    HttpErrors,
+    LateCandles,
+    MissingCandles,
+    NoAnswer,
+    read_faults,
+)
+from perp_imbalance.replay.testing.running import AccountReplay, running_test_replay
+from perp_imbalance.replay.testing.signing import Credentials
+
+__all__ = [
+    "Account",
+    "AccountReplay",
+    "AccountTerms",
+    "BadPrices",
+    "Credentials",
+    "Delisted",
+    "Fault",
+    "Halted",
+    "HttpErrors",
+    "LateCandles",
+    "MissingCandles",
+    "NoAnswer",
+    "read_faults",
+    "running_test_replay",
+]

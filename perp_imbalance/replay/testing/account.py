@@ -1,0 +1,360 @@
+"""An account at the replay exchange: wallet, positions, orders, and what the market does to them.
+
+No thread drives it: each request first lets the account catch up with everything that the replayed
+market did since the last one. Positions are never liquidated.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import ROUND_DOWN, Decimal
+from itertools import count
+from typing import NamedTuple, TypeVar
+
+from perp_imbalance.replay.overlay import DUMMY_KEY, DUMMY_SECRET
+from perp_imbalance.replay.query import RequestError
+from perp_imbalance.replay.testing.matching import (
+    price_against,
+    reaches,
+    trigger_price_in,
+    triggers,
+)
+from perp_imbalance.replay.testing.order_checks import (
+    check_algo,
+    check_margin,
+    check_order,
+    check_price,
+    check_quantity,
+    check_values,
+    no_such_order,
+    refuse,
+)
+from perp_imbalance.replay.testing.prices import Candle, Funding, Prices
+from perp_imbalance.replay.testing.records import (
+    CANCELED,
+    COMMISSION,
+    EXPIRED,
+    FILLED,
+    FINISHED,
+    FUNDING_FEE,
+    PARTIALLY_FILLED,
+    REALIZED_PNL,
+    ZERO,
+    AlgoOrder,
+    Fill,
+    Income,
+    Order,
+    OrderRequest,
+    Position,
+    money,
+)
+from perp_imbalance.replay.testing.signing import Credentials
+
+DUMMY = Credentials(DUMMY_KEY, DUMMY_SECRET)
+# Binance's fees of a new account.
+MAKER_FEE, TAKER_FEE = Decimal("0.0002"), Decimal("0.0005")
+NEVER = float("inf")
+
+Item = TypeVar("Item", Order, AlgoOrder)
+
+
+@dataclass(frozen=True)
+class AccountTerms:
+    """What an account begins with.
+
+    :ivar wallet: in USDT
+    :ivar credentials: the key and the secret that its requests are signed with
+    :ivar hedge_mode: whether it says that it has long and short positions of one perp apart; what
+        it does stays the one-way mode
+    :ivar multi_assets: whether it says that all assets are margin
+    """
+
+    wallet: Decimal = Decimal(1000)
+    credentials: Credentials = DUMMY
+    maker_fee: Decimal = MAKER_FEE
+    taker_fee: Decimal = TAKER_FEE
+    hedge_mode: bool = False
+    multi_assets: bool = False
+
+
+class Split(NamedTuple):
+    """How an order is filled in part: a share at once, the rest some ms later or never."""
+
+    share: Decimal
+    rest_after: float
+
+
+class Account:
+    """One account, futures only, in one-way mode.
+
+    :param terms: what it begins with
+    :param prices: the market it trades in
+    """
+
+    def __init__(self, terms: AccountTerms, prices: Prices) -> None:
+        self.terms = terms
+        self.prices = prices
+        self.wallet = terms.wallet
+        self.positions: dict[str, Position] = {}
+        self.orders: list[Order] = []
+        self.algos: list[AlgoOrder] = []
+        self.fills: list[Fill] = []
+        self.incomes: list[Income] = []
+        #: Raised on every order that would open a position, until it is set to None again.
+        self.refusal: RequestError | None = None
+        self._ids = count(1)
+        self._settled = 0
+        self._split: Split | None = None
+
+    def split_next_entry(self, share: float, rest_after_ms: float = NEVER) -> None:
+        """Fill only a share of the next order that opens a position, the rest later or never."""
+        self._split = Split(Decimal(str(share)), rest_after_ms)
+
+    def position(self, symbol: str) -> Position:
+        """Return the position of a perp, which may be of size 0."""
+        return self.positions.setdefault(symbol, Position(symbol))
+
+    def open_orders(self, symbol: str | None = None) -> list[Order]:
+        """Return the orders in the book."""
+        return [order for order in self.orders if order.is_open and _of(order, symbol)]
+
+    def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
+        """Return the conditional orders that wait."""
+        return [algo for algo in self.algos if algo.is_open and _of(algo, symbol)]
+
+    def available(self, now: int) -> Decimal:
+        """Return what is free to open positions with."""
+        free = self.wallet - self.orders_margin(None)
+        for position in self.positions.values():
+            if position.isolated:
+                free -= position.margin
+            elif position.amount:
+                mark = self.prices.at(position.symbol, now).mark
+                free += position.unrealized(mark) - position.initial_margin(mark)
+        return max(ZERO, free)
+
+    def orders_margin(self, symbol: str | None) -> Decimal:
+        """Return what the orders in the book keep from the wallet."""
+        kept = ZERO
+        for order in self.open_orders(symbol):
+            if not order.request.reduce_only:
+                position = self.position(order.request.symbol)
+                opening = max(ZERO, order.left - position.closable(order.request))
+                kept += opening * order.price / position.leverage
+        return kept
+
+    def place(self, request: OrderRequest, now: int) -> Order:
+        """Take an order, and fill at once what the quote fills.
+
+        :raises RequestError: as Binance refuses it
+        """
+        self.settle(now)
+        closable = self.position(request.symbol).closable(request)
+        entry = not request.reduce_only and not closable
+        if entry and self.refusal is not None:
+            raise self.refusal
+        check_values(request, self.prices.steps(request.symbol, now))
+        price = self.prices.at(request.symbol, now)
+        taken_at = price_against(request.direction, request.price, price)
+        check_order(request, taken_at, closable)
+        self._check_margin(request, taken_at or request.price, now)
+        order = self._new_order(request, now)
+        if taken_at is not None:
+            split, self._split = (self._split, None) if entry else (None, self._split)
+            part = order.left if split is None else self._share(order, split, now)
+            self._fill(order, part, taken_at, now)
+        if order.is_open and not order.held_until and request.time_in_force == "IOC":
+            self._close(order, EXPIRED, now)
+        return order
+
+    def place_algo(self, request: OrderRequest, now: int) -> AlgoOrder:
+        """Take a conditional order.
+
+        :raises RequestError: as Binance refuses it
+        """
+        self.settle(now)
+        steps = self.prices.steps(request.symbol, now)
+        check_values(request, steps)
+        check_algo(request, self.prices.at(request.symbol, now), steps.price)
+        algo = AlgoOrder(next(self._ids), request, now, now)
+        self.algos.append(algo)
+        return algo
+
+    def change(self, order: Order, quantity: Decimal, price: Decimal, now: int) -> Order:
+        """Give an order in the book another price and quantity.
+
+        :raises RequestError: as Binance refuses it
+        """
+        self.settle(now)
+        if not order.is_open or quantity <= order.executed:
+            refuse(-5027, "No need to modify the order.")
+        steps = self.prices.steps(order.request.symbol, now)
+        check_price(price, steps.price)
+        check_quantity(quantity, steps.amount)
+        order.quantity, order.price, order.updated = quantity, price, now
+        self._match(now)
+        return order
+
+    def cancel(self, order: Order, now: int) -> Order:
+        """Take an order out of the book."""
+        self.settle(now)
+        if not order.is_open:
+            raise no_such_order(sent=True)
+        self._close(order, CANCELED, now)
+        return order
+
+    def cancel_algo(self, algo: AlgoOrder, now: int) -> AlgoOrder:
+        """Take back a conditional order."""
+        self.settle(now)
+        if not algo.is_open:
+            raise no_such_order(sent=True)
+        algo.status, algo.updated = CANCELED, now
+        return algo
+
+    def find(self, order_id: int | None, client_id: str | None, symbol: str) -> Order:
+        """Return an order by its number or by the client's name of it."""
+        return _found(self.orders, order_id, client_id, symbol)
+
+    def find_algo(self, algo_id: int | None, client_id: str | None) -> AlgoOrder:
+        """Return a conditional order by its number or by the client's name of it."""
+        return _found(self.algos, algo_id, client_id, None)
+
+    def settle(self, now: int) -> None:
+        """Let everything happen that the market did since the last request."""
+        if now <= self._settled:
+            return
+        for _, symbol, event in self._events(now):
+            if isinstance(event, Funding):
+                self._charge(symbol, event)
+            else:
+                self._live_through(symbol, event)
+        self._settled = now
+        self._match(now)
+
+    def _events(self, now: int) -> list[tuple[tuple[int, int], str, Candle | Funding]]:
+        """Return what happened to perps with orders or a position, a candle before a funding."""
+        symbols = {symbol for symbol, position in self.positions.items() if position.amount}
+        symbols |= {order.request.symbol for order in self.open_orders()}
+        symbols |= {algo.request.symbol for algo in self.open_algos()}
+        events: list[tuple[tuple[int, int], str, Candle | Funding]] = []
+        for symbol in sorted(symbols):
+            candles = self.prices.candles(symbol, self._settled, now)
+            events += [((candle.end, 0), symbol, candle) for candle in candles]
+            fundings = self.prices.fundings(symbol, self._settled, now)
+            events += [((funding.time, 1), symbol, funding) for funding in fundings]
+        return sorted(events, key=lambda event: event[:2])
+
+    def _charge(self, symbol: str, funding: Funding) -> None:
+        position = self.position(symbol)
+        if not position.amount:
+            return
+        amount = money(-position.amount * funding.mark * funding.rate)
+        if position.isolated:
+            position.margin += amount
+        self._book(symbol, FUNDING_FEE, amount, funding.time)
+
+    def _live_through(self, symbol: str, candle: Candle) -> None:
+        """Fill what a candle reached; stops first, as it may have gone there first."""
+        for algo in self.open_algos(symbol):
+            reached = trigger_price_in(algo.request, candle)
+            if reached is not None:
+                self._trigger(algo, reached, candle.end)
+        for order in self.open_orders(symbol):
+            if order.held_until <= candle.end and reaches(order, candle):
+                self._fill(order, order.left, order.price, candle.end, maker=True)
+
+    def _match(self, now: int) -> None:
+        """Fill what the quote of this moment fills."""
+        for algo in self.open_algos():
+            price = self.prices.at(algo.request.symbol, now)
+            if triggers(algo.request, price):
+                taken_at = price.ask if algo.request.direction > 0 else price.bid
+                self._trigger(algo, taken_at, now)
+        for order in self.open_orders():
+            price = self.prices.at(order.request.symbol, now)
+            limit = price_against(order.request.direction, order.price, price)
+            if limit is not None and order.held_until <= now:
+                self._fill(order, order.left, order.price or limit, now, maker=True)
+
+    def _trigger(self, algo: AlgoOrder, price: Decimal, now: int) -> None:
+        """Place the order of a conditional order, as the market is at its trigger."""
+        request = algo.request
+        algo.triggered = algo.updated = now
+        position = self.position(request.symbol)
+        if (request.reduce_only or request.close_position) and not position.closable(request):
+            algo.status = EXPIRED
+            return
+        algo.status = FINISHED
+        algo.order = self._new_order(request, now)
+        if request.close_position:
+            algo.order.quantity = position.closable(request)
+        if not request.price or (price - request.price) * request.direction <= 0:
+            self._fill(algo.order, algo.order.left, price, now)
+
+    def _new_order(self, request: OrderRequest, now: int) -> Order:
+        order = Order(next(self._ids), request, now, now, request.price, request.quantity)
+        self.orders.append(order)
+        return order
+
+    def _check_margin(self, request: OrderRequest, price: Decimal, now: int) -> None:
+        if request.reduce_only:
+            return
+        position = self.position(request.symbol)
+        opening = max(ZERO, request.quantity - position.closable(request))
+        fee = self.terms.taker_fee
+        check_margin(opening * price * (1 / Decimal(position.leverage) + fee), self.available(now))
+
+    def _share(self, order: Order, split: Split, now: int) -> Decimal:
+        """Return the share that a test asked to fill first, on a step, and hold the rest back."""
+        step = self.prices.steps(order.request.symbol, now).amount
+        order.held_until = now + split.rest_after
+        return (order.quantity * split.share / step).to_integral_value(ROUND_DOWN) * step
+
+    def _fill(
+        self, order: Order, quantity: Decimal, price: Decimal, now: int, *, maker: bool = False
+    ) -> None:
+        request = order.request
+        position = self.position(request.symbol)
+        if request.reduce_only:
+            quantity = min(quantity, position.closable(request))
+        if quantity:
+            realized = money(position.change(quantity * request.direction, price))
+            fee = self.terms.maker_fee if maker else self.terms.taker_fee
+            commission = money(quantity * price * fee)
+            position.updated = now
+            order.executed += quantity
+            order.quote += quantity * price
+            fill = Fill(next(self._ids), order, now, price, quantity, commission, realized, maker)
+            self.fills.append(fill)
+            self._book(request.symbol, COMMISSION, -commission, now, fill.id)
+            if realized:
+                self._book(request.symbol, REALIZED_PNL, realized, now, fill.id)
+        order.updated = now
+        if not order.left:
+            order.status = FILLED
+        elif request.reduce_only and not position.closable(request):
+            order.status = EXPIRED
+        elif order.executed:
+            order.status = PARTIALLY_FILLED
+
+    def _close(self, order: Order, status: str, now: int) -> None:
+        order.status, order.updated = status, now
+
+    def _book(
+        self, symbol: str, kind: str, amount: Decimal, now: int, trade: int | None = None
+    ) -> None:
+        self.wallet += amount
+        self.incomes.append(Income(next(self._ids), symbol, kind, amount, now, trade))
+
+
+def _of(item: Order | AlgoOrder, symbol: str | None) -> bool:
+    return symbol is None or item.request.symbol == symbol
+
+
+def _found(
+    items: Iterable[Item], number: int | None, client_id: str | None, symbol: str | None
+) -> Item:
+    for item in items:
+        named = item.id == number if number is not None else item.request.client_id == client_id
+        if named and _of(item, symbol):
+            return item
+    raise no_such_order(sent=False)

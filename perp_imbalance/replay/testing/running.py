@@ -1,0 +1,61 @@
+"""A replay exchange with what tests need: an account to trade with, and faults."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from perp_imbalance.errors import ReplayError
+from perp_imbalance.replay.running import Replay, serving
+from perp_imbalance.replay.server import Clock, ReplayExchange, system_clock
+from perp_imbalance.replay.testing.account import Account, AccountTerms
+from perp_imbalance.replay.testing.faults import Fault, FaultyStore, http_faults
+from perp_imbalance.replay.testing.orders import add_account_routes
+from perp_imbalance.replay.testing.prices import StoredPrices
+
+
+@dataclass(frozen=True)
+class AccountReplay(Replay):
+    """A replay exchange that is listening, and its account; None where it takes no orders."""
+
+    trading: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        """The account.
+
+        :raises ReplayError: where the exchange was started without one.
+        """
+        if self.trading is None:
+            raise ReplayError("the replay exchange was started without an account")
+        return self.trading
+
+
+@contextmanager
+def running_test_replay(
+    datadir: Path,
+    *,
+    port: int = 0,
+    clock: Clock = system_clock,
+    extra_pairs: Iterable[str] = (),
+    account: AccountTerms | None = None,
+    faults: Sequence[Fault] = (),
+) -> Iterator[AccountReplay]:
+    """Serve a folder of candles as ``running_replay`` does, with an account and with faults.
+
+    :param account: what an account to trade with begins with; none without
+    :param faults: what goes wrong, and when
+    :raises DataError: where the folder holds no candles, or not those of a fault
+    :raises ReplayError: where the port cannot be listened on
+    """
+    store = FaultyStore(datadir, extra_pairs, faults, clock)
+    exchange = ReplayExchange(store, clock)
+    exchange.prepare()
+    app = exchange.app()
+    # Last of all, so that the exchange has noted a request before it goes wrong.
+    app.middlewares.append(http_faults(faults, clock))
+    trading = Account(account, StoredPrices(store, exchange.quote)) if account else None
+    if trading:
+        add_account_routes(app, trading, clock)
+    with serving(app, port) as bound:
+        yield AccountReplay(bound, store, exchange, trading)

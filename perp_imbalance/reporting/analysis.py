@@ -1,0 +1,155 @@
+"""The columns as the strategy computes them, in a plain run of freqtrade over local candles."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from freqtrade.configuration import TimeRange
+from freqtrade.data.converter import trim_dataframe
+from freqtrade.data.dataprovider import DataProvider
+from freqtrade.data.history import load_pair_history
+from freqtrade.enums import CandleType, RunMode
+from freqtrade.exchange import timeframe_to_seconds
+from freqtrade.resolvers import ExchangeResolver, StrategyResolver
+
+from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.freqtrade_bridge.exchange import (
+    closing_exchange,
+    load_config,
+    quiet_freqtrade,
+    translate_freqtrade_errors,
+)
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.signals import no_entry_reasons
+from perp_imbalance.plotting.chart import Chart
+from perp_imbalance.research.pair_history import funding_by_candle
+
+
+class StrategyAnalysis:
+    """A strategy of this project, ready to compute the columns of any pair of a folder.
+
+    :ivar config: freqtrade's config of the run.
+    :ivar strategy: freqtrade's object of the strategy.
+    """
+
+    def __init__(self, config: dict[str, Any], exchange: Any) -> None:
+        self.config = config
+        with translate_freqtrade_errors(f"strategy {config['strategy']}"):
+            self.strategy = StrategyResolver.load_strategy(config)
+            self.strategy.dp = DataProvider(config, exchange)
+            if not hasattr(self.strategy, "thresholds"):
+                raise CommandError(
+                    f"{config['strategy']} is not made of PerpImbalance: the pane is drawn "
+                    "from the columns and thresholds of PerpImbalance and its presets"
+                )
+            self.strategy.ft_bot_start()
+
+    def pane(self, pair: str, *, funding: bool = False) -> Chart:
+        """Return what there is to draw of a pair, over the config's timerange.
+
+        :param funding: whether the funding rate is drawn, too.
+        :raises DataError: if there are no candles, or no spot prices to compare them with.
+        """
+        frame = self._analysed(pair)
+        return Chart(
+            pair=pair,
+            timeframe=str(self.config["timeframe"]),
+            seconds=timeframe_to_seconds(self.config["timeframe"]),
+            strategy=str(self.config["strategy"]),
+            htf_timeframe=self.strategy.settings.htf_timeframe,
+            thresholds=self.strategy.thresholds(),
+            frame=frame,
+            funding=self._funding(pair, frame) if funding else None,
+        )
+
+    def _analysed(self, pair: str) -> pd.DataFrame:
+        """Return candles and columns; candles before the timerange are only looked back on."""
+        timeframe, folder = self.config["timeframe"], self.config["datadir"]
+        timerange = TimeRange.parse_timerange(self.config.get("timerange"))
+        startup = self.strategy.startup_candle_count
+        candles = load_pair_history(
+            pair,
+            timeframe,
+            folder,
+            timerange=timerange,
+            startup_candles=startup,
+            data_format=self.config["dataformat_ohlcv"],
+            candle_type=CandleType.FUTURES,
+        )
+        nothing = DataError(
+            f"{folder} has no {timeframe} candles of {pair} in that time range, beyond the "
+            f"{startup} that the strategy looks back on"
+        )
+        if candles.empty:
+            raise nothing
+        spot = self.strategy.spot_of(pair)
+        if spot.spot is None:
+            raise DataError(f"{pair}: {spot.reason}")
+        timerange.adjust_start_if_necessary(
+            timeframe_to_seconds(timeframe), startup, candles["date"].iloc[0]
+        )
+        analysed = self.strategy.analyze_ticker(candles, {"pair": pair})
+        if not np.isfinite(analysed["premium"].to_numpy()).any():
+            reason = self.strategy.unfit.get(pair, f"no candle of {spot.spot} is traded")
+            raise DataError(f"{pair} has no premium in that time range: {reason}")
+        # Before the trim: of a zone that began earlier, the entry may lie earlier, too.
+        analysed["no_entry"] = no_entry_reasons(
+            analysed,
+            self.strategy.thresholds(),
+            self.strategy.entry_mode.value,
+            self.strategy.settings.entered_sides,
+        )
+        frame = trim_dataframe(analysed, timerange)
+        if frame.empty:
+            raise nothing
+        return pd.DataFrame(frame).reset_index(drop=True)
+
+    def _funding(self, pair: str, frame: pd.DataFrame) -> Floats:
+        """Return what longs pay during each candle, in percent; NaN where nothing is due."""
+        rates = self.strategy.dp.get_pair_dataframe(
+            pair, self.config["timeframe"], CandleType.FUNDING_RATE
+        )
+        if rates.empty:
+            raise DataError(
+                f"{self.config['datadir']} has no funding rates of {pair}: perp-imbalance "
+                "download-data gets them"
+            )
+        return funding_by_candle(frame, rates) * 100.0
+
+
+@contextmanager
+def open_strategy_analysis(
+    files: Sequence[Path],
+    *,
+    strategy: str,
+    datadir: Path,
+    timerange: str | None = None,
+    overlay: Mapping[str, Any] | None = None,
+) -> Iterator[StrategyAnalysis]:
+    """Open a strategy on a folder of candles, with the folder's own list of markets.
+
+    :param files: freqtrade's ``-c`` files.
+    :param strategy: name of the strategy.
+    :param timerange: freqtrade's ``--timerange``.
+    :param overlay: settings that are merged over all files.
+    :raises CommandError: if freqtrade refuses config or strategy.
+    """
+    from perp_imbalance.replay import replay_config, running_replay
+
+    with running_replay(datadir) as replay, tempfile.TemporaryDirectory() as folder:
+        settings = dict(overlay or {})
+        own = replay_config(replay.url)["exchange"]
+        settings["exchange"] = {**settings.get("exchange", {}), **own}
+        file = Path(folder, "overlay.json")
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        options = {"strategy": strategy, "datadir": str(datadir), "timerange": timerange}
+        config = load_config([*files, file], runmode=RunMode.PLOT, **options)
+        with translate_freqtrade_errors(f"exchange {config['exchange']['name']}"):
+            exchange = ExchangeResolver.load_exchange(config, validate=False)
+        with closing_exchange(exchange), quiet_freqtrade():
+            yield StrategyAnalysis(config, exchange)

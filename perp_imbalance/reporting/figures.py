@@ -1,0 +1,159 @@
+"""Figures of a report, by plotly."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from perp_imbalance.reporting.strategy_runs import StrategyRun
+from perp_imbalance.reporting.tables import cumulative_share, drawdown, thinned
+from perp_imbalance.strategy.palette import Palette
+
+#: Points of a line that a screen can tell apart; of more, each drawn one stands for several.
+MOST_POINTS = 1500
+#: Trades drawn of each strategy, where one is one mark.
+MOST_MARKS = 400
+HOLD = "buy and hold"
+_DASHES = ("solid", "dash", "dot")
+_SYMBOLS = ("circle", "diamond", "triangle-up")
+
+
+class Figures:
+    """The figures of one report: every strategy in the same colour, dash and symbol in all."""
+
+    def __init__(self, strategies: Sequence[str], palette: Palette) -> None:
+        self.palette = palette
+        colors = cycle((palette.long, palette.htf, palette.funding))
+        self.looks = {
+            name: {"color": color, "dash": dash, "symbol": symbol}
+            for name, color, dash, symbol in zip(
+                strategies, colors, cycle(_DASHES), cycle(_SYMBOLS), strict=False
+            )
+        }
+
+    def equity(self, seen: Sequence[StrategyRun], market: "pd.Series[float]") -> go.Figure:
+        """Return wallets and their drawdown, beside one that bought all pairs and held them."""
+        figure = make_subplots(
+            rows=2, shared_xaxes=True, row_heights=[0.65, 0.35], vertical_spacing=0.06
+        )
+        lines = {
+            found.outcome.strategy: (
+                found.outcome.equity if found.marked is None else found.marked,
+                self._line(found.outcome.strategy),
+            )
+            for found in seen
+        }
+        if len(market):
+            wallet = float(seen[0].outcome.stats["starting_balance"])
+            lines[HOLD] = (market * wallet, {"color": self.palette.muted, "width": 1.5})
+        for name, (equity, line) in lines.items():
+            if not len(equity):
+                continue
+            shown = thinned(equity, MOST_POINTS)
+            below = thinned(drawdown(equity), MOST_POINTS, "min")
+            for row, values in ((1, shown), (2, below)):
+                trace = go.Scatter(
+                    x=values.index,
+                    y=values.round(3),
+                    name=name,
+                    legendgroup=name,
+                    showlegend=row == 1,
+                    mode="lines",
+                    line=line,
+                )
+                figure.add_trace(trace, row=row, col=1)
+        figure.update_yaxes(title_text="wallet", row=1)
+        figure.update_yaxes(title_text="drawdown, %", row=2)
+        return self._dressed(figure, 560, hovermode="x unified")
+
+    def _line(self, strategy: str) -> dict[str, Any]:
+        look = self.looks[strategy]
+        return {"color": look["color"], "dash": look["dash"], "width": 2}
+
+    def profit(self, table: pd.DataFrame, wallet: float, title: str) -> go.Figure:
+        """Return profit by group as bars, in percent of the wallet.
+
+        :param table: as ``by_strategy`` returns it.
+        """
+        figure = go.Figure()
+        for strategy, rows in table.groupby("strategy", sort=False):
+            figure.add_trace(
+                go.Bar(
+                    x=rows["group"],
+                    y=(rows["profit"] / wallet * 100.0).round(4),
+                    customdata=rows[["trades", "won", "mean_pct"]].round(4).to_numpy(),
+                    name=str(strategy),
+                    marker={"color": self.looks[str(strategy)]["color"]},
+                    hovertemplate="%{x}: %{y:+.2f} % of the wallet<br>%{customdata[0]} trades, "
+                    "%{customdata[1]:.0%} won, mean %{customdata[2]:+.2f} % of the stake",
+                )
+            )
+        # By itself, plotly puts what the first strategy lacks behind all else.
+        order = list(table["group"].cat.categories)
+        figure.update_xaxes(type="category", categoryarray=order, title_text=title)
+        figure.update_yaxes(title_text="profit, % of the wallet")
+        figure.update_layout(barmode="group")
+        return self._dressed(figure, 340)
+
+    def cooling(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
+        """Return the share of trades that was over, and had cooled, after so many candles."""
+        figure = go.Figure()
+        for strategy, found in trades.items():
+            color = self.looks[strategy]["color"]
+            for name, said, dash in (("held", "held", "solid"), ("to_cool", "cooled", "dot")):
+                candles, shares = cumulative_share(found[name])
+                figure.add_trace(
+                    go.Scatter(
+                        x=candles,
+                        y=shares,
+                        name=f"{strategy}: {said}",
+                        mode="lines",
+                        line={"color": color, "dash": dash, "shape": "hv", "width": 2},
+                    )
+                )
+        figure.update_xaxes(title_text="candles after the signal", rangemode="tozero")
+        figure.update_yaxes(title_text="% of the trades, at most so many candles")
+        return self._dressed(figure, 400)
+
+    def premium(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
+        """Return each trade as a mark: how far the premium came back, how far the price moved."""
+        figure = go.Figure()
+        for strategy, found in trades.items():
+            known = found.dropna(subset=["premium_captured"])
+            shown = known.iloc[:: max(1, -(-len(known) // MOST_MARKS))]
+            look = self.looks[strategy]
+            figure.add_trace(
+                go.Scatter(
+                    x=shown["premium_captured"].round(4),
+                    y=shown["price_move"].round(4),
+                    text=shown["pair"] + " " + shown["open_date"].dt.strftime("%Y-%m-%d %H:%M"),
+                    name=strategy,
+                    mode="markers",
+                    marker={"color": look["color"], "symbol": look["symbol"], "size": 6}
+                    | {"opacity": 0.65},
+                    hovertemplate="%{text}<br>premium %{x:+.3f} pp, price %{y:+.2f} %",
+                )
+            )
+        figure.update_xaxes(title_text="premium captured, points of percent", zeroline=True)
+        figure.update_yaxes(title_text="price move for the side, %", zeroline=True)
+        return self._dressed(figure, 460)
+
+    def _dressed(self, figure: go.Figure, height: int, **layout: Any) -> go.Figure:
+        """Return a figure in the palette's colours."""
+        colors = self.palette
+        axis = {"gridcolor": colors.grid, "zerolinecolor": colors.guide, "linecolor": colors.grid}
+        figure.update_xaxes(**axis)
+        figure.update_yaxes(**axis)
+        figure.update_layout(
+            height=height,
+            paper_bgcolor=colors.background,
+            plot_bgcolor=colors.background,
+            font={"color": colors.text, "family": "system-ui, sans-serif", "size": 12},
+            margin={"l": 60, "r": 20, "t": 30, "b": 50},
+            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
+            **{"hovermode": "closest", "showlegend": True, **layout},
+        )
+        return figure

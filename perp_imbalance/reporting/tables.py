@@ -1,0 +1,305 @@
+"""Tables of a report, from trades and the columns of the strategy. Nothing here draws or reads."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+#: Bounds of the groups by ``|z|`` at the entry.
+Z_BOUNDS = (0.0, 1.5, 2.0, 2.5, 3.0, 4.0, np.inf)
+#: What a group is called whose trades have no z: their candles are not at hand.
+UNKNOWN = "unknown"
+
+#: Columns that :func:`with_signal_columns` takes from the candles; NaN where there are none.
+FROM_CANDLES = ("z_entry", "z_exit", "premium_entry", "premium_exit", "to_cool")
+
+
+def with_signal_columns(
+    trades: pd.DataFrame,
+    frames: Mapping[str, pd.DataFrame],
+    candle: pd.Timedelta,
+    exit_z: float,
+) -> pd.DataFrame:
+    """Return trades with what the strategy saw when it entered and left.
+
+    ``z_entry``, ``premium_entry``: of the last candle that had closed at the entry, which is the
+    signal's; ``z_exit``, ``premium_exit`` likewise at the exit. ``held``: candles. ``to_cool``:
+    candles from the signal's to the first with ``|z| < exit_z``; what an exit by that alone would
+    have held. ``price_move`` and ``premium_captured``: percent, and points of percent, in favour
+    of the side. ``fees``: of all orders.
+
+    :param trades: freqtrade's, at least one.
+    :param frames: ``date``, ``z`` and ``premium_pct`` by pair.
+    :param candle: length of a candle.
+    """
+    found = trades.reset_index(drop=True)
+    for name in FROM_CANDLES:
+        found[name] = np.nan
+    for pair, frame in frames.items():
+        rows = found.index[found["pair"] == pair]
+        if len(rows) and len(frame):
+            _fill(found, rows, frame, candle, exit_z)
+    sign = np.where(found["is_short"], -1.0, 1.0)
+    found["held"] = (
+        found["close_date"] - found["open_date"]
+    ).dt.total_seconds() / candle.total_seconds()
+    found["price_move"] = sign * (found["close_rate"] / found["open_rate"] - 1.0) * 100.0
+    found["premium_captured"] = sign * (found["premium_exit"] - found["premium_entry"])
+    found["fees"] = [
+        _fees(orders, (fee_open, fee_close))
+        for orders, fee_open, fee_close in zip(
+            found["orders"], found["fee_open"], found["fee_close"], strict=True
+        )
+    ]
+    return found
+
+
+def _fill(
+    found: pd.DataFrame,
+    rows: "pd.Index[Any]",
+    frame: pd.DataFrame,
+    candle: pd.Timedelta,
+    exit_z: float,
+) -> None:
+    """Set the columns that come from the candles of one pair."""
+    dates = pd.DatetimeIndex(frame["date"])
+    z, premium = (frame[name].to_numpy(dtype=float) for name in ("z", "premium_pct"))
+    cool = np.flatnonzero(np.abs(z) < exit_z)
+    for when, name in (("open_date", "entry"), ("close_date", "exit")):
+        moments = pd.DatetimeIndex(found.loc[rows, when]) - candle
+        at = dates.searchsorted(moments, side="right") - 1
+        known = at >= 0
+        found.loc[rows, f"z_{name}"] = np.where(known, z[at], np.nan)
+        found.loc[rows, f"premium_{name}"] = np.where(known, premium[at], np.nan)
+        if name == "entry":
+            after = np.append(cool, -1)[np.searchsorted(cool, at, side="right")]
+            found.loc[rows, "to_cool"] = np.where(known & (after >= 0), after - at, np.nan)
+
+
+def _fees(orders: Sequence[Mapping[str, Any]], rates: tuple[float, float]) -> float:
+    """Return what all orders of a trade cost, in the stake's currency.
+
+    :param rates: of the orders that open, and of those that close.
+    """
+    return float(
+        sum(o["amount"] * o["safe_price"] * rates[0 if o["ft_is_entry"] else 1] for o in orders)
+    )
+
+
+def grouped(trades: pd.DataFrame, by: "pd.Series[Any]") -> pd.DataFrame:
+    """Return one row a group: trades, share won, mean profit in percent, profit and fees.
+
+    :param by: the group of each trade; groups appear in the order of their values.
+    """
+    groups = trades.groupby(by.rename("group"), observed=True)
+    table = pd.DataFrame(
+        {
+            "trades": groups.size(),
+            "won": groups["profit_abs"].agg(lambda profits: float((profits > 0).mean())),
+            "mean_pct": groups["profit_ratio"].mean() * 100.0,
+            "profit": groups["profit_abs"].sum(),
+            "fees": groups["fees"].sum(),
+        }
+    )
+    return table.reset_index().astype({"group": str})
+
+
+def side_of(trades: pd.DataFrame) -> "pd.Series[Any]":
+    """Return ``short`` or ``long`` of each trade."""
+    return trades["is_short"].map({True: "short", False: "long"})
+
+
+def z_group(trades: pd.DataFrame) -> "pd.Series[Any]":
+    """Return the group of each trade by ``|z|`` at its entry, in ascending order.
+
+    >>> z_group(pd.DataFrame({"z_entry": [-1.7, 9.0, np.nan]})).tolist()
+    ['1.5–2', '≥ 4', 'unknown']
+    """
+    labels = [
+        f"{low:g}–{high:g}" if np.isfinite(high) else f"≥ {low:g}"
+        for low, high in pairwise(Z_BOUNDS)
+    ]
+    cut = pd.cut(trades["z_entry"].abs(), Z_BOUNDS, right=False, labels=labels)
+    ordered = pd.Categorical(cut, [*labels, UNKNOWN], ordered=True)
+    return pd.Series(ordered, index=trades.index).fillna(UNKNOWN)
+
+
+#: Every table by group: its name, and the group of each trade.
+GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
+    "exit tag": lambda trades: trades["exit_reason"],
+    "side": side_of,
+    "|z| at entry": z_group,
+    "hour": lambda trades: trades["open_date"].dt.hour,
+    "month": lambda trades: trades["close_date"].dt.strftime("%Y-%m"),
+}
+
+
+def by_strategy(trades: Mapping[str, pd.DataFrame], grouping: str) -> pd.DataFrame:
+    """Return a table of ``GROUPINGS`` for every strategy, beneath each other.
+
+    :return: ``group`` is categorical, its categories in the order of the groups of all strategies.
+    """
+    group = GROUPINGS[grouping]
+    groups = {strategy: group(found) for strategy, found in trades.items()}
+    tables = []
+    for strategy, found in trades.items():
+        table = grouped(found, groups[strategy])
+        table.insert(0, "strategy", strategy)
+        tables.append(table)
+    every = pd.concat(groups.values()).drop_duplicates().sort_values()
+    order = pd.CategoricalDtype([str(name) for name in every], ordered=True)
+    return pd.concat(tables, ignore_index=True).astype({"group": order})
+
+
+def summary(
+    strategy: str,
+    trades: pd.DataFrame,
+    stats: Mapping[str, Any],
+    marked: "pd.Series[float] | None" = None,
+) -> dict[str, Any]:
+    """Return what a strategy made, in percent of its first wallet.
+
+    :param trades: as :func:`with_signal_columns` returns them; may be empty.
+    :param stats: freqtrade's own figures.
+    :param marked: the wallet as :func:`marked_wallet` returns it, where candles are at hand.
+    """
+    wallet = float(stats["starting_balance"])
+    paid = funding = 0.0
+    if len(trades):
+        paid, funding = float(trades["fees"].sum()), float(trades["funding_fees"].sum())
+    return {
+        "strategy": strategy,
+        "trades": len(trades),
+        "won": float(stats["winrate"]) if len(trades) else None,
+        "profit_pct": float(stats["profit_total"]) * 100.0,
+        "fees_pct": paid / wallet * 100.0,
+        "fees": paid,
+        "funding_pct": funding / wallet * 100.0,
+        "before_costs_pct": (float(stats["profit_total_abs"]) + paid - funding) / wallet * 100.0,
+        "drawdown_pct": float(stats["max_drawdown_account"]) * 100.0,
+        "marked_drawdown_pct": None if marked is None else -float(drawdown(marked).min()),
+        # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
+        "sharpe": float(stats.get("wallet_stats", stats)["sharpe"]),
+        "profit_factor": float(stats["profit_factor"]),
+    }
+
+
+def cooling(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
+    """Return how long positions were held, beside how long z took to cool; candles."""
+    both = trades[["held", "to_cool"]].dropna()
+    row: dict[str, Any] = {"strategy": strategy, "trades": len(trades)}
+    for name in ("held", "to_cool"):
+        for share, said in ((0.5, "median"), (0.9, "90 %"), (1.0, "longest")):
+            row[f"{name} {said}"] = _quantile(trades[name], share)
+    row["left before it cooled"] = float((both["held"] < both["to_cool"]).mean())
+    return row
+
+
+def premium_against_price(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
+    """Return the mean way back of the premium beside that of the price, in favour of the side."""
+    known = trades.dropna(subset=["premium_captured"])
+    move, captured = known["price_move"], known["premium_captured"]
+    return {
+        "strategy": strategy,
+        "trades": len(known),
+        "captured, mean pp": _mean(captured),
+        "price, mean %": _mean(move),
+        "premium came back": _mean(captured > 0),
+        "won where it did": _mean(known.loc[captured > 0, "profit_abs"] > 0),
+        "won where it did not": _mean(known.loc[captured <= 0, "profit_abs"] > 0),
+        "fees, mean %": _mean(known["fees"] / known["stake_amount"] * 100.0),
+    }
+
+
+def _mean(values: "pd.Series[Any]") -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def _quantile(values: "pd.Series[Any]", share: float) -> float | None:
+    known = values.dropna()
+    return float(known.quantile(share)) if len(known) else None
+
+
+def worst_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the trades that lost the greatest share of their stake, the worst first."""
+    return trades[trades["profit_ratio"] < 0].nsmallest(count, "profit_ratio")
+
+
+def buy_and_hold(closes: pd.DataFrame) -> "pd.Series[float]":
+    """Return what 1 is worth that was spread evenly over all pairs at the beginning, and kept.
+
+    :param closes: a column a pair, a row a candle.
+
+    >>> buy_and_hold(pd.DataFrame({"a": [10.0, 20.0], "b": [4.0, 2.0]})).tolist()
+    [1.0, 1.25]
+    """
+    if closes.empty:
+        return pd.Series(dtype=float)
+    return (closes.ffill() / closes.bfill().iloc[0]).mean(axis=1)
+
+
+def marked_wallet(
+    trades: pd.DataFrame, closes: pd.DataFrame, starting_balance: float
+) -> "pd.Series[float]":
+    """Return what the wallet is worth at each candle's close, open positions at that price.
+
+    A position that is open counts with its price's move and the fee that it has paid; funding
+    counts when it closes. freqtrade's own wallet of a backtest knows closed positions only.
+
+    :param trades: freqtrade's.
+    :param closes: a column a pair, a row a candle, by the time at which it opens.
+    :param starting_balance: in the stake's currency.
+    """
+    dates = pd.DatetimeIndex(closes.index)
+    wallet = np.full(len(dates), starting_balance)
+    first = dates.searchsorted(pd.DatetimeIndex(trades["open_date"]), side="right") - 1
+    last = dates.searchsorted(pd.DatetimeIndex(trades["close_date"]), side="right") - 1
+    prices = {pair: closes[pair].ffill().to_numpy(dtype=float) for pair in closes}
+    every: Iterable[Any] = trades.itertuples()
+    for trade, opened, closed in zip(every, first, last, strict=True):
+        wallet[max(closed, 0) :] += trade.profit_abs
+        if opened < 0 or trade.pair not in prices:
+            continue
+        move = prices[trade.pair][opened:closed] - trade.open_rate
+        value = trade.amount * (-move if trade.is_short else move)
+        wallet[opened:closed] += value - trade.amount * trade.open_rate * trade.fee_open
+    return pd.Series(wallet, index=dates)
+
+
+def drawdown(equity: "pd.Series[float]") -> "pd.Series[float]":
+    """Return the distance of a wallet from its highest value so far, in percent; 0 or below.
+
+    >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(6).tolist()
+    [0.0, -20.0, 0.0, -25.0]
+    """
+    return (equity / equity.cummax() - 1.0) * 100.0
+
+
+def thinned(values: "pd.Series[float]", most: int, keep: str = "last") -> "pd.Series[float]":
+    """Return at most so many values: of each stretch its last one, or its lowest.
+
+    >>> thinned(pd.Series([4, 1, 3, 2]), 2, "min").tolist()
+    [1, 2]
+    """
+    if len(values) <= most:
+        return values
+    stretch = np.arange(len(values)) * most // len(values)
+    groups = values.groupby(stretch)
+    result = groups.agg(keep)
+    last = np.flatnonzero(np.diff(stretch, append=stretch[-1] + 1))
+    return result.set_axis(values.index[last])
+
+
+def cumulative_share(values: "pd.Series[float]") -> tuple[Sequence[float], Sequence[float]]:
+    """Return the values that occur, and the percentage of all that are at most each.
+
+    Of unknown values, which may be longer than any, only the number counts.
+
+    >>> cumulative_share(pd.Series([3.0, 1.0, 3.0, np.nan]))
+    ([1.0, 3.0], [25.0, 75.0])
+    """
+    counts = values.value_counts().sort_index()
+    shares = counts.cumsum() / max(len(values), 1) * 100.0
+    return counts.index.tolist(), shares.tolist()

@@ -1,0 +1,77 @@
+"""Whether a pair has the series that gates which are on, and net returns, look at."""
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
+from perp_imbalance.indicators.premium import open_times
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.grid import Grid
+from perp_imbalance.research.pair_history import PairHistory
+from perp_imbalance.strategy import gate_series
+
+#: A series that is known on a smaller share of the candles is told of.
+ENOUGH_KNOWN = 0.95
+
+
+def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: str) -> str | None:
+    """Say which gate that is on never passes, for want of its series; None where each has one.
+
+    Without its series a gate lets nothing pass: no entries, which look like those of a dull market.
+
+    :param htf_timeframe: what the HTF gate looks at.
+    """
+    if thresholds.use_htf and not np.isfinite(_htf_premium(candles)[candles.begin :]).any():
+        try:
+            check_higher(candles.timeframe, htf_timeframe)
+        except SettingsError:
+            return f"the HTF gate has no candles of a higher timeframe than {candles.timeframe}"
+        return f"the HTF gate has no {htf_timeframe} candles of it"
+    columns = {}
+    if thresholds.use_funding:
+        columns["funding_rate"] = candles.funding_rate[candles.begin :]
+    if thresholds.use_oi:
+        columns["open_interest"] = candles.open_interest[candles.begin :]
+    return gate_series.missing_series(columns)
+
+
+def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str]:
+    """Say which series a pair has on too few of its candles, and what that does to results.
+
+    :param gated: the thresholds that are looked at: a series of no gate that any of them has on
+        does not matter. Funding rates always do, because net returns pay them.
+    :return: a sentence for each; none is wrong, but a reader must know.
+    """
+    gate, free = "the gate lets nothing pass", "net returns leave funding out"
+    paid = f"{free} and {gate}" if any(of.use_funding for of in gated) else free
+    series = [("funding rates", candles.funding_rate, paid)]
+    if any(of.use_oi for of in gated):
+        series.append(("open interest", candles.open_interest, gate))
+    if any(of.use_htf for of in gated):
+        series.append(("candles of the higher timeframe", _htf_premium(candles), gate))
+    said = []
+    for name, values, harm in series:
+        known = float(np.isfinite(values[candles.begin :]).mean())
+        if not known:
+            said.append(f"no {name}: {harm}")
+        elif known < ENOUGH_KNOWN:
+            said.append(f"{name} on {known:.0%} of the candles: elsewhere {harm}")
+    return said
+
+
+def with_every_gate(grid: Grid) -> Thresholds:
+    """Return thresholds with every gate on that is on in any combination of a grid."""
+    return replace(grid.base, use_htf=any(grid.values("use_htf")))
+
+
+def _htf_premium(candles: PairHistory) -> Floats:
+    """Return what is known of the higher timeframe's premium on each candle."""
+    rows = open_times(candles.perp, "perp")
+    htf = candles.htf
+    if htf is None:
+        return np.full(rows.size, np.nan)
+    return align_higher_timeframe(rows, candles.timeframe, htf.times, htf.timeframe, htf.premium)

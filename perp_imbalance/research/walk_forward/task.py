@@ -1,0 +1,192 @@
+"""What travels to a worker: candles, strategies, config and a window, all of it plain data."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.errors import DataError
+from perp_imbalance.research.walk_forward.windows import Window
+
+# Nothing of it has a part in a backtest, and no secret is to leave this machine.
+_KEPT_HERE = (
+    *("telegram", "discord", "webhook", "api_server", "external_message_consumer", "coingecko"),
+    *("db_url", "logfile", "log_config", "config_files", "add_config_files", "$schema"),
+    *("user_data_dir", "datadir", "strategy_path", "hyperopt_path", "recursive_strategy_search"),
+)
+_CREDENTIALS = (
+    *("key", "secret", "password", "uid", "api_key", "apiKey", "account_id", "accountId"),
+    *("wallet_address", "walletAddress", "private_key", "privateKey"),
+)
+_CCXT = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def code_versions() -> dict[str, str]:
+    """Return by what code windows are computed here: two that are alike compute the same."""
+    import freqtrade
+
+    package = package_sources()
+    whole = "\0".join(f"{name}\0{text}" for name, text in sorted(package.items()))
+    return {"this project": _digest(whole.encode()), "freqtrade": freqtrade.__version__}
+
+
+def package_sources() -> dict[str, str]:
+    """Return the Python files of this package by their relative name, installed or linked."""
+    import perp_imbalance
+    from perp_imbalance import indicators
+
+    found = sources(Path(perp_imbalance.__file__).parent)
+    # In a clone this room is a link, which is not followed.
+    mathematics = sources(Path(indicators.__file__).parent)
+    return found | {f"indicators/{name}": text for name, text in mathematics.items()}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How freqtrade's hyperopt is asked.
+
+    :ivar presets: strategies that are tested beside the winner, as they are.
+    """
+
+    strategy: str
+    spaces: list[str]
+    epochs: int
+    loss: str
+    min_trades: int
+    seed: int
+    presets: list[str]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Everything that all windows share.
+
+    :ivar files: candles, by their name in the folder of candles.
+    :ivar strategies: source texts, by their name in the folder of strategies.
+    :ivar losses: source texts of the user's own hyperopt losses.
+    :ivar config: freqtrade's config without secrets.
+    :ivar code: :func:`code_versions` of the machine that began.
+    """
+
+    fit: Fit
+    pairs: list[str]
+    wallet: float
+    config: dict[str, Any]
+    files: dict[str, bytes]
+    strategies: dict[str, str]
+    losses: dict[str, str]
+    code: dict[str, str] = field(default_factory=code_versions)
+
+    def plan(self, windows: Sequence[Window]) -> dict[str, Any]:
+        """Return what a run is about: two runs with the same plan find the same."""
+        plan = {
+            "fit": asdict(self.fit),
+            "pairs": self.pairs,
+            "wallet": self.wallet,
+            "config": self.config,
+            "candles": {name: _digest(content) for name, content in self.files.items()},
+            "strategies": {name: _digest(text.encode()) for name, text in self.strategies.items()},
+            "losses": {name: _digest(text.encode()) for name, text in self.losses.items()},
+            "code": self.code,
+            "windows": [
+                {"name": window.name, "train": window.train_range, "test": window.test_range}
+                for window in windows
+            ],
+        }
+        # As it comes back from a file.
+        found: dict[str, Any] = json.loads(json.dumps(plan))
+        return found
+
+
+# What a plan's parts are called. Where it has names of its own, those that changed follow.
+_PARTS = {
+    **{"fit": "options", "pairs": "pairs", "wallet": "wallet", "config": "config"},
+    **{"candles": "candles", "strategies": "strategy files", "losses": "hyperopt losses"},
+    **{"code": "code", "windows": "windows (--timerange, --train, --test or --anchored)"},
+}
+_NAMED = 3
+
+
+def changes(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
+    """Return in words what a plan has otherwise than an earlier one.
+
+    >>> changes({"code": {"freqtrade": 1}, "wallet": 9}, {"code": {"freqtrade": 2}, "wallet": 8})
+    ['code (freqtrade)', 'wallet']
+    """
+    if "code" not in before:
+        # Of an earlier version of this project, which wrote down other things.
+        return ["code (this project)"]
+    found = []
+    for key, now in plan.items():
+        old = before.get(key)
+        if old == now:
+            continue
+        said = _PARTS[key]
+        if isinstance(old, dict) and isinstance(now, dict):
+            names = sorted(name for name in old | now if old.get(name) != now.get(name))
+            more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+            said += f" ({', '.join(names[:_NAMED] + more)})"
+        found.append(said)
+    return found
+
+
+def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config as files have it, without secrets and without paths of this machine."""
+    kept = {key: value for key, value in config.items() if key not in _KEPT_HERE}
+    exchange = dict(kept.get("exchange", {}))
+    for name in _CREDENTIALS:
+        exchange.pop(name, None)
+    for name in _CCXT:
+        if isinstance(exchange.get(name), Mapping):
+            exchange[name] = {
+                key: value for key, value in exchange[name].items() if key not in _CREDENTIALS
+            }
+    kept["exchange"] = exchange
+    return kept
+
+
+def candle_files(
+    datadir: Path, pairs: Iterable[str], timeframes: Iterable[str]
+) -> dict[str, bytes]:
+    """Return the candle files of pairs by their relative name.
+
+    :param pairs: perps and spot pairs, freqtrade's names.
+    :param timeframes: of traded candles; mark prices and funding rates come in all of theirs.
+    :raises DataError: if there is none.
+    """
+    from freqtrade.misc import pair_to_filename
+
+    wanted = set(timeframes)
+    found: dict[str, bytes] = {}
+    for pair in sorted(set(pairs)):
+        folder = datadir / "futures" if ":" in pair else datadir
+        for file in sorted(folder.glob(f"{pair_to_filename(pair)}-*")):
+            timeframe, _, kind = file.name.split(".")[0].split("-", 1)[1].partition("-")
+            if timeframe in wanted or kind in ("mark", "funding_rate"):
+                found[str(file.relative_to(datadir))] = file.read_bytes()
+    if not found:
+        raise DataError(f"{datadir} has no candles of {', '.join(pairs)}")
+    return found
+
+
+def sources(folder: Path) -> dict[str, str]:
+    """Return the Python files below a folder by their relative name; none if it is missing."""
+    return {
+        str(file.relative_to(folder)): file.read_text("utf-8")
+        for file in sorted(folder.rglob("*.py"))
+    }
+
+
+def write_sources(folder: Path, texts: Mapping[str, str | bytes]) -> None:
+    """Write files by their relative name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in texts.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content.encode() if isinstance(content, str) else content)

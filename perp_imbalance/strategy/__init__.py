@@ -1,0 +1,1 @@
+"""What the strategy classes are made of: parameters, settings, feed, positions, alerts."""

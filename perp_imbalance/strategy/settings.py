@@ -1,0 +1,141 @@
+"""The config's section ``perp_imbalance``: settings that are no thresholds."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    PositiveFloat,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.hysteresis import EntryMode
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
+from perp_imbalance.markets.spot_pairs import STRICT, PremiumSource, SpotPair
+from perp_imbalance.strategy.alerts import AlertKind
+from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
+
+#: The name of the section in freqtrade's config.
+SECTION = "perp_imbalance"
+
+Side = Literal["long", "short"]
+
+
+def _perp_name(key: str) -> str:
+    """Refuse the name of a spot pair: no perp would ever be looked up by it."""
+    if ":" not in key:
+        raise PydanticCustomError("no_perp", "a perp's name such as BTC/USDT:USDT")
+    return key
+
+
+class Settings(BaseModel):
+    """Settings of the strategy, validated.
+
+    :param htf_timeframe: the higher timeframe of the HTF gate.
+    :param entry_mode: ``zone``: the first candle of a zone that passes the gates; ``flip``: only
+        the candle on which the bias flips.
+    :param sides: which sides may be entered.
+    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param premium_source: what the perp is compared with.
+    :param use_funding: whether an entry needs the funding rate to agree.
+    :param use_oi: whether an entry needs rising open interest.
+    :param alerts: which flips of the bias send a message.
+    :param alert_only: whether the bot only sends messages and enters nothing.
+    :param spot_pairs: spot pair and scale by perp, where the names do not tell.
+    :param leverage: leverage of every position; the exchange's limit caps it.
+    :param max_entry_age_seconds: time after the close of a signal's candle in which it may be
+        entered.
+    :param max_entry_drift: share by which the price may have moved from that close.
+    :param scale_out: share of a position that is closed when the price is back at ``bb_middle``;
+        0: none.
+    :param protections: freqtrade's protections, in freqtrade's own words.
+    """
+
+    model_config = STRICT
+
+    htf_timeframe: str = HTF_TIMEFRAME
+    entry_mode: EntryMode = "zone"
+    sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
+    max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
+    premium_source: PremiumSource = "spot"
+    use_funding: bool = False
+    use_oi: bool = False
+    alerts: list[AlertKind] = list(get_args(AlertKind))
+    alert_only: bool = False
+    spot_pairs: dict[Annotated[str, AfterValidator(_perp_name)], SpotPair] = {}
+    leverage: Annotated[float, Field(ge=1)] = 1.0
+    max_entry_age_seconds: PositiveFloat = 120.0
+    max_entry_drift: PositiveFloat = 0.01
+    scale_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    protections: list[dict[str, Any]] = list(PROTECTIONS)
+
+    @property
+    def entered_sides(self) -> list[Side]:
+        """The sides that the bot enters."""
+        return [] if self.alert_only else self.sides
+
+    def gated(self, thresholds: Thresholds) -> Thresholds:
+        """Return thresholds with the optional gates that the config switches on."""
+        return replace(thresholds, use_funding=self.use_funding, use_oi=self.use_oi)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "Settings":
+        """Return the settings of a freqtrade config; the defaults where it has no section.
+
+        :raises SettingsError: one line that names the key, what is wrong and what is allowed.
+
+        >>> Settings.from_config({"perp_imbalance": {"entry_mode": "flip"}}).entry_mode
+        'flip'
+        """
+        section = config.get(SECTION, {})
+        if not isinstance(section, Mapping):
+            raise SettingsError(f'the config\'s "{SECTION}" must be a section {{...}} of settings')
+        try:
+            settings = cls.model_validate(dict(section))
+        except ValidationError as error:
+            raise SettingsError(_one_line(error)) from None
+        for number, protection in enumerate(settings.protections):
+            if found := misspelt_key(protection):
+                raise SettingsError(f"the config's {SECTION}.protections[{number}]: {found}")
+        return settings
+
+
+def check_setting(name: str, value: Any) -> None:
+    """Refuse a value of a setting that did not come from the config.
+
+    :raises SettingsError: one line that says what is allowed.
+
+    >>> check_setting("entry_mode", "flip")
+    """
+    try:
+        Settings.model_validate({name: value})
+    except ValidationError as error:
+        wanted = _wanted(error)
+        raise SettingsError(f"{name} is {value!r}, it should be {wanted}") from None
+
+
+def _wanted(error: ValidationError) -> str:
+    return error.errors()[0]["msg"].removeprefix("Input should be ")
+
+
+def _one_line(error: ValidationError) -> str:
+    """Say the first thing that is wrong with the section in one sentence."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in (SECTION, *first["loc"]))
+    if first["type"] == "extra_forbidden":
+        model = SpotPair if "spot_pairs" in first["loc"] else Settings
+        known = ", ".join(model.model_fields)
+        return f"the config has an unknown key {key}: known here are {known}"
+    if first["type"] == "no_perp":
+        return (
+            f"the config's {SECTION}.spot_pairs has the key {first['input']!r}, it should be "
+            f"{_wanted(error)}"
+        )
+    if first["type"] == "missing":
+        return f"the config lacks {key}"
+    return f"the config's {key} is {first['input']!r}, it should be {_wanted(error)}"

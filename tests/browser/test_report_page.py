@@ -1,0 +1,160 @@
+"""What a report draws and says of its trades, on a market made by hand."""
+
+import html
+import json
+import re
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pandas as pd
+import pytest
+from support.reports import EQUITY, HOUR, PAIR, START, STATS, seen, trade
+
+from perp_imbalance.reporting import figures as figures_module
+from perp_imbalance.reporting.backtest_result import read_result
+from perp_imbalance.reporting.build import tables_of
+from perp_imbalance.reporting.figures import Figures
+from perp_imbalance.reporting.report_page import AROUND, LONGEST, write_report
+from perp_imbalance.reporting.strategy_runs import StrategyRun
+from perp_imbalance.strategy.palette import palette
+
+
+def drawn(*strategies: str) -> Figures:
+    return Figures(strategies, palette())
+
+
+def test_wallets_keep_the_depth_of_their_drawdown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of more values than can be drawn, a stretch has its lowest, not its last."""
+    monkeypatch.setattr(figures_module, "MOST_POINTS", 2)
+    wallet, below = drawn("a").equity([seen(trade(2, 5))], pd.Series(dtype=float)).data
+    assert wallet.y.tolist() == [800.0, 1100.0]
+    assert below.y.tolist() == [-30.0, 0.0]
+
+
+def test_buy_and_hold_begins_with_the_wallet_of_the_strategies() -> None:
+    market = pd.Series([1.0, 1.2], index=EQUITY.index[:2])
+    lines = drawn("a").equity([seen(trade(2, 5))], market).data
+    assert [(line.name, line.showlegend) for line in lines] == [
+        *(("a", True), ("a", False), ("buy and hold", True), ("buy and hold", False)),
+    ]
+    assert lines[2].y.tolist() == [1000.0, 1200.0]
+
+
+def test_bars_are_in_percent_of_the_wallet_and_tell_their_trades() -> None:
+    table = tables_of([seen(trade(2, 5, profit_abs=20.0), trade(6, 7, profit_abs=-5.0))])["side"]
+    (bar,) = drawn("a").profit(table, 1000.0, "side").data
+    assert (list(bar.x), bar.y.tolist()) == (["short"], [1.5])
+    assert bar.customdata.tolist() == [[2, 0.5, 1.0]]
+
+
+def test_dots_are_what_cooled_and_the_line_is_what_was_held() -> None:
+    trades = pd.DataFrame({"held": [1.0, 3.0], "to_cool": [2.0, 4.0]})
+    held, cooled = drawn("a").cooling({"a": trades}).data
+    assert (held.name, list(held.x), held.line.dash) == ("a: held", [1.0, 3.0], "solid")
+    assert (cooled.name, list(cooled.x), cooled.line.dash) == ("a: cooled", [2.0, 4.0], "dot")
+
+
+def test_marks_have_the_premium_across_and_the_price_upward() -> None:
+    one = seen(trade(2, 5), trade(3, 5, pair="ETH/USDT:USDT")).trades
+    (marks,) = drawn("a").premium({"a": one}).data
+    # A short: the premium grew by 0.03, the price fell by 2 %.
+    assert (marks.x.tolist(), marks.y.tolist()) == ([-0.03], [2.0])
+    assert list(marks.text) == [f"{PAIR} 2024-01-31 22:00"]
+
+
+def test_so_many_marks_are_drawn_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_module, "MOST_MARKS", 2)
+    one = seen(*(trade(at, 9) for at in range(2, 7))).trades
+    (marks,) = drawn("a").premium({"a": one}).data
+    assert [text[-5:] for text in marks.text] == ["22:00", "01:00"]
+
+
+def test_every_strategy_has_its_look_in_all_figures() -> None:
+    trades = {name: seen(trade(2, 5), name=name).trades for name in ("a", "b")}
+    figures = drawn("a", "b")
+    colors = palette()
+    assert [mark.marker.color for mark in figures.premium(trades).data] == [
+        *(colors.long, colors.htf),
+    ]
+    assert [line.line.color for line in figures.cooling(trades).data] == [
+        *(colors.long, colors.long, colors.htf, colors.htf),
+    ]
+
+
+def page_of(folder: Path, *found: StrategyRun) -> str:
+    file = folder / "page.html"
+    write_report(file, "Title", [], found, tables_of(found), EQUITY / 1000.0, palette())
+    return file.read_text("utf-8")
+
+
+def cells(row: str) -> list[str]:
+    return [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall("<td>.*?</td>", row)]
+
+
+def test_worst_trades_are_told_and_drawn_with_what_surrounds_them(tmp_path: Path) -> None:
+    losses = (
+        trade(100, 103, profit_ratio=-0.02, profit_abs=-4.0, exit_reason="<stop>"),
+        trade(200, 650, profit_ratio=-0.05, profit_abs=-10.0, is_short=False),
+        trade(300, 301, profit_ratio=0.05),
+    )
+    page = page_of(tmp_path, seen(*losses))
+    worst = page[page.index("<h2>Worst trades") :]
+    first, second = (row for row in re.findall("<tr>.*?</tr>", worst) if "<td>" in row)
+    opened = f"{START + 200 * HOUR:%Y-%m-%d %H:%M}"
+    assert cells(first)[1:5] == [PAIR, "long", opened, "450"]
+    assert cells(first)[-2:] == ["-5.00", "-10.00"]
+    assert cells(second)[2] == "short"
+    assert cells(second)[-3:] == ["<stop>", "-2.00", "-4.00"]
+    anchors = re.findall('href="#(.*?)"', worst)
+    assert anchors == ["worst-1", "worst-2"] == re.findall('<div id="(.*?)"', worst)
+    panes = [json.loads(found) for found in re.findall('"application/json">(.*?)</script>', worst)]
+    assert [len(pane["trades"]) for pane in panes] == [1, 1]
+    assert [pane["trades"][0]["profit"] for pane in panes] == [-0.05, -0.02]
+    assert panes[0]["note"] == "-5.00% long, cooled"
+    # Both ends included; of the longest trades, the beginning.
+    lengths = [len(pane["dates"]) * 3 / 4 // 8 for pane in panes]
+    assert lengths == [LONGEST + 2 * AROUND + 1, 3 + 2 * AROUND + 1]
+
+
+def test_worst_trade_without_candles_is_told_without_a_link(tmp_path: Path) -> None:
+    blind = replace(seen(trade(2, 5, profit_ratio=-0.1)), panes={})
+    worst = page_of(tmp_path, blind).partition("<h2>Worst trades")[2]
+    assert "<a href" not in worst
+    assert f"<td>{PAIR}</td>" in worst
+    won = page_of(tmp_path, seen(trade(2, 5)))
+    assert "No trade lost money." in won
+
+
+def result_file(folder: Path, *trades: dict[str, Any], wallet: pd.DataFrame | None = None) -> Path:
+    """Write a result; freqtrade's older ones are without a wallet."""
+    file = folder / "result.zip"
+    rows = [one | {name: str(one[name]) for name in ("open_date", "close_date")} for one in trades]
+    stats = {"strategy": {"a": {**STATS, "trades": rows}}, "strategy_comparison": []}
+    with ZipFile(file, "w") as archive:
+        archive.writestr("result.json", json.dumps(stats))
+        archive.writestr("result_config.json", "{}")
+        if wallet is not None:
+            content = BytesIO()
+            wallet.to_feather(content)
+            archive.writestr("result_a_wallet.feather", content.getvalue())
+    return file
+
+
+def test_wallet_of_a_result_without_one_is_what_its_trades_made(tmp_path: Path) -> None:
+    """Trades that close together are one step."""
+    made = (trade(1, 3, profit_abs=5.0), trade(2, 3, profit_abs=1.0), trade(2, 4, profit_abs=-3.0))
+    (outcome,) = read_result(result_file(tmp_path, *made)).outcomes
+    assert outcome.equity.tolist() == [1006.0, 1003.0]
+    assert outcome.equity.index.tolist() == [START + 3 * HOUR, START + 4 * HOUR]
+
+
+def test_wallet_is_the_worth_of_all_its_currencies(tmp_path: Path) -> None:
+    dates = pd.DatetimeIndex([START, START, START + HOUR])
+    wallet = pd.DataFrame(
+        {"date": dates, "currency": ["USDT", "BTC", "USDT"], "total_quote": [900.0, 99.0, 990.0]}
+    )
+    (outcome,) = read_result(result_file(tmp_path, trade(1, 3), wallet=wallet)).outcomes
+    assert outcome.equity.tolist() == [999.0, 990.0]

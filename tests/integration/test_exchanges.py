@@ -1,0 +1,247 @@
+"""Each exchange with its shipped fragment: spot is asked as spot, and names find their spot."""
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from freqtrade.enums import CandleType
+from freqtrade.resolvers import ExchangeResolver, StrategyResolver
+from support import exchange_loopback
+from support.exchange_loopback import (
+    INDEX_PRICE,
+    PERP_PRICE,
+    SPOT_PRICE,
+    Request,
+    loopback,
+    loopback_config,
+)
+from support.freqtrade import CONFIG, ROOT
+
+from perp_imbalance.freqtrade_bridge.exchange import (
+    load_config,
+    load_markets,
+    match_perps,
+    whitelist,
+)
+from perp_imbalance.markets.spot_matching import is_perp
+from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance.replay import replay_config, running_replay
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES
+
+
+class Names(NamedTuple):
+    """Names as the exchange writes them, and the matches that must come of them.
+
+    :ivar found: perp to spot pair and scale; None where the exchange has no spot pair of it.
+    """
+
+    perps: list[str]
+    spots: list[str]
+    found: dict[str, tuple[str, float] | None]
+
+
+# As public lists and documents have them between 2024 and 2026; each is a case of its own.
+NAMES = {
+    "bybit": Names(
+        ["BTCUSDT", "1000PEPEUSDT", "SHIB1000USDT", "10000SATSUSDT", "1000000MOGUSDT"],
+        ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "SATSUSDT", "MOGUSDT"],
+        {
+            "BTC/USDT:USDT": ("BTC/USDT", 1),
+            "1000PEPE/USDT:USDT": ("PEPE/USDT", 1000),
+            "SHIB1000/USDT:USDT": ("SHIB/USDT", 1000),
+            "10000SATS/USDT:USDT": ("SATS/USDT", 10_000),
+            "1000000MOG/USDT:USDT": ("MOG/USDT", 1_000_000),
+        },
+    ),
+    "okx": Names(
+        ["BTC-USDT-SWAP", "PEPE-USDT-SWAP", "SATS-USDT-SWAP", "1INCH-USDT-SWAP"],
+        ["BTC-USDT", "PEPE-USDT", "SATS-USDT", "1INCH-USDT"],
+        {
+            "BTC/USDT:USDT": ("BTC/USDT", 1),
+            "PEPE/USDT:USDT": ("PEPE/USDT", 1),
+            "SATS/USDT:USDT": ("SATS/USDT", 1),
+            "1INCH/USDT:USDT": ("1INCH/USDT", 1),
+        },
+    ),
+    "gate": Names(
+        ["BTC_USDT", "PEPE_USDT", "SHIB_USDT"],
+        ["BTC_USDT", "PEPE_USDT", "SHIB_USDT"],
+        {
+            "BTC/USDT:USDT": ("BTC/USDT", 1),
+            "PEPE/USDT:USDT": ("PEPE/USDT", 1),
+            "SHIB/USDT:USDT": ("SHIB/USDT", 1),
+        },
+    ),
+    "bitget": Names(
+        ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "1000BONKUSDT", "10000SATSUSDT"],
+        ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "BONKUSDT", "SATSUSDT"],
+        {
+            "BTC/USDT:USDT": ("BTC/USDT", 1),
+            "PEPE/USDT:USDT": ("PEPE/USDT", 1),
+            "SHIB/USDT:USDT": ("SHIB/USDT", 1),
+            "1000BONK/USDT:USDT": ("BONK/USDT", 1000),
+            "10000SATS/USDT:USDT": ("SATS/USDT", 10_000),
+        },
+    ),
+    "hyperliquid": Names(
+        ["BTC", "ETH", "SOL", "HYPE", "kBONK", "kPEPE", "DOGE"],
+        ["UBTC", "UETH", "USOL", "HYPE", "UBONK"],
+        {
+            "BTC/USDC:USDC": ("BTC/USDC", 1),
+            "ETH/USDC:USDC": ("ETH/USDC", 1),
+            "SOL/USDC:USDC": ("SOL/USDC", 1),
+            "HYPE/USDC:USDC": ("HYPE/USDC", 1),
+            "KBONK/USDC:USDC": ("BONK/USDC", 1000),
+            "KPEPE/USDC:USDC": None,
+            "DOGE/USDC:USDC": None,
+        },
+    ),
+}
+
+#: The requests for the candles of a perp, of its spot pair and of its index.
+ASKED: dict[str, list[Request]] = {
+    "bybit": [
+        ("/v5/market/kline", {"category": "linear", "symbol": "BTCUSDT"}),
+        ("/v5/market/kline", {"category": "spot", "symbol": "BTCUSDT"}),
+        ("/v5/market/index-price-kline", {"category": "linear", "symbol": "BTCUSDT"}),
+    ],
+    "okx": [
+        ("/api/v5/market/candles", {"instId": "BTC-USDT-SWAP"}),
+        ("/api/v5/market/candles", {"instId": "BTC-USDT"}),
+        ("/api/v5/market/index-candles", {"instId": "BTC-USDT"}),
+    ],
+    "gate": [
+        ("/api/v4/futures/usdt/candlesticks", {"contract": "BTC_USDT"}),
+        ("/api/v4/spot/candlesticks", {"currency_pair": "BTC_USDT"}),
+        ("/api/v4/futures/usdt/candlesticks", {"contract": "index_BTC_USDT"}),
+    ],
+    "bitget": [
+        ("/api/v2/mix/market/candles", {"symbol": "BTCUSDT", "productType": "USDT-FUTURES"}),
+        ("/api/v2/spot/market/candles", {"symbol": "BTCUSDT"}),
+        ("/api/v2/mix/market/candles", {"symbol": "BTCUSDT", "kLineType": "index"}),
+    ],
+    # @0 is the first spot pair, UBTC/USDC.
+    "hyperliquid": [
+        ("/info", {"type": "candleSnapshot", "coin": "BTC"}),
+        ("/info", {"type": "candleSnapshot", "coin": "@0"}),
+    ],
+}
+
+# Which candles freqtrade and ccxt give beside those of perp and spot.
+CANDLE_TYPES = {
+    "bybit": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
+    "okx": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
+    "gate": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
+    "bitget": {CandleType.INDEX, CandleType.FUNDING_RATE},
+    "hyperliquid": {CandleType.FUNDING_RATE},
+}
+
+
+class ReportInput(NamedTuple):
+    """freqtrade's exchange as the bot opens it, with the config, and what it asked."""
+
+    name: str
+    config: dict[str, Any]
+    exchange: Any
+    requests: list[Request]
+
+
+def fragment(name: str) -> Path:
+    return ROOT / "config" / f"exchange-{name}.json"
+
+
+@pytest.fixture(scope="module", params=NAMES)
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ReportInput]:
+    name = request.param
+    names = NAMES[name]
+    folder = tmp_path_factory.mktemp(name)
+    with loopback(getattr(exchange_loopback, name)(names.perps, names.spots)) as (url, requests):
+        overlay = {**loopback_config(name, url), "user_data_dir": str(folder)}
+        (folder / "overlay.json").write_text(json.dumps(overlay), encoding="utf-8")
+        config = load_config([CONFIG, fragment(name), folder / "overlay.json"])
+        exchange = ExchangeResolver.load_exchange(config, validate=False)
+        with closing(exchange):
+            yield ReportInput(name, config, exchange, requests)
+
+
+def test_names_of_the_exchange_find_their_spot(opened: ReportInput) -> None:
+    markets = opened.exchange.markets
+    perps = [symbol for symbol, market in markets.items() if is_perp(market)]
+    found = {
+        match.perp: (match.spot, match.scale) if match.spot else None
+        for match in match_perps(opened.config, markets, perps)
+    }
+    assert found == NAMES[opened.name].found
+
+
+def test_spot_is_asked_as_spot(opened: ReportInput) -> None:
+    """Each series comes from its own market: the property without which every premium is 0."""
+    check_spot_setting(opened.config)
+    perp = opened.config["exchange"]["pair_whitelist"][0]
+    series = [
+        ((perp, "1h", CandleType.FUTURES), PERP_PRICE),
+        ((perp.partition(":")[0], "1h", CandleType.SPOT), SPOT_PRICE),
+        ((perp, "1h", CandleType.INDEX), INDEX_PRICE),
+    ]
+    for (key, price), (path, params) in zip(series, ASKED[opened.name], strict=False):
+        opened.requests.clear()
+        frames = opened.exchange.refresh_latest_ohlcv([key], cache=False)
+        assert frames[key]["close"].unique().tolist() == [price]
+        ((asked, given),) = opened.requests
+        assert asked == path
+        assert params.items() <= {**given, **given.get("req", {})}.items()
+
+
+def test_freqtrade_accepts_config_and_strategy_on_the_exchange(opened: ReportInput) -> None:
+    config = {**opened.config}
+    StrategyResolver.load_strategy(config)
+    # Markets of the loopback are not all that the fragment names; freqtrade looks at those later.
+    opened.exchange.validate_config(config)
+    limit = opened.exchange.ohlcv_candle_limit("1h", CandleType.FUTURES)
+    assert opened.exchange.required_candle_call_count == STARTUP_CANDLES // limit + 1
+
+
+def test_exchange_has_the_candle_types_that_the_table_says(opened: ReportInput) -> None:
+    kinds = [CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST]
+    found = {kind for kind in kinds if opened.exchange.check_candle_type_support(kind)}
+    assert found == CANDLE_TYPES[opened.name]
+
+
+def test_spot_pair_of_another_exchange_is_refused(opened: ReportInput) -> None:
+    """An override names a pair of the same exchange; there is no way to name another one."""
+    perp = opened.config["exchange"]["pair_whitelist"][0]
+    overrides = {"spot_pairs": {perp: {"pair": "BTC/FDUSD"}}}
+    config = {**opened.config, "perp_imbalance": overrides}
+    (match,) = match_perps(config, opened.exchange.markets, [perp])
+    assert match.spot is None
+    assert match.reason == "the configured spot pair BTC/FDUSD is no spot market of the exchange"
+
+
+@pytest.mark.parametrize("stake", ["USDT", "USDC"])
+def test_binance_perps_of_both_stakes_find_a_spot_of_their_quote(
+    tiny_datadir: Path, tmp_path: Path, stake: str
+) -> None:
+    bases = ["BTC", "ETH", "SOL", "1000PEPE"]
+    extra = [f"{base}/USDC:USDC" for base in bases]
+    extra += [f"{base.removeprefix('1000')}/USDC" for base in bases]
+    extra += [f"{base}/USDT{settle}" for base in ("ETH", "SOL") for settle in ("", ":USDT")]
+    with running_replay(tiny_datadir, extra_pairs=extra) as replay:
+        overlay = {**replay_config(replay.url), "user_data_dir": str(tmp_path)}
+        (tmp_path / "overlay.json").write_text(json.dumps(overlay), encoding="utf-8")
+        files = [CONFIG, fragment(f"binance-{stake.lower()}"), tmp_path / "overlay.json"]
+        config = load_config(files)
+        check_spot_setting(config)
+        matches = match_perps(config, load_markets(config), whitelist(config))
+    found = {match.perp: (match.spot, match.scale) for match in matches}
+    assert found == {
+        f"{base}/{stake}:{stake}": (
+            f"{base.removeprefix('1000')}/{stake}",
+            1000 if base.startswith("1000") else 1,
+        )
+        for base in bases
+    }

@@ -1,0 +1,282 @@
+"""``perp-imbalance preset``: what it writes is what the strategy then trades with."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from freqtrade.enums import RunMode
+from freqtrade.resolvers import StrategyResolver
+from support.freqtrade import ROOT, assert_fails_in_one_line, perp_imbalance
+
+from perp_imbalance.cli.main import EXIT_PIPE, build_parser
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
+from perp_imbalance.freqtrade_bridge.parameter_file import params_of, thresholds_of
+from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.strategy.parameters import PARAMETER_NAMES, PARAMETER_SPACES, preset_said
+
+
+@pytest.fixture
+def folder(folder: Path) -> Path:
+    """A folder with config, strategies and ``user_data``, as a trader has it."""
+    shutil.copytree(
+        ROOT / "strategies",
+        folder / "strategies",
+        ignore=shutil.ignore_patterns("__pycache__", "*.json"),
+    )
+    return folder
+
+
+def loaded(folder: Path, name: str = "PerpImbalance") -> Any:
+    strategy: Any = StrategyResolver.load_strategy(
+        {
+            **{"strategy": name, "strategy_path": str(folder / "strategies")},
+            **{"user_data_dir": folder / "user_data", "runmode": RunMode.BACKTEST},
+            **{"trading_mode": "futures", "timeframe": "1h"},
+        }
+    )
+    strategy.ft_bot_start()
+    return strategy
+
+
+def traded_with(folder: Path, name: str = "PerpImbalance") -> Thresholds:
+    thresholds: Thresholds = loaded(folder, name).thresholds()
+    return thresholds
+
+
+def apply(folder: Path, params: Any, *options: str) -> Path:
+    """Apply a parameter file in this process; return where the strategy's own is then."""
+    file = folder / "part.json"
+    file.write_text(json.dumps({"strategy_name": "X", "params": params}))
+    parsed = build_parser().parse_args(["preset", "apply", "part.json", *options])
+    assert parsed.run(parsed) == 0
+    return folder / "strategies" / f"{parsed.strategy}.json"
+
+
+def values(thresholds: Thresholds) -> dict[str, Any]:
+    return {name: getattr(thresholds, name) for name in PARAMETER_NAMES}
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_applied_preset_is_what_the_strategy_trades_with(folder: Path, name: str) -> None:
+    process = perp_imbalance("preset", "apply", name, cwd=folder)
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.startswith(f"PerpImbalance now trades with {name}: ")
+    assert values(traded_with(folder)) == values(PRESETS[name])
+
+
+def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
+    file = folder / "strategies" / "PerpImbalance.json"
+    tuned = {
+        "strategy_name": "PerpImbalance",
+        "params": {"buy": {"enter_z": 2.7}, "roi": {"0": 100}, "stoploss": {"stoploss": -0.1}},
+    }
+    file.write_text(json.dumps(tuned))
+    process = perp_imbalance("preset", "apply", "aggressive", cwd=folder)
+    assert_fails_in_one_line(process, "PerpImbalance.json is there already: keep a copy, then")
+    assert json.loads(file.read_text()) == tuned
+    assert perp_imbalance("preset", "apply", "aggressive", "--force", cwd=folder).returncode == 0
+    assert traded_with(folder).enter_z == PRESETS["aggressive"].enter_z
+    assert list(file.parent.glob("*.part")) == []
+
+
+def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) -> None:
+    found = folder / "winner.json"
+    buy = {"enter_z": 2.7, "use_htf": True, "entry_mode": "flip"}
+    found.write_text(json.dumps({"strategy_name": "X", "params": {"buy": buy}}))
+    arguments = ("preset", "apply", "winner.json", "--strategy", "PerpImbalanceConservative")
+    assert perp_imbalance(*arguments, cwd=folder).returncode == 0
+    thresholds = traded_with(folder, "PerpImbalanceConservative")
+    assert (thresholds.enter_z, thresholds.use_htf) == (2.7, True)
+    assert thresholds.len_prem == PRESETS["conservative"].len_prem
+    shown = perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder)
+    assert json.loads(shown.stdout) == buy
+    written = json.loads((folder / "strategies" / "PerpImbalanceConservative.json").read_text())
+    assert written["params"]["buy"]["entry_mode"] == "flip"
+    assert "sell" not in written["params"]
+
+
+def test_stoploss_and_roi_of_a_tuned_file_come_with_it(folder: Path) -> None:
+    """What was tested is what the bot trades with."""
+    beside = {
+        "stoploss": {"stoploss": -0.213},
+        "roi": {"0": 0.3, "60": 0.1},
+        "trailing": {"trailing_stop": False},
+        "max_open_trades": {"max_open_trades": 2},
+    }
+    params = {"buy": {"enter_z": 2.7}, **beside}
+    (folder / "winner.json").write_text(json.dumps({"strategy_name": "X", "params": params}))
+    process = perp_imbalance("preset", "apply", "winner.json", cwd=folder)
+    assert process.returncode == 0, process.stderr
+    strategy = loaded(folder)
+    assert (strategy.stoploss, strategy.max_open_trades) == (-0.213, 2)
+    assert strategy.minimal_roi == {0: 0.3, 60: 0.1}
+    assert traded_with(folder).enter_z == 2.7
+    shown = json.loads(perp_imbalance("preset", "show", "winner.json", "--json", cwd=folder).stdout)
+    assert (shown["stoploss"], shown["minimal_roi"]) == (-0.213, beside["roi"])
+
+
+def test_part_of_the_values_leaves_the_others_to_the_strategy(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the same file does when it is laid beside the strategy by hand."""
+    monkeypatch.chdir(folder)
+    name = "PerpImbalanceAggressive"
+    params = {"buy": {"enter_z": 1.4}}
+    file = folder / "strategies" / f"{name}.json"
+    file.write_text(json.dumps({"strategy_name": name, "params": params}))
+    by_hand = traded_with(folder, name)
+    # Nor has what it replaces a say in it.
+    file.write_text(json.dumps({"strategy_name": name, "params": {"lookback": {"len_prem": 99}}}))
+    assert apply(folder, params, "--strategy", name, "--force") == file
+    assert traded_with(folder, name) == by_hand == replace(PRESETS["aggressive"], enter_z=1.4)
+    said = capsys.readouterr().out
+    assert f"Not in part.json, kept from {name}: exit_z 0.7, bb_k 1.0, " in said
+    assert "len_prem 25, " in said
+    shown = build_parser().parse_args(["preset", "show", "part.json"])
+    shown.run(shown)
+    assert capsys.readouterr().out.split() == ["part.json", "enter_z", "1.4"]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({}, "part.json has no value of any parameter"),
+        ({"buy": {}, "roi": {}}, "part.json has no value of any parameter"),
+        ({"stoploss": {"stoploss": 0.2}}, "stoploss: 0.2 is greater than or equal to the maximum"),
+        ({"stoploss": {"stoploss": None}}, "stoploss: None is not of type 'number' (part.json"),
+        ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
+        ({"roi": {"0": "x"}}, "minimal_roi.0: 'x' is not of type 'number' (part.json"),
+        ({"roi": {"soon": 0.1}}, "part.json: roi.soon is no number of minutes"),
+        (
+            {"trailing": {"trailing_stop": True, "trailing_stop_positive": 0}},
+            "The config trailing_stop_positive needs to be different from 0",
+        ),
+        ({"max_open_trades": {"max_open_trades": "x"}}, "max_open_trades: 'x' is not of type"),
+        ({"sell": {"exit_z": 1.9}}, "enter_z is 1.7, it must be above exit_z (1.9) (part.json for"),
+        ({"lookback": {"bb_len": 600}}, "look back 600 candles, at most 209 fit into the candles"),
+    ],
+)
+def test_file_that_no_bot_would_start_with_is_refused_before_anything_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    # freqtrade would put these in place of the file's, until they are taken out.
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"stoploss": -0.3, "trailing_stop": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(PerpImbalanceError, match=re.escape(message)) as error:
+        apply(folder, params)
+    assert "\n" not in str(error.value)
+    assert list(folder.glob("strategies/*.json*")) == []
+
+
+def test_limit_of_trades_that_the_config_overrides_is_no_reason_to_refuse(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit of none with all of the wallet as the stake: freqtrade starts, for the config's."""
+    monkeypatch.chdir(folder)
+    trailing = {"trailing_stop": False, "trailing_stop_positive": None}
+    params = {"max_open_trades": {"max_open_trades": -1}, "trailing": trailing}
+    assert json.loads(apply(folder, params).read_text())["params"] == params
+
+
+@pytest.mark.parametrize(
+    "there", ['{"strategy_name": "Foreign", "params": {"buy": {}}}', "{broken"]
+)
+def test_file_of_another_strategy_or_none_is_replaced_only_with_force(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, there: str
+) -> None:
+    monkeypatch.chdir(folder)
+    file = folder / "strategies" / "PerpImbalance.json"
+    file.write_text(there)
+    message = r"strategies/PerpImbalance.json is there already: .* replace it with --force"
+    with pytest.raises(PerpImbalanceError, match=message):
+        apply(folder, {"buy": {"enter_z": 2.7}})
+    assert file.read_text() == there
+    apply(folder, {"buy": {"enter_z": 2.7}}, "--force")
+    assert traded_with(folder).enter_z == 2.7
+
+
+def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:
+    listed = json.loads(perp_imbalance("preset", "list", "--json", cwd=folder).stdout)
+    assert {name: Thresholds(**found) for name, found in listed.items()} == PRESETS
+    text = perp_imbalance("preset", "list", cwd=folder).stdout
+    assert text.split()[: len(PRESETS)] == list(PRESETS)
+    assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3$", text, re.MULTILINE)
+
+
+def test_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    code = "from perp_imbalance.cli.main import run; run()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "preset", "list", "--json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout
+    # Long before the other end is written to: Python needs a while to start.
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == b""
+    assert process.wait() == EXIT_PIPE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "bold"], "there is no preset and no parameter file bold: presets are conservat"),
+        (["apply", "balanced", "--strategy", "Nope"], "there is no strategy strategies/Nope.py"),
+        (
+            ["apply", "conservative", "--strategy", "RsiWithImbalance"],
+            "RsiWithImbalance has no parameter enter_z: a preset is for PerpImbalance",
+        ),
+        (["show", "config.json"], 'config.json has no "params" by space, as hyperopt writes it'),
+    ],
+)
+def test_wrong_name_is_refused_in_one_line(
+    folder: Path, arguments: list[str], message: str
+) -> None:
+    assert_fails_in_one_line(perp_imbalance("preset", *arguments, cwd=folder), message)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"buy": {"exit_z": 0.5}}, "buy.exit_z is no parameter: known are buy.enter_z, sell.exit"),
+        ({"buy": {"enter_z": "2"}}, "buy.enter_z is '2', it must be a number"),
+        ({"buy": {"enter_z": True}}, "buy.enter_z is True, it must be a number"),
+        ({"lookback": {"bb_len": 20.5}}, "lookback.bb_len is 20.5, it must be a whole number"),
+        ({"buy": {"use_htf": 1}}, "buy.use_htf is 1, it must be true or false"),
+        ({"buy": {"entry_mode": "flop"}}, "entry_mode is 'flop', it should be 'zone' or 'flip'"),
+        ({"buy": {"max_stale_candles": 3}}, "buy.max_stale_candles is no parameter: known are"),
+        ({"buy": {"enter_z": 0.5}}, r"enter_z is 0.5, it must be above exit_z \(0.9\)"),
+    ],
+)
+def test_wrong_value_is_refused(params: dict[str, dict[str, Any]], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        thresholds_of(params, PRESETS["balanced"])
+
+
+def test_message_names_the_preset_that_the_values_are() -> None:
+    balanced, aggressive = PRESETS["balanced"], PRESETS["aggressive"]
+    for found, said in (
+        (balanced, "balanced"),
+        # Neither is of the preset: a switch of the config, and what is drawn only.
+        (replace(balanced, use_funding=True, hot_z=2.0), "balanced"),
+        # Applied to the strategy of another preset.
+        (replace(aggressive, hot_z=balanced.hot_z), "aggressive"),
+        (replace(balanced, enter_z=2.2), "balanced, tuned"),
+    ):
+        assert preset_said(found, "balanced") == said
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_thresholds_survive_the_way_through_parameters(preset: Thresholds) -> None:
+    assert values(thresholds_of(params_of(preset), PRESETS["balanced"])) == values(preset)
+    assert set(PARAMETER_SPACES) == set(PARAMETER_NAMES)

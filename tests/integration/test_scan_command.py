@@ -1,0 +1,335 @@
+"""``perp-imbalance scan`` on the replay exchange, and a bot that follows its pair list."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from freqtrade.data.history import load_pair_history
+from freqtrade.enums import CandleType
+from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, add_open_interest, spot_to_index
+from support.rest_api import RestApi, api_settings, free_port
+
+from perp_imbalance.cli.main import run
+from perp_imbalance.data.sample import write_sample_market
+from perp_imbalance.freqtrade_bridge.exchange import load_config
+from perp_imbalance.indicators import PRESETS, imbalance_columns
+from perp_imbalance.replay import Replay, replay_config, running_replay
+from perp_imbalance.replay.server import system_clock
+from perp_imbalance.replay.testing import Delisted, running_test_replay
+from perp_imbalance.scan.fetch import open_feed, rules_of
+from perp_imbalance.scan.rank import rank
+
+SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
+WAIT_SECONDS = 60
+BTC, ETH, PEPE = SAMPLE_PAIRS
+
+
+@pytest.fixture(scope="module")
+def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sample market around now, in which ETH has an index in place of a spot pair."""
+    datadir = tmp_path_factory.mktemp("scan") / "binance"
+    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    # 4h candles of the conservative preset: 350 of them are 58 days.
+    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
+    spot_to_index(datadir, "ETH", "ETH")
+    add_open_interest(datadir, SAMPLE_PAIRS)
+    return datadir
+
+
+@pytest.fixture(scope="module")
+def replay(today: Path) -> Any:
+    # NEW has a spot pair and no candles.
+    with running_replay(today, extra_pairs=["NEW/USDT", "NEW/USDT:USDT"]) as running:
+        yield running
+
+
+Configure = Callable[..., list[str]]
+
+
+@pytest.fixture
+def configure(replay: Replay, tmp_path: Path) -> Configure:
+    (tmp_path / "user_data").mkdir()
+
+    def options(**settings: Any) -> list[str]:
+        overlay = replay_config(replay.url)
+        overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
+        overlay["user_data_dir"] = str(tmp_path / "user_data")
+        overlay["perp_imbalance"] = {"premium_source": "auto"}
+        path = tmp_path / "overlay.json"
+        path.write_text(json.dumps({**overlay, **settings}), encoding="utf-8")
+        return ["-c", str(CONFIG), "-c", str(path)]
+
+    return options
+
+
+Output = pytest.CaptureFixture[str]
+
+
+def scan(*arguments: str, output: Output, command: str = "scan") -> str:
+    """Run a command in this process; return what it printed."""
+    with pytest.raises(SystemExit) as ended:
+        run([command, *arguments])
+    said = output.readouterr()
+    assert ended.value.code == 0, said.err
+    return said.out
+
+
+def test_scan_has_the_columns_of_the_strategy(
+    configure: Configure, today: Path, replay: Replay, tmp_path: Path, capsys: Output
+) -> None:
+    before = len(replay.requests)
+    table = tmp_path / "all.csv"
+    options = [*configure(), "--preset", "conservative", "--json", "--csv", str(table)]
+    found = json.loads(scan(*options, output=capsys))
+    rows = {row["perp"]: row for row in found["rows"]}
+    assert set(rows) == set(SAMPLE_PAIRS)
+    assert rows["ETH/USDT:USDT"]["source"] == "index"
+    for pair in ("BTC/USDT:USDT", "1000PEPE/USDT:USDT"):
+        spot, scale = SCALES.get(pair, (pair.partition(":")[0], 1.0))
+        frames = [
+            load_pair_history(name, timeframe, today, candle_type=kind, data_format="feather")
+            for timeframe in ("1h", "4h")
+            for name, kind in ((pair, CandleType.FUTURES), (spot, CandleType.SPOT))
+        ]
+        columns = imbalance_columns(
+            *frames[:2],
+            scale=scale,
+            thresholds=PRESETS["conservative"],
+            timeframe="1h",
+            htf=(frames[2], frames[3]),
+        )
+        last = columns[frames[0]["date"] == pd.Timestamp(rows[pair]["candle"])].iloc[0]
+        assert rows[pair]["z"] == pytest.approx(last["z"], abs=1e-9)
+        assert rows[pair]["premium_pct"] == pytest.approx(last["premium_pct"])
+        assert rows[pair]["bias"] == {-1: "short", 0: "none", 1: "long"}[last["bias"]]
+        day = frames[0][frames[0]["date"] <= pd.Timestamp(rows[pair]["candle"])].tail(24)
+        turnover = float((day["volume"] * day["close"]).sum())
+        # In the quote currency; the exchange counts a candle more or less.
+        assert rows[pair]["volume_24h"] == pytest.approx(turnover, rel=0.2)
+        assert rows[pair]["funding"] is not None
+        assert set(rows[pair]["gates"]) == {"sigma gate", "HTF gate"}
+    assert found["left_out"] == [
+        {"perp": "NEW/USDT:USDT", "reason": "the exchange gave no 1h candles of it"}
+    ]
+    with table.open() as stream:
+        assert [row["perp"] for row in csv.DictReader(stream)] == list(rows)
+    # One request a series, one for all volumes (with bids and asks), one for all funding rates.
+    asked = [request.path.rpartition("/")[2] for request in replay.requests[before:]]
+    assert asked.count("klines") <= 4 * 4
+    assert asked.count("indexPriceKlines") == 2
+    assert asked.count("24hr") == asked.count("premiumIndex") == 1
+
+
+def test_optional_gates_of_the_config_are_columns(
+    configure: Configure, today: Path, capsys: Output
+) -> None:
+    settings = {"use_funding": True, "use_oi": True}
+    options = [*configure(perp_imbalance=settings), "--json"]
+    found = json.loads(scan(*options, output=capsys))
+    preset = json.loads(scan(*options, "--preset", "balanced", output=capsys))
+    assert preset["rows"] == found["rows"]
+    gates = ["sigma gate", "funding gate", "open interest gate"]
+    assert [list(row["gates"]) for row in found["rows"]] == [gates, gates]
+    for row in found["rows"]:
+        stem = row["perp"].replace("/", "_").replace(":", "_")
+        series = pd.read_feather(today / "futures" / f"{stem}-1h-open_interest.feather")
+        known = series.set_index("date")["open_interest_amount"]
+        thresholds = found["thresholds"]
+        grown = known.pct_change(thresholds["oi_len"])[pd.Timestamp(row["candle"])]
+        assert row["gates"]["open interest gate"] == (grown >= thresholds["oi_min"])
+
+
+def test_watch_follows_listings_and_delistings(
+    today: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one feed, as often as freqtrade asks for the exchange's markets."""
+    at = datetime.now(UTC) + timedelta(hours=1)
+    faults = [Delisted(pair=ETH, end=at), Delisted(pair=PEPE, start=at)]
+    hours = [0]
+
+    def clock() -> int:
+        return system_clock() + hours[-1] * 3_600_000
+
+    with running_test_replay(today, clock=clock, faults=faults) as replay:
+        options = replay_config(replay.url)["exchange"] | {"markets_refresh_interval": 0}
+        files = [Path(name) for name in configure(exchange=options) if name != "-c"]
+        config = load_config(files)
+        rules = rules_of(config, preset="balanced")
+        with open_feed(config, rules) as feed:
+            found = []
+            for later in (0, 0, 1):
+                hours.append(later)
+                ranking = rank(feed.matches, feed.snapshot(), rules)
+                assert BTC in {row.perp for row in ranking.rows}
+                found.append({match.perp for match in feed.wanted})
+    assert found == [{BTC, PEPE}, {BTC, PEPE}, {BTC, ETH}]
+
+
+def test_scan_takes_the_parameter_file_of_its_strategy(
+    configure: Configure, tmp_path: Path, capsys: Output
+) -> None:
+    folder = tmp_path / "strategies"
+    folder.mkdir()
+    for source in (ROOT / "strategies").glob("*.py"):
+        (folder / source.name).write_text(source.read_text("utf-8"), encoding="utf-8")
+    options = [*configure(strategy_path=str(folder))]
+    scan("apply", "aggressive", *options, output=capsys, command="preset")
+    found = json.loads(scan(*options, "--json", output=capsys))
+    assert found["thresholds_of"] == "PerpImbalance"
+    assert found["thresholds"]["enter_z"] == PRESETS["aggressive"].enter_z
+
+
+@pytest.mark.freqtrade
+def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.json"
+    code = "from perp_imbalance.cli.main import run; run()"
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-c", code, "scan", *configure(), "--watch"),
+            *("--pairlist", str(pairs)),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        seen = ""
+        for line in process.stdout:
+            seen += line
+            if "ranked perps" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert errors.count("NEW/USDT:USDT is left out") == 1
+    assert "3 of 3 ranked perps" in seen
+    assert set(json.loads(pairs.read_text())["pairs"]) <= set(SAMPLE_PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "message"),
+    [
+        ({"stake_currency": "EUR"}, [], "binance has no EUR perp with a price to compare it with"),
+        ({}, ["--pairlist", "nowhere/pairs.json"], "nowhere/pairs.json cannot be written"),
+        ({}, ["--pairlist", "config.json"], "config.json is there already"),
+        ({}, ["--csv", "README.md"], "README.md is there already"),
+        ({}, ["--strategy", "RsiWithImbalance"], "is not made of PerpImbalance"),
+        (
+            *({"perp_imbalance": {"htf_timeframe": "90m"}}, ["--preset", "conservative"]),
+            "htf_timeframe",
+        ),
+        ({}, ["--top", "-1"], "--top is -1, it must be at least 0"),
+        ({}, ["--watch", "--json"], "leave out --json, or --watch"),
+    ],
+)
+def test_bad_input_fails_in_one_line(
+    configure: Configure,
+    config: dict[str, Any],
+    arguments: list[str],
+    message: str,
+    capsys: Output,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(SystemExit) as ended:
+        run(["scan", *configure(**config), *arguments])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_unknown_preset_is_refused_with_the_known_ones(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["scan", "--preset", "wild"])
+    assert ended.value.code == 2
+    assert "invalid choice: 'wild'" in capsys.readouterr().err
+
+
+class Bot(RestApi):
+    """A running bot that is asked for its whitelist."""
+
+    def __init__(self, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        super().__init__(port)
+        self.process, self.log = process, log
+
+    def wait_for_whitelist(self, pairs: list[str]) -> None:
+        end, found = time.monotonic() + WAIT_SECONDS, None
+        while found != pairs:
+            assert self.process.poll() is None, self.log.read_text("utf-8")
+            assert time.monotonic() < end, f"{found} is not {pairs}: {self.log.read_text('utf-8')}"
+            time.sleep(0.5)
+            try:
+                found = self.ask("whitelist")["whitelist"]
+            except (urllib.error.URLError, ConnectionError):
+                continue
+
+
+@pytest.fixture
+def bot(configure: Configure, tmp_path: Path) -> Iterator[Bot]:
+    """A dry-run with the shipped fragment in the folder of ``user_data``, started by the test."""
+    fragment = json.loads((ROOT / "config" / "pairlist-scan.json").read_text("utf-8"))
+    # The only change: a test does not wait for a minute.
+    fragment["pairlists"][0]["refresh_period"] = 1
+    port, log = free_port(), tmp_path / "bot.log"
+    options = configure(
+        **fragment,
+        strategy_path=str(ROOT / "strategies"),
+        internals={"process_throttle_secs": 1},
+        api_server=api_settings(port),
+    )
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "freqtrade", "trade", "--db-url", "sqlite://", *options],
+            cwd=tmp_path,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "COLUMNS": "220"},
+        )
+    try:
+        yield Bot(port, process, log)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.freqtrade
+def test_running_bot_follows_the_pair_list(
+    configure: Configure, tmp_path: Path, capsys: Output, request: pytest.FixtureRequest
+) -> None:
+    file = tmp_path / "user_data" / "pairs.json"
+    options = [*configure(), "--json", "--pairlist", str(file)]
+    ranked = [row["perp"] for row in json.loads(scan(*options, output=capsys))["rows"]]
+    assert json.loads(file.read_text("utf-8")) == {"pairs": ranked}
+    scan(*options, "--top", "1", output=capsys)
+    bot = request.getfixturevalue("bot")
+    bot.wait_for_whitelist(ranked[:1])
+    scan(*options, output=capsys)
+    bot.wait_for_whitelist(ranked)
+    # What is no list of pairs leaves the bot the last one.
+    file.write_text("{", encoding="utf-8")
+    time.sleep(3)
+    bot.wait_for_whitelist(ranked)
+    log = bot.log.read_text("utf-8")
+    assert "ERROR" not in log
+    assert "Traceback" not in log

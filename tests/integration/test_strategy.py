@@ -1,0 +1,410 @@
+"""The strategy class itself: what it refuses at start, and what its parameters are."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from freqtrade.enums import CandleType, HyperoptState, RunMode
+from freqtrade.exceptions import OperationalException
+from freqtrade.optimize.hyperopt_tools import HyperoptStateContainer
+from freqtrade.resolvers import StrategyResolver
+from freqtrade.strategy import IStrategy
+from support.data_provider import Candles
+from support.freqtrade import PRESET_STRATEGIES, ROOT
+
+from perp_imbalance.indicators import PRESETS
+from perp_imbalance.strategy.parameters import (
+    BIAS_MEMORY,
+    LONGEST_LOOKBACK,
+    OPTIONAL_GATES,
+    STARTUP_CANDLES,
+)
+
+BINANCE_CANDLES_IN_ONE_REQUEST = 494
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the strategies, as in a trader's ``user_data/strategies``."""
+    folder = tmp_path / "strategies"
+    shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder
+
+
+def load(folder: Path, name: str = "PerpImbalance", **config: Any) -> IStrategy:
+    strategy = StrategyResolver.load_strategy(
+        {
+            **{"strategy": name, "strategy_path": str(folder), "user_data_dir": folder.parent},
+            **{"runmode": RunMode.BACKTEST, "trading_mode": "futures", "timeframe": "1h"},
+            **config,
+        }
+    )
+    strategy.ft_bot_start()
+    return strategy
+
+
+@pytest.mark.parametrize("name", PRESET_STRATEGIES)
+def test_parameters_start_as_the_preset(folder: Path, name: str) -> None:
+    strategy = load(folder, name)
+    assert strategy.thresholds() == PRESETS[strategy.preset]
+
+
+def test_presets_share_no_parameter(folder: Path) -> None:
+    balanced, aggressive = load(folder), load(folder, "PerpImbalanceAggressive")
+    balanced.enter_z.value = 3.3
+    assert aggressive.enter_z.value == PRESETS["aggressive"].enter_z
+
+
+def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
+    (folder / "PerpImbalance.json").write_text(
+        '{"strategy_name": "PerpImbalance", "params": {"buy": {"enter_z": 2.5}, '
+        '"lookback": {"len_prem": 33}}}'
+    )
+    strategy = load(folder)
+    assert (strategy.thresholds().enter_z, strategy.thresholds().len_prem) == (2.5, 33)
+    assert load(folder, "PerpImbalanceAggressive").thresholds() == PRESETS["aggressive"]
+
+
+@pytest.mark.parametrize("runmode", [RunMode.BACKTEST, RunMode.HYPEROPT, RunMode.DRY_RUN])
+def test_setting_is_the_configs_until_a_parameter_file_says_otherwise(
+    folder: Path, runmode: RunMode
+) -> None:
+    def setting() -> tuple[str, int]:
+        section = {"entry_mode": "flip", "max_stale_candles": 7}
+        exchange = {"name": "binance", "ccxt_config": SAFE}
+        config: dict[str, Any] = {
+            "perp_imbalance": section,
+            "exchange": exchange,
+            "spaces": ["lookback"],
+        }
+        strategy = load(folder, runmode=runmode, **config)
+        return strategy.entry_mode.value, strategy.max_stale_candles.value
+
+    assert setting() == ("flip", 7)
+    (folder / "PerpImbalance.json").write_text(
+        '{"strategy_name": "PerpImbalance", "params": {"sell": {"max_stale_candles": 3}}}'
+    )
+    assert setting() == ("flip", 3)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ('"sell": {"exit_z": 1.9}', "PerpImbalance: enter_z is 1.7, it must be above exit_z (1.9)"),
+        ('"lookback": {"len_prem": 1}', "PerpImbalance: len_prem is 1, it must be at least 2"),
+        (
+            '"lookback": {"len_prem": 400}',
+            "PerpImbalance: len_prem, smooth_len and bb_len look back 402 candles, at most "
+            f"{LONGEST_LOOKBACK} fit into the candles loaded at start",
+        ),
+        (
+            '"buy": {"entry_mode": "flop"}',
+            "PerpImbalance: entry_mode is 'flop', it should be 'zone' or 'flip'",
+        ),
+    ],
+)
+def test_parameter_file_that_cannot_be_traded_stops_the_start(
+    folder: Path, params: str, message: str
+) -> None:
+    (folder / "PerpImbalance.json").write_text(
+        f'{{"strategy_name": "PerpImbalance", "params": {{{params}}}}}'
+    )
+    with pytest.raises(OperationalException) as caught:
+        load(folder)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "message"),
+    [
+        (
+            "PerpImbalance",
+            {"perp_imbalance": {"side": "long"}},
+            "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
+            "entry_mode, sides, max_stale_candles, premium_source, use_funding, use_oi, alerts, "
+            "alert_only, spot_pairs, leverage, max_entry_age_seconds, max_entry_drift, scale_out, "
+            "protections",
+        ),
+        (
+            "PerpImbalance",
+            {"trading_mode": "spot"},
+            'PerpImbalance trades perps: set "trading_mode": "futures" and '
+            '"margin_mode": "isolated" in the config',
+        ),
+        (
+            "PerpImbalanceConservative",
+            {"perp_imbalance": {"htf_timeframe": "90m"}},
+            "PerpImbalanceConservative: htf_timeframe is 90m, it must be a multiple of the "
+            "timeframe (1h) and longer than it",
+        ),
+        (
+            "PerpImbalanceConservative",
+            {"timeframe": "4h"},
+            "PerpImbalanceConservative: htf_timeframe is 4h, it must be a multiple of the "
+            "timeframe (4h) and longer than it",
+        ),
+    ],
+)
+def test_config_that_cannot_be_traded_stops_the_start(
+    folder: Path, name: str, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(OperationalException) as caught:
+        load(folder, name, **config)
+    assert str(caught.value) == message
+
+
+SAFE = {"options": {"defaultType": "future"}}
+SWAP = {"options": {"defaultType": "swap"}}
+
+
+@pytest.mark.parametrize("runmode", [RunMode.DRY_RUN, RunMode.LIVE])
+@pytest.mark.parametrize(
+    "exchange",
+    [
+        {},
+        {"ccxt_config": {"enableRateLimit": True}},
+        {"ccxt_config": SWAP},
+        {"ccxt_config": SAFE, "ccxt_async_config": SWAP},
+        {"ccxt_sync_config": SAFE},
+    ],
+)
+def test_bot_that_would_take_the_perp_for_its_spot_does_not_start(
+    folder: Path, runmode: RunMode, exchange: dict[str, Any]
+) -> None:
+    with pytest.raises(OperationalException) as caught:
+        load(folder, runmode=runmode, exchange={"name": "binance", **exchange})
+    assert str(caught.value) == (
+        "Binance would answer for spot pairs with the candles of the perp: add "
+        '"ccxt_config": {"options": {"defaultType": "future"}} to "exchange" in the config'
+    )
+
+
+@pytest.mark.parametrize(
+    ("runmode", "exchange"),
+    [
+        (RunMode.LIVE, {"name": "binance", "ccxt_config": SAFE}),
+        (RunMode.LIVE, {"name": "binance", "ccxt_async_config": SAFE}),
+        (RunMode.LIVE, {"name": "bybit"}),
+        (RunMode.BACKTEST, {"name": "binance"}),
+    ],
+)
+def test_bot_that_gets_spot_candles_starts(
+    folder: Path, runmode: RunMode, exchange: dict[str, Any]
+) -> None:
+    assert load(folder, runmode=runmode, exchange=exchange).settings
+
+
+def test_htf_timeframe_matters_only_with_the_htf_gate(folder: Path) -> None:
+    assert load(folder, timeframe="4h").timeframe == "4h"
+
+
+def test_startup_fits_into_one_request() -> None:
+    assert STARTUP_CANDLES == LONGEST_LOOKBACK + BIAS_MEMORY
+    assert STARTUP_CANDLES < BINANCE_CANDLES_IN_ONE_REQUEST
+
+
+def test_no_hyperopt_epoch_has_exit_z_at_or_above_enter_z(folder: Path) -> None:
+    strategy = load(folder)
+    assert strategy.exit_z.high < strategy.enter_z.low
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
+    folder: Path, on: bool
+) -> None:
+    config: dict[str, Any] = {"spaces": ["all"], "exchange": {"name": "binance"}}
+    section = {"use_oi": on, "use_funding": on}
+    strategy = load(folder, runmode=RunMode.HYPEROPT, perp_imbalance=section, **config)
+    for switch, names in OPTIONAL_GATES.items():
+        assert getattr(strategy, switch).value is on
+        assert not getattr(strategy, switch).optimize
+        assert [getattr(strategy, name).optimize for name in names] == [on] * len(names)
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_no_parameter_that_hyperopt_varies_is_read_while_it_computes_indicators(
+    folder: Path,
+    sample_datadir: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    on: bool,
+) -> None:
+    """freqtrade would warn that all epochs are evaluated with its start value."""
+    strategy = load(
+        folder,
+        runmode=RunMode.HYPEROPT,
+        spaces=["all"],
+        exchange={"name": "binance"},
+        perp_imbalance=dict.fromkeys(OPTIONAL_GATES, on),
+    )
+    strategy.dp = Candles(sample_datadir)
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    monkeypatch.setattr(HyperoptStateContainer, "state", HyperoptState.INDICATORS)
+    assert strategy.informatives_of(pair["pair"])
+    strategy.populate_indicators(candles.iloc[:1000].copy(), pair)
+    assert "static start value" not in caplog.text
+    assert strategy.enter_z.value
+    assert "Parameter 'enter_z' is part of this hyperopt run" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("section", "filed", "found"),
+    [
+        ({"use_funding": True}, False, True),
+        ({"use_funding": False}, True, False),
+        ({"use_funding": True}, True, True),
+        ({}, True, True),
+        ({}, False, False),
+    ],
+)
+def test_switch_of_a_gate_in_the_config_wins_over_the_echo_of_it_in_a_parameter_file(
+    folder: Path,
+    section: dict[str, bool],
+    filed: bool,
+    found: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """hyperopt writes the switch into its file as it was, and never varies it."""
+    params = {"buy": {"use_funding": filed, "enter_z": 2.5}}
+    (folder / "PerpImbalance.json").write_text(
+        json.dumps({"strategy_name": "PerpImbalance", "params": params})
+    )
+    strategy = load(folder, exchange={"name": "binance"}, perp_imbalance=section)
+    assert (strategy.thresholds().use_funding, strategy.thresholds().enter_z) == (found, 2.5)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    said = f"use_funding is {found} in the config and {filed} in the parameter file: "
+    assert told == ([] if found == filed else [f"{said}the config's counts"])
+
+
+def test_gate_that_the_exchange_has_no_series_for_stops_the_start(folder: Path) -> None:
+    section = {"use_oi": True}
+    with pytest.raises(OperationalException) as caught:
+        load(folder, exchange={"name": "bitget"}, perp_imbalance=section)
+    assert str(caught.value) == (
+        "PerpImbalance: bitget gives no past open interest: set perp_imbalance.use_oi to false "
+        "in the config"
+    )
+
+
+def analysed(folder: Path, datadir: Path, row: int, started: pd.Timestamp, **settings: Any) -> Any:
+    """Let a bot that began at a time analyse BTC up to a row; return its messages and signals."""
+    strategy = load(
+        folder,
+        runmode=RunMode.DRY_RUN,
+        exchange={"name": "binance", "ccxt_config": SAFE},
+        perp_imbalance=settings,
+    )
+    strategy.dp, strategy.started = Candles(datadir), started
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    dataframe = strategy.populate_indicators(candles.iloc[: row + 1].copy(), pair)
+    return strategy.dp.messages, strategy.populate_entry_trend(dataframe, pair)
+
+
+@pytest.fixture
+def first_entry(folder: Path, sample_datadir: Path) -> tuple[int, pd.Timestamp]:
+    """Row and close of the first candle that enters a SHORT on the flip itself."""
+    signals = analysed(folder, sample_datadir, 8000, pd.Timestamp.now("UTC"))[1]
+    flips = (signals["bias"] == -1) & (signals["bias"].shift(1) != -1)
+    row = int(signals.index[flips & (signals["enter_short"] == 1)][0])
+    return row, signals["date"].iloc[row] + pd.Timedelta("1h")
+
+
+def test_flip_while_the_bot_runs_sends_one_message(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    messages, _ = analysed(folder, sample_datadir, row, started=close - pd.Timedelta("1s"))
+    (message,) = messages
+    assert message.startswith("Enter SHORT bias: BTC/USDT:USDT, z +")
+    assert message.endswith(", preset balanced")
+    assert analysed(folder, sample_datadir, row + 1, started=close)[0] == []
+
+
+def test_candle_that_is_analysed_anew_repeats_no_message(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    """And a flip that a late candle brings only then is told then."""
+    row, close = first_entry
+    strategy = load(
+        folder, runmode=RunMode.DRY_RUN, exchange={"name": "binance", "ccxt_config": SAFE}
+    )
+    strategy.dp, strategy.started = Candles(sample_datadir), close - pd.Timedelta("1D")
+    pair = {"pair": "BTC/USDT:USDT"}
+    candles = strategy.dp.get_pair_dataframe(pair["pair"], "1h", CandleType.FUTURES)
+    for last in (row - 1, row, row, row + 1, row + 1):
+        strategy.populate_indicators(candles.iloc[: last + 1].copy(), pair)
+    assert len(strategy.dp.messages) == 1
+    strategy.seen_bias["BTC/USDT:USDT"] = 0
+    strategy.populate_indicators(candles.iloc[: row + 2].copy(), pair)
+    assert len(strategy.dp.messages) == 2
+
+
+def test_flip_before_the_start_is_no_news(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    started = close + pd.Timedelta("1s")
+    assert analysed(folder, sample_datadir, row, started)[0] == []
+
+
+def test_kind_of_message_that_is_switched_off_is_not_sent(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    assert analysed(folder, sample_datadir, row, close, alerts=["enter_long", "exit"])[0] == []
+
+
+def test_alert_only_bot_sends_messages_and_enters_nothing(
+    folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
+) -> None:
+    row, close = first_entry
+    messages, signals = analysed(folder, sample_datadir, row, close, alert_only=True)
+    assert len(messages) == 1
+    assert signals[["enter_short", "enter_long"]].to_numpy().sum() == 0
+
+
+class WrongSpot(Candles):
+    """Answers for spot with the perp's candles while told to, as Binance does under "swap"."""
+
+    wrong = True
+    analysed: pd.DataFrame
+
+    def get_pair_dataframe(
+        self, pair: str, timeframe: str, candle_type: CandleType
+    ) -> pd.DataFrame:
+        if self.wrong:
+            pair, candle_type = "BTC/USDT:USDT", CandleType.FUTURES
+        return super().get_pair_dataframe(pair, timeframe, candle_type)
+
+    def get_analyzed_dataframe(self, pair: str, timeframe: str) -> tuple[pd.DataFrame, None]:
+        return self.analysed, None
+
+
+def test_pair_whose_spot_is_the_perp_is_named_once_until_it_differs(
+    folder: Path, sample_datadir: Path
+) -> None:
+    exchange = {"name": "binance", "ccxt_config": SAFE}
+    strategy = load(folder, runmode=RunMode.DRY_RUN, exchange=exchange)
+    strategy.dp, strategy.started = WrongSpot(sample_datadir), pd.Timestamp.now("UTC")
+    pair = "BTC/USDT:USDT"
+    candles = strategy.dp.get_pair_dataframe(pair, "1h", CandleType.FUTURES)
+    has_signals = []
+    for last, wrong in enumerate([True, True, False, False, True, True], start=3000):
+        strategy.dp.wrong = wrong
+        dataframe = strategy.populate_indicators(candles.iloc[:last].copy(), {"pair": pair})
+        strategy.dp.analysed = strategy.populate_entry_trend(dataframe, {"pair": pair})
+        entries = strategy.dp.analysed[["enter_short", "enter_long"]].to_numpy().sum()
+        has_signals.append(bool(entries))
+        if pair not in strategy.unfit:
+            strategy.watch_feed(pair)
+    assert has_signals == [False, False, True, True, False, False]
+    refusal = (
+        "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
+        "spot candles anew"
+    )
+    assert strategy.dp.messages == [refusal, "BTC/USDT:USDT gives signals again", refusal]

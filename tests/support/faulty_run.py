@@ -1,0 +1,248 @@
+"""A bot's life among faults, and what of it is as in a backtest."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from perp_imbalance.replay.candle_store import Series
+from perp_imbalance.replay.testing import Fault, running_test_replay
+from perp_imbalance.replay.testing.faults import CandleFault
+from support.faults import CANDLE, FIRST, START, TIMEFRAME, Case, Plan, expected_table, moment, read
+from support.faults import write_fault_market as write_market
+from support.live_bot import FastClock, LiveBot, mailbox
+
+# A busy machine takes seconds for what a trader's does at once; by then, a missing price is told.
+MAX_ENTRY_AGE_SECONDS = 240
+MARKETS_REFRESH_MINUTES = 15
+COLUMNS = ["premium", "z_raw", "z", "bias"]
+SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
+SAME_COIN = 0.2
+# What a start takes, in times of loading freqtrade.
+START_SHARE = 2.0
+
+
+class Trade(NamedTuple):
+    """A position by the candles in which it was opened and closed."""
+
+    side: str
+    opened: int
+    closed: int | None
+    reason: str | None
+
+
+class Life(NamedTuple):
+    """What the bot did, and with what."""
+
+    plan: Plan
+    datadir: Path
+    recorded: pd.DataFrame
+    trades: pd.DataFrame
+    log: pd.DataFrame
+    posts: list[str]
+
+    def seen(self, case: Case) -> pd.DataFrame:
+        """Return a pair's candles as the bot had them in the end, by their number."""
+        rows = self.recorded[self.recorded["pair"] == case.pair]
+        rows = rows.assign(candle=((rows["date"] - moment(0)) / CANDLE).round().astype(int))
+        rows = rows[rows["candle"] < self.plan.candles]
+        return rows.drop_duplicates("candle", keep="last").set_index("candle").sort_index()
+
+    def traded(self, case: Case) -> list[Trade]:
+        """Return a pair's trades, as far as they belong to candles of the life."""
+        found = []
+        for row in self.entered(case).to_dict("records"):
+            opened, closed = (
+                None if pd.isna(row[name]) else int((row[name] - moment(0)) // CANDLE)
+                for name in ("open_date", "close_date")
+            )
+            side = "short" if row["is_short"] else "long"
+            found.append(Trade(side, int(opened or 0), closed, row["exit_reason"]))
+        return within(found, self.plan)
+
+    def entered(self, case: Case) -> pd.DataFrame:
+        """Return the rows of a pair's trades in the order of entries."""
+        return self.trades[self.trades["pair"] == case.pair].sort_values("open_date")
+
+    def expected(self, case: Case) -> pd.DataFrame:
+        """Return what a backtest has of a pair."""
+        return expected_table(self.datadir, case, self.plan)
+
+    def backtested(self, case: Case) -> list[Trade]:
+        """Return what a backtest trades on the signals that the bot has lived to see."""
+        table = self.expected(case)
+        first = int(self.seen(case).index[0])
+        # The first candle may have been too old for an entry when the bot was ready.
+        before = [trade for trade in self.traded(case) if trade.opened <= first + 1]
+        return within(simulated(table.loc[first + 1 : self.plan.candles], before), self.plan)
+
+    def different(self, case: Case) -> list[int]:
+        """Return the candles that are not as in a backtest."""
+        seen = self.seen(case)
+        wanted = self.expected(case).loc[seen.index]
+        columns = COLUMNS + SIGNALS
+        same = np.isclose(
+            seen[columns].astype(float),
+            wanted[columns].astype(float),
+            *(1e-9, 1e-9),
+            equal_nan=True,
+        )
+        return [int(candle) for candle in seen[~same.all(axis=1)].index]
+
+    def told(self, case: Case, level: str = "WARNING") -> list[str]:
+        """Return what our log says of a pair."""
+        ours = self.log[~self.log["logger"].str.startswith("freqtrade")]
+        ours = ours[(ours["level"] == level) & ours["text"].str.startswith(f"{case.pair} gives")]
+        return list(ours["text"])
+
+    def refused_as_old(self, until: pd.Timestamp) -> pd.DataFrame:
+        """Return what our log says of entries that came too late for their signals."""
+        old = self.log["text"].str.contains("entry, its signal is .* seconds old")
+        return self.log[old & (self.log["time"] >= moment(FIRST)) & (self.log["time"] < until)]
+
+    def noise(self, case: Case, until: pd.Timestamp | None = None) -> int:
+        """Return how often freqtrade's own log warns of a pair or its spot pair."""
+        theirs = self.log[self.log["logger"].str.startswith("freqtrade")]
+        if until is not None:
+            theirs = theirs[theirs["time"] < until]
+        named = theirs["text"].str.contains(rf"\b{case.base}/USDT", regex=True)
+        return int((theirs["level"].isin(["WARNING", "ERROR", "CRITICAL"]) & named).sum())
+
+    def baseless(self, case: Case) -> list[str]:
+        """Return the trades whose candle had no price of perp and spot when they were opened."""
+        found = []
+        for opened in self.entered(case)["open_date"].tolist():
+            signal = opened.floor(CANDLE) - CANDLE
+            perp, spot = (
+                price_at(self.datadir, case, pair, signal, opened)
+                for pair in (case.pair, case.spot)
+            )
+            if not perp or not spot or abs(perp / spot - 1) > SAME_COIN:
+                found.append(f"{case.pair} {opened}: perp {perp}, spot {spot}")
+        return found
+
+
+def within(trades: list[Trade], plan: Plan) -> list[Trade]:
+    """Leave out what comes with the last candle: the bot may have been stopped before it."""
+    last = plan.candles - 1
+    return [
+        trade
+        if trade.closed is not None and trade.closed <= last
+        else trade._replace(closed=None, reason=None)
+        for trade in trades
+        if trade.opened <= last
+    ]
+
+
+def simulated(table: pd.DataFrame, before: list[Trade]) -> list[Trade]:
+    """Return the trades of a table's signals: orders are filled in the candle that follows."""
+    trades = before[:-1]
+    position = before[-1]._replace(closed=None, reason=None) if before else None
+    for candle, row in table.iterrows():
+        order = int(str(candle)) + 1
+        if position and row[f"exit_{position.side}"]:
+            trades.append(position._replace(closed=order, reason=row["exit_tag"]))
+            position = None
+        for side in ("short", "long"):
+            if position is None and row[f"enter_{side}"]:
+                position = Trade(side, order, None, None)
+    return trades + ([position] if position else [])
+
+
+def price_at(
+    datadir: Path, case: Case, pair: str, candle: pd.Timestamp, now: pd.Timestamp
+) -> float | None:
+    """Return the close of a candle if the exchange had shown it, and it was traded, by now."""
+    frame = read(datadir, pair)
+    times = frame["date"].dt.tz_convert(None).to_numpy("datetime64[ms]").astype(np.int64)
+    values = frame[["open", "high", "low", "close", "volume"]].to_numpy(float)
+    length = int(CANDLE.total_seconds() * 1000)
+    series = Series(times, times + length, values)
+    for fault in case.faults:
+        if isinstance(fault, CandleFault) and fault.pair == pair:
+            series = fault.shown(series, int(now.timestamp() * 1000))
+    at = int(candle.timestamp() * 1000)
+    for *_, close, volume in series.values[series.times == at]:
+        if volume > 0 and np.isfinite(close) and close > 0:
+            return float(close)
+    return None
+
+
+def live_through(
+    folder: Path,
+    sample: Path,
+    plan: Plan,
+    cases: list[Case],
+    *,
+    speed: int,
+    keeps_up: Callable[[Life], bool],
+    look_seconds: int,
+    faults: list[Fault] | None = None,
+    exchange: dict[str, Any] | None = None,
+) -> Life:
+    """Let a bot live through the cases and further faults of the whole exchange.
+
+    :param look_seconds: how often the bot looks for news, in seconds of its own clock
+    :param keeps_up: whether the bot was quick enough; on a machine that is too busy for that, it
+        lives once more, on a clock that gives it twice as long
+    """
+    datadir = folder / "data" / "binance"
+    write_market(sample, datadir, plan, cases)
+    everything = [*(faults or []), *(fault for case in cases for fault in case.faults)]
+    overlay = {
+        "pairs": [case.pair for case in cases],
+        "timeframe": TIMEFRAME,
+        "max_open_trades": len(cases),
+        # An hour's move in five minutes: signals alone are to end a trade here.
+        "stoploss": -0.99,
+        "perp_imbalance": {
+            "max_stale_candles": plan.stale,
+            "max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS,
+            "max_entry_drift": 0.05,
+            "protections": [],
+        },
+        "internals": {"process_throttle_secs": look_seconds},
+        "exchange": {"markets_refresh_interval": MARKETS_REFRESH_MINUTES, **(exchange or {})},
+    }
+    life = None
+    for attempt in (speed, speed // 2):
+        life = _live(folder / str(attempt), datadir, plan, everything, overlay, attempt)
+        ready = all(life.seen(case).index[0] < FIRST for case in cases)
+        if ready and keeps_up(life):
+            break
+    assert life
+    return life
+
+
+def _live(
+    folder: Path,
+    datadir: Path,
+    plan: Plan,
+    faults: list[Fault],
+    overlay: dict[str, Any],
+    speed: int,
+) -> Life:
+    folder.mkdir()
+    clock = FastClock(START - timedelta(seconds=_start_seconds() * speed), speed)
+    # Until the orders of the last candle are placed.
+    end = int((moment(plan.candles) + CANDLE / 2).timestamp() * 1000)
+    with running_test_replay(datadir, clock=clock, faults=faults) as replay, mailbox() as post:
+        bot = LiveBot(folder, clock, replay, {**overlay, "webhook": post.config(speed)})
+        with bot.running() as process:
+            bot.wait(process, lambda: clock() > end, plan.candles // 12 + 1)
+        return Life(
+            plan, datadir, bot.recorded(), bot.trades(), bot.messages(), list(post.messages)
+        )
+
+
+def _start_seconds() -> float:
+    """Return how long a bot takes for its start on this machine, as busy as it is now."""
+    begun = time.monotonic()
+    subprocess.run([sys.executable, "-c", "import freqtrade.freqtradebot"], check=True)
+    return (time.monotonic() - begun) * START_SHARE

@@ -1,0 +1,56 @@
+"""Files appear whole or not at all, and a disk that refuses them is one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.files import atomic_write, atomic_write_text
+
+
+def test_folder_is_made_and_the_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "pairs.json"
+    atomic_write_text(file, "zł")
+    with atomic_write(file) as part:
+        part.write_text("half")
+        assert file.read_text("utf-8") == "zł"
+    assert file.read_text("utf-8") == "half"
+    assert list(file.parent.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_nothing_stays_of_what_was_not_finished(
+    tmp_path: Path, error: Callable[[], BaseException]
+) -> None:
+    file = tmp_path / "pairs.json"
+    atomic_write_text(file, "before")
+
+    def interrupted() -> None:
+        with atomic_write(file) as part:
+            part.write_text("half")
+            raise error()
+
+    with pytest.raises((KeyboardInterrupt, ValueError)):
+        interrupted()
+    assert list(tmp_path.iterdir()) == [file]
+    assert file.read_text("utf-8") == "before"
+
+
+def test_refusal_of_the_disk_is_one_line_with_the_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "in the way").write_text("")
+    file = tmp_path / "in the way" / "pairs.json"
+    with pytest.raises(CommandError) as refused:
+        atomic_write_text(file, "text")
+    assert str(refused.value) == f"{file} cannot be written: File exists"
+
+
+def test_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
+    def full() -> None:
+        with atomic_write(tmp_path / "pairs.json") as part:
+            part.write_text("half")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(CommandError, match="No space left on device"):
+        full()
+    assert list(tmp_path.iterdir()) == []

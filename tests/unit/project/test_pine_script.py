@@ -1,0 +1,330 @@
+"""``pine/perp_imbalance.pine`` computes what the strategy computes: a changed line fails here."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import pyne_spot
+from support.freqtrade import ROOT
+from support.pine_to_pyne import PyneScript, UnknownPineError, translate
+from support.pyne_run import NUMBERS, run_pyne, symbol
+
+from perp_imbalance.indicators import (
+    PRESETS,
+    Thresholds,
+    entry_signals,
+    exit_signals,
+    imbalance_columns,
+)
+from perp_imbalance.indicators.higher_timeframe import timeframe_ns
+from perp_imbalance.indicators.hysteresis import EntryMode
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, THRESHOLD_NAMES
+from perp_imbalance.markets.spot_matching import match_spot
+from perp_imbalance.strategy.alerts import TITLES, flip_message
+from perp_imbalance.strategy.settings import Settings
+
+PINE = ROOT / "pine" / "perp_imbalance.pine"
+CANDLES = 1200
+#: The optional gates need series that a chart does not have in one place.
+NOT_IN_PINE = {"use_funding", "funding_min", "use_oi", "oi_len", "oi_min"}
+PINE_NAMES = [name for name in THRESHOLD_NAMES if name not in NOT_IN_PINE]
+TAGS = ("", "cooled", "flipped", "stale_spot")
+#: Columns and how far PyneCore's may be from ours: relative and absolute.
+TOLERANCES = {
+    "premium": (1e-12, 1e-15),
+    "z_raw": (0, 1e-6),
+    "z": (0, 1e-6),
+    "bb_middle": (1e-9, 0),
+    "bb_upper": (1e-9, 0),
+    "bb_lower": (1e-9, 0),
+    "bias": (0, 0),
+    "htf_z": (0, 1e-6),
+    "enter_short": (0, 0),
+    "enter_long": (0, 0),
+    "exit_short": (0, 0),
+    "exit_long": (0, 0),
+    "exit_tag": (0, 0),
+}
+#: What the script does not plot, or only where a gate is on.
+PLOTS = {
+    "premium": "premium",
+    "every htf_z": "htf_z",
+    "exit_tag": f"{TAGS}.index(exit_tag)",
+}
+
+
+@pytest.fixture(scope="module")
+def script() -> PyneScript:
+    return translate(PINE.read_text(encoding="utf-8"))
+
+
+def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candles of the sample market; of its spot pair some are taken out, some were not traded."""
+    perps = pd.read_feather(datadir / "futures" / f"{perp}_USDT_USDT-1h-futures.feather")
+    spots = pd.read_feather(datadir / f"{spot}_USDT-1h.feather")
+    first = int(np.flatnonzero(perps["date"].dt.hour % 4 == 0)[0])
+    perps = perps.iloc[first : first + CANDLES].reset_index(drop=True)
+    spots = spots[spots["date"].between(perps["date"].iloc[0], perps["date"].iloc[-1])]
+    spots = spots.reset_index(drop=True)
+    # As freqtrade fills: flat at the close before, with a volume or without.
+    for candles, rows in ((perps, (250, 251)), (spots, (260, 261))):
+        for row in rows:
+            candles.loc[row:row, NUMBERS[:4]] = float(candles["close"].iloc[row - 1])
+    perps.loc[251, "volume"] = 0.0
+    spots.loc[300:320, "volume"] = 0.0
+    spots.loc[700, NUMBERS[:4]] *= 3
+    missing = [203, *range(400, 404), 500, *range(600, 630)]
+    return perps, spots.drop(index=missing).reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def btc(sample_datadir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return market(sample_datadir, "BTC", "BTC")
+
+
+@pytest.fixture(scope="module")
+def pepe(sample_datadir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return market(sample_datadir, "1000PEPE", "PEPE")
+
+
+def higher(candles: pd.DataFrame) -> pd.DataFrame:
+    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
+    return candles.resample(HTF_TIMEFRAME, on="date").agg(how).dropna().reset_index()
+
+
+def expected(
+    candles: tuple[pd.DataFrame, pd.DataFrame],
+    thresholds: Thresholds,
+    *,
+    scale: float = 1.0,
+    mode: EntryMode = "zone",
+    max_stale_candles: int = Settings().max_stale_candles,
+) -> pd.DataFrame:
+    perp, spot = candles
+    columns = imbalance_columns(
+        perp,
+        spot,
+        scale=scale,
+        thresholds=thresholds,
+        timeframe="1h",
+        htf=(higher(perp), higher(spot)),
+        max_stale_candles=max_stale_candles,
+    )
+    rows = perp.join(columns)
+    rows = rows.join(entry_signals(rows, thresholds, mode)).join(exit_signals(rows))
+    rows["exit_tag"] = [TAGS.index(tag or "") for tag in rows["exit_tag"]]
+    return rows
+
+
+def assert_equal(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    found = found.assign(htf_z=found["every htf_z"])
+    for name, (relative, absolute) in TOLERANCES.items():
+        np.testing.assert_allclose(
+            found[name], wanted[name].astype(float), relative, absolute, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_column_of_a_preset_equals_the_strategys(
+    preset: str, script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    spots = {"BINANCE:BTCUSDT": btc[1]}
+    found = run_pyne(script, btc[0], spots, tmp_path, plots=PLOTS, inputs={"preset": preset})
+    wanted = expected(btc, PRESETS[preset])
+    assert set(wanted["bias"]) == {-1, 0, 1}
+    assert wanted["enter_short"].any()
+    assert wanted["enter_long"].any()
+    assert_equal(found, wanted)
+
+
+def test_requested_spot_candles_are_never_filled(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    """With PyneCore's own ``request.security``; elsewhere the closes are looked up."""
+    perp, spot = (candles.iloc[:330] for candles in btc)
+    spot = spot[spot["date"] <= perp["date"].iloc[-1]]
+    found = run_pyne(
+        script, perp, {"BINANCE:BTCUSDT": spot}, tmp_path, plots=PLOTS, in_processes=True
+    )
+    assert found["premium"].isna().sum() > 20
+    assert_equal(found, expected((perp, spot), PRESETS["balanced"]))
+
+
+def test_scale_in_the_name_is_divided_out(
+    script: PyneScript, pepe: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    found = run_pyne(
+        script,
+        pepe[0],
+        {"BINANCE:PEPEUSDT": pepe[1]},
+        tmp_path,
+        perp_symbol=symbol("1000PEPEUSDT.P"),
+        plots=PLOTS,
+    )
+    assert found["scale"].iloc[-1] == 1000
+    assert_equal(found, expected(pepe, PRESETS["balanced"], scale=1000))
+
+
+def test_inputs_act_with_the_preset_own(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    own = Thresholds(
+        enter_z=1.1,
+        exit_z=0.6,
+        len_prem=20,
+        smooth_len=1,
+        use_sigma=True,
+        bb_len=30,
+        bb_k=0.4,
+        use_htf=True,
+        htf_z_min=0.1,
+        hot_z=2.0,
+    )
+    inputs: dict[str, Any] = {f"own_{name}": getattr(own, name) for name in PINE_NAMES}
+    inputs |= {"preset": "own", "entry_mode": "flip", "max_stale_candles": 3}
+    spots = {"BINANCE:BTCUSDT": btc[1]}
+    found = run_pyne(script, btc[0], spots, tmp_path, plots=PLOTS, inputs=inputs)
+    wanted = expected(btc, own, mode="flip", max_stale_candles=3)
+    assert (wanted["exit_tag"] == TAGS.index("stale_spot")).any()
+    assert wanted["enter_short"].any()
+    assert_equal(found, wanted)
+
+
+@pytest.mark.parametrize("preset", [*PRESETS, "own"])
+def test_thresholds_of_a_preset_are_the_strategys(
+    preset: str, script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    """The inputs, which the preset own uses, have the values of balanced."""
+    plots = {f"value of {name}": name for name in PINE_NAMES}
+    found = run_pyne(
+        script, btc[0].iloc[:1], {}, tmp_path, plots=plots, inputs={"preset": preset}
+    ).iloc[0]
+    values = {name: found[f"value of {name}"] for name in PINE_NAMES}
+    assert Thresholds(**values) == PRESETS.get(preset, Thresholds())
+
+
+def test_rules_that_are_no_thresholds_have_the_defaults_of_the_config(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    plots = {
+        "stale": "max_stale_candles",
+        "zone": f"1 if entry_mode == '{Settings().entry_mode}' else 0",
+        "htf": "htf_seconds",
+        "balanced": "1 if preset == 'balanced' else 0",
+    }
+    found = run_pyne(script, btc[0].iloc[:1], {}, tmp_path, plots=plots).iloc[0]
+    assert found["stale"] == Settings().max_stale_candles
+    assert found["htf"] == timeframe_ns(Settings().htf_timeframe) / 10**9
+    assert found["zone"] == 1
+    assert found["balanced"] == 1
+
+
+@pytest.mark.parametrize(
+    ("base", "exchange"),
+    [
+        *(("BTC", "binance"), ("1000PEPE", "binance"), ("1000SATS", "binance")),
+        *(("1MBABYDOGE", "binance"), ("1000000MOG", "bybit"), ("10000WEN", "bybit")),
+        *(("10000000AIDOGE", "bybit"), ("SHIB1000", "bybit"), ("KPEPE", "hyperliquid")),
+        *(("KAVA", "binance"), ("LUNA2", "binance"), ("DODOX", "binance"), ("1000", "binance")),
+        *(("RAYSOL", "binance"), ("1INCH", "binance"), ("1M", "binance"), ("K", "hyperliquid")),
+    ],
+)
+def test_spot_pair_and_scale_are_the_strategys(
+    base: str,
+    exchange: str,
+    script: PyneScript,
+    btc: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+) -> None:
+    """Where every spot pair exists but the one of the same name, and where none but that does."""
+    exists = {"symbol": "any", "spot": True, "active": True}
+    name, same = f"{base}/USDT:USDT", f"{base}/USDT"
+    other = match_spot(name, lambda spot: None if spot == same else exists, exchange=exchange)
+    assert match_spot(name, {same: exists}.get, exchange=exchange).spot == same
+
+    perp = symbol(f"{base}USDT.P", exchange.upper())
+    found = run_pyne(script, btc[0].iloc[:1], {}, tmp_path, perp_symbol=perp)
+    wanted = [same] if other.spot is None else [same, other.spot]
+    assert pyne_spot.asked == [f"{exchange.upper()}:{pair.replace('/', '')}" for pair in wanted]
+    assert found["scale"].iloc[-1] == other.scale
+
+
+def test_spot_pair_of_the_same_name_needs_no_scale(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    spots = {"BINANCE:1000SATSUSDT": btc[1], "BINANCE:SATSUSDT": btc[1]}
+    perp = symbol("1000SATSUSDT.P")
+    found = run_pyne(script, btc[0].iloc[:5], spots, tmp_path, perp_symbol=perp, plots=PLOTS)
+    assert (found["scale"] == 1).all()
+    assert found["premium"].notna().all()
+
+
+def test_spot_pair_of_ones_own_is_asked_with_its_scale(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    inputs = {"spot_symbol": "KRAKEN:XBTUSD", "spot_scale": 1.0}
+    found = run_pyne(
+        script, btc[0].iloc[:5], {"KRAKEN:XBTUSD": btc[1]}, tmp_path, plots=PLOTS, inputs=inputs
+    )
+    assert pyne_spot.asked == ["KRAKEN:XBTUSD"]
+    assert found["premium"].notna().all()
+
+
+def test_perp_without_a_spot_pair_has_no_premium_and_no_signal(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    found = run_pyne(script, btc[0].iloc[:300], {}, tmp_path, plots=PLOTS)
+    assert found["premium"].isna().all()
+    assert found["bb_upper"].notna().any()
+    assert not found[["bias", "enter_short", "enter_long"]].to_numpy().any()
+
+
+def test_messages_are_those_of_the_bot(
+    script: PyneScript,
+    btc: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_pyne(script, btc[0], {"BINANCE:BTCUSDT": btc[1]}, tmp_path)
+    told = [line.partition("ALERT: ")[2] for line in capsys.readouterr().out.splitlines()]
+    rows = expected(btc, PRESETS["balanced"])
+    messages = (
+        flip_message(rows.iloc[: at + 1], pair="BTCUSDT.P", preset="balanced", kinds=list(TITLES))
+        for at in range(len(rows))
+    )
+    wanted = [message for message in messages if message]
+    assert {message.partition(":")[0] for message in wanted} == set(TITLES.values())
+    assert [message for message in told if message] == wanted
+
+
+def test_every_kind_of_flip_has_an_alert_condition() -> None:
+    pine = PINE.read_text(encoding="utf-8")
+    for title in TITLES.values():
+        assert f"alertcondition(flips and bias == {title.split()[1]}" in pine.replace(
+            "bias == NONE", "bias == bias"
+        )
+        assert f', "{title}", \'{title}: ' in pine
+
+
+def test_thresholds_that_cannot_be_traded_stop_the_script(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    inputs = {"preset": "own", "own_enter_z": 0.5}
+    with pytest.raises(Exception, match="enter_z must be above exit_z"):
+        run_pyne(script, btc[0].iloc[:2], {}, tmp_path, inputs=inputs)
+
+
+@pytest.mark.parametrize("line", ["for i = 0 to 9", "[a, b] = f()", "x = y => 1", "a += 1"])
+def test_part_of_pine_that_is_not_read_is_refused(line: str) -> None:
+    with pytest.raises(UnknownPineError):
+        translate(f'//@version=6\nindicator("x")\n{line}\n')
+
+
+def test_a_column_that_differs_is_noticed(btc: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    wanted = expected(btc, PRESETS["balanced"])
+    found = expected(btc, replace(PRESETS["balanced"], enter_z=1.71))
+    with pytest.raises(AssertionError, match="bias"):
+        assert_equal(found.assign(**{"every htf_z": found["htf_z"]}), wanted)
