@@ -8,11 +8,12 @@ LIVE_TESTS := tests/live
 # The tests that run freqtrade or call it: with another version, these tell.
 FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
-.PHONY: help backtest test test-live test-freqtrade lint bench pictures clean
+.PHONY: help backtest check test test-live test-freqtrade lint bench pictures clean
 
 help:
 	@echo "make backtest                      backtest the three presets on a synthetic sample market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
+	@echo "make check                         the fast tests: all that start no freqtrade process"
 	@echo "make test                          run all tests"
 	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
 	@echo "make test-freqtrade FREQTRADE=…    the tests of freqtrade with another version of it"
@@ -39,6 +40,9 @@ backtest: $(VENV)/.ready
 		$(if $(DATADIR),--datadir "$(DATADIR)") $(if $(TIMERANGE),--timerange $(TIMERANGE)) \
 		$(if $(TIMEFRAME),--timeframe $(TIMEFRAME)) $(if $(HTF),--htf-timeframe $(HTF)) \
 		$(if $(PAIRS),--pairs $(PAIRS))
+
+check: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal perp_imbalance tests/unit
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
