@@ -54,8 +54,8 @@ def test_strategy_tells_the_version() -> None:
     assert re.search(r"def version\(self\) -> str:\n.*\n\s+return __version__\n", source)
 
 
-def test_freqtrade_is_the_one_that_was_run() -> None:
-    """The range is what was tried, both ends: the changelog says why no more."""
+def test_freqtrade_range_has_a_tested_lower_end_only() -> None:
+    """A newer freqtrade may be installed; requirements.txt pins the one that is tested."""
     wanted = next(
         Requirement(text)
         for text in project()["project"]["dependencies"]
@@ -64,14 +64,9 @@ def test_freqtrade_is_the_one_that_was_run() -> None:
     pins = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     pinned = re.search(r"^freqtrade==(.*)$", pins, re.MULTILINE)
     assert pinned
-    assert pinned[1] in wanted.specifier
-    assert freqtrade.__version__ in wanted.specifier
-    assert "2026.8" not in wanted.specifier
-    assert "2026.10" not in wanted.specifier
-    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"`{wanted.specifier}`" in changelog or all(
-        part in changelog for part in str(wanted.specifier).split(",")
-    )
+    assert str(wanted.specifier) == f">={pinned[1]}"
+    assert freqtrade.__version__ == pinned[1]
+    assert f"`{wanted.specifier}`" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
 def test_workflow_runs_what_continuous_integration_runs() -> None:
