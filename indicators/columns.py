@@ -12,13 +12,14 @@ from perp_imbalance.indicators.hysteresis import hysteresis
 from perp_imbalance.indicators.memo import memoize
 from perp_imbalance.indicators.positioning import change
 from perp_imbalance.indicators.premium import (
+    believable_close,
     mask_outliers,
     on_rows_of,
     open_times,
     premium,
     traded_close,
 )
-from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zscore import z_score
 
@@ -106,28 +107,32 @@ def htf_premium(
 def threshold_columns(
     perp: pd.DataFrame,
     fraction: Floats,
+    spot_close: Floats,
     thresholds: Thresholds,
     *,
     timeframe: str = "",
     htf: HtfPremium | None = None,
     max_stale_candles: int = MAX_STALE_CANDLES,
+    memory: int = MEMORY_CANDLES,
     open_interest: Floats | None = None,
     keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
     """Return the columns that depend on thresholds: z-scores, bands and bias.
 
-    :param perp: candles, columns ``date`` and ``close``.
+    :param perp: candles, columns ``date``, ``close`` and ``volume``.
     :param fraction: the premium of each.
+    :param spot_close: fresh closes of the spot pair.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
+    :param memory: candles over which a window may reach back, on either timeframe.
     :param open_interest: of each candle; without, there is no ``oi_change``.
     :param keep: whether z-scores and bands are kept for the next call with the same candles: for
         hyperopt, whose epochs ask again and again.
     """
     z_of, bands_of = (_kept_z_score, _kept_bands) if keep else (z_score, bollinger_bands)
-    z = z_of(fraction, thresholds.len_prem, thresholds.smooth_len)
-    close = perp["close"].to_numpy(dtype=np.float64)
-    bands = bands_of(close, thresholds.bb_len, thresholds.bb_k)
+    z = z_of(fraction, thresholds.len_prem, thresholds.smooth_len, memory)
+    close = believable_close(perp, spot_close, fraction)
+    bands = bands_of(close, thresholds.bb_len, thresholds.bb_k, memory)
     bias = hysteresis(
         z.z,
         np.isfinite(fraction),
@@ -138,7 +143,7 @@ def threshold_columns(
     if htf is None:
         htf_z = np.full(fraction.size, np.nan)
     else:
-        higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
+        higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len, memory).z
         rows = open_times(perp, "perp")
         htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, higher)
     grown = {}
@@ -209,6 +214,7 @@ def imbalance_columns(
     derived = threshold_columns(
         perp,
         columns["premium"],
+        columns["spot_close"],
         thresholds or Thresholds(),
         timeframe=timeframe,
         htf=htf_fraction,

@@ -7,9 +7,12 @@ from numpy.typing import NDArray
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.rolling import Bools, Floats
 
-#: Prices of one coin do not stray further than this from each other: a candle that does is an
-#: error of the feed, a pair that does is two coins.
+#: A pair whose median price ratio is further than this from 1 is two coins.
 MAX_PRICE_RATIO_ERROR = 0.2
+
+#: A premium beyond this is an error of the feed. ZEC stood at 15 % in April 2025, and liquidation
+#: wicks go deeper.
+MAX_PREMIUM = 0.5
 
 #: Spot candles are refused as the perp's own when this share of them has the perp's close.
 MAX_EQUAL_SHARE = 0.9
@@ -25,15 +28,14 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
 
     freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
-    spot price looks exactly like an extreme premium.
+    spot price looks exactly like an extreme premium. A candle with a volume was traded, even if
+    its four prices are the close before.
 
-    A candle without a number for a price it fills with the price before, and leaves the volume as
-    it is: that price is no price of this candle either.
+    Source: ``docs/reference/signal.md``, rule 1.
 
-    :param candles: columns ``close`` and ``volume``; with ``open``, ``high`` and ``low``, filled
-        candles that have a volume are found, too.
-    :param by_volume: whether these candles were traded; an index is computed and has no volume, so
-        of it only the four prices tell that a candle was filled in.
+    :param candles: columns ``close`` and ``volume``; of an index ``open``, ``high`` and ``low``.
+    :param by_volume: False for an index, which has no volume: of it only the four prices tell that
+        a candle was filled in.
     :return: closes; NaN where not finite, not above 0, or of a candle that is not fresh.
 
     >>> traded_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
@@ -44,7 +46,8 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     fresh &= close < np.inf
     if by_volume:
         fresh &= candles["volume"].to_numpy(dtype=np.float64) > 0
-    fresh[filled_rows(candles, close)] = False
+    else:
+        fresh[filled_rows(candles, close)] = False
     if fresh.all():
         return close
     close = close.copy()
@@ -53,9 +56,7 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
 
 
 def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
-    """Return the rows whose prices are all the close before: traded so, or filled in.
-
-    Of 38,780 candles of 5 minutes of PEPE in 2024, whose tick was up to 86 bps, one was traded so.
+    """Return the rows whose four prices are all the close before: filled in, most likely.
 
     :param candles: ``open``, ``high`` and ``low``, else none is found.
     :param close: their closes.
@@ -66,6 +67,19 @@ def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
     for name in ("open", "high", "low"):
         same = same[candles[name].to_numpy(dtype=np.float64)[same] == close[same]]
     return same
+
+
+def believable_close(perp: pd.DataFrame, spot_close: Floats, fraction: Floats) -> Floats:
+    """Return the perp's closes that were traded and are no error of the feed, NaN elsewhere.
+
+    :param perp: candles, columns ``close`` and ``volume``.
+    :param spot_close: fresh closes of its spot pair.
+    :param fraction: the premium of each; NaN beside two fresh closes is an error of the feed.
+    """
+    close = traded_close(perp)
+    absurd: Bools = np.isnan(fraction)
+    absurd &= np.isfinite(spot_close)
+    return np.where(absurd, np.nan, close) if absurd.any() else close
 
 
 def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
@@ -126,13 +140,14 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
 def mask_outliers(fraction: Floats) -> Floats:
     """Return the premiums without those that only an error of a feed can be.
 
-    A price ten times too high is not an extreme premium. Of real ones, the largest in the candles
-    of 2020 to 2024 is 10 % (1000PEPE in the fall of 2024-01-03, on 5m).
+    A price ten times too high is not an extreme premium.
+
+    Source: ``docs/reference/signal.md``, rule 1.
 
     >>> mask_outliers(np.array([0.01, 9.0]))
     array([0.01,  nan])
     """
-    absurd: Bools = np.abs(fraction) > MAX_PRICE_RATIO_ERROR
+    absurd: Bools = np.abs(fraction) > MAX_PREMIUM
     if not absurd.any():
         return fraction
     return np.where(absurd, np.nan, fraction)
