@@ -84,9 +84,7 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _fits_memory(
-    perp: pd.DataFrame, values: "pd.Series[float]", length: int
-) -> "pd.Series[bool]":
+def _fits_memory(perp: pd.DataFrame, values: "pd.Series[float]", length: int) -> "pd.Series[bool]":
     """Tell of every value whether the window that it ends lies within the memory."""
     row = pd.Series(np.arange(len(perp)), index=perp.index)[values.index]
     return row - row.shift(length - 1) < MEMORY_CANDLES

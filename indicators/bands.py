@@ -23,9 +23,7 @@ class Bands(NamedTuple):
     lower: Floats
 
 
-def bollinger_bands(
-    close: Floats, bb_len: int, bb_k: float, memory: int = MEMORY_CANDLES
-) -> Bands:
+def bollinger_bands(close: Floats, bb_len: int, bb_k: float, memory: int = MEMORY_CANDLES) -> Bands:
     """Return ``mean ± bb_k × population stdev`` over the last ``bb_len`` finite closes.
 
     Source: ``docs/reference/signal.md``, rule 4. On a frozen price the bands coincide exactly.

@@ -92,60 +92,6 @@ def test_cutting_off_the_future_changes_no_earlier_value(
     pd.testing.assert_frame_equal(past, signal(perp, spot).iloc[:rows], check_exact=True)
 
 
-MEMORY = 30
-
-
-@st.composite
-def sparse_markets(draw: st.DrawFn, hours: int = 150) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Perp and spot with gaps of any length, up to more than the memory."""
-    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    spot = 100 * np.exp(np.cumsum(random.normal(0, 1e-3, hours)))
-    fraction = random.standard_t(3, hours) * 1e-3
-    date = pd.date_range("2024-01-01", periods=hours, freq="h", tz="UTC")
-    perp_frame = pd.DataFrame({"date": date, "close": spot * (1 + fraction), "volume": 1.0})
-    spot_frame = pd.DataFrame({"date": date, "close": spot, "volume": 1.0})
-    for frame in (perp_frame, spot_frame):
-        for _ in range(draw(st.integers(0, 3))):
-            gap = slice(draw(st.integers(0, hours)), None)
-            gap = slice(gap.start, gap.start + draw(st.integers(0, MEMORY + 10)))
-            frame.loc[frame.index[gap], "volume"] = 0.0
-        frame.loc[random.random(hours) < draw(st.sampled_from([0.0, 0.1, 0.5])), "volume"] = 0.0
-    constant = draw(st.slices(hours))
-    perp_frame.loc[perp_frame.index[constant], "close"] = spot[constant] * 1.001
-    return perp_frame, spot_frame
-
-
-@settings(max_examples=60)
-@given(sparse_markets(), st.integers(1, 150), st.integers(1, 5))
-def test_whole_history_knows_no_more_than_the_memory(
-    market: tuple[pd.DataFrame, pd.DataFrame], end: int, smooth_len: int
-) -> None:
-    thresholds = Thresholds(len_prem=8, smooth_len=smooth_len, bb_len=10)
-    columns = ["z_raw", "z", "bb_middle", "bb_upper", "bb_lower", "htf_z"]
-
-    def last_row(rows: slice) -> "pd.Series[float]":
-        perp, spot = (frame.iloc[rows] for frame in market)
-        # The higher timeframe's rows are two hours long: as many of them are loaded.
-        htf = tuple(
-            frame.assign(date=frame["date"].iloc[0] + 2 * (frame["date"] - frame["date"].iloc[0]))
-            for frame in (perp, spot)
-        )
-        found = imbalance_columns(
-            *(perp, spot),
-            thresholds=thresholds,
-            timeframe="1h",
-            htf=(htf[0], htf[1]),
-            htf_timeframe="2h",
-            memory=MEMORY,
-        )
-        return found[columns].iloc[-1]
-
-    whole, window = last_row(slice(0, end)), last_row(slice(max(0, end - MEMORY), end))
-    # htf_z of the last row belongs to the row in the middle of the history: not compared here.
-    names = columns[:-1]
-    np.testing.assert_allclose(window[names], whole[names], rtol=1e-9, atol=1e-9)
-
-
 @settings(max_examples=60)
 @given(markets())
 def test_rows_without_a_premium_change_no_other_z(
