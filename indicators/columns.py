@@ -158,10 +158,8 @@ def threshold_columns(
         higher = z_of(
             htf_grid.fill(htf.premium), thresholds.len_prem, thresholds.smooth_len, memory
         )
-        htf_z = align_higher_timeframe(
-            *(open_times(perp, "perp"), timeframe),
-            *(htf.times, htf.timeframe, htf_grid.pick(higher.z)),
-        )
+        rows, values = open_times(perp, "perp"), htf_grid.pick(higher.z)
+        htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, values)
     grown = {}
     if open_interest is not None:
         grown["oi_change"] = grid.pick(change(grid.fill(open_interest), thresholds.oi_len))

@@ -97,7 +97,8 @@ def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
     check_dates(candles, name)
     dates = pd.DatetimeIndex(candles["date"].array, copy=False)
     times = dates.asi8 * _NANOSECONDS[dates.unit]
-    if times.size and dates[0] is pd.NaT:
+    # A missing date is less than any other, so only the first can be one that rises to the next.
+    if dates[:1].hasnans:
         raise DataError(f"the {name} candles have a row without a date: drop it")
     if times.size > 1 and not (times[1:] > times[:-1]).all():
         raise DataError(
