@@ -206,7 +206,8 @@ def imbalance_columns(
 
     and ``dataframe["bias"]`` is -1 where perp longs are crowded, 1 where perp shorts are, else 0.
 
-    Source: ``spec.md``, "Columns". A value on a row depends on that row and earlier ones only.
+    Source: ``docs/reference/signal.md``, "Columns". A value on a row depends on that row and on
+    earlier ones only.
 
     :param perp: candles of the perp: ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of its spot pair on the same timeframe; rows may be missing.

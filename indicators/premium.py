@@ -224,7 +224,7 @@ def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats
 def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Floats:
     """Return ``(perp_close / scale - spot_close) / spot_close``, a fraction.
 
-    Source: ``spec.md``, "Columns".
+    Source: ``docs/reference/signal.md``, "Columns".
 
     :param perp_close: fresh closes of the perp.
     :param spot_close: fresh closes of its spot pair.
