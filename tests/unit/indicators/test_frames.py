@@ -1,6 +1,7 @@
 """Candles of ccxt, hummingbot and vectorbt: understood, or refused with the call that converts."""
 
 from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -106,7 +107,9 @@ def test_frame_that_is_not_understood_is_refused(
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_converted_frame_has_the_columns_of_the_original(unit: str) -> None:
+def test_converted_frame_has_the_columns_of_the_original(
+    unit: Literal["s", "ms", "us", "ns"],
+) -> None:
     spot = candles()
     perp = spot.assign(close=spot["close"] * (1 + np.sin(np.arange(DATES.size)) / 1000))
     expected = imbalance_columns(perp, spot)
