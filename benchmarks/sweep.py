@@ -10,6 +10,7 @@ import numpy as np
 from benchmarks.market import HIGHER_TIMEFRAME, Candles, higher
 from benchmarks.strategy import PERP, SPOT, TIMEFRAME
 from perp_imbalance.indicators.columns import htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.premium import believable_close
 from perp_imbalance.indicators.thresholds import PRESETS
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.research.grid import Grid, parse_values
@@ -35,11 +36,14 @@ _COST = 0.001
 def pair_of(candles: Candles) -> PairHistory:
     """Return the candles as a sweep reads them from a folder."""
     perp, spot, _ = candles
+    found = spot_premium(perp, spot)
+    fraction = premium_columns(found)["premium"]
     return PairHistory(
         SpotMatch(PERP, SPOT, 1.0, None, None),
         TIMEFRAME,
         perp,
-        premium_columns(spot_premium(perp, spot))["premium"],
+        fraction,
+        believable_close(perp, found.spot_close, fraction),
         htf_premium(higher(perp), higher(spot), HIGHER_TIMEFRAME),
         *(np.zeros(len(perp)), np.zeros(len(perp)), np.zeros(len(perp))),
         0,

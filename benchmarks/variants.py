@@ -6,7 +6,8 @@ import talib
 
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import Thresholds
-from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.premium import MAX_PREMIUM
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
 from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES
 from perp_imbalance.indicators.zscore import MIN_STDEV
 
@@ -41,19 +42,25 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     merged = perp[["date"]].merge(traded[["date", "close"]], on="date", how="left")
     spot_close = merged["close"].set_axis(perp.index)
     premium = (close - spot_close) / spot_close
+    absurd = premium.abs() > MAX_PREMIUM
+    premium = premium.mask(absurd)
 
     # A window holds the last finite premiums, so the rows without one are taken out and put back.
     finite = premium.dropna()
     window = finite.rolling(BALANCED.len_prem)
     stdev = window.std(ddof=0)
     z_raw = (finite - window.mean()) / stdev.where(stdev > MIN_STDEV)
+    z_raw = z_raw.where(_fits_memory(perp, finite, BALANCED.len_prem))
     z = z_raw.ewm(
         span=BALANCED.smooth_len, adjust=False, ignore_na=True, min_periods=BALANCED.smooth_len
     ).mean()
     z_raw, z = z_raw.reindex(perp.index), z.reindex(perp.index)
 
-    bands = perp["close"].rolling(BALANCED.bb_len)
-    middle, width = bands.mean(), BALANCED.bb_k * bands.std(ddof=0)
+    believable = close.mask(absurd).dropna()
+    bands = believable.rolling(BALANCED.bb_len)
+    middle = bands.mean().where(_fits_memory(perp, believable, BALANCED.bb_len))
+    middle = middle.reindex(perp.index)
+    width = (BALANCED.bb_k * bands.std(ddof=0)).reindex(perp.index)
 
     missing = premium.isna()
     missing_in_a_row = missing.groupby((~missing).cumsum()).cumsum()
@@ -75,6 +82,12 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
             "htf_z": np.nan,
         }
     )
+
+
+def _fits_memory(perp: pd.DataFrame, values: "pd.Series[float]", length: int) -> "pd.Series[bool]":
+    """Tell of every value whether the window that it ends lies within the memory."""
+    row = pd.Series(np.arange(len(perp)), index=perp.index)[values.index]
+    return row - row.shift(length - 1) < MEMORY_CANDLES
 
 
 def bare_talib(premium: Floats, close: Floats) -> tuple[Floats, ...]:

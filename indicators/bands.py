@@ -4,7 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from perp_imbalance.indicators.rolling import Floats, rolling_mean_stdev
+from perp_imbalance.indicators.rolling import (
+    MEMORY_CANDLES,
+    Floats,
+    check_memory,
+    dense_mean_stdev,
+    expand,
+    finite_rows,
+    forget,
+)
 
 
 class Bands(NamedTuple):
@@ -15,20 +23,26 @@ class Bands(NamedTuple):
     lower: Floats
 
 
-def bollinger_bands(close: Floats, bb_len: int, bb_k: float) -> Bands:
+def bollinger_bands(close: Floats, bb_len: int, bb_k: float, memory: int = MEMORY_CANDLES) -> Bands:
     """Return ``mean ± bb_k × population stdev`` over the last ``bb_len`` finite closes.
 
-    Source: ``spec.md``, rule 4. On a frozen price the bands coincide exactly.
+    Source: ``docs/reference/signal.md``, rule 4. On a frozen price the bands coincide exactly.
 
     :param close: prices; NaN rows get NaN bands and do not count.
     :param bb_len: closes in the window, the current one included.
     :param bb_k: width in standard deviations.
+    :param memory: rows over which a window may reach back.
     :return: three arrays of the input's length, NaN until ``bb_len`` closes exist.
+    :raises SettingsError: if the window is longer than the memory.
 
     >>> bollinger_bands(np.array([1.0, 3.0]), 2, 1.0).upper
     array([nan,  3.])
     """
-    middle, width = rolling_mean_stdev(close, bb_len)
+    check_memory(bb_len, memory)
+    rows = finite_rows(close)
+    middle, width = dense_mean_stdev(close[rows], bb_len)
+    forget(middle, rows, bb_len, memory)
     width *= bb_k
     upper = middle + width
-    return Bands(middle, upper, np.subtract(middle, width, out=width))
+    lower = np.subtract(middle, width, out=width)
+    return Bands(*(expand(band, rows, close.size) for band in (middle, upper, lower)))

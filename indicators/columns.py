@@ -12,13 +12,16 @@ from perp_imbalance.indicators.hysteresis import hysteresis
 from perp_imbalance.indicators.memo import memoize
 from perp_imbalance.indicators.positioning import change
 from perp_imbalance.indicators.premium import (
+    Grid,
+    believable_close,
+    check_candles,
     mask_outliers,
     on_rows_of,
     open_times,
     premium,
     traded_close,
 )
-from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.indicators.zscore import z_score
 
@@ -41,7 +44,12 @@ class SpotPremium(NamedTuple):
 
 
 def spot_premium(
-    perp: pd.DataFrame, spot: pd.DataFrame, scale: float = 1.0, *, by_volume: bool = True
+    perp: pd.DataFrame,
+    spot: pd.DataFrame,
+    scale: float = 1.0,
+    *,
+    by_volume: bool = True,
+    timeframe: str = "",
 ) -> SpotPremium:
     """Return the premium as the prices have it, however absurd: to judge the prices by.
 
@@ -49,11 +57,14 @@ def spot_premium(
     :param spot: candles of the spot pair, same columns; rows may be missing.
     :param scale: coins in one unit of the perp.
     :param by_volume: False where ``spot`` is an index, which has no volume.
-    :raises DataError: if candles are not in order of time.
+    :param timeframe: what to call the candles by in a message, beside perp and spot.
+    :raises DataError: if candles lack a column, or are not in order of time.
     """
-    rows = open_times(perp, "perp")
-    closes = traded_close(spot, by_volume=by_volume)
-    spot_close = on_rows_of(rows, open_times(spot, "spot"), closes)
+    perp_name, spot_name = f"perp {timeframe}".rstrip(), f"spot {timeframe}".rstrip()
+    check_candles(perp, perp_name)
+    check_candles(spot, spot_name)
+    rows, times = open_times(perp, perp_name), open_times(spot, spot_name)
+    spot_close = on_rows_of(rows, times, traded_close(spot, by_volume=by_volume))
     return SpotPremium(spot_close, premium(traded_close(perp), spot_close, scale))
 
 
@@ -96,41 +107,46 @@ def htf_premium(
     :param perp: the perp's candles on that timeframe.
     :param spot: the spot pair's candles on that timeframe.
     """
-    return HtfPremium(
-        open_times(perp, f"perp {timeframe}"),
-        mask_outliers(spot_premium(perp, spot, scale, by_volume=by_volume).fraction),
-        timeframe,
-    )
+    found = spot_premium(perp, spot, scale, by_volume=by_volume, timeframe=timeframe)
+    times = open_times(perp, f"perp {timeframe}")
+    return HtfPremium(times, mask_outliers(found.fraction), timeframe)
 
 
 def threshold_columns(
     perp: pd.DataFrame,
     fraction: Floats,
+    spot_close: Floats,
     thresholds: Thresholds,
     *,
     timeframe: str = "",
     htf: HtfPremium | None = None,
     max_stale_candles: int = MAX_STALE_CANDLES,
+    memory: int = MEMORY_CANDLES,
     open_interest: Floats | None = None,
     keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
     """Return the columns that depend on thresholds: z-scores, bands and bias.
 
-    :param perp: candles, columns ``date`` and ``close``.
+    :param perp: candles, columns ``date``, ``close`` and ``volume``.
     :param fraction: the premium of each.
+    :param spot_close: fresh closes of the spot pair.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
+    :param memory: candles over which a window may reach back, on either timeframe.
     :param open_interest: of each candle; without, there is no ``oi_change``.
     :param keep: whether z-scores and bands are kept for the next call with the same candles: for
         hyperopt, whose epochs ask again and again.
     """
     z_of, bands_of = (_kept_z_score, _kept_bands) if keep else (z_score, bollinger_bands)
-    z = z_of(fraction, thresholds.len_prem, thresholds.smooth_len)
-    close = perp["close"].to_numpy(dtype=np.float64)
-    bands = bands_of(close, thresholds.bb_len, thresholds.bb_k)
+    times = pd.DatetimeIndex(perp["date"].array, copy=False).asi8
+    grid = Grid(times, memory)
+    filled = grid.fill(fraction)
+    z = z_of(filled, thresholds.len_prem, thresholds.smooth_len, memory)
+    close = grid.fill(believable_close(perp, spot_close, fraction))
+    bands = bands_of(close, thresholds.bb_len, thresholds.bb_k, memory)
     bias = hysteresis(
         z.z,
-        np.isfinite(fraction),
+        np.isfinite(filled),
         enter_z=thresholds.enter_z,
         exit_z=thresholds.exit_z,
         max_stale_candles=max_stale_candles,
@@ -138,19 +154,22 @@ def threshold_columns(
     if htf is None:
         htf_z = np.full(fraction.size, np.nan)
     else:
-        higher = z_of(htf.premium, thresholds.len_prem, thresholds.smooth_len).z
-        rows = open_times(perp, "perp")
-        htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, higher)
+        htf_grid = Grid(htf.times, memory)
+        higher = z_of(
+            htf_grid.fill(htf.premium), thresholds.len_prem, thresholds.smooth_len, memory
+        )
+        rows, values = open_times(perp, "perp"), htf_grid.pick(higher.z)
+        htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, values)
     grown = {}
     if open_interest is not None:
-        grown["oi_change"] = change(open_interest, thresholds.oi_len)
+        grown["oi_change"] = grid.pick(change(grid.fill(open_interest), thresholds.oi_len))
     return {
-        "z_raw": z.raw,
-        "z": z.z,
-        "bb_middle": bands.middle,
-        "bb_upper": bands.upper,
-        "bb_lower": bands.lower,
-        "bias": bias,
+        "z_raw": grid.pick(z.raw),
+        "z": grid.pick(z.z),
+        "bb_middle": grid.pick(bands.middle),
+        "bb_upper": grid.pick(bands.upper),
+        "bb_lower": grid.pick(bands.lower),
+        "bias": grid.pick(bias),
         "htf_z": htf_z,
         **grown,
     }
@@ -176,6 +195,7 @@ def imbalance_columns(
     htf: tuple[pd.DataFrame, pd.DataFrame] | None = None,
     htf_timeframe: str = HTF_TIMEFRAME,
     max_stale_candles: int = MAX_STALE_CANDLES,
+    memory: int = MEMORY_CANDLES,
 ) -> pd.DataFrame:
     """Return all columns of the signal, for use in a strategy of one's own.
 
@@ -186,7 +206,8 @@ def imbalance_columns(
 
     and ``dataframe["bias"]`` is -1 where perp longs are crowded, 1 where perp shorts are, else 0.
 
-    Source: ``spec.md``, "Columns". A value on a row depends on that row and earlier ones only.
+    Source: ``docs/reference/signal.md``, "Columns". A value on a row depends on that row and on
+    earlier ones only.
 
     :param perp: candles of the perp: ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of its spot pair on the same timeframe; rows may be missing.
@@ -196,10 +217,13 @@ def imbalance_columns(
     :param htf: candles of perp and spot on the higher timeframe; without, ``htf_z`` is NaN.
     :param htf_timeframe: their length.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param memory: candles over which a window may reach back, on either timeframe: those that a
+        bot loads at its start.
     :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
         htf_z``, with the index of ``perp``.
-    :raises DataError: if candles are not in order of time.
-    :raises SettingsError: if the higher timeframe is no multiple of the timeframe.
+    :raises DataError: if candles lack a column, or are not in order of time.
+    :raises SettingsError: if the higher timeframe is no multiple of the timeframe, or a window is
+        longer than the memory.
     """
     htf_fraction = None
     if htf is not None:
@@ -209,9 +233,11 @@ def imbalance_columns(
     derived = threshold_columns(
         perp,
         columns["premium"],
+        columns["spot_close"],
         thresholds or Thresholds(),
         timeframe=timeframe,
         htf=htf_fraction,
         max_stale_candles=max_stale_candles,
+        memory=memory,
     )
     return pd.DataFrame({**columns, **derived}, index=perp.index, copy=False)

@@ -51,7 +51,7 @@ def align_higher_timeframe(
     A higher candle is visible from the candle that closes together with it until the next one is
     due; if that one is missing the value is NaN, not the old one.
 
-    Source: ``spec.md``, rule 7.
+    Source: ``docs/reference/signal.md``, rule 7.
 
     :param rows: opening times of the candles to fill, nanoseconds.
     :param htf_times: opening times of the higher timeframe's candles, rising.

@@ -53,7 +53,7 @@ def hysteresis(
     no state is carried from candle to candle. Most events repeat the one before; the bias is made
     of the few that change it.
 
-    Source: ``spec.md``, rules 5 and 6.
+    Source: ``docs/reference/signal.md``, rules 5 and 6.
 
     :param z: z-scores, NaN where undefined.
     :param has_premium: whether the candle has a premium; same length.
@@ -91,7 +91,7 @@ def sigma_gate(close: Floats, upper: Floats, lower: Floats) -> tuple[Bools, Bool
 
     On a frozen price both would hold, so the bands must be apart. A NaN fails.
 
-    Source: ``spec.md``, rule 8.
+    Source: ``docs/reference/signal.md``, rule 8.
     """
     apart: Bools = upper > lower
     return apart & (close >= upper), apart & (close <= lower)
@@ -100,7 +100,7 @@ def sigma_gate(close: Floats, upper: Floats, lower: Floats) -> tuple[Bools, Bool
 def htf_gate(htf_z: Floats, htf_z_min: float) -> tuple[Bools, Bools]:
     """Return whether the higher timeframe agrees with SHORT and with LONG. A NaN fails.
 
-    Source: ``spec.md``, rule 8.
+    Source: ``docs/reference/signal.md``, rule 8.
     """
     high: Bools = htf_z >= htf_z_min
     low: Bools = htf_z <= -htf_z_min
@@ -110,7 +110,7 @@ def htf_gate(htf_z: Floats, htf_z_min: float) -> tuple[Bools, Bools]:
 def entry_rows(candidates: Bools, starts: Ints, mode: EntryMode) -> Ints:
     """Return the rows on which a position is entered: one a zone, if any of its rows may.
 
-    Source: ``spec.md``, rule 9.
+    Source: ``docs/reference/signal.md``, rule 9.
 
     :param candidates: rows inside zones of the side that have a premium and pass every gate.
     :param starts: the first row of every zone, of either side.
@@ -146,7 +146,7 @@ def entries(bias: Ints, side: int, passes: Bools, mode: EntryMode) -> Bools:
 def exits(bias: Ints, side: int) -> Bools:
     """Return the candles on which the bias leaves this side.
 
-    Source: ``spec.md``, rule 10.
+    Source: ``docs/reference/signal.md``, rule 10.
 
     >>> exits(np.array([-1, -1, 0, 0]), SHORT)
     array([False, False,  True, False])

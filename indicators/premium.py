@@ -1,5 +1,7 @@
 """The premium of a perp over its spot, from prices that were really traded."""
 
+from typing import TypeVar
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -7,9 +9,14 @@ from numpy.typing import NDArray
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.rolling import Bools, Floats
 
-#: Prices of one coin do not stray further than this from each other: a candle that does is an
-#: error of the feed, a pair that does is two coins.
+_Number = TypeVar("_Number", np.float64, np.int64)
+
+#: A pair whose median price ratio is further than this from 1 is two coins.
 MAX_PRICE_RATIO_ERROR = 0.2
+
+#: A premium beyond this is an error of the feed. ZEC stood at 15 % in April 2025, and liquidation
+#: wicks go deeper.
+MAX_PREMIUM = 0.5
 
 #: Spot candles are refused as the perp's own when this share of them has the perp's close.
 MAX_EQUAL_SHARE = 0.9
@@ -18,6 +25,7 @@ MAX_EQUAL_SHARE = 0.9
 _EQUAL = 1e-12
 
 # numpy multiplies several times faster than pandas converts.
+_UNIT_DIGITS = {"s": 11, "ms": 14, "us": 17, "ns": 99}
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 
 
@@ -25,15 +33,14 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
 
     freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
-    spot price looks exactly like an extreme premium.
+    spot price looks exactly like an extreme premium. A candle with a volume was traded, even if
+    its four prices are the close before.
 
-    A candle without a number for a price it fills with the price before, and leaves the volume as
-    it is: that price is no price of this candle either.
+    Source: ``docs/reference/signal.md``, rule 1.
 
-    :param candles: columns ``close`` and ``volume``; with ``open``, ``high`` and ``low``, filled
-        candles that have a volume are found, too.
-    :param by_volume: whether these candles were traded; an index is computed and has no volume, so
-        of it only the four prices tell that a candle was filled in.
+    :param candles: columns ``close`` and ``volume``; of an index ``open``, ``high`` and ``low``.
+    :param by_volume: False for an index, which has no volume: of it only the four prices tell that
+        a candle was filled in.
     :return: closes; NaN where not finite, not above 0, or of a candle that is not fresh.
 
     >>> traded_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
@@ -44,7 +51,8 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     fresh &= close < np.inf
     if by_volume:
         fresh &= candles["volume"].to_numpy(dtype=np.float64) > 0
-    fresh[filled_rows(candles, close)] = False
+    else:
+        fresh[filled_rows(candles, close)] = False
     if fresh.all():
         return close
     close = close.copy()
@@ -53,9 +61,7 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
 
 
 def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
-    """Return the rows whose prices are all the close before: traded so, or filled in.
-
-    Of 38,780 candles of 5 minutes of PEPE in 2024, whose tick was up to 86 bps, one was traded so.
+    """Return the rows whose four prices are all the close before: filled in, most likely.
 
     :param candles: ``open``, ``high`` and ``low``, else none is found.
     :param close: their closes.
@@ -68,21 +74,132 @@ def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
     return same
 
 
+def believable_close(perp: pd.DataFrame, spot_close: Floats, fraction: Floats) -> Floats:
+    """Return the perp's closes that were traded and are no error of the feed, NaN elsewhere.
+
+    :param perp: candles, columns ``close`` and ``volume``.
+    :param spot_close: fresh closes of its spot pair.
+    :param fraction: the premium of each; NaN beside two fresh closes is an error of the feed.
+    """
+    close = traded_close(perp)
+    absurd: Bools = np.isnan(fraction)
+    absurd &= np.isfinite(spot_close)
+    return np.where(absurd, np.nan, close) if absurd.any() else close
+
+
 def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
     """Return the opening times in nanoseconds since 1970.
 
     :param candles: column ``date``, timezone-aware.
     :param name: what these candles are, for the message.
-    :raises DataError: if the times do not rise strictly.
+    :raises DataError: if the dates are not datetimes with a time zone that rise strictly.
     """
+    check_dates(candles, name)
     dates = pd.DatetimeIndex(candles["date"].array, copy=False)
     times = dates.asi8 * _NANOSECONDS[dates.unit]
+    # A missing date is less than any other, so only the first can be one that rises to the next.
+    if dates[:1].hasnans:
+        raise DataError(f"the {name} candles have a row without a date: drop it")
     if times.size > 1 and not (times[1:] > times[:-1]).all():
         raise DataError(
             f"the {name} candles are not in order of time or repeat one: "
             "sort them by date and drop duplicates"
         )
     return times
+
+
+def check_candles(candles: pd.DataFrame, name: str) -> None:
+    """Raise unless these are candles that the columns can be computed from.
+
+    :param candles: from any source: freqtrade, ccxt, a file.
+    :param name: what these candles are, for the message.
+    :raises DataError: naming the column that is missing or not what it should be.
+    """
+    for column in ("date", "close", "volume"):
+        if column not in candles:
+            raise DataError(f"the {name} candles lack the column {column}{_hint(candles, column)}")
+    check_dates(candles, name)
+    for column in ("close", "volume"):
+        try:
+            # Costs nothing where they are numbers.
+            candles[column].to_numpy(dtype=np.float64)
+        except (TypeError, ValueError):
+            raise DataError(
+                f"the {name} candles have no numbers in the column {column}: "
+                "convert them with pd.to_numeric"
+            ) from None
+
+
+def _hint(candles: pd.DataFrame, column: str) -> str:
+    """Return how a missing column can be made of what is there."""
+    if column == "date" and isinstance(candles.index, pd.DatetimeIndex):
+        return ': make it of the index with reset_index(names="date")'
+    if column == "date" and "timestamp" in candles and len(candles):
+        return f": make it of timestamp with {_conversion(candles, 'timestamp')}"
+    alike = [name for name in candles if str(name).lower() == column]
+    return f": rename {alike[0]}" if alike else ""
+
+
+def _conversion(candles: pd.DataFrame, column: str) -> str:
+    """Return the call that makes datetimes of a column of numbers or text."""
+    values, unit = candles[column], ""
+    if pd.api.types.is_numeric_dtype(values):
+        # Seconds since 1970 have ten digits.
+        digits = len(f"{values.max():.0f}")
+        name = next(name for name, most in _UNIT_DIGITS.items() if digits <= most)
+        unit = f'unit="{name}", '
+    return f'pd.to_datetime(candles["{column}"], {unit}utc=True)'
+
+
+def check_dates(candles: pd.DataFrame, name: str) -> None:
+    """Raise unless the column ``date`` holds datetimes with a time zone; it may be empty.
+
+    :raises DataError: with the call that converts it.
+    """
+    dtype = candles["date"].dtype
+    if isinstance(dtype, pd.DatetimeTZDtype) or candles.empty:
+        return
+    if dtype.kind == "M":
+        what, how = "dates without a time zone", 'candles["date"].dt.tz_localize("UTC")'
+    else:
+        kind = "numbers" if pd.api.types.is_numeric_dtype(dtype) else "no datetimes"
+        what, how = f"{kind} in the column date", _conversion(candles, "date")
+    raise DataError(f"the {name} candles have {what}: convert them with {how}")
+
+
+class Grid:
+    """The rows that candles would have if none of them were missing.
+
+    freqtrade fills in what is missing, other sources do not; a window reaches back over time.
+
+    :param times: opening times of the candles, in any unit, rising.
+    :param memory: a gap that is longer counts as one candle more than this.
+
+    >>> grid = Grid(np.array([0, 60, 180]), 459)
+    >>> grid.fill(np.array([1.0, 2.0, 3.0]))
+    array([ 1.,  2., nan,  3.])
+    >>> grid.pick(grid.fill(np.array([1.0, 2.0, 3.0])))
+    array([1., 2., 3.])
+    """
+
+    def __init__(self, times: NDArray[np.int64], memory: int) -> None:
+        self._rows: NDArray[np.int64] | None = None
+        if times.size > 2 and times[-1] - times[0] != (times[1] - times[0]) * (times.size - 1):
+            steps = np.diff(times)
+            candles = np.minimum(steps // steps.min(), memory + 1)
+            self._rows = np.append(0, np.cumsum(candles))
+
+    def fill(self, values: Floats) -> Floats:
+        """Return values with a NaN for every candle that is missing."""
+        if self._rows is None:
+            return values
+        filled = np.full(self._rows[-1] + 1, np.nan)
+        filled[self._rows] = values
+        return filled
+
+    def pick(self, values: NDArray[_Number]) -> NDArray[_Number]:
+        """Return of filled values those of the candles that are there."""
+        return values if self._rows is None else values[self._rows]
 
 
 def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats) -> Floats:
@@ -107,7 +224,7 @@ def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats
 def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Floats:
     """Return ``(perp_close / scale - spot_close) / spot_close``, a fraction.
 
-    Source: ``spec.md``, "Columns".
+    Source: ``docs/reference/signal.md``, "Columns".
 
     :param perp_close: fresh closes of the perp.
     :param spot_close: fresh closes of its spot pair.
@@ -126,13 +243,14 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
 def mask_outliers(fraction: Floats) -> Floats:
     """Return the premiums without those that only an error of a feed can be.
 
-    A price ten times too high is not an extreme premium. Of real ones, the largest in the candles
-    of 2020 to 2024 is 10 % (1000PEPE in the fall of 2024-01-03, on 5m).
+    A price ten times too high is not an extreme premium.
+
+    Source: ``docs/reference/signal.md``, rule 1.
 
     >>> mask_outliers(np.array([0.01, 9.0]))
     array([0.01,  nan])
     """
-    absurd: Bools = np.abs(fraction) > MAX_PRICE_RATIO_ERROR
+    absurd: Bools = np.abs(fraction) > MAX_PREMIUM
     if not absurd.any():
         return fraction
     return np.where(absurd, np.nan, fraction)

@@ -11,6 +11,12 @@ import numpy as np
 import talib
 from numpy.typing import NDArray
 
+from perp_imbalance.errors import SettingsError
+
+#: Candles over which a window may reach back, the current one included: those that the strategy
+#: loads at its start. Binance answers 494 in one request.
+MEMORY_CANDLES = 459
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Rows = Bools | slice
@@ -80,6 +86,48 @@ def dense_mean_stdev(dense: Floats, length: int) -> MeanStdev:
     return MeanStdev(talib.SMA(dense, length), np.sqrt(variance, out=variance))
 
 
+def check_memory(length: int, memory: int) -> None:
+    """Raise unless a window fits into the memory.
+
+    :raises SettingsError: if it does not.
+    """
+    if length > memory:
+        raise SettingsError(
+            f"a window of {length} candles does not fit into the {memory} that are loaded at the "
+            "start: shorten the lookback"
+        )
+
+
+def row_numbers(rows: Rows) -> NDArray[np.int64]:
+    """Return the number of each row that :func:`finite_rows` found."""
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.flatnonzero(rows)
+
+
+def span(rows: Rows) -> int:
+    """Return over how many rows at most the finite values are spread."""
+    return int(rows.stop - rows.start) if isinstance(rows, slice) else rows.size
+
+
+def forget(windows: Floats, rows: Rows, length: int, memory: int) -> None:
+    """Set to NaN, in place, what was computed over a window that begins before the memory does.
+
+    :param windows: one value per finite row: a mean, a standard deviation.
+    :param rows: from :func:`finite_rows`.
+    :param length: finite values in a window.
+    :param memory: rows over which a window may reach, its last one included.
+
+    >>> means = np.array([np.nan, 1.5, 2.5])
+    >>> forget(means, np.array([True, True, False, False, True]), 2, 3)
+    >>> means
+    array([nan, 1.5, nan])
+    """
+    if span(rows) - windows.size + length <= memory or windows.size < length:
+        return
+    numbers = row_numbers(rows)
+    reach = numbers[length - 1 :] - numbers[: numbers.size - length + 1]
+    windows[length - 1 :][reach >= memory] = np.nan
+
+
 def ema(values: Floats, length: int) -> Floats:
     """Return the exponential moving average, seeded with the mean of its first inputs.
 
@@ -93,8 +141,11 @@ def ema(values: Floats, length: int) -> Floats:
     array([       nan, 2.        ,        nan, 3.33333333])
     """
     rows = finite_rows(values)
-    dense = values[rows]
+    return expand(dense_ema(values[rows], length), rows, values.size)
+
+
+def dense_ema(dense: Floats, length: int) -> Floats:
+    """Do the same as :func:`ema` with finite values only."""
     if dense.size < length:
-        return np.full(values.size, np.nan)
-    smooth = talib.EMA(dense, length) if length > 1 else dense
-    return expand(smooth, rows, values.size)
+        return np.full(dense.size, np.nan)
+    return talib.EMA(dense, length) if length > 1 else dense

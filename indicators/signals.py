@@ -54,7 +54,7 @@ def active_gates(thresholds: Thresholds) -> list[str]:
 def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, Bools]]:
     """Return by its name, per side, where each active gate passes; a premium is the first of them.
 
-    Source: ``spec.md``, rule 8: gates act on signals, not on the bias.
+    Source: ``docs/reference/signal.md``, rule 8: gates act on signals, not on the bias.
 
     :param columns: ``close`` and the columns of the signal.
     :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
@@ -102,7 +102,7 @@ def entry_signals(
 
     The tag names side, mode and what had to agree with z: ``short_zone_z_sigma_htf``.
 
-    Source: ``spec.md``, rule 9.
+    Source: ``docs/reference/signal.md``, rule 9.
 
     :param columns: ``close`` and the columns of the signal.
     :param mode: ``zone``: the first candle of a zone that passes; ``flip``: only the zone's first.
@@ -163,7 +163,7 @@ def no_entry_reasons(
 def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
     """Return ``exit_short``, ``exit_long`` (0 or 1) and ``exit_tag``.
 
-    Source: ``spec.md``, rule 10: the bias leaves the position's side.
+    Source: ``docs/reference/signal.md``, rule 10: the bias leaves the position's side.
 
     :param columns: the columns of the signal.
     """

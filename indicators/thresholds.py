@@ -1,6 +1,6 @@
 """The thresholds of the signal and the three presets of the source: the one place of their values.
 
-Source: ``spec.md``, "Parameters and presets".
+Source: ``docs/reference/signal.md``, "Parameters and presets".
 """
 
 from dataclasses import dataclass, fields

@@ -1,19 +1,30 @@
 """How extreme a premium is: its smoothed z-score."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
+import talib
+from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import (
+    MEMORY_CANDLES,
     Floats,
+    check_memory,
+    dense_ema,
     dense_mean_stdev,
-    ema,
     expand,
     finite_rows,
+    forget,
+    row_numbers,
+    span,
 )
 
 #: A premium whose standard deviation is not above this does not move: it has no z-score.
 MIN_STDEV = 1e-10
+
+# A share of a z-score that is lost in its rounding.
+_NOTHING = 1e-17
 
 
 class ZScore(NamedTuple):
@@ -23,24 +34,87 @@ class ZScore(NamedTuple):
     z: Floats
 
 
-def z_score(premium: Floats, len_prem: int, smooth_len: int) -> ZScore:
+def z_score(
+    premium: Floats, len_prem: int, smooth_len: int, memory: int = MEMORY_CANDLES
+) -> ZScore:
     """Return ``(premium - mean) / stdev`` over the last finite premiums, and its EMA.
 
-    Source: ``spec.md``, rules 2 and 3.
+    A value on a row is what a bot has that loaded ``memory`` rows up to it, and no more: neither a
+    window of premiums nor the EMA reaches further back.
+
+    Source: ``docs/reference/signal.md``, rules 2 and 3.
 
     :param premium: fractions; NaN where there is no fresh price.
     :param len_prem: finite premiums in the window, the current one included.
     :param smooth_len: period of the EMA; 1 is none.
+    :param memory: rows over which a value may reach back, its own included.
     :return: two arrays of the premium's length, NaN where undefined.
+    :raises SettingsError: if the windows are longer than the memory.
 
     >>> z_score(np.array([0.0, 2.0, 4.0]), 2, 1).z
     array([nan,  1.,  1.])
     """
+    check_memory(len_prem + smooth_len - 1, memory)
     rows = finite_rows(premium)
     dense = premium[rows]
     mean, stdev = dense_mean_stdev(dense, len_prem)
     stdev[stdev <= MIN_STDEV] = np.nan
+    forget(stdev, rows, len_prem, memory)
     raw = np.subtract(dense, mean, out=mean)
     raw /= stdev
-    z = ema(raw, smooth_len)
+    known = finite_rows(raw)
+    inputs = raw[known]
+    smooth = dense_ema(inputs, smooth_len)
+    settled = _candles_to_settle(smooth_len)
+    # The fast path: so few rows are missing that every EMA has settled within the memory.
+    if smooth_len > 1 and span(rows) - inputs.size + smooth_len + settled > memory:
+        ends = row_numbers(known)
+        numbers = row_numbers(rows)
+        begins = numbers[ends - len_prem + 1]
+        _start_anew(smooth, inputs, begins, numbers[ends] - memory + 1, smooth_len)
+    z = expand(smooth, known, raw.size)
     return ZScore(expand(raw, rows, premium.size), expand(z, rows, premium.size))
+
+
+def _candles_to_settle(smooth_len: int) -> int:
+    """Return after how many inputs the seed of an EMA weighs less than a float can tell."""
+    if smooth_len == 1:
+        return 0
+    return math.ceil(math.log(_NOTHING) / math.log(_kept_share(smooth_len)))
+
+
+def _kept_share(smooth_len: int) -> float:
+    """Return the share of an EMA that one more input leaves of it."""
+    return (smooth_len - 1) / (smooth_len + 1)
+
+
+def _start_anew(
+    smooth: Floats,
+    inputs: Floats,
+    begins: NDArray[np.int64],
+    oldest: NDArray[np.int64],
+    smooth_len: int,
+) -> None:
+    """Make every value of an EMA, in place, the one of an EMA that starts within its memory.
+
+    The difference of two EMAs over the same inputs shrinks by the same share with every input. So
+    the one that starts later is the one at hand, less what is left of their difference at its seed.
+
+    :param smooth: the EMA over all inputs.
+    :param inputs: raw z-scores, all finite.
+    :param begins: the row with which the window of each begins, rising.
+    :param oldest: the first row that the memory of each holds, rising.
+    """
+    settled = _candles_to_settle(smooth_len) + smooth_len - 1
+    # The seed of an EMA that is as old as the inputs is its own.
+    late = np.flatnonzero(begins[0] < oldest[:settled]) if begins.size else begins
+    late = np.append(late, np.flatnonzero(begins[:-settled] < oldest[settled:]) + settled)
+    if not late.size:
+        return
+    seeded = begins.searchsorted(oldest[late]) + smooth_len - 1
+    known = seeded <= late
+    unknown, late, seeded = late[~known], late[known], seeded[known]
+    seeds = talib.SMA(inputs, smooth_len)[seeded]
+    left = _kept_share(smooth_len) ** (late - seeded)
+    smooth[late] -= left * (smooth[seeded] - seeds)
+    smooth[unknown] = np.nan

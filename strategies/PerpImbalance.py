@@ -232,6 +232,7 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
         columns = threshold_columns(
             dataframe,
             dataframe["premium"].to_numpy(),
+            dataframe["spot_close"].to_numpy(),
             self.thresholds(),
             timeframe=self.timeframe,
             htf=self.htf_premiums.get(pair),

@@ -1,16 +1,15 @@
 """Example: an own trigger (RSI) that trades only where the imbalance agrees.
 
 What it takes to use the bias in any strategy: ask for the spot pair in ``informative_pairs``, join
-the columns in ``populate_indicators``, and read ``bias``.
+the columns in ``populate_indicators``, and read ``bias``. On Binance the config needs
+``defaultType`` as ``config.json`` has it: ``perp-imbalance doctor`` tells.
 """
 
 import talib
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
-from perp_imbalance.indicators import imbalance_columns
-from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
-from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance import imbalance_columns, match_spot
 
 
 class RsiWithImbalance(IStrategy):
@@ -24,27 +23,26 @@ class RsiWithImbalance(IStrategy):
     minimal_roi = {"0": 100}  # noqa: RUF012
     stoploss = -0.05
 
-    def bot_start(self, **kwargs: object) -> None:
-        """Refuse a config with which Binance answers for spot with the candles of the perp."""
-        check_spot_setting(self.config)
-
-    def spot_of(self, pair: str) -> SpotMatch:
-        """Return the spot pair of a perp and its scale."""
-        return match_spot(pair, self.dp.market, exchange=self.config["exchange"]["name"])
+    def spot_of(self, pair: str) -> tuple[str | None, float]:
+        """Return the spot pair of a perp, None where there is none, and the perp's scale."""
+        match = match_spot(pair, self.dp.market, exchange=self.config["exchange"]["name"])
+        return match.spot, match.scale
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask for the candles of the spot pairs."""
-        spots = [self.spot_of(pair).spot for pair in self.dp.current_whitelist()]
+        spots = [self.spot_of(pair)[0] for pair in self.dp.current_whitelist()]
         return [(spot, self.timeframe, "spot") for spot in spots if spot]
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         """Add the RSI, and the columns of the imbalance."""
         dataframe["rsi"] = talib.RSI(dataframe["close"].to_numpy(), 14)
-        match = self.spot_of(metadata["pair"])
-        if match.spot is None:
+        spot_pair, scale = self.spot_of(metadata["pair"])
+        if spot_pair is None:
             return dataframe.assign(bias=0)
-        spot = self.dp.get_pair_dataframe(match.spot, self.timeframe, "spot")
-        return dataframe.join(imbalance_columns(dataframe, spot, scale=match.scale))
+        spot = self.dp.get_pair_dataframe(spot_pair, self.timeframe, "spot")
+        # In a backtest, too, windows reach no further back than what a bot loads.
+        columns = imbalance_columns(dataframe, spot, scale=scale, memory=self.startup_candle_count)
+        return dataframe.join(columns)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
         """Enter where trigger and bias agree."""

@@ -1,6 +1,6 @@
 """Which spot pair belongs to a perp: the one resolver of strategy, download and listing.
 
-Source: ``spec.md``, "Which spot belongs to a perp".
+Source: ``docs/reference/signal.md``, "Which spot belongs to a perp".
 """
 
 from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.positioning import known_funding, open_interest
-from perp_imbalance.indicators.premium import open_times
+from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
 from perp_imbalance.replay.candle_store import available_candles, check_folder
@@ -29,6 +29,7 @@ class PairHistory:
 
     :ivar perp: freqtrade's candles.
     :ivar premium: the premium of each candle, NaN where there is none.
+    :ivar band_close: the perp's closes that enter its bands, NaN elsewhere.
     :ivar htf: premiums of the higher timeframe; None where the folder has none, and where that
         timeframe is none above the candles': only the HTF gate looks at it.
     :ivar funding: funding paid by longs during each candle, as a fraction.
@@ -41,6 +42,7 @@ class PairHistory:
     timeframe: str
     perp: DataFrame
     premium: Floats
+    band_close: Floats
     htf: HtfPremium | None
     funding: Floats
     funding_rate: Floats
@@ -119,11 +121,13 @@ class CandleFolder:
         reason = price_refusal(match, found.fraction, self.timeframe)
         if reason:
             raise DataError(f"{pair} in {self.datadir}: {reason}")
+        fraction = premium_columns(found)["premium"]
         return PairHistory(
             match,
             self.timeframe,
             perp,
-            premium_columns(found)["premium"],
+            fraction,
+            believable_close(perp, found.spot_close, fraction),
             self._htf(match),
             self._funding(pair, perp),
             known_funding(perp, self.timeframe, self._rates(pair)),

@@ -100,7 +100,7 @@ class Screen:
         )
 
     def _sigma_of(self, bb_len: int, bb_k: float) -> dict[str, Bools]:
-        bands = bollinger_bands(self._close, bb_len, bb_k)
+        bands = bollinger_bands(self._candles.band_close, bb_len, bb_k)
         above, below = sigma_gate(self._close, bands.upper, bands.lower)
         return {"short": above, "long": below}
 

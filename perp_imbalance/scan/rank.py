@@ -193,6 +193,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
     columns |= threshold_columns(
         perp,
         columns["premium"],
+        columns["spot_close"],
         rules.thresholds,
         timeframe=timeframe,
         htf=_htf(match, given, rules),

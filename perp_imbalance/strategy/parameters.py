@@ -13,6 +13,7 @@ from freqtrade.strategy import (
 from freqtrade.strategy.parameters import BaseParameter
 
 from perp_imbalance.indicators.hysteresis import EntryMode
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES
 from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES, PRESETS, Thresholds
 
 Strategy = TypeVar("Strategy", bound=type)
@@ -66,11 +67,11 @@ LONGEST_LOOKBACK = Thresholds(
     bb_len=_INTEGERS["bb_len"][1],
 ).lookback
 
-#: Candles after the lookback in which the bias meets its first event; from there on it is exact.
-BIAS_MEMORY = 250
+#: Candles that freqtrade loads before the first signal.
+STARTUP_CANDLES = MEMORY_CANDLES
 
-#: Candles that freqtrade loads before the first signal. Binance answers 494 in one request.
-STARTUP_CANDLES = LONGEST_LOOKBACK + BIAS_MEMORY
+#: Candles after the lookback in which the bias meets its first event; from there on it is exact.
+BIAS_MEMORY = STARTUP_CANDLES - LONGEST_LOOKBACK
 
 
 def threshold_parameters(preset: Thresholds) -> dict[str, BaseParameter]:

@@ -149,8 +149,10 @@ def test_absurd_price_would_have_been_an_entry(life: Life, base: str) -> None:
     at = moment(ABSURD)
     perp, spot = read(life.datadir, case.pair), read(life.datadir, case.spot)
     (perp if base == "PERP" else spot).loc[lambda frame: frame["date"] == at, "close"] *= 10
-    fraction = spot_premium(perp, spot).fraction
-    columns = threshold_columns(perp, fraction, THRESHOLDS, max_stale_candles=PLAN.stale)
+    spot_close, fraction = spot_premium(perp, spot)
+    columns = threshold_columns(
+        perp, fraction, spot_close, THRESHOLDS, max_stale_candles=PLAN.stale
+    )
     unguarded = pd.DataFrame({**columns, "close": perp["close"], "premium": fraction})
     entries = entry_signals(unguarded, THRESHOLDS).loc[perp["date"] == at]
     assert entries[["enter_short", "enter_long"]].to_numpy().any()

@@ -177,6 +177,8 @@ class Delisted(CandleFault):
 class BadPrices(CandleFault):
     """Candles that begin within the fault have prices at which nothing was traded.
 
+    No exchange known sends a volume with a price that is not a number: such a candle has volume 0.
+
     :param price: what they have: no number, zero, or their own times ``factor``
     """
 
@@ -188,7 +190,10 @@ class BadPrices(CandleFault):
         """Return the candles with these prices."""
         values = series.values.copy()
         factor = {"nan": float("nan"), "zero": 0.0, "absurd": self.factor}[self.price]
-        values[self._during(series.times), :4] *= factor
+        bad = self._during(series.times)
+        values[bad, :4] *= factor
+        if self.price == "nan":
+            values[bad, 4] = 0.0
         return replace(series, values=values)
 
 

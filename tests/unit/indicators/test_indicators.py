@@ -92,20 +92,23 @@ def test_closes_without_a_trade_are_not_fresh() -> None:
     assert np.isnan(fresh[1:7]).all()
 
 
-def test_close_that_was_filled_in_is_not_fresh_though_its_candle_has_a_volume() -> None:
-    """freqtrade fills a candle without a number for a price so, and leaves its volume."""
+def test_volume_decides_whether_a_close_is_fresh() -> None:
     close = pd.Series([2.0, 2.0, 2.0, 3.0, 3.0, 3.0])
     candles = pd.DataFrame({"open": close, "high": close, "low": close, "close": close})
-    candles = candles.assign(volume=1.0)
-    # Traded at one price, and at more than one that ended where the candle before did.
+    # Traded at the close before, and filled in by freqtrade.
+    candles["volume"] = [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    np.testing.assert_array_equal(traded_close(candles), [2.0, 2.0, np.nan, 3.0, 3.0, np.nan])
+
+
+def test_prices_decide_whether_the_close_of_an_index_is_fresh() -> None:
+    close = pd.Series([2.0, 2.0, 2.0, 3.0, 3.0, 3.0])
+    candles = pd.DataFrame({"open": close, "high": close, "low": close, "close": close})
+    # Not flat: both only ended where the candle before did.
     candles.loc[4, "open"] = 2.5
     candles.loc[5, "low"] = 2.9
-    expected = [2.0, np.nan, np.nan, 3.0, 3.0, 3.0]
-    np.testing.assert_array_equal(traded_close(candles), expected)
-    assert np.isfinite(traded_close(candles[["close", "volume"]])).all()
-    # An index has no volume: of it, filled candles alone are not fresh.
     index = candles.assign(volume=0.0)
     assert np.isnan(traded_close(index)).all()
+    expected = [2.0, np.nan, np.nan, 3.0, 3.0, 3.0]
     np.testing.assert_array_equal(traded_close(index, by_volume=False), expected)
 
 

@@ -147,11 +147,11 @@ def test_every_gate_names_the_column_without_which_it_fails() -> None:
 
 
 def test_open_interest_has_a_column_only_where_it_is_given() -> None:
-    frame = candles("2025-01-01 00:00", "2025-01-05 00:00", "1h").assign(close=1.0)
-    premium = np.zeros(len(frame))
-    assert "oi_change" not in threshold_columns(frame, premium, Thresholds())
+    frame = candles("2025-01-01 00:00", "2025-01-05 00:00", "1h").assign(close=1.0, volume=1.0)
+    premium, spot = np.zeros(len(frame)), np.ones(len(frame))
+    assert "oi_change" not in threshold_columns(frame, premium, spot, Thresholds())
     rising = np.arange(1.0, len(frame) + 1)
-    found = threshold_columns(frame, premium, Thresholds(oi_len=2), open_interest=rising)
+    found = threshold_columns(frame, premium, spot, Thresholds(oi_len=2), open_interest=rising)
     np.testing.assert_allclose(found["oi_change"][2:4], [2.0, 1.0])
 
 

@@ -49,7 +49,7 @@ def market(
     match = SpotMatch("X/USDT:USDT", "X/USDT", 1, "identical", None)
     unknown = np.full(ROWS, np.nan)
     perp = perp.assign(volume=1.0)
-    return PairHistory(match, "1h", perp, premium, None, np.zeros(ROWS), unknown, unknown, 0)
+    return PairHistory(match, "1h", perp, premium, close, None, np.zeros(ROWS), unknown, unknown, 0)
 
 
 def overall(candles: PairHistory, settings: Settings | None = None) -> list[Finding]:
