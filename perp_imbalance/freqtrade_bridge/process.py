@@ -20,6 +20,8 @@ from types import FrameType
 from typing import Any
 
 EXIT_CONFIGURATION = 2
+#: A download of which freqtrade logs an error and goes on.
+EXIT_DOWNLOAD = 3
 EXIT_SIGNAL = 128
 GRACE_SECONDS = 20.0
 PARENT_SECONDS = 1.0
@@ -162,6 +164,16 @@ class _ConfigurationErrorSeen(logging.Filter):
         return True
 
 
+class _FailedDownloads(logging.Handler):
+    """Counts the series that freqtrade could not download, which it only logs."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count an error."""
+        self.count += 1
+
+
 class Remembered(logging.Handler):
     """Our own warnings, each once: they are far above the tables in which freqtrade's work ends."""
 
@@ -209,6 +221,8 @@ def _freqtrade() -> None:
     logging.getLogger("freqtrade").addFilter(errors)
     warnings = Remembered()
     logging.getLogger(__spec__.parent).addHandler(warnings)
+    downloads = _FailedDownloads(logging.ERROR)
+    logging.getLogger("freqtrade.data.history.history_utils").addHandler(downloads)
     try:
         main()
     except SystemExit as leave:
@@ -217,6 +231,8 @@ def _freqtrade() -> None:
             sys.exit(leave.__context__.code)
         if not leave.code and errors.seen:
             sys.exit(EXIT_CONFIGURATION)
+        if not leave.code and downloads.count:
+            sys.exit(EXIT_DOWNLOAD)
         if not leave.code:
             warnings.repeat()
         raise
