@@ -5,8 +5,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
-
+from typing import Any
 
 from perp_imbalance.errors import CommandError
 

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
+
+from perp_imbalance.files import temporary_folder
 
 EXIT_CONFIGURATION = 2
 #: A download of which freqtrade logs an error and goes on.
@@ -88,7 +89,7 @@ def _command(
     """Yield the command line; the overlay's file is gone when the block is left."""
     subcommand, *options = arguments
     files = [str(config) for config in configs]
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+    with temporary_folder() as folder:
         if overlay is not None:
             path = Path(folder) / "overlay.json"
             path.write_text(json.dumps(overlay), encoding="utf-8")

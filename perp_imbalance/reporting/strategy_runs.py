@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.exchange import load_config, translate_freqtrade_errors
 from perp_imbalance.indicators import Thresholds
 from perp_imbalance.plotting.chart import Chart
@@ -126,7 +126,7 @@ def _settings(
 
     Code is this project's and the trader's own; of the result only settings are taken.
     """
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+    with temporary_folder() as folder:
         own = Path(folder, "strategies")
         own.mkdir()
         for file in strategies.glob("*.py"):
@@ -139,7 +139,7 @@ def _settings(
         yield (
             config,
             {
-                **{"strategy_path": str(own), "user_data_dir": folder},
+                **{"strategy_path": str(own), "user_data_dir": str(folder)},
                 "timeframe": result.timeframe,
                 # Of a result, freqtrade strikes them out.
                 "exchange": {"key": "", "secret": ""},
