@@ -23,6 +23,7 @@ from perp_imbalance.doctor.local_data_checks import Needed
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair_checks import PairSnapshot, Plan, examine_pair
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
+from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 from perp_imbalance.indicators.signals import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch
@@ -55,6 +56,7 @@ def examine(
         if config is None:
             return report
         report.checks += bot_checks.check_section(config, CONF_SCHEMA["properties"])
+        attempt(report, "secrets", lambda: check_secrets(config))
         plan = _plan(config, report, tell)
         tell("exchange", 2, _STEPS)
         exchange = opening.open_exchange(config, report)

@@ -25,8 +25,8 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
     load_config,
     public_client,
-    refused_key,
 )
+from perp_imbalance.freqtrade_bridge.secrets import refusal
 from perp_imbalance.strategy.order_rules import misspelt_key
 from perp_imbalance.strategy.settings import Settings
 
@@ -40,7 +40,7 @@ def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | N
     except PerpImbalanceError as error:
         message = str(error)
     except (FreqtradeException, ImportError) as error:
-        message = f"{refused_key(error)}{str(error).strip().splitlines()[0]}"
+        message = refusal(error)
     except KeyError as error:
         # freqtrade takes some of a config for granted.
         message = f"the config lacks {error}: compare it with the shipped config.json"
