@@ -86,11 +86,15 @@ def _no_sections(files: list[str]) -> list[str]:
     from freqtrade.config_schema import CONF_SCHEMA
     from freqtrade.configuration.load_config import load_from_files
 
+    known = CONF_SCHEMA["properties"]
+    sections = {
+        name for name, about in known.items() if about.get("type") == "object" or "$ref" in about
+    }
     return [
         name
-        for name, value in load_from_files(files).items()
-        if CONF_SCHEMA["properties"].get(name, {}).get("type") == "object"
-        and not isinstance(value, Mapping)
+        for file in files
+        for name, value in load_from_files([file]).items()
+        if name in sections and not isinstance(value, Mapping)
     ]
 
 
