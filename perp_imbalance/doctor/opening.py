@@ -13,8 +13,6 @@ from freqtrade.configuration.load_config import load_from_files
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import FreqtradeException
 from freqtrade.optimize.hyperopt_tools import HyperoptTools
-from freqtrade.persistence import FtNoDBContext
-from freqtrade.plugins.pairlistmanager import PairListManager
 from freqtrade.plugins.protectionmanager import ProtectionManager
 from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
 
@@ -216,14 +214,6 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
 def _validated(exchange: Any, config: dict[str, Any]) -> bool:
     exchange.validate_config(config)
     return True
-
-
-def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
-    """Return the pairs that freqtrade's pair lists let it trade now."""
-    with FtNoDBContext():
-        pairlists = PairListManager(exchange, config)
-        pairlists.refresh_pairlist()
-    return list(pairlists.whitelist)
 
 
 def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:

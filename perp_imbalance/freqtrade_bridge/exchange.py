@@ -199,14 +199,3 @@ def match_perps(
         )
         for perp in sorted(perps)
     ]
-
-
-def whitelist(config: Mapping[str, Any]) -> list[str]:
-    """Return the pairs that the config names.
-
-    :raises CommandError: if it names none.
-    """
-    pairs = list(config.get("exchange", {}).get("pair_whitelist", []))
-    if not pairs:
-        raise CommandError("the config's exchange.pair_whitelist is empty: name the perps there")
-    return pairs
