@@ -28,11 +28,6 @@ from perp_imbalance.reporting.tables import buy_and_hold, marked_wallet, with_si
 
 #: freqtrade's, where a config names none.
 DEFAULT_FORMAT = "feather"
-#: Settings of a result that would write files, read others or load code: results are shared.
-NOT_TAKEN = frozenset(
-    {"add_config_files", "config_files", "db_url", "log_config", "logfile"}
-    | {"recursive_strategy_search", "user_data_dir"}
-)
 
 
 @dataclass(frozen=True)
@@ -134,13 +129,13 @@ def _settings(
         if outcome.parameters is not None:
             (own / f"{outcome.strategy}.json").write_text(outcome.parameters, encoding="utf-8")
         config = Path(folder, "config.json")
-        taken = {name: value for name, value in result.config.items() if name not in NOT_TAKEN}
-        config.write_text(json.dumps(taken), encoding="utf-8")
+        config.write_text(json.dumps(result.config), encoding="utf-8")
         yield (
             config,
             {
                 **{"strategy_path": str(own), "user_data_dir": str(folder)},
-                "timeframe": result.timeframe,
+                **{"timeframe": result.timeframe, "dry_run": True},
+                "pairlists": [{"method": "StaticPairList"}],
                 # Of a result, freqtrade strikes them out.
                 "exchange": {"key": "", "secret": ""},
             },
@@ -163,6 +158,8 @@ def _thresholds(file: Path, overlay: Mapping[str, Any], strategy: str) -> Thresh
         if "Impossible to load Strategy" in str(error):
             return None
         raise
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"the parameters of {strategy} in the result: {error}") from None
 
 
 def _panes(
