@@ -9,7 +9,7 @@ from freqtrade.misc import deep_merge_dicts
 from support.tiny_replay import TINY_PAIRS
 
 from perp_imbalance.cli.main import run
-from perp_imbalance.errors import CommandError
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.freqtrade_bridge.exchange import load_config
 from perp_imbalance.freqtrade_bridge.pairs import Universe, load_universe
 from perp_imbalance.replay import Replay, replay_config
@@ -66,7 +66,7 @@ def test_pairs_are_those_that_freqtrade_means(
 def test_what_gives_no_pairs_is_one_line(
     files: list[Path], exchange: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(CommandError, match=message) as refused:
+    with pytest.raises(PerpImbalanceError, match=message) as refused:
         universe(files, exchange, **settings)
     assert "\n" not in str(refused.value)
 

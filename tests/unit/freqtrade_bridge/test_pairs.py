@@ -7,7 +7,7 @@ import pytest
 
 from perp_imbalance.doctor import Level
 from perp_imbalance.doctor.bot_checks import check_spotless, check_whitelist
-from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge import pairs as module
 from perp_imbalance.freqtrade_bridge.exchange import match_perps
 from perp_imbalance.freqtrade_bridge.pairs import _perps, expand_whitelist
@@ -53,13 +53,13 @@ def test_other_contracts_are_left_out_in_one_line(caplog: pytest.LogCaptureFixtu
         assert _perps("binance", MARKETS, expand_whitelist(config(named), MARKETS)) == named[-1:]
     (message,) = caplog.messages
     assert message.startswith("3 of 4 pairs are left out, coin-margined or with an expiry: BTC/USD")
-    with pytest.raises(CommandError, match="no linear perpetual"):
+    with pytest.raises(PerpImbalanceError, match="no linear perpetual"):
         _perps("binance", MARKETS, named[:2])
 
 
 def test_name_that_is_no_perp_is_refused() -> None:
     named = ["ETH/USDT:USDT", "ETHH/USDT:USDT", "ETH/USDT"]
-    with pytest.raises(CommandError, match="no perp ETHH/USDT:USDT, ETH/USDT: take it off"):
+    with pytest.raises(PerpImbalanceError, match="no perp ETHH/USDT:USDT, ETH/USDT: take it off"):
         _perps("binance", MARKETS, named)
 
 

@@ -12,7 +12,7 @@ from freqtrade.configuration.config_validation import validate_config_schema
 from freqtrade.exceptions import ConfigurationError
 from support.freqtrade import CONFIG
 
-from perp_imbalance.errors import CommandError, DataError, SettingsError
+from perp_imbalance.errors import DataError, PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge import secrets
 from perp_imbalance.freqtrade_bridge.exchange import load_config
 from perp_imbalance.freqtrade_bridge.secrets import (
@@ -115,7 +115,7 @@ def test_schema_error_names_the_place_and_no_secret(
 ) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(settings), encoding="utf-8")
-    with pytest.raises(CommandError) as refused:
+    with pytest.raises(PerpImbalanceError) as refused:
         load_config([CONFIG, file])
     said = str(refused.value)
     if settings != {"exchange": HIDDEN}:
@@ -127,7 +127,9 @@ def test_schema_error_names_the_place_and_no_secret(
 def test_number_among_the_variables_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     # freqtrade makes a number of a variable that looks like one, which its schema then refuses.
     monkeypatch.setenv("FREQTRADE__EXCHANGE__KEY", "70707070")
-    with pytest.raises(CommandError, match=r"^exchange\.key: its value is not of type") as refused:
+    with pytest.raises(
+        PerpImbalanceError, match=r"^exchange\.key: its value is not of type"
+    ) as refused:
         load_config([CONFIG])
     assert "70707070" not in str(refused.value)
 
