@@ -7,76 +7,35 @@ in ``docs/deployment.md`` all start the bot through this file; what follows its 
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from freqtrade.commands import Arguments
+from freqtrade.configuration.config_validation import validate_config_schema
 from freqtrade.configuration.environment_vars import environment_vars_to_dict
 from freqtrade.configuration.load_config import load_from_files
-from freqtrade.exceptions import FreqtradeException
 from freqtrade.misc import deep_merge_dicts
 
-from perp_imbalance.errors import PerpImbalanceError, SettingsError
+from perp_imbalance.errors import PerpImbalanceError
+from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 
 EXIT_USAGE = 2
 # The commands that open the API server or send messages.
 CHECKED_COMMANDS = ("trade", "webserver")
-SECRETS = {
-    "api_server": ("password", "jwt_secret_key"),
-    "telegram": ("token", "chat_id"),
-    "discord": ("webhook_url",),
-    "webhook": ("url",),
-}
-SHORTEST = {"password": 12, "jwt_secret_key": 32}
-FEWEST_CHARACTERS = 6
-# Parts of what stands in freqtrade's documentation and source, and of what people put in its place.
-EXAMPLES = (
-    *("supersecure", "supersecret", "super-secret", "somethingrandom", "freqtrade"),
-    *("password", "changeme", "change-me", "example", "placeholder"),
-)
-
-
-def check_secrets(config: Mapping[str, Any]) -> None:
-    """Raise where an enabled section lacks a secret, or the API server's can be guessed.
-
-    :param config: freqtrade's config, all files and environment variables merged.
-    :raises SettingsError: naming the variable to set.
-    """
-    for section, names in SECRETS.items():
-        settings = config.get(section, {})
-        if not settings.get("enabled"):
-            continue
-        for name in names:
-            value = str(settings.get(name) or "")
-            variable = f"FREQTRADE__{section}__{name}".upper()
-            if not value:
-                raise SettingsError(
-                    f"{section} is enabled without a {name}: set {variable} in .env"
-                )
-            if name in SHORTEST and can_be_guessed(value, SHORTEST[name]):
-                raise SettingsError(
-                    f"the {name} of {section} is short or an example: set {variable} in .env to "
-                    "what `openssl rand -hex 32` prints"
-                )
-
-
-def can_be_guessed(secret: str, shortest: int) -> bool:
-    """Tell whether a secret is short, monotonous or contains what examples are made of."""
-    return (
-        len(secret) < shortest
-        or len(set(secret)) < FEWEST_CHARACTERS
-        or any(example in secret.lower() for example in EXAMPLES)
-    )
 
 
 def main(arguments: Sequence[str]) -> None:
     """Check what the config holds, then become freqtrade, or leave with one line."""
     parsed = Arguments(list(arguments)).get_parsed_arg()
     if parsed.get("command") in CHECKED_COMMANDS:
+        files = parsed["config"]
         try:
-            config = load_from_files(parsed["config"])
-            check_secrets(deep_merge_dicts(environment_vars_to_dict(), config))
-        except (PerpImbalanceError, FreqtradeException) as error:
+            # freqtrade's own log of what it refuses has the values in it, secrets among them.
+            with translate_freqtrade_errors(f"config {' + '.join(files)}"):
+                config = deep_merge_dicts(environment_vars_to_dict(), load_from_files(files))
+                check_secrets(config)
+                validate_config_schema({"dry_run": True, **config})
+        except PerpImbalanceError as error:
             print(f"perp-imbalance: {error}", file=sys.stderr)
             sys.exit(EXIT_USAGE)
     # The same process: systemd and Docker send their signals to freqtrade itself.

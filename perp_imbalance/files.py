@@ -1,8 +1,14 @@
-"""Files that appear whole or not at all: a bot, a browser or a resumed run may be about to read."""
+"""Files that appear whole or not at all, and temporary folders that do not outlive a killed run."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from perp_imbalance.errors import CommandError
 
@@ -29,6 +35,73 @@ def atomic_write(file: Path) -> Iterator[Path]:
         # Where its folder is no folder, there is nothing to remove.
         with suppress(OSError):
             part.unlink()
+
+
+# Where a platform has no such locks, folders of killed runs stay.
+fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None
+
+#: How the names of temporary folders begin: only these are swept.
+TEMPORARY_PREFIX = "perp-imbalance-run-"
+_TRIES = 3
+
+
+@contextmanager
+def temporary_folder(parent: Path | None = None, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
+    """Yield a new folder that is gone when the block is left.
+
+    Folders of this prefix that killed runs left in the same place are removed first. A run holds a
+    lock on its folder, which the system releases when its process ends, however it ends.
+
+    :param parent: where it is made, by default the system's folder for temporary files.
+    :param prefix: how its name begins.
+    :raises OSError: if it cannot be made there.
+    """
+    place = Path(tempfile.gettempdir() if parent is None else parent)
+    _sweep(place, prefix)
+    for _ in range(_TRIES):
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        lock = _lock(folder)
+        if lock is not None and folder.exists():
+            break
+        # Another run swept it before it was locked; or there are no locks here.
+    folder.mkdir(exist_ok=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _sweep(place: Path, prefix: str) -> None:
+    """Remove folders of this user whose runs are gone."""
+    if fcntl is None:
+        return
+    for folder in place.glob(f"{prefix}*"):
+        # Another process may sweep, too.
+        with suppress(OSError):
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                continue
+            lock = _lock(folder)
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that holds the lock of a folder; None where another process has it."""
+    if fcntl is None:
+        return None
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def atomic_write_text(file: Path, text: str) -> None:

@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
+    from perp_imbalance.freqtrade_bridge.secrets import redact_result
     from perp_imbalance.replay import replay_config, running_replay
 
     check_timerange(arguments.timerange)
@@ -87,6 +88,8 @@ def run(arguments: argparse.Namespace) -> int:
     if result is None or result == before:
         print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
         return 0
+    if struck := redact_result(result):
+        print(f"Struck out of the result, for secrets: {', '.join(struck)}")
     print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
     if not arguments.no_report:
         tell_report(result, config, datadir)

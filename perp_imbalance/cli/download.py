@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from perp_imbalance.cli.options import add_config, config_files
@@ -50,68 +50,46 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for what they are compared with."""
-    from perp_imbalance.freqtrade_bridge.exchange import (
-        check_timerange,
-        load_config,
-        load_markets,
-        match_perps,
-        whitelist,
-    )
-    from perp_imbalance.freqtrade_bridge.process import run_freqtrade
+    from perp_imbalance.data.download import Job, download
+    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config, match_perps
+    from perp_imbalance.freqtrade_bridge.pairs import load_universe
+    from perp_imbalance.markets.spot_matching import about_spotless
     from perp_imbalance.strategy.settings import Settings
 
     check_timerange(arguments.timerange)
     files = config_files(arguments)
     config = load_config(files)
-    perps = whitelist(config)
-    markets = load_markets(config)
-    check_perps(config["exchange"]["name"], markets, perps)
+    markets, perps = load_universe(config)
     matches = match_perps(config, markets, perps)
-    for match in matches:
-        if match.spot is None:
-            logger.warning("%s gets no spot candles: %s", match.perp, match.reason)
+    spotless = about_spotless(matches, markets.values(), config["exchange"]["name"])
     beside: dict[str, set[str]] = {"spot": set(), "index": set()}
     for match in matches:
         if match.spot is not None:
             beside[match.source].add(match.spot)
     if not any(beside.values()):
-        raise CommandError("no pair of the whitelist has a spot pair: see perp-imbalance pairs")
+        raise CommandError(f"no pair of the whitelist has a spot pair: {spotless}")
+    if spotless:
+        logger.warning(spotless)
 
-    timeframes = arguments.timeframes or default_timeframes(config)
-    common = ["--timerange", arguments.timerange, "--timeframes", *timeframes]
-    if arguments.datadir:
-        common += ["--datadir", arguments.datadir]
     # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
     # index, because named candle types leave out the mark prices.
     with_oi = perps if Settings.from_config(config).use_oi else []
-    for mode, pairs, types in (
-        ("futures", perps, []),
-        ("futures", beside["index"], ["--candle-types", "index"]),
-        ("futures", with_oi, ["--candle-types", "open_interest"]),
-        ("spot", beside["spot"], []),
-    ):
-        if not pairs:
-            continue
-        options = ["download-data", "--trading-mode", mode, *common, *types]
-        code = run_freqtrade([*options, "--pairs", *sorted(pairs)], configs=files)
-        if code:
-            return code
-    return 0
-
-
-def check_perps(exchange: str, markets: Mapping[str, Any], perps: Sequence[str]) -> None:
-    """Raise where the whitelist names what is no perp of the exchange.
-
-    :raises CommandError: naming it.
-    """
-    from perp_imbalance.markets.spot_matching import is_perp
-
-    unknown = [perp for perp in perps if perp not in markets or not is_perp(markets[perp])]
-    if unknown:
-        raise CommandError(
-            f"{exchange} has no perp {', '.join(unknown)}: take it off the whitelist, or mend its "
-            "name (a perp is called like BTC/USDT:USDT)"
-        )
+    jobs = [
+        Job("futures", perps),
+        Job("futures", sorted(beside["index"]), ["index"]),
+        Job("futures", with_oi, ["open_interest"]),
+        Job("spot", sorted(beside["spot"])),
+    ]
+    outcome = download(
+        [job for job in jobs if job.pairs],
+        Path(arguments.datadir or config["datadir"]),
+        data_format=config["dataformat_ohlcv"],
+        timeframes=arguments.timeframes or default_timeframes(config),
+        timerange=arguments.timerange,
+        configs=files,
+    )
+    print(outcome)
+    return outcome.code or int(bool(outcome.failed))
 
 
 def default_timeframes(config: dict[str, Any]) -> list[str]:

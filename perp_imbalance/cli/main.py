@@ -1,6 +1,7 @@
 """Entry point of ``perp-imbalance``."""
 
 import argparse
+import errno
 import logging
 import os
 import sys
@@ -27,6 +28,11 @@ from perp_imbalance.errors import PerpImbalanceError
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
+#: What a folder or a disk says that does not take a file, whatever command writes it.
+DISK_ERRORS = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,4 +72,10 @@ def run(argv: Sequence[str] | None = None) -> None:
         # Who reads has seen enough, as head has; what is left goes nowhere when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_PIPE
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        where = error.filename2 or error.filename or "a file"
+        print(f"perp-imbalance: {where} cannot be written: {error.strerror}", file=sys.stderr)
+        code = EXIT_USAGE
     sys.exit(code)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from perp_imbalance.cli.console import folding_table, page_console
 from perp_imbalance.cli.options import add_config, config_files
 from perp_imbalance.markets.spot_matching import SpotMatch
+
+logger = logging.getLogger(__name__)
 
 EXAMPLE = """\
 examples:
@@ -38,16 +41,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table or the JSON."""
-    from perp_imbalance.freqtrade_bridge.exchange import (
-        load_config,
-        load_markets,
-        match_perps,
-        whitelist,
-    )
+    from perp_imbalance.freqtrade_bridge.exchange import load_config, load_markets, match_perps
+    from perp_imbalance.freqtrade_bridge.pairs import load_universe
+    from perp_imbalance.markets.spot_matching import about_spotless
 
     config = load_config(config_files(arguments))
-    perps = whitelist(config) if arguments.whitelist else None
-    matches = match_perps(config, load_markets(config), perps)
+    if arguments.whitelist:
+        markets, perps = load_universe(config)
+        matches = match_perps(config, markets, perps)
+    else:
+        markets = load_markets(config)
+        matches = match_perps(config, markets)
+    spotless = about_spotless(matches, markets.values(), config["exchange"]["name"])
+    if spotless and not any(match.spot for match in matches):
+        logger.warning(spotless)
     if arguments.json:
         print(json.dumps([as_json(match) for match in matches], indent=1))
     else:

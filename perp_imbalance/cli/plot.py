@@ -1,7 +1,6 @@
 """``perp-imbalance plot``: the indicator's pane, from the strategy's own columns."""
 
 import argparse
-import tempfile
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +18,7 @@ from perp_imbalance.cli.options import (
     refuse_existing,
 )
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -222,12 +222,12 @@ def backtested(
     from perp_imbalance.replay import replay_config, running_replay
 
     with (
-        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder,
+        temporary_folder() as folder,
         running_replay(datadir) as replay,
     ):
         exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
         options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
-        options += ["--cache", "none", "--backtest-directory", folder]
+        options += ["--cache", "none", "--backtest-directory", str(folder)]
         if arguments.timerange:
             options += ["--timerange", arguments.timerange]
         process = capture_freqtrade(

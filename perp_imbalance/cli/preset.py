@@ -3,7 +3,6 @@
 import argparse
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_config, config_files
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
         if value is not None or not key.startswith("trailing")
     }
     with (
-        tempfile.TemporaryDirectory(prefix="perp-imbalance-") as place,
+        temporary_folder() as place,
         translate_freqtrade_errors(f"{name} for {strategy_name}; nothing was written"),
     ):
         # Before the strategy is loaded, which meets a word in place of a number in its own words.

@@ -14,7 +14,14 @@ from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.spot_matching import Market, is_perp
+from perp_imbalance.markets.spot_matching import (
+    Market,
+    SpotMatch,
+    about_spotless,
+    is_other_contract,
+    is_perp,
+    some,
+)
 from perp_imbalance.strategy.settings import SECTION
 
 OURS = "perp-imbalance"
@@ -240,7 +247,11 @@ def check_whitelist(
     # freqtrade takes a name for a pattern, in whatever case.
     found = {pair.casefold() for pair in traded}
     lost = [pair for pair in configured if _NAME.fullmatch(pair) and pair.casefold() not in found]
-    checks = [_lost(name, pair, markets.get(pair), exchange) for pair in lost]
+    others = [pair for pair in lost if is_other_contract(pair, markets.get(pair))]
+    checks = [_lost(name, pair, markets.get(pair), exchange) for pair in lost if pair not in others]
+    if others:
+        message = f"{len(others)} pairs are coin-margined or have an expiry: {some(others)}"
+        checks.append(Check(name, Level.WARNING, f"{message}; take them off the whitelist"))
     if not traded:
         message = "freqtrade's pair lists leave no pair to trade: name perps in pair_whitelist"
         return [*checks, Check(name, Level.MUST_FIX, message)]
@@ -259,6 +270,21 @@ def _lost(name: str, pair: str, market: Market | None, exchange: str) -> Check:
         return Check(name, Level.MUST_FIX, message, pair)
     message = "freqtrade's blacklist or a filter of pairlists leaves it out now"
     return Check(name, Level.WARNING, message, pair)
+
+
+def check_spotless(
+    matches: Sequence[SpotMatch], markets: Mapping[str, Market], exchange: str
+) -> list[Check]:
+    """Name perps without a spot pair in one finding; nothing where one alone has a line of its own.
+
+    :param markets: all markets of the exchange by symbol.
+    """
+    lacking = [match for match in matches if match.spot is None]
+    no_spot = not any(market.get("spot") for market in markets.values())
+    message = about_spotless(matches, markets.values(), exchange)
+    if message is None or (len(lacking) == 1 and not no_spot):
+        return []
+    return [Check("spot pair", Level.MUST_FIX, message)]
 
 
 def check_spot_pairs(

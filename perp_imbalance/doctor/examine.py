@@ -23,6 +23,8 @@ from perp_imbalance.doctor.local_data_checks import Needed
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair_checks import PairSnapshot, Plan, examine_pair
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
+from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
+from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 from perp_imbalance.indicators.signals import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch
@@ -55,6 +57,7 @@ def examine(
         if config is None:
             return report
         report.checks += bot_checks.check_section(config, CONF_SCHEMA["properties"])
+        attempt(report, "secrets", lambda: check_secrets(config))
         plan = _plan(config, report, tell)
         tell("exchange", 2, _STEPS)
         exchange = opening.open_exchange(config, report)
@@ -172,10 +175,10 @@ def _examine_exchange(
         Check("exchange", Level.OK, f"{name} lists {len(exchange.markets)} markets"),
         bot_checks.check_clock(offset, name),
     ]
-    pairs = attempt(report, "whitelist", lambda: opening.traded_pairs(config, exchange))
+    pairs = attempt(report, "whitelist", lambda: traded_pairs(config, exchange))
     if pairs is None:
         return
-    named = config["exchange"]["pair_whitelist"] if _names_pairs(config) else []
+    named = config["exchange"]["pair_whitelist"] if names_pairs(config) else []
     report.checks += bot_checks.check_whitelist(named, pairs, exchange.markets, name)
     if not pairs:
         return
@@ -191,6 +194,8 @@ def _examine_exchange(
         )
     )
     matches = match_perps(config, exchange.markets, pairs)
+    spotless = bot_checks.check_spotless(matches, exchange.markets, name)
+    report.checks += spotless
     steps = _STEPS + len(matches)
     traded = []
     for done, match in enumerate(matches):
@@ -198,7 +203,8 @@ def _examine_exchange(
         given = _fetch(exchange, match, plan, offset or 0)
         found = examine_pair(match, given, plan)
         report.pairs.append(found.figures)
-        report.checks += found.checks
+        if match.spot is not None or not spotless:
+            report.checks += found.checks
         perp = given.frames.get((match.perp, plan.timeframe, CandleType.FUTURES))
         if perp is not None:
             traded.append(stake_checks.Traded.of(match.perp, perp))
@@ -213,11 +219,6 @@ def _examine_exchange(
         report, local_data_checks.NAME, lambda: _examine_local_data(config, exchange, matches, plan)
     )
     report.checks += local or []
-
-
-def _names_pairs(config: Mapping[str, Any]) -> bool:
-    """Tell whether the whitelist is what the pair lists begin with."""
-    return bool(config["pairlists"][0]["method"] == "StaticPairList")
 
 
 def _check_startup(exchange: Any, plan: Plan) -> Check:

@@ -13,8 +13,6 @@ from freqtrade.configuration.load_config import load_from_files
 from freqtrade.enums import RunMode
 from freqtrade.exceptions import FreqtradeException
 from freqtrade.optimize.hyperopt_tools import HyperoptTools
-from freqtrade.persistence import FtNoDBContext
-from freqtrade.plugins.pairlistmanager import PairListManager
 from freqtrade.plugins.protectionmanager import ProtectionManager
 from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
 
@@ -25,8 +23,8 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
     load_config,
     public_client,
-    refused_key,
 )
+from perp_imbalance.freqtrade_bridge.secrets import refusal
 from perp_imbalance.strategy.order_rules import misspelt_key
 from perp_imbalance.strategy.settings import Settings
 
@@ -40,7 +38,7 @@ def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | N
     except PerpImbalanceError as error:
         message = str(error)
     except (FreqtradeException, ImportError) as error:
-        message = f"{refused_key(error)}{str(error).strip().splitlines()[0]}"
+        message = refusal(error)
     except KeyError as error:
         # freqtrade takes some of a config for granted.
         message = f"the config lacks {error}: compare it with the shipped config.json"
@@ -216,14 +214,6 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
 def _validated(exchange: Any, config: dict[str, Any]) -> bool:
     exchange.validate_config(config)
     return True
-
-
-def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
-    """Return the pairs that freqtrade's pair lists let it trade now."""
-    with FtNoDBContext():
-        pairlists = PairListManager(exchange, config)
-        pairlists.refresh_pairlist()
-    return list(pairlists.whitelist)
 
 
 def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:

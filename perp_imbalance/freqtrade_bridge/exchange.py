@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.freqtrade_bridge.secrets import refusal
 from perp_imbalance.markets.spot_matching import SpotMatch, is_perp, match_spot
 from perp_imbalance.strategy.settings import Settings
 
@@ -32,8 +33,7 @@ def translate_freqtrade_errors(about: str) -> Iterator[None]:
     try:
         yield
     except (FreqtradeException, ValueError) as error:
-        message = str(error).strip().splitlines()[0]
-        raise CommandError(f"{refused_key(error)}{message} ({about})") from None
+        raise CommandError(f"{refusal(error)} ({about})") from None
     except KeyError as error:
         # freqtrade takes some of a config for granted.
         raise CommandError(f"the config lacks {error} ({about})") from None
@@ -51,19 +51,6 @@ def quiet_freqtrade() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def refused_key(error: BaseException | None) -> str:
-    """Return ``key: `` of the config that freqtrade refused; its own message has the value alone.
-
-    :param error: freqtrade's error; the one behind it knows the key, where it is about one.
-    """
-    while error is not None:
-        path = getattr(error, "absolute_path", ())
-        if path:
-            return f"{'.'.join(map(str, path))}: "
-        error = error.__context__
-    return ""
 
 
 def load_config(
@@ -84,8 +71,31 @@ def load_config(
             raise CommandError(f"there is no config file {file}: name one with -c")
     names = [str(file) for file in files]
     arguments = {"config": names, **options}
-    with translate_freqtrade_errors(f"config {' + '.join(names)}"):
-        return dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
+    about = f"config {' + '.join(names)}"
+    try:
+        with translate_freqtrade_errors(about):
+            return dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
+    except (AttributeError, TypeError) as error:
+        # freqtrade takes the types of sections for granted.
+        wrong = ", ".join(_no_sections(names)) or "a section"
+        raise CommandError(f"{wrong} has the wrong type: {error} ({about})") from None
+
+
+def _no_sections(files: list[str]) -> list[str]:
+    """Return the settings of config files that should be sections, and are none."""
+    from freqtrade.config_schema import CONF_SCHEMA
+    from freqtrade.configuration.load_config import load_from_files
+
+    known = CONF_SCHEMA["properties"]
+    sections = {
+        name for name, about in known.items() if about.get("type") == "object" or "$ref" in about
+    }
+    return [
+        name
+        for file in files
+        for name, value in load_from_files([file]).items()
+        if name in sections and not isinstance(value, Mapping)
+    ]
 
 
 def check_timerange(timerange: str | None) -> None:
@@ -189,14 +199,3 @@ def match_perps(
         )
         for perp in sorted(perps)
     ]
-
-
-def whitelist(config: Mapping[str, Any]) -> list[str]:
-    """Return the pairs that the config names.
-
-    :raises CommandError: if it names none.
-    """
-    pairs = list(config.get("exchange", {}).get("pair_whitelist", []))
-    if not pairs:
-        raise CommandError("the config's exchange.pair_whitelist is empty: name the perps there")
-    return pairs

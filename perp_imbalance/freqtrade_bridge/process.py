@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from perp_imbalance.files import temporary_folder
+
 EXIT_CONFIGURATION = 2
+#: A download of which freqtrade logs an error and goes on.
+EXIT_DOWNLOAD = 3
 EXIT_SIGNAL = 128
 GRACE_SECONDS = 20.0
 PARENT_SECONDS = 1.0
@@ -86,7 +89,7 @@ def _command(
     """Yield the command line; the overlay's file is gone when the block is left."""
     subcommand, *options = arguments
     files = [str(config) for config in configs]
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+    with temporary_folder() as folder:
         if overlay is not None:
             path = Path(folder) / "overlay.json"
             path.write_text(json.dumps(overlay), encoding="utf-8")
@@ -162,6 +165,16 @@ class _ConfigurationErrorSeen(logging.Filter):
         return True
 
 
+class _FailedDownloads(logging.Handler):
+    """Counts the series that freqtrade could not download, which it only logs."""
+
+    count = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Count an error."""
+        self.count += 1
+
+
 class Remembered(logging.Handler):
     """Our own warnings, each once: they are far above the tables in which freqtrade's work ends."""
 
@@ -209,6 +222,8 @@ def _freqtrade() -> None:
     logging.getLogger("freqtrade").addFilter(errors)
     warnings = Remembered()
     logging.getLogger(__spec__.parent).addHandler(warnings)
+    downloads = _FailedDownloads(logging.ERROR)
+    logging.getLogger("freqtrade.data.history.history_utils").addHandler(downloads)
     try:
         main()
     except SystemExit as leave:
@@ -217,6 +232,8 @@ def _freqtrade() -> None:
             sys.exit(leave.__context__.code)
         if not leave.code and errors.seen:
             sys.exit(EXIT_CONFIGURATION)
+        if not leave.code and downloads.count:
+            sys.exit(EXIT_DOWNLOAD)
         if not leave.code:
             warnings.repeat()
         raise

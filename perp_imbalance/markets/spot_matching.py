@@ -3,7 +3,7 @@
 Source: ``docs/reference/signal.md``, "Which spot belongs to a perp".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,58 @@ class SpotMatch:
 def is_perp(market: Market) -> bool:
     """Tell whether a market is a linear perpetual, the kind that this strategy trades."""
     return bool(market.get("swap") and market.get("linear"))
+
+
+def is_other_contract(pair: str, market: Market | None = None) -> bool:
+    """Tell whether a pair is a contract of another kind: coin-margined, or with an expiry.
+
+    :param market: of the pair; None where the exchange does not list it, as after an expiry.
+
+    >>> [is_other_contract(f"BTC/{rest}") for rest in ("USDT:USDT", "USD:BTC", "USDT:USDT-250926")]
+    [False, True, True]
+    """
+    _, _, rest = pair.partition("/")
+    quote, colon, settle = rest.partition(":")
+    if not colon:
+        return False
+    if market is not None:
+        return not is_perp(market)
+    return settle != quote
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """Return the first of many names, and how many more there are.
+
+    >>> some(["a", "b", "c"], 2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def about_spotless(
+    matches: Sequence["SpotMatch"], markets: Iterable[Market], exchange: str
+) -> str | None:
+    """Say in one line which perps have nothing to compare with, and what to do; None if all have.
+
+    :param markets: all markets of the exchange.
+    """
+    lacking = [match for match in matches if match.spot is None]
+    if not lacking:
+        return None
+    if not any(market.get("spot") for market in markets):
+        return (
+            f"{exchange} lists no spot market at all, so no perp has a spot pair: name the "
+            'exchange that has both (such as "binance" for "binanceusdm"), take "fetchMarkets" '
+            'out of the ccxt options, or set perp_imbalance.premium_source to "index"'
+        )
+    if len(lacking) == 1:
+        return f"{lacking[0].perp} gets no spot candles: {lacking[0].reason}"
+    return (
+        f"{len(lacking)} of {len(matches)} perps have no spot pair and give no signals: "
+        f"{some([match.perp for match in lacking])}; assign one in perp_imbalance.spot_pairs, or "
+        'set premium_source to "auto"'
+    )
 
 
 def match_spot(

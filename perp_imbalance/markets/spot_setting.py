@@ -29,13 +29,15 @@ def check_spot_setting(config: Mapping[str, Any]) -> None:
     exchange = config.get("exchange", {})
     if exchange.get("name") != EXCHANGE:
         return
-    default_type = None
+    default_type, place = None, _SECTIONS[0]
     for section in _SECTIONS:
         options = exchange.get(section, {}).get("options", {})
-        default_type = options.get("defaultType", default_type)
+        if "defaultType" in options:
+            default_type, place = options["defaultType"], section
     if default_type != SPOT_SAFE_TYPE:
         raise SettingsError(
-            "Binance would answer for spot pairs with the candles of the perp: add "
-            f'"ccxt_config": {{"options": {{"defaultType": "{SPOT_SAFE_TYPE}"}}}} to "exchange" '
-            "in the config"
+            "Binance would answer for spot pairs with the candles of the perp: "
+            f'{"add" if default_type is None else "set"} "{place}": {{"options": '
+            f'{{"defaultType": "{SPOT_SAFE_TYPE}"}}}} {"to" if default_type is None else "in"} '
+            '"exchange" in the config'
         )

@@ -2,11 +2,10 @@
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 from perp_imbalance.errors import CommandError
-from perp_imbalance.files import atomic_write
+from perp_imbalance.files import atomic_write, temporary_folder
 
 #: The names under which systems install it.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -40,7 +39,7 @@ def take_picture(page: Path, picture: Path, *, width: int = 1400, height: int = 
     :raises CommandError: if there is no Chromium, or it draws nothing.
     """
     browser = find_browser()
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as profile:
+    with temporary_folder() as profile:
         shot = Path(profile, "picture.png")
         command = [browser, *_OPTIONS, f"--user-data-dir={profile}/profile"]
         command += [f"--window-size={width},{height}", f"--screenshot={shot}"]

@@ -1,7 +1,6 @@
 """The columns as the strategy computes them, in a plain run of freqtrade over local candles."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
     load_config,
@@ -141,7 +141,7 @@ def open_strategy_analysis(
     """
     from perp_imbalance.replay import replay_config, running_replay
 
-    with running_replay(datadir) as replay, tempfile.TemporaryDirectory() as folder:
+    with running_replay(datadir) as replay, temporary_folder() as folder:
         settings = dict(overlay or {})
         own = replay_config(replay.url)["exchange"]
         settings["exchange"] = {**settings.get("exchange", {}), **own}

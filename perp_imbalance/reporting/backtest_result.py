@@ -1,23 +1,129 @@
 """The file that freqtrade leaves of a backtest: its trades, wallets, market and settings."""
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from zipfile import ZipFile, is_zipfile
+from typing import Annotated, Any, Literal
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import pandas as pd
+from freqtrade.configuration import TimeRange
 from freqtrade.data.btanalysis import (
     get_backtest_wallet_change,
     get_latest_backtest_filename,
     load_backtest_stats,
     load_file_from_zip,
 )
+from freqtrade.exceptions import FreqtradeException
+from pydantic import BaseModel, Field, ValidationError
 
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.strategy.settings import SECTION
 
 _DATES = ("open_date", "close_date")
+
+# What a file that is no result may be answered with, whatever is in it.
+_UNREADABLE = (
+    *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, EOFError),
+    *(RecursionError, RuntimeError, BadZipFile, zlib.error, FreqtradeException),
+)
+
+# A result may be somebody else's: what is larger than any backtest's is not unpacked.
+_MOST_BYTES = 512 * 2**20
+_MOST_TIMES = 200
+_SMALL_BYTES = 16 * 2**20
+
+#: What is taken of a result's config: what strategy and candles were, nothing that names a file, a
+#: network or code.
+_TAKEN = (
+    *("timeframe", "trading_mode", "margin_mode", "stake_currency", "stake_amount"),
+    *("max_open_trades", "dry_run_wallet", "tradable_balance_ratio", "fee", "dataformat_ohlcv"),
+    *("minimal_roi", "stoploss", "trailing_stop", "trailing_stop_positive", "use_exit_signal"),
+    *("trailing_stop_positive_offset", "trailing_only_offset_is_reached", "entry_pricing"),
+    *("exit_pricing", "exit_profit_only", "ignore_roi_if_entry_signal", "enable_protections"),
+    SECTION,
+)
+
+_Text = Annotated[str, Field(max_length=200)]
+_Flag = Annotated[bool, Field(strict=True)]
+_Number = Annotated[float, Field(strict=True)]
+_Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
+_Price = Annotated[_Amount, Field(gt=0)]
+# From 2009, when there was a first coin, to 2100; ms.
+_FIRST, _LAST = 1_230_768_000_000, 4_102_444_800_000
+_Moment = Annotated[int, Field(strict=True, ge=_FIRST, le=_LAST)]
+
+
+class _Order(BaseModel):
+    amount: _Amount
+    safe_price: _Amount
+    ft_is_entry: _Flag
+
+
+class _Trade(BaseModel):
+    pair: _Text
+    is_short: _Flag
+    open_date: _Text
+    close_date: _Text
+    open_rate: _Price
+    close_rate: _Price
+    amount: _Amount
+    stake_amount: _Price
+    fee_open: _Amount
+    fee_close: _Amount
+    funding_fees: _Amount
+    profit_abs: _Amount
+    profit_ratio: _Amount
+    exit_reason: _Text
+    enter_tag: _Text | None
+    orders: list[_Order]
+
+
+class _WalletStats(BaseModel):
+    sharpe: _Number
+
+
+class _Stats(BaseModel):
+    """What is read of freqtrade's figures of a strategy."""
+
+    trades: list[_Trade]
+    timeframe: Annotated[str, Field(pattern=r"^[1-9]\d?[mhdw]$")]
+    timerange: _Text | None = None
+    backtest_start_ts: _Moment
+    backtest_end_ts: _Moment
+    pairlist: Annotated[list[_Text], Field(min_length=1)]
+    starting_balance: _Price
+    market_change: _Number
+    winrate: _Amount = 0.0
+    profit_total: _Amount
+    profit_total_abs: _Amount
+    profit_factor: _Number
+    max_drawdown_account: _Amount
+    sharpe: _Number
+    wallet_stats: _WalletStats = _WalletStats(sharpe=0.0)
+
+
+class _Exchange(BaseModel):
+    name: _Text
+    pair_whitelist: list[_Text] = []
+    pair_blacklist: list[_Text] = []
+
+
+class _Config(BaseModel):
+    """What is taken of a result's config besides ``_TAKEN``.
+
+    :ivar datadir: the folder of the candles, which are only read.
+    """
+
+    exchange: _Exchange
+    datadir: str | None = None
+    dataformat_ohlcv: Literal["json", "jsongz", "feather", "parquet"] = "feather"
+
+
+class _Parameters(BaseModel):
+    params: dict[str, dict[str, str | int | float | bool | None]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +147,7 @@ class Outcome:
 class Result:
     """A backtest of one or more strategies on the same candles.
 
-    :ivar config: the settings it was run with, without those of freqtrade's command line.
+    :ivar config: the settings it was run with that are taken of it: no file, network or code.
     """
 
     file: Path
@@ -88,14 +194,19 @@ def read_result(file: Path) -> Result:
     nothing = DataError(f"{file} is no result of freqtrade's backtesting, which is a .zip")
     if not is_zipfile(file):
         raise nothing
-    with ZipFile(file) as archive:
-        if not {f"{file.stem}.json", f"{file.stem}_config.json"} <= set(archive.namelist()):
-            raise nothing
     try:
+        with ZipFile(file) as archive:
+            _check_size(file, archive)
+            if not {f"{file.stem}.json", f"{file.stem}_config.json"} <= set(archive.namelist()):
+                raise nothing
         stats = load_backtest_stats(file)["strategy"]
-        config = json.loads(load_file_from_zip(file, f"{file.stem}_config.json"))
+        config = _taken(json.loads(load_file_from_zip(file, f"{file.stem}_config.json")))
         outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
-    except (ValueError, KeyError, TypeError, OSError):
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise DataError(f"{nothing}: {place}: {first['msg']}") from None
+    except _UNREADABLE:
         raise nothing from None
     for name in stats:
         if not name.isidentifier():
@@ -105,13 +216,40 @@ def read_result(file: Path) -> Result:
     return Result(file, config, outcomes)
 
 
-def _outcome(file: Path, strategy: str, stats: Mapping[str, Any]) -> Outcome:
+def _check_size(file: Path, archive: ZipFile) -> None:
+    """Raise where a file would become far larger than any backtest's.
+
+    :raises DataError: naming it.
+    """
+    entries = archive.infolist()
+    packed = sum(entry.file_size for entry in entries) > _MOST_BYTES or any(
+        entry.file_size > max(_SMALL_BYTES, _MOST_TIMES * entry.compress_size) for entry in entries
+    )
+    if packed:
+        raise DataError(f"{file} unpacks to more than any result of a backtest: it is not read")
+
+
+def _taken(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a result's config what is taken, and nothing else: it may be somebody else's."""
+    kept = {name: config[name] for name in _TAKEN if name in config}
+    return kept | _Config.model_validate(config).model_dump(exclude_none=True)
+
+
+def _outcome(file: Path, strategy: str, given: Mapping[str, Any]) -> Outcome:
+    known = _Stats.model_validate(given).model_dump(exclude_unset=True, exclude={"trades"})
+    stats = {**given, **known}
+    if not stats["backtest_start_ts"] < stats["backtest_end_ts"]:
+        raise ValueError
+    TimeRange.parse_timerange(stats.get("timerange"))
     trades = pd.DataFrame(stats["trades"])
     for name in _DATES if len(trades) else ():
         trades[name] = pd.to_datetime(trades[name], utc=True)
+        first, last = (pd.Timestamp(moment, unit="ms", tz="UTC") for moment in (_FIRST, _LAST))
+        if not trades[name].between(first, last).all():
+            raise ValueError
     wallet = get_backtest_wallet_change(file, strategy)
     if wallet is not None and len(wallet):
-        equity = wallet.groupby("date")["total_quote"].sum()
+        equity = wallet.groupby("date")["total_quote"].sum().astype(float)
     elif len(trades):
         profits = trades.groupby("close_date")["profit_abs"].sum()
         equity = profits.cumsum() + float(stats["starting_balance"])
@@ -123,4 +261,8 @@ def _outcome(file: Path, strategy: str, stats: Mapping[str, Any]) -> Outcome:
 def _parameters(file: Path, strategy: str) -> str | None:
     name = f"{file.stem}_{strategy}.json"
     with ZipFile(file) as archive:
-        return archive.read(name).decode("utf-8") if name in archive.namelist() else None
+        if name not in archive.namelist():
+            return None
+        text = archive.read(name).decode("utf-8")
+    _Parameters.model_validate(json.loads(text))
+    return text

@@ -3,7 +3,6 @@
 import json
 import logging
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.exchange import load_config, translate_freqtrade_errors
 from perp_imbalance.indicators import Thresholds
 from perp_imbalance.plotting.chart import Chart
@@ -28,11 +28,6 @@ from perp_imbalance.reporting.tables import buy_and_hold, marked_wallet, with_si
 
 #: freqtrade's, where a config names none.
 DEFAULT_FORMAT = "feather"
-#: Settings of a result that would write files, read others or load code: results are shared.
-NOT_TAKEN = frozenset(
-    {"add_config_files", "config_files", "db_url", "log_config", "logfile"}
-    | {"recursive_strategy_search", "user_data_dir"}
-)
 
 
 @dataclass(frozen=True)
@@ -126,7 +121,7 @@ def _settings(
 
     Code is this project's and the trader's own; of the result only settings are taken.
     """
-    with tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder:
+    with temporary_folder() as folder:
         own = Path(folder, "strategies")
         own.mkdir()
         for file in strategies.glob("*.py"):
@@ -134,13 +129,13 @@ def _settings(
         if outcome.parameters is not None:
             (own / f"{outcome.strategy}.json").write_text(outcome.parameters, encoding="utf-8")
         config = Path(folder, "config.json")
-        taken = {name: value for name, value in result.config.items() if name not in NOT_TAKEN}
-        config.write_text(json.dumps(taken), encoding="utf-8")
+        config.write_text(json.dumps(result.config), encoding="utf-8")
         yield (
             config,
             {
-                **{"strategy_path": str(own), "user_data_dir": folder},
-                "timeframe": result.timeframe,
+                **{"strategy_path": str(own), "user_data_dir": str(folder)},
+                **{"timeframe": result.timeframe, "dry_run": True},
+                "pairlists": [{"method": "StaticPairList"}],
                 # Of a result, freqtrade strikes them out.
                 "exchange": {"key": "", "secret": ""},
             },
@@ -163,6 +158,8 @@ def _thresholds(file: Path, overlay: Mapping[str, Any], strategy: str) -> Thresh
         if "Impossible to load Strategy" in str(error):
             return None
         raise
+    except (TypeError, AttributeError) as error:
+        raise DataError(f"the parameters of {strategy} in the result: {error}") from None
 
 
 def _panes(

@@ -23,9 +23,10 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     quiet_freqtrade,
     translate_freqtrade_errors,
 )
+from perp_imbalance.freqtrade_bridge.pairs import without_blacklisted
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
-from perp_imbalance.markets.spot_matching import SpotMatch, is_perp
+from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
 from perp_imbalance.strategy.gate_series import (
@@ -99,9 +100,10 @@ class Feed:
         self._match()
         if not self.wanted:
             source = Settings.from_config(config).premium_source
+            why = about_spotless(self.matches, exchange.markets.values(), exchange.id)
             raise DataError(
                 f"{exchange.id} has no {config['stake_currency']} perp with a price to compare it "
-                f'with (premium_source "{source}"): see perp-imbalance pairs'
+                f'with (premium_source "{source}"): {why or "see perp-imbalance pairs"}'
             )
         self._client = public_client(config, exchange)
         self._seen = False
@@ -114,7 +116,9 @@ class Feed:
         self.matches = match_perps(
             self.config,
             self.exchange.markets,
-            [name for name, market in perps.items() if is_perp(market)],
+            without_blacklisted(
+                self.config, [name for name, market in perps.items() if is_perp(market)], perps
+            ),
         )
         self.wanted = [match for match in self.matches if match.spot is not None]
 

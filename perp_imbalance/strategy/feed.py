@@ -5,17 +5,17 @@ Each trouble and each flip is told once, however often the bot looks.
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
-from freqtrade.enums import CandleType
+from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.markets.spot_matching import SpotMatch, some
 from perp_imbalance.strategy.alerts import flip_message
 from perp_imbalance.strategy.parameters import preset_said
 from perp_imbalance.strategy.settings import Settings
@@ -44,6 +44,15 @@ class AlertDeduplicator:
         self._told[pair] = kind
         logger.warning("%s gives no signals: %s", pair, reason)
         self._send(f"{pair} gives no signals: {reason}")
+
+    def begin_many(self, pairs: Sequence[str], of: int, kind: str, reason: str) -> None:
+        """Tell of several pairs with the same trouble in one line; a single one tells its own."""
+        if len(pairs) < 2:
+            return
+        self._told.update(dict.fromkeys(pairs, kind))
+        message = f"{len(pairs)} of {of} pairs give no signals: {reason}: {some(pairs)}"
+        logger.warning(message)
+        self._send(message)
 
     def end(self, pair: str) -> None:
         """Tell that a pair gives signals again, if it was told that it does not."""
@@ -111,8 +120,12 @@ class WatchedFeed(IStrategy):
         self.troubles.begin(pair, (kind, reason))
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Note when the bot began: what happened before is no news."""
+        """Note when the bot began: what happened before is no news. Name pairs without spot."""
         self.started = datetime.now(UTC)
+        if self.config["runmode"] in TRADE_MODES:
+            pairs = [pair for pair in self.dp.current_whitelist() if self.dp.market(pair)]
+            lacking = [pair for pair in pairs if self.spot_of(pair).spot is None]
+            self.troubles.begin_many(lacking, len(pairs), "spot pair", "no spot pair")
 
     def announce(self, dataframe: DataFrame, pair: str) -> None:
         """Send a message where the bias flips on a candle that closed while the bot was running.

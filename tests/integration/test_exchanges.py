@@ -22,10 +22,9 @@ from support.freqtrade import CONFIG, ROOT
 
 from perp_imbalance.freqtrade_bridge.exchange import (
     load_config,
-    load_markets,
     match_perps,
-    whitelist,
 )
+from perp_imbalance.freqtrade_bridge.pairs import load_universe
 from perp_imbalance.markets.spot_matching import is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.replay import replay_config, running_replay
@@ -236,7 +235,7 @@ def test_binance_perps_of_both_stakes_find_a_spot_of_their_quote(
         files = [CONFIG, fragment(f"binance-{stake.lower()}"), tmp_path / "overlay.json"]
         config = load_config(files)
         check_spot_setting(config)
-        matches = match_perps(config, load_markets(config), whitelist(config))
+        matches = match_perps(config, *load_universe(config))
     found = {match.perp: (match.spot, match.scale) for match in matches}
     assert found == {
         f"{base}/{stake}:{stake}": (

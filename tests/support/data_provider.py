@@ -21,6 +21,9 @@ class Candles:
     def get_funding_rate_timeframe(self) -> str:
         return "1h"
 
+    def current_whitelist(self) -> list[str]:
+        return []
+
     def market(self, pair: str) -> dict[str, Any] | None:
         base, _, quote = pair.partition("/")
         return {"base": base, "quote": quote.partition(":")[0], "spot": ":" not in pair}

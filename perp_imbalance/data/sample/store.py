@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from perp_imbalance.data.sample.market import (
     DEFAULT_DAYS,
@@ -14,6 +13,7 @@ from perp_imbalance.data.sample.market import (
     generate_market,
 )
 from perp_imbalance.errors import DataError
+from perp_imbalance.files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def write_sample_market(
     try:
         _refuse_foreign(datadir)
         datadir.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".sample-", dir=datadir.parent) as workshop:
+        with temporary_folder(datadir.parent, ".perp-imbalance-sample-") as workshop:
             fresh = Path(workshop, "new")
             fresh.mkdir()
             files = _store(market, fresh)

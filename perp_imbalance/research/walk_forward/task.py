@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from perp_imbalance.errors import DataError
+from perp_imbalance.freqtrade_bridge.secrets import without_secrets
 from perp_imbalance.research.walk_forward.windows import Window
 
 # Nothing of it has a part in a backtest, and no secret is to leave this machine.
@@ -16,11 +17,6 @@ _KEPT_HERE = (
     *("db_url", "logfile", "log_config", "config_files", "add_config_files", "$schema"),
     *("user_data_dir", "datadir", "strategy_path", "hyperopt_path", "recursive_strategy_search"),
 )
-_CREDENTIALS = (
-    *("key", "secret", "password", "uid", "api_key", "apiKey", "account_id", "accountId"),
-    *("wallet_address", "walletAddress", "private_key", "privateKey"),
-)
-_CCXT = ("ccxt_config", "ccxt_sync_config", "ccxt_async_config")
 
 
 def _digest(content: bytes) -> str:
@@ -139,16 +135,7 @@ def changes(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a config as files have it, without secrets and without paths of this machine."""
     kept = {key: value for key, value in config.items() if key not in _KEPT_HERE}
-    exchange = dict(kept.get("exchange", {}))
-    for name in _CREDENTIALS:
-        exchange.pop(name, None)
-    for name in _CCXT:
-        if isinstance(exchange.get(name), Mapping):
-            exchange[name] = {
-                key: value for key, value in exchange[name].items() if key not in _CREDENTIALS
-            }
-    kept["exchange"] = exchange
-    return kept
+    return without_secrets(kept)
 
 
 def candle_files(

@@ -1,12 +1,14 @@
 """Files appear whole or not at all, and a disk that refuses them is one line."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from perp_imbalance.errors import CommandError
-from perp_imbalance.files import atomic_write, atomic_write_text
+from perp_imbalance.files import atomic_write, atomic_write_text, temporary_folder
 
 
 def test_folder_is_made_and_the_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
@@ -54,3 +56,31 @@ def test_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="No space left on device"):
         full()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_temporary_folders_of_killed_runs_are_swept(tmp_path: Path) -> None:
+    code = (
+        "import os, sys, time; from pathlib import Path\n"
+        "from perp_imbalance.files import temporary_folder\n"
+        f"with temporary_folder(Path({str(tmp_path)!r})) as folder:\n"
+        "    (folder / 'content').write_text('')\n"
+        "    print(folder, flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    others = [tmp_path / "perp-imbalance-other", tmp_path / "other"]
+    for other in others:
+        other.mkdir()
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        held = Path(run.stdout.readline().strip())
+        try:
+            with temporary_folder(tmp_path) as mine, temporary_folder(tmp_path):
+                # The other run is alive.
+                assert held.is_dir()
+                assert mine.is_dir()
+        finally:
+            run.kill()
+    assert held.is_dir()
+    with temporary_folder(tmp_path) as mine:
+        assert set(tmp_path.iterdir()) == {mine, *others}
+    assert set(tmp_path.iterdir()) == set(others)

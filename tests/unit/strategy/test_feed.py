@@ -85,3 +85,19 @@ def test_missing_premium_is_a_trouble_when_its_candle_has_been_waited_for(
 
 def test_candle_with_a_premium_is_no_trouble() -> None:
     assert missing_premium(row(), "PEPE/USDT", LATER, PATIENCE) is None
+
+
+def test_many_pairs_with_one_trouble_are_told_in_one_line(
+    sent: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    troubles = AlertDeduplicator(sent.append)
+    pairs = [f"A{number}/USDT:USDT" for number in range(40)]
+    troubles.begin_many(pairs, 43, "spot pair", "no spot pair")
+    for pair in pairs:
+        troubles.begin(pair, ("spot pair", "no spot pair of it"))
+    assert sent == caplog.messages
+    (message,) = sent
+    assert message.startswith("40 of 43 pairs give no signals: no spot pair: A0/USDT:USDT, ")
+    troubles.begin_many([PAIR], 43, "spot pair", "no spot pair")
+    troubles.begin(PAIR, ("spot pair", "no spot pair of PEPE"))
+    assert sent[1:] == [f"{PAIR} gives no signals: no spot pair of PEPE"]

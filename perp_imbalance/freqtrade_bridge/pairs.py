@@ -1,0 +1,129 @@
+"""The pairs that a config means: patterns, blacklist and pair lists, by freqtrade's own code."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, translate_freqtrade_errors
+from perp_imbalance.markets.spot_matching import is_other_contract, is_perp, some
+
+logger = logging.getLogger(__name__)
+
+
+class Universe(NamedTuple):
+    """What an exchange lists, and the perps of it that a config means.
+
+    :ivar markets: all markets by symbol.
+    """
+
+    markets: dict[str, Any]
+    perps: list[str]
+
+
+def names_pairs(config: Mapping[str, Any]) -> bool:
+    """Tell whether the whitelist is what the pair lists begin with."""
+    methods = [each.get("method") for each in config.get("pairlists", [])]
+    return not methods or methods[0] == "StaticPairList"
+
+
+def load_universe(config: Mapping[str, Any]) -> Universe:
+    """Return the markets of the configured exchange and the perps that the config means.
+
+    A whitelist of names and patterns is expanded as freqtrade's downloader does it. Any other pair
+    list is asked for its pairs of now. Contracts that are no linear perps are left out.
+
+    :raises CommandError: if the exchange does not answer, or a name is no perp of it.
+    """
+    from freqtrade.resolvers import ExchangeResolver
+
+    name = str(config["exchange"]["name"])
+    with translate_freqtrade_errors(f"exchange {name}"):
+        exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
+    with closing_exchange(exchange):
+        if not exchange.markets:
+            raise CommandError(
+                f"{name} gave no list of its markets: check the network, or ask freqtrade "
+                "list-markets"
+            )
+        markets = dict(exchange.markets)
+        method = "pair_whitelist" if names_pairs(config) else config["pairlists"][0]["method"]
+        with translate_freqtrade_errors(f"pairs of {method}"):
+            if names_pairs(config):
+                pairs = expand_whitelist(config, markets)
+            else:
+                pairs = traded_pairs(dict(config), exchange)
+                logger.info("%s gives %d pairs now", method, len(pairs))
+    if not pairs:
+        raise CommandError(f"{method} leaves no pair: name perps in exchange.pair_whitelist")
+    return Universe(markets, _perps(name, markets, pairs))
+
+
+def expand_whitelist(config: Mapping[str, Any], markets: Mapping[str, Any]) -> list[str]:
+    """Return the pairs that names and patterns of a whitelist mean, without the blacklist's.
+
+    A name that the exchange does not list stays.
+
+    :raises ValueError: if a pattern is none.
+    """
+    from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
+
+    perps = [
+        symbol
+        for symbol, market in markets.items()
+        if is_perp(market) and market.get("active") is not False
+    ]
+    named = list(config["exchange"].get("pair_whitelist", []))
+    # A name stays even where no active perp has it: what it is will be said.
+    pairs = dict.fromkeys(expand_pairlist(named, perps, keep_invalid=True))
+    return without_blacklisted(config, pairs, markets)
+
+
+def without_blacklisted(
+    config: Mapping[str, Any], pairs: Iterable[str], markets: Iterable[str]
+) -> list[str]:
+    """Return pairs without those of the blacklist, which may hold patterns, too."""
+    from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
+
+    blacklist = config["exchange"].get("pair_blacklist", [])
+    banned = set(expand_pairlist(blacklist, list(markets)))
+    return [pair for pair in pairs if pair not in banned]
+
+
+def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
+    """Return the pairs that freqtrade's pair lists let it trade now.
+
+    :param exchange: freqtrade's, with its markets.
+    """
+    from freqtrade.persistence import FtNoDBContext
+    from freqtrade.plugins.pairlistmanager import PairListManager
+
+    with FtNoDBContext():
+        pairlists = PairListManager(exchange, config)
+        pairlists.refresh_pairlist()
+    return list(pairlists.whitelist)
+
+
+def _perps(exchange: str, markets: Mapping[str, Any], pairs: list[str]) -> list[str]:
+    """Return the linear perps among pairs; say in a line what other contracts are left out.
+
+    :raises CommandError: naming what is no contract of the exchange.
+    """
+    others = [pair for pair in pairs if is_other_contract(pair, markets.get(pair))]
+    perps = [pair for pair in pairs if pair not in others]
+    unknown = [pair for pair in perps if pair not in markets or not is_perp(markets[pair])]
+    if unknown:
+        raise CommandError(
+            f"{exchange} has no perp {some(unknown)}: take it off the whitelist, or mend its "
+            "name (a perp is called like BTC/USDT:USDT)"
+        )
+    if others:
+        logger.warning(
+            "%d of %d pairs are left out, coin-margined or with an expiry: %s",
+            len(others),
+            len(pairs),
+            some(others),
+        )
+    if not perps:
+        raise CommandError("the whitelist has no linear perpetual such as BTC/USDT:USDT")
+    return perps
