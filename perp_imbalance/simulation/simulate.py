@@ -1,0 +1,98 @@
+"""From markets, signals and rules to trades and their statistics."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perp_imbalance.errors import DataError
+from perp_imbalance.simulation.kernel import TRADE, Terms, run
+from perp_imbalance.simulation.markets import (
+    ENTER_LONG,
+    ENTER_SHORT,
+    Markets,
+    Rules,
+    Signals,
+    check_rules,
+    fee_fraction,
+)
+
+#: An array of ``TRADE``.
+Trades = NDArray[np.void]
+
+
+class Statistics(NamedTuple):
+    """What a run earned.
+
+    :ivar profit: sum of the trades, in the stake currency.
+    :ivar mean_ratio: mean profit of a trade as share of its stake.
+    :ivar t: that mean divided by its standard error, trades taken as independent.
+    :ivar drawdown: largest fall of the closed balance, as share of its height.
+    """
+
+    trades: int
+    wins: int
+    profit: float
+    mean_ratio: float
+    t: float
+    profit_factor: float
+    drawdown: float
+
+
+def terms_of(rules: Rules) -> Terms:
+    """Return checked rules as the compiled code takes them.
+
+    :raises SettingsError: if they cannot be simulated.
+    """
+    check_rules(rules)
+    fee, scale = fee_fraction(rules.fee)
+    same = {name: getattr(rules, name) for name in Terms._fields if name != "fee_scale"}
+    numbers = {name: float(value) for name, value in same.items()}
+    slots = int(rules.max_open_trades)
+    return Terms(**{**numbers, "max_open_trades": slots, "fee": fee, "fee_scale": scale})
+
+
+def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:
+    """Return the trades that freqtrade's backtest makes, in the order in which they close.
+
+    :param markets: one pair or, by ``join``, several that share a wallet.
+    :param rules: for many runs with the same ones, what :func:`terms_of` makes of them.
+    :raises DataError: if there is not one signal a candle.
+    :raises SettingsError: if the rules cannot be simulated.
+    """
+    terms = terms_of(rules) if isinstance(rules, Rules) else rules
+    rows = markets.times.size
+    if signals.flags.size != rows or signals.middle.size != rows:
+        raise DataError(f"{signals.flags.size} signals do not fit to {rows} candles")
+    room = int(np.count_nonzero(signals.flags & (ENTER_LONG | ENTER_SHORT)))
+    trades = np.empty(room, TRADE)
+    return trades[: run(*markets, *signals, terms, trades)]
+
+
+def statistics(trades: Trades, wallet: float) -> Statistics:
+    """Return what trades earned.
+
+    :param wallet: balance before the first trade.
+
+    >>> statistics(np.zeros(0, TRADE), 1000.0).trades
+    0
+    """
+    profits, ratios = trades["profit_abs"], trades["profit_ratio"]
+    count = trades.size
+    if not count:
+        return Statistics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    balance = np.cumsum(profits) + wallet
+    top = np.maximum(np.maximum.accumulate(balance), wallet)
+    gained = float(profits[profits > 0].sum())
+    lost = float(-profits[profits < 0].sum())
+    spread = float(ratios.std(ddof=1)) if count > 1 else 0.0
+    mean = float(ratios.mean())
+    return Statistics(
+        trades=count,
+        wins=int(np.count_nonzero(profits > 0)),
+        profit=float(profits.sum()),
+        mean_ratio=mean,
+        t=mean / spread * count**0.5 if spread > 0 else 0.0,
+        profit_factor=gained / lost if lost else float("inf") if gained else 0.0,
+        drawdown=float(((top - balance) / top).max()),
+    )
