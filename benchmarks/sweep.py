@@ -41,7 +41,8 @@ def pair_of(candles: Candles) -> PairHistory:
         perp,
         premium_columns(spot_premium(perp, spot))["premium"],
         htf_premium(higher(perp), higher(spot), HIGHER_TIMEFRAME),
-        *(np.zeros(len(perp)), np.zeros(len(perp)), np.zeros(len(perp))),
+        np.zeros(len(perp)),
+        {},
         0,
     )
 

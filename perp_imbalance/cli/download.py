@@ -58,6 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
         whitelist,
     )
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
+    from perp_imbalance.indicators.thresholds import Thresholds
+    from perp_imbalance.strategy.gate_series import downloaded_series
     from perp_imbalance.strategy.settings import Settings
 
     check_timerange(arguments.timerange)
@@ -83,11 +85,11 @@ def run(arguments: argparse.Namespace) -> int:
         common += ["--datadir", arguments.datadir]
     # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
     # index, because named candle types leave out the mark prices.
-    with_oi = perps if Settings.from_config(config).use_oi else []
+    series = downloaded_series(Settings.from_config(config).gated(Thresholds()))
     for mode, pairs, types in (
         ("futures", perps, []),
         ("futures", beside["index"], ["--candle-types", "index"]),
-        ("futures", with_oi, ["--candle-types", "open_interest"]),
+        *(("futures", perps, ["--candle-types", str(kind)]) for kind in series),
         ("spot", beside["spot"], []),
     ):
         if not pairs:

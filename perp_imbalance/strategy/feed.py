@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import freqtrade
 import numpy as np
-from freqtrade.enums import CandleType
+from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
@@ -19,6 +20,7 @@ from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.alerts import flip_message
 from perp_imbalance.strategy.parameters import preset_said
 from perp_imbalance.strategy.settings import Settings
+from perp_imbalance.strategy.versions import newer_than_tested
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +89,10 @@ class WatchedFeed(IStrategy):
         self.unfit: dict[str, str] = {}
         self.seen_bias: dict[str, int] = {}
         self.analysed_with: dict[str, list[Any]] = {}
+        #: What happened before is no news.
+        self.started = datetime.now(UTC)
+        if config["runmode"] in TRADE_MODES and (newer := newer_than_tested(freqtrade.__version__)):
+            logger.warning("%s", newer)
 
     @abstractmethod
     def spot_of(self, pair: str) -> SpotMatch:
@@ -109,10 +115,6 @@ class WatchedFeed(IStrategy):
         """Name a pair that cannot give signals, as long as its candles are what they are."""
         self.unfit[pair] = reason
         self.troubles.begin(pair, (kind, reason))
-
-    def bot_start(self, **kwargs: Any) -> None:
-        """Note when the bot began: what happened before is no news."""
-        self.started = datetime.now(UTC)
 
     def announce(self, dataframe: DataFrame, pair: str) -> None:
         """Send a message where the bias flips on a candle that closed while the bot was running.
