@@ -149,7 +149,7 @@ def test_part_of_the_values_leaves_the_others_to_the_strategy(
         ({"buy": {}, "roi": {}}, "part.json has no value of any parameter"),
         (
             {"stoploss": {"stoploss": 0.2}},
-            "part.json: stoploss.stoploss is 0.2, it should be less than 0",
+            "stoploss.stoploss is 0.2, it should be less than 0",
         ),
         ({"stoploss": {"stoploss": None}}, "part.json: stoploss.stoploss is None, it should be a"),
         ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
