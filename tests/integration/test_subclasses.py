@@ -353,7 +353,7 @@ def test_each_trades_in_a_dry_run(strategies: Path, tmp_path: Path) -> None:
         (tmp_path / "overlay.json").write_text(json.dumps(overlay))
         process = subprocess.run(
             [
-                *(sys.executable, str(ROOT / "tests" / "support" / "dry_run.py")),
+                *(sys.executable, "-P", str(ROOT / "tests" / "support" / "dry_run.py")),
                 *(str(CONFIG), str(tmp_path / "overlay.json"), "--", *NAMES),
             ],
             cwd=ROOT,
