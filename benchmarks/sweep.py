@@ -45,7 +45,8 @@ def pair_of(candles: Candles) -> PairHistory:
         fraction,
         believable_close(perp, found.spot_close, fraction),
         htf_premium(higher(perp), higher(spot), HIGHER_TIMEFRAME),
-        *(np.zeros(len(perp)), np.zeros(len(perp)), np.zeros(len(perp))),
+        np.zeros(len(perp)),
+        {},
         0,
     )
 

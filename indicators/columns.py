@@ -1,16 +1,17 @@
 """The columns of the signal, from the candles of a perp and of its spot pair."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
 from perp_imbalance.indicators.hysteresis import hysteresis
 from perp_imbalance.indicators.memo import memoize
-from perp_imbalance.indicators.positioning import change
 from perp_imbalance.indicators.premium import (
     Grid,
     believable_close,
@@ -122,7 +123,7 @@ def threshold_columns(
     htf: HtfPremium | None = None,
     max_stale_candles: int = MAX_STALE_CANDLES,
     memory: int = MEMORY_CANDLES,
-    open_interest: Floats | None = None,
+    series: Mapping[str, Floats] = MappingProxyType({}),
     keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
     """Return the columns that depend on thresholds: z-scores, bands and bias.
@@ -133,7 +134,8 @@ def threshold_columns(
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
     :param memory: candles over which a window may reach back, on either timeframe.
-    :param open_interest: of each candle; without, there is no ``oi_change``.
+    :param series: columns of the gates' series by name; a gate that is on and whose series is
+        missing gets no column.
     :param keep: whether z-scores and bands are kept for the next call with the same candles: for
         hyperopt, whose epochs ask again and again.
     """
@@ -160,9 +162,10 @@ def threshold_columns(
         )
         rows, values = open_times(perp, "perp"), htf_grid.pick(higher.z)
         htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, values)
-    grown = {}
-    if open_interest is not None:
-        grown["oi_change"] = grid.pick(change(grid.fill(open_interest), thresholds.oi_len))
+    own: dict[str, Floats] = {}
+    sources = {"premium": filled, **{name: grid.fill(values) for name, values in series.items()}}
+    for gate in active_gates(thresholds):
+        own |= gate.own_columns(thresholds, sources)
     return {
         "z_raw": grid.pick(z.raw),
         "z": grid.pick(z.z),
@@ -171,7 +174,7 @@ def threshold_columns(
         "bb_lower": grid.pick(bands.lower),
         "bias": grid.pick(bias),
         "htf_z": htf_z,
-        **grown,
+        **{name: grid.pick(values) for name, values in own.items()},
     }
 
 

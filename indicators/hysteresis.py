@@ -86,27 +86,6 @@ def zone_starts(bias: NDArray[_AnyInt]) -> Ints:
     return np.flatnonzero((bias != NONE) & (bias != previous(bias)))
 
 
-def sigma_gate(close: Floats, upper: Floats, lower: Floats) -> tuple[Bools, Bools]:
-    """Return whether the close lies outside its bands: above for SHORT, below for LONG.
-
-    On a frozen price both would hold, so the bands must be apart. A NaN fails.
-
-    Source: ``docs/reference/signal.md``, rule 8.
-    """
-    apart: Bools = upper > lower
-    return apart & (close >= upper), apart & (close <= lower)
-
-
-def htf_gate(htf_z: Floats, htf_z_min: float) -> tuple[Bools, Bools]:
-    """Return whether the higher timeframe agrees with SHORT and with LONG. A NaN fails.
-
-    Source: ``docs/reference/signal.md``, rule 8.
-    """
-    high: Bools = htf_z >= htf_z_min
-    low: Bools = htf_z <= -htf_z_min
-    return high, low
-
-
 def entry_rows(candidates: Bools, starts: Ints, mode: EntryMode) -> Ints:
     """Return the rows on which a position is entered: one a zone, if any of its rows may.
 

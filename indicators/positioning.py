@@ -5,7 +5,6 @@ Each is one array on the rows of the perp's candles, NaN where nothing is known 
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import on_rows_of, open_times
@@ -74,24 +73,3 @@ def change(values: Floats, candles: int) -> Floats:
     if candles < values.size:
         result[candles:] = values[candles:] / values[:-candles] - 1
     return result
-
-
-def funding_gate(rate: Floats, funding_min: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Return whether funding says that longs pay, for SHORT, and that shorts pay, for LONG.
-
-    A NaN fails.
-
-    >>> funding_gate(np.array([0.0002, -0.0002, np.nan]), 0.0001)[0]
-    array([ True, False, False])
-    """
-    return rate >= funding_min, rate <= -funding_min
-
-
-def oi_gate(oi_change: Floats, oi_min: float) -> NDArray[np.bool_]:
-    """Return whether the crowd is still building, on whichever side. A NaN fails.
-
-    >>> oi_gate(np.array([0.02, 0.0, np.nan]), 0.01)
-    array([ True, False, False])
-    """
-    building: NDArray[np.bool_] = oi_change >= oi_min
-    return building

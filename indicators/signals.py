@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.hysteresis import (
     LONG,
     NONE,
@@ -14,41 +15,17 @@ from perp_imbalance.indicators.hysteresis import (
     entries,
     exit_reasons,
     exits,
-    htf_gate,
-    sigma_gate,
     zone_starts,
 )
-from perp_imbalance.indicators.positioning import funding_gate, oi_gate
 from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.indicators.thresholds import Thresholds
 
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}
 
-#: Why a candle is no entry, in the words of a drawing: no bias; a gate that failed; the rest.
-NO_BIAS = "no bias"
-NO_PREMIUM, SIGMA_GATE, HTF_GATE = "no premium", "sigma gate", "HTF gate"
-FUNDING_GATE, OI_GATE = "funding gate", "open interest gate"
-#: The column that each gate looks at beside the close: where it is NaN the gate fails unknown.
-GATE_COLUMNS = {
-    SIGMA_GATE: "bb_upper",
-    HTF_GATE: "htf_z",
-    FUNDING_GATE: "funding_rate",
-    OI_GATE: "oi_change",
-}
+#: Why a candle is no entry, beside the gates, whose names are such reasons, too.
+NO_BIAS, NO_PREMIUM = "no bias", "no premium"
 ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
-
-#: The switch of each gate among the thresholds, by its word in the tag of an entry.
-SWITCHES = {"sigma": "use_sigma", "htf": "use_htf", "funding": "use_funding", "oi": "use_oi"}
-
-
-def active_gates(thresholds: Thresholds) -> list[str]:
-    """Return the words of the gates that are on.
-
-    >>> active_gates(Thresholds(use_oi=True))
-    ['sigma', 'oi']
-    """
-    return [name for name, switch in SWITCHES.items() if getattr(thresholds, switch)]
 
 
 def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, Bools]]:
@@ -60,26 +37,11 @@ def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, 
     :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
     """
     has_premium = np.isfinite(columns["premium"].to_numpy())
-    found = {NO_PREMIUM: {SHORT: has_premium, LONG: has_premium}}
-    if thresholds.use_sigma:
-        above, below = sigma_gate(
-            columns["close"].to_numpy(),
-            columns["bb_upper"].to_numpy(),
-            columns["bb_lower"].to_numpy(),
-        )
-        found[SIGMA_GATE] = {SHORT: above, LONG: below}
-    if thresholds.use_htf:
-        high, low = htf_gate(columns["htf_z"].to_numpy(), thresholds.htf_z_min)
-        found[HTF_GATE] = {SHORT: high, LONG: low}
-    if thresholds.use_funding:
-        longs_pay, shorts_pay = funding_gate(
-            columns["funding_rate"].to_numpy(), thresholds.funding_min
-        )
-        found[FUNDING_GATE] = {SHORT: longs_pay, LONG: shorts_pay}
-    if thresholds.use_oi:
-        building = oi_gate(columns["oi_change"].to_numpy(), thresholds.oi_min)
-        found[OI_GATE] = {SHORT: building, LONG: building}
-    return found
+    passes = {NO_PREMIUM: {SHORT: has_premium, LONG: has_premium}}
+    for gate in active_gates(thresholds):
+        short, long = gate.passes(thresholds, *(columns[name].to_numpy() for name in gate.columns))
+        passes[gate.name] = {SHORT: short, LONG: long}
+    return passes
 
 
 def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bools]:
@@ -110,7 +72,7 @@ def entry_signals(
     """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
-    reason = "_".join(["z", *active_gates(thresholds)])
+    reason = "_".join(["z", *(gate.tag for gate in active_gates(thresholds))])
     result = pd.DataFrame({"enter_short": 0, "enter_long": 0}, index=columns.index)
     tags = np.full(bias.size, None, dtype=object)
     for name, side in SIDES.items():

@@ -9,17 +9,11 @@ from typing import Any
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType, RunMode, TradingMode
 from freqtrade.exceptions import OperationalException
-from freqtrade.strategy import (
-    BooleanParameter,
-    CategoricalParameter,
-    DecimalParameter,
-    IntParameter,
-)
 from pandas import DataFrame
 
 from perp_imbalance import __version__
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
-from perp_imbalance.indicators import PRESETS, Thresholds, entry_signals, exit_signals
+from perp_imbalance.indicators import entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -38,18 +32,16 @@ from perp_imbalance.strategy.feed import WatchedFeed
 from perp_imbalance.strategy.gate_series import GateSeries, missing_series
 from perp_imbalance.strategy.parameters import (
     LONGEST_LOOKBACK,
-    OPTIONAL_GATES,
-    PARAMETER_NAMES,
-    SETTING_SPACES,
     STARTUP_CANDLES,
+    OwnParameters,
     with_preset,
 )
 from perp_imbalance.strategy.positions import Positions
-from perp_imbalance.strategy.settings import Settings, check_setting
+from perp_imbalance.strategy.settings import Settings
 
 
 @with_preset("balanced")
-class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
+class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, FreqtradeCharts):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3
@@ -71,23 +63,6 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
         "emergency_exit": "market",
     }
 
-    # Set by with_preset, with ranges and spaces.
-    preset: str
-    enter_z: DecimalParameter
-    exit_z: DecimalParameter
-    len_prem: IntParameter
-    smooth_len: IntParameter
-    use_sigma: BooleanParameter
-    bb_len: IntParameter
-    bb_k: DecimalParameter
-    use_htf: BooleanParameter
-    htf_z_min: DecimalParameter
-    funding_min: DecimalParameter
-    oi_len: IntParameter
-    oi_min: DecimalParameter
-    entry_mode: CategoricalParameter
-    max_stale_candles: IntParameter
-
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         if config.get("trading_mode") != TradingMode.FUTURES:
@@ -99,9 +74,9 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
             if config["runmode"] in TRADE_MODES:
                 check_spot_setting(config)
             self.settings = Settings.from_config(config)
+            self.apply_money_settings()
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None
-        self.apply_money_settings()
         self.htf_premiums: dict[str, HtfPremium] = {}
 
     def version(self) -> str:
@@ -114,13 +89,8 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
         freqtrade has no later hook than this one that a wrong value would stop with one line:
         ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
         """
-        for name in SETTING_SPACES:
-            getattr(self, name).value = getattr(self.settings, name)
-        super().ft_load_hyper_params(hyperopt)
-        self.switch_gates()
         try:
-            for name in SETTING_SPACES:
-                check_setting(name, getattr(self, name).value)
+            super().ft_load_hyper_params(hyperopt)
             self.check_gates()
             thresholds = self.thresholds()
             if thresholds.lookback > LONGEST_LOOKBACK:
@@ -132,12 +102,6 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
                 check_higher(self.timeframe, self.settings.htf_timeframe)
         except PerpImbalanceError as error:
             raise OperationalException(f"{type(self).__name__}: {error}") from None
-
-    def thresholds(self) -> Thresholds:
-        """Return the thresholds as the parameters have them now."""
-        names = (*PARAMETER_NAMES, *OPTIONAL_GATES)
-        values = {name: getattr(self, name).value for name in names}
-        return Thresholds(**values, hot_z=PRESETS[self.preset].hot_z)
 
     @property
     def in_hyperopt(self) -> bool:
@@ -237,7 +201,7 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
             timeframe=self.timeframe,
             htf=self.htf_premiums.get(pair),
             max_stale_candles=self.max_stale_candles.value,
-            open_interest=dataframe["open_interest"].to_numpy() if self.use_oi.value else None,
+            series=self.known_series(dataframe),
             keep=self.in_hyperopt,
         )
         return with_columns(dataframe, columns)

@@ -53,7 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.data.download import Job, download
     from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config, match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe
+    from perp_imbalance.indicators.thresholds import Thresholds
     from perp_imbalance.markets.spot_matching import about_spotless
+    from perp_imbalance.strategy.gate_series import downloaded_series
     from perp_imbalance.strategy.settings import Settings
 
     check_timerange(arguments.timerange)
@@ -73,11 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
     # index, because named candle types leave out the mark prices.
-    with_oi = perps if Settings.from_config(config).use_oi else []
+    series = downloaded_series(Settings.from_config(config).gated(Thresholds()))
     jobs = [
         Job("futures", perps),
         Job("futures", sorted(beside["index"]), ["index"]),
-        Job("futures", with_oi, ["open_interest"]),
+        *(Job("futures", perps, [str(kind)]) for kind in series),
         Job("spot", sorted(beside["spot"])),
     ]
     outcome = download(

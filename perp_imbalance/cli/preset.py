@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_config, config_files
-from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.errors import CommandError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
-    from perp_imbalance.freqtrade_bridge.parameter_file import Params
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 
 _EXAMPLE = """example:
   perp-imbalance preset list
@@ -71,15 +71,10 @@ def show_preset(arguments: argparse.Namespace) -> int:
 def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
     from perp_imbalance.freqtrade_bridge.exchange import load_config
-    from perp_imbalance.freqtrade_bridge.parameter_file import (
-        check_replaceable,
-        values_of,
-        write_params,
-    )
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     name, strategy = arguments.name, arguments.strategy
-    params = _params(name)
+    parameters = _parameters(name)
     config = load_config(config_files(arguments))
     folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
     source = folder / f"{strategy}.py"
@@ -89,18 +84,24 @@ def apply_preset(arguments: argparse.Namespace) -> int:
             f"there is no strategy {source}: name one with --strategy, there are {there}"
         )
     file = source.with_suffix(".json")
-    check_replaceable(file, force=arguments.force)
-    values = _tried({**config, "strategy": strategy}, source, params, name)
-    write_params(file, strategy, params, force=arguments.force)
+    if file.exists() and not arguments.force:
+        raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
+    values = _tried({**config, "strategy": strategy}, source, parameters, name)
+    parameters.write(file, strategy)
     print(f"{strategy} now trades with {name}: {file}")
-    named = values_of(params)
+    named = parameters.values
+    fixed = [f"{key} {values[key]}" for key in named if values[key] != named[key]]
+    if fixed:
+        print(f"Not as in {name}, but as {strategy} has it: {', '.join(fixed)}")
     kept = [f"{key} {values[key]}" for key in PARAMETER_NAMES if key not in named]
     if kept:
         print(f"Not in {name}, kept from {strategy}: {', '.join(kept)}")
     return 0
 
 
-def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) -> dict[str, Any]:
+def _tried(
+    config: dict[str, Any], source: Path, parameters: "ParameterFile", name: str
+) -> dict[str, Any]:
     """Return the parameters of a strategy with values beside it, loaded as the bot loads it.
 
     In a copy of its folder: what lies beside it now, broken or of another strategy, has no say,
@@ -110,31 +111,21 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
     :param name: of the preset or the parameter file, for messages.
     :raises CommandError: naming what freqtrade or the strategy refuses.
     """
-    from freqtrade.configuration.config_validation import (
-        validate_config_consistency,
-        validate_config_schema,
-    )
+    from freqtrade.configuration.config_validation import validate_config_consistency
     from freqtrade.resolvers import StrategyResolver
 
     from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
-    from perp_imbalance.freqtrade_bridge.parameter_file import options_of, write_params
+    from perp_imbalance.freqtrade_bridge.parameter_file import parameters_of
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     strategy_name, limit = config["strategy"], "max_open_trades"
-    # Of no value: freqtrade's own "not set" where a trailing stop is off.
-    options = {
-        key: value
-        for key, value in options_of(params).items()
-        if value is not None or not key.startswith("trailing")
-    }
+    options = {key: value for key, value in parameters.options.items() if value is not None}
     with (
         temporary_folder() as place,
         translate_freqtrade_errors(f"{name} for {strategy_name}; nothing was written"),
     ):
-        # Before the strategy is loaded, which meets a word in place of a number in its own words.
-        validate_config_schema({**config, **options})
         _copy_strategies(source, Path(place))
-        write_params(Path(place, f"{strategy_name}.json"), strategy_name, params, force=True)
+        parameters.write(Path(place, f"{strategy_name}.json"), strategy_name)
         # A config's own value would win, and hide the file's until it is taken out.
         trial = {key: value for key, value in config.items() if key not in options}
         trial["strategy_path"] = place
@@ -146,6 +137,7 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
                 "strategies that are made of it"
             )
         strategy.ft_load_hyper_params()
+        parameters.check_names(name, parameters_of(strategy), strategy_name)
         # What a limit of trades allows depends on the stake: the one that counts is the config's.
         validate_config_consistency(trial | ({limit: config[limit]} if limit in config else {}))
         return {key: getattr(strategy, key).value for key in PARAMETER_NAMES}
@@ -161,35 +153,37 @@ def _copy_strategies(source: Path, place: Path) -> None:
             (place / entry.name).symlink_to(entry.resolve())
 
 
-def _params(name: str) -> "Params":
-    """Return the parameters of a preset, all of them, or those that a parameter file names.
+def _parameters(name: str) -> "ParameterFile":
+    """Return a preset, all of its values, or those that a parameter file names.
 
-    :raises PerpImbalanceError: if there is none of the name, or if it has a wrong value.
+    :raises PerpImbalanceError: if there is none of the name, or if it has a wrong value or none.
     """
-    from perp_imbalance.freqtrade_bridge.parameter_file import (
-        options_of,
-        params_of,
-        read_params,
-        values_of,
-    )
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 
     if name in PRESETS:
-        return params_of(PRESETS[name])
-    params = read_params(Path(name))
-    try:
-        values_of(params)
-        options_of(params)
-    except SettingsError as error:
-        raise SettingsError(f"{name}: {error}") from None
-    return params
+        return ParameterFile.of(PRESETS[name])
+    file = Path(name)
+    if not file.is_file():
+        presets = ", ".join(PRESETS)
+        raise CommandError(
+            f"there is no preset and no parameter file {name}: presets are {presets}"
+        )
+    parameters = ParameterFile.read(file)
+    if not any(parameters.params.values()):
+        raise CommandError(f"{name} has no value of any parameter, so there is nothing to take")
+    return parameters
 
 
 def _values(name: str) -> dict[str, Any]:
     """Return the values of a preset, or those that stand in a parameter file, by name."""
+    from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS
+
     if name in PRESETS:
         return asdict(PRESETS[name])
+    parameters = _parameters(name)
+    parameters.check_names(name, OUR_PARAMETERS)
     values: dict[str, Any] = {}
-    for space, found in _params(name).items():
+    for space, found in parameters.params.items():
         # A ROI table has minutes for names.
         values |= {"minimal_roi": found} if space == "roi" else found
     return values

@@ -1,17 +1,17 @@
 """What config, strategy and exchange tell about the whole bot: pure functions to findings."""
 
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import Any
 
 from packaging.requirements import Requirement
 
 from perp_imbalance import __version__
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import (
@@ -35,9 +35,6 @@ WARN_CLOCK_MS, MAX_CLOCK_MS = 1_500, 10_000
 _NAME = re.compile(r"[\w:/-]+")
 
 _NO_LETTERS = re.compile(r"[^a-z]")
-
-# Sections of a parameter file that are no parameters.
-_NO_SPACES = {"roi", "stoploss", "trailing", "max_open_trades"}
 
 
 def installed_versions() -> dict[str, str | None]:
@@ -197,40 +194,28 @@ def check_protections(protections: int, enabled: bool) -> Check:
 
 
 def check_parameter_file(
-    file: Path, content: Any, strategy: str, parameters: Mapping[str, Sequence[str]] | None = None
+    file: Path,
+    content: bytes,
+    strategy: str,
+    parameters: Mapping[str, Collection[str]] | None = None,
 ) -> Check:
     """Say what freqtrade would not: which values of a parameter file it leaves aside.
 
-    :param content: what the file holds; None where it cannot be read as JSON.
+    :param content: what the file holds.
     :param strategy: the name of the strategy's class.
     :param parameters: the strategy's parameters by space; None where they are not known yet.
     """
     name = "parameter file"
-    if content is None:
-        message = f"{file} is no JSON, freqtrade would trade with the defaults: mend or delete it"
-        return Check(name, Level.MUST_FIX, message)
-    owner = content.get("strategy_name") if isinstance(content, dict) else None
-    if owner != strategy:
-        message = f'{file} is for "strategy_name" {owner!r}, not {strategy}: mend or delete it'
-        return Check(name, Level.MUST_FIX, message)
-    params = content.get("params")
-    if not isinstance(params, dict) or not all(isinstance(v, dict) for v in params.values()):
-        message = f'{file} has no "params" by space, as hyperopt writes it: mend or delete it'
-        return Check(name, Level.MUST_FIX, message)
-    unknown = [
-        f"{space}.{parameter}"
-        for space, values in params.items()
-        if parameters is not None and space not in _NO_SPACES
-        for parameter in values
-        if parameter not in parameters.get(space, ())
-    ]
-    if unknown:
-        known = [f"{space}.{key}" for space, keys in (parameters or {}).items() for key in keys]
-        message = (
-            f"{file} sets {', '.join(unknown)}, which the strategy has not and freqtrade leaves "
-            f"aside: known are {', '.join(known)}"
-        )
-        return Check(name, Level.MUST_FIX, message)
+    try:
+        found = ParameterFile.parse(content, file)
+        if found.strategy_name != strategy:
+            raise SettingsError(
+                f'{file} is for "strategy_name" {found.strategy_name!r}, not {strategy}'
+            )
+        if parameters is not None:
+            found.check_names(file, parameters, strategy)
+    except SettingsError as error:
+        return Check(name, Level.MUST_FIX, f"{error}; mend or delete the file")
     return Check(name, Level.OK, f"{file} is used")
 
 

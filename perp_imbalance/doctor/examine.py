@@ -25,11 +25,12 @@ from perp_imbalance.doctor.pair_checks import PairSnapshot, Plan, examine_pair
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
-from perp_imbalance.indicators.signals import active_gates
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.replay.candle_store import available_candles
+from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import SECTION, Settings
 
 #: Told what is being done: the text, steps done, steps in all.
@@ -158,9 +159,10 @@ def _about_strategy(strategy: Any, thresholds: Thresholds | None) -> Check:
     if thresholds is None:
         message = f"{name} has no thresholds of ours: pairs are measured with the defaults"
         return Check("strategy", Level.WARNING, message)
+    gates = " and ".join(gate.tag for gate in active_gates(thresholds))
     message = (
         f"{name}: enter_z {thresholds.enter_z:g}, exit_z {thresholds.exit_z:g}, len_prem "
-        f"{thresholds.len_prem}, gates: {' and '.join(active_gates(thresholds)) or 'none'}"
+        f"{thresholds.len_prem}, gates: {gates or 'none'}"
     )
     return Check("strategy", Level.OK, message)
 
@@ -265,7 +267,7 @@ def _examine_local_data(
         plan.timeframes,
         exchange.get_option("mark_ohlcv_timeframe"),
         exchange.get_option("funding_fee_timeframe"),
-        [plan.timeframe] if plan.thresholds.use_oi else [],
+        downloaded_series(plan.thresholds),
     )
     missing = [key for match in matches for key in needed.keys(match) if key not in formats]
     checks = [local_data_checks.check_complete(datadir, missing, len(matches))]

@@ -19,23 +19,26 @@ Key = tuple[str, str, CandleType]
 
 
 class Needed(NamedTuple):
-    """Timeframes that a backtest reads: of traded candles, mark prices, funding, open interest."""
+    """What a backtest reads: timeframes of traded candles, mark prices and funding, other series.
+
+    :ivar series: those of gates, on the first timeframe.
+    """
 
     traded: Sequence[str]
     mark: str
     funding: str
-    interest: Sequence[str] = ()
+    series: Sequence[CandleType] = ()
 
     def keys(self, match: SpotMatch) -> list[Key]:
         """Return what a backtest reads of one pair."""
-        kind = CandleType(match.source)
-        spots = [(str(match.spot), timeframe, kind) for timeframe in self.traded]
+        source = CandleType(match.source)
+        spots = [(str(match.spot), timeframe, source) for timeframe in self.traded]
         return [
             *((match.perp, timeframe, CandleType.FUTURES) for timeframe in self.traded),
             *(spots if match.spot else ()),
             (match.perp, self.mark, CandleType.MARK),
             (match.perp, self.funding, CandleType.FUNDING_RATE),
-            *((match.perp, timeframe, CandleType.OPEN_INTEREST) for timeframe in self.interest),
+            *((match.perp, self.traded[0], kind) for kind in self.series),
         ]
 
 

@@ -1,7 +1,6 @@
 """Config, strategy, exchange and pairs, opened the way the bot opens them."""
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     load_config,
     public_client,
 )
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile, parameters_of
 from perp_imbalance.freqtrade_bridge.secrets import refusal
 from perp_imbalance.strategy.order_rules import misspelt_key
 from perp_imbalance.strategy.settings import Settings
@@ -121,29 +121,22 @@ def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Load
         return None
     if file is None or content is None:
         return Loaded(strategy)
-    known = _parameters(strategy)
+    known = parameters_of(strategy)
     report.checks.append(check_parameter_file(file, content, config["strategy"], known))
-    return Loaded(strategy, file, content["params"])
+    return Loaded(strategy, file, ParameterFile.parse(content, file).params)
 
 
-def _content(file: Path) -> Any:
+def _content(file: Path) -> bytes:
     try:
-        return HyperoptTools.load_params_from_file(file)
-    except (ValueError, OSError):
-        return None
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _load_strategy(config: dict[str, Any]) -> Any:
     strategy = StrategyResolver.load_strategy(config)
     strategy.ft_load_hyper_params(False)
     return strategy
-
-
-def _parameters(strategy: Any) -> dict[str, list[str]]:
-    parameters = defaultdict(list)
-    for name, parameter in strategy.enumerate_parameters():
-        parameters[parameter.space].append(name)
-    return parameters
 
 
 def load_protections(

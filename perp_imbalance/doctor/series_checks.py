@@ -10,14 +10,15 @@ from pandas import DataFrame
 from perp_imbalance.doctor.candle_checks import MAX_BEHIND
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.doctor.opening import Loaded
+from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.positioning import change
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.strategy.gate_series import GATE_SERIES, missing_series, series_column
+from perp_imbalance.strategy.gate_series import missing_series, series_column
 from perp_imbalance.strategy.parameters import SETTING_SPACES
 from perp_imbalance.strategy.settings import SECTION, Settings
 
-_SWITCHES = {kind: switch for switch, kind in GATE_SERIES.items()}
+_SWITCHES = {CandleType(series.candle_type): switch for switch, series in GATE_SERIES.items()}
 
 
 def switch_places(loaded: Loaded, settings: Settings) -> dict[str, str]:

@@ -1,151 +1,243 @@
-"""Parameter files: freqtrade's ``<Strategy>.json``, which a strategy trades with from then on."""
+"""Parameter files: freqtrade's ``<Strategy>.json``, which a strategy trades with from then on.
+
+``preset``, ``doctor``, ``report`` and ``walk-forward`` read, check and write them here.
+"""
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from perp_imbalance.errors import CommandError, SettingsError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.files import atomic_write
-from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
-from perp_imbalance.strategy.parameters import PARAMETER_SPACES, SETTING_SPACES
-from perp_imbalance.strategy.settings import check_setting
-
-_SPACES = PARAMETER_SPACES | SETTING_SPACES
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.strategy.parameters import PARAMETER_SPACES, SPACES, check_value
 
 #: Values by space and name, as freqtrade's parameter files have them.
 Params = dict[str, dict[str, Any]]
 
+_Number = Annotated[int | float, Field(allow_inf_nan=False)]
+_Share = Annotated[int | float, Field(ge=0, le=1)]
 
-def params_of(thresholds: Thresholds) -> Params:
-    """Return thresholds by space: those that are parameters.
 
-    >>> params_of(PRESETS["balanced"])["sell"]
-    {'exit_z': 0.9}
+class _Options(BaseModel):
+    """What freqtrade's hyperopt writes of its own options, all of which may be missing."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Stoploss(_Options):
+    stoploss: Annotated[int | float, Field(lt=0)] = -1
+
+
+class _Trailing(_Options):
+    # None is freqtrade's own "not set" where a trailing stop is off.
+    trailing_stop: bool | None = None
+    trailing_stop_positive: _Share | None = None
+    trailing_stop_positive_offset: _Share | None = None
+    trailing_only_offset_is_reached: bool | None = None
+
+
+class _MaxOpenTrades(_Options):
+    max_open_trades: Annotated[int | float, Field(ge=-1)] = -1
+
+
+class _Spaces(BaseModel):
+    """Values by space: freqtrade's options, and the parameters of a strategy."""
+
+    model_config = ConfigDict(extra="allow", strict=True)
+    __pydantic_extra__: dict[str, dict[str, Any]]
+
+    roi: dict[Annotated[str, Field(pattern="^[0-9]+$")], _Number] = {}
+    stoploss: _Stoploss | None = None
+    trailing: _Trailing | None = None
+    max_open_trades: _MaxOpenTrades | None = None
+
+    @model_validator(mode="after")
+    def _check_values(self) -> "_Spaces":
+        for space, values in self.__pydantic_extra__.items():
+            for name in values:
+                if SPACES.get(name) == space:
+                    try:
+                        check_value(name, values[name])
+                    except SettingsError as error:
+                        said = f"{space}.{error}"
+                        raise PydanticCustomError("value", "{said}", {"said": said}) from None
+        return self
+
+
+class ParameterFile(BaseModel):
+    """A parameter file whose values are of the right kind.
+
+    :ivar strategy_name: the class that freqtrade takes it for, and no other.
+    :ivar params: values by space.
     """
-    params: Params = {}
-    for name, space in PARAMETER_SPACES.items():
-        params.setdefault(space, {})[name] = getattr(thresholds, name)
-    return params
+
+    model_config = ConfigDict(extra="allow", strict=True)
+
+    strategy_name: str | None = None
+    params_: _Spaces = Field(alias="params")
+
+    @classmethod
+    def of(cls, thresholds: Thresholds) -> "ParameterFile":
+        """Return thresholds as a parameter file: those that are parameters.
+
+        >>> ParameterFile.of(Thresholds()).params["sell"]
+        {'exit_z': 0.9}
+        """
+        params: Params = {}
+        for name, space in PARAMETER_SPACES.items():
+            params.setdefault(space, {})[name] = getattr(thresholds, name)
+        return cls.model_validate({"params": params})
+
+    @classmethod
+    def parse(cls, content: str | bytes, source: object) -> "ParameterFile":
+        """Return what a parameter file says.
+
+        :param source: what a message calls it.
+        :raises SettingsError: one line that names the source, and the key that is wrong.
+
+        >>> ParameterFile.parse('{"params": {"roi": {"soon": 1}}}', "X.json")
+        Traceback (most recent call last):
+        perp_imbalance.errors.SettingsError: X.json: roi.soon is no number of minutes
+        """
+        from freqtrade.optimize.hyperopt_tools import HyperoptTools
+
+        try:
+            return cls.model_validate(HyperoptTools.load_params(content))
+        except ValidationError as error:
+            raise SettingsError(_one_line(error, source)) from None
+        except (ValueError, RecursionError):
+            raise SettingsError(f"{source} is no JSON") from None
+
+    @classmethod
+    def read(cls, file: Path) -> "ParameterFile":
+        """Return what a parameter file says.
+
+        :raises DataError: if it cannot be read.
+        :raises SettingsError: as :meth:`parse`.
+        """
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise DataError(f"{file} cannot be read: {error.strerror}") from None
+        return cls.parse(content, file)
+
+    @property
+    def params(self) -> Params:
+        """The values by space, as the file has them."""
+        return self.params_.model_dump(exclude_unset=True)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The thresholds that it names.
+
+        >>> buy = {"enter_z": 2, "entry_mode": "flip"}
+        >>> ParameterFile.model_validate({"params": {"buy": buy}}).values
+        {'enter_z': 2}
+        """
+        return {
+            name: value
+            for space, values in self.params.items()
+            for name, value in values.items()
+            if PARAMETER_SPACES.get(name) == space
+        }
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What it says of freqtrade's own options, by the names that a config has.
+
+        >>> params = {"stoploss": {"stoploss": -0.2}, "roi": {"0": 0.1}}
+        >>> ParameterFile.model_validate({"params": params}).options
+        {'minimal_roi': {'0': 0.1}, 'stoploss': -0.2}
+        """
+        params = self.params
+        options = {"minimal_roi": params["roi"]} if "roi" in params else {}
+        for space in _Spaces.model_fields.keys() - {"roi"}:
+            options |= params.get(space, {})
+        return options
+
+    def check_names(
+        self, source: object, known: Mapping[str, Collection[str]], owner: str = "PerpImbalance"
+    ) -> None:
+        """Refuse values that freqtrade would leave aside in silence.
+
+        :param source: what a message calls the file.
+        :param known: the parameters of the strategy by space.
+        :param owner: the strategy's name.
+        :raises SettingsError: one line that names the file and the first such value.
+        """
+        for space, values in (self.params_.__pydantic_extra__ or {}).items():
+            for name in values:
+                if name not in known.get(space, ()):
+                    there = ", ".join(f"{place}.{key}" for place in known for key in known[place])
+                    raise SettingsError(
+                        f"{source}: {space}.{name} is no parameter of {owner}: known are {there}"
+                    )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values, as the file has them."""
+        return self.model_dump(exclude_unset=True, by_alias=True)
+
+    def as_text(self) -> str:
+        """Return it as a file has it."""
+        return json.dumps(self.as_dict(), indent=2)
+
+    def write(self, file: Path, strategy: str) -> None:
+        """Write it as the parameter file of a strategy, through freqtrade itself.
+
+        :param file: beside the strategy, with its name.
+        :raises CommandError: if it cannot be written.
+        """
+        from freqtrade.optimize.hyperopt_tools import HyperoptTools
+
+        details = {"params_details": self.params, "params_not_optimized": {}}
+        # It would name the file below, which is gone by then.
+        logging.getLogger(HyperoptTools.__module__).setLevel(logging.WARNING)
+        with atomic_write(file) as part:
+            HyperoptTools.export_params(details, strategy, part)
 
 
-def thresholds_of(params: Mapping[str, Mapping[str, Any]], base: Thresholds) -> Thresholds:
-    """Return the thresholds that parameters make of a preset's.
-
-    :param base: what holds where the parameters name no value.
-    :raises SettingsError: as :func:`values_of`, or if they cannot be traded with.
-    """
-    values = {name: getattr(base, name) for name in (*PARAMETER_SPACES, "hot_z")}
-    return Thresholds(**(values | values_of(params)))
+#: The parameters of PerpImbalance by space.
+OUR_PARAMETERS: dict[str, list[str]] = {}
+for _name, _space in SPACES.items():
+    OUR_PARAMETERS.setdefault(_space, []).append(_name)
 
 
-def values_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the thresholds that parameters name, and no others.
-
-    :raises SettingsError: naming a parameter that no strategy of ours has, or one of a wrong kind.
-
-    >>> values_of({"buy": {"enter_z": 2, "entry_mode": "flip"}})
-    {'enter_z': 2.0}
-    """
-    values: dict[str, Any] = {}
-    for space, found in params.items():
-        if space in _OTHER_SPACES:
-            continue
-        for name, value in found.items():
-            if _SPACES.get(name) != space:
-                known = ", ".join(f"{place}.{key}" for key, place in _SPACES.items())
-                raise SettingsError(f"{space}.{name} is no parameter: known are {known}")
-            if name in SETTING_SPACES:
-                check_setting(name, value)
-                continue
-            wanted = type(getattr(PRESETS["balanced"], name))
-            right = isinstance(value, (int, float) if wanted is float else wanted)
-            if not right or (wanted is not bool and isinstance(value, bool)):
-                raise SettingsError(f"{space}.{name} is {value!r}, it must be {_A[wanted]}")
-            values[name] = wanted(value)
-    return values
+def parameters_of(strategy: Any) -> dict[str, list[str]]:
+    """Return the parameters of a loaded strategy by space; those it fixes, too."""
+    parameters: dict[str, list[str]] = {}
+    for name, parameter in strategy.enumerate_parameters():
+        parameters.setdefault(parameter.space, []).append(name)
+    return parameters
 
 
-def options_of(params: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what parameters say of freqtrade's own options, by the names that a config has.
-
-    :raises SettingsError: naming an option that freqtrade would leave aside.
-
-    >>> options_of({"stoploss": {"stoploss": -0.2}, "roi": {"0": 0.1}})
-    {'minimal_roi': {'0': 0.1}, 'stoploss': -0.2}
-    """
-    options: dict[str, Any] = {}
-    for minutes in params.get("roi", {}):
-        if not minutes.isdecimal():
-            raise SettingsError(f"roi.{minutes} is no number of minutes")
-    if "roi" in params:
-        options["minimal_roi"] = dict(params["roi"])
-    for space, known in _OPTIONS.items():
-        for name, value in params.get(space, {}).items():
-            if name not in known:
-                others = ", ".join(f"{space}.{option}" for option in known)
-                raise SettingsError(f"{space}.{name} is no option of freqtrade: known are {others}")
-            options[name] = value
-    return options
+def _one_line(error: ValidationError, source: object) -> str:
+    """Say the first thing that is wrong with a parameter file in one sentence."""
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    if first["type"] == "value":
+        return f"{source}: {first['msg']}"
+    if len(place) < 3 or place[0] != "params":
+        if place[:1] == ["strategy_name"]:
+            return f'{source}: "strategy_name" is {first["input"]!r}, it must be a name'
+        return f'{source} has no "params" by space, as hyperopt writes it'
+    space, name = place[1:3]
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(f"{space}.{option}" for option in _KNOWN[space])
+        return f"{source}: {space}.{name} is no option of freqtrade: known are {known}"
+    if place[-1] == "[key]":
+        return f"{source}: {space}.{name} is no number of minutes"
+    wanted = first["msg"].removeprefix("Input should be ")
+    return f"{source}: {space}.{name} is {first['input']!r}, it should be {wanted}"
 
 
-_A = {bool: "true or false", int: "a whole number", float: "a number"}
-
-# What freqtrade's hyperopt writes beside the values of our spaces.
-_OPTIONS = {
-    "stoploss": ("stoploss",),
-    "trailing": (
-        *("trailing_stop", "trailing_stop_positive"),
-        *("trailing_stop_positive_offset", "trailing_only_offset_is_reached"),
-    ),
-    "max_open_trades": ("max_open_trades",),
+_KNOWN: dict[str, list[str]] = {
+    "stoploss": list(_Stoploss.model_fields),
+    "trailing": list(_Trailing.model_fields),
+    "max_open_trades": list(_MaxOpenTrades.model_fields),
 }
-_OTHER_SPACES = {*_OPTIONS, "roi", "protection"}
-
-
-def read_params(file: Path) -> Params:
-    """Return the values of a parameter file, as hyperopt or a walk-forward wrote it.
-
-    :raises CommandError: if there is no such file, if it is not one, or has no value.
-    """
-    try:
-        content = json.loads(file.read_text("utf-8"))
-    except OSError:
-        raise CommandError(
-            f"there is no preset and no parameter file {file}: presets are {', '.join(PRESETS)}"
-        ) from None
-    except ValueError:
-        raise CommandError(f"{file} is no JSON") from None
-    params = content.get("params") if isinstance(content, dict) else None
-    if not isinstance(params, dict) or not all(isinstance(v, dict) for v in params.values()):
-        raise CommandError(f'{file} has no "params" by space, as hyperopt writes it')
-    if not any(params.values()):
-        raise CommandError(f"{file} has no value of any parameter, so there is nothing to take")
-    return params
-
-
-def check_replaceable(file: Path, *, force: bool) -> None:
-    """Raise if a parameter file is there, whatever it holds, and may not be replaced.
-
-    :raises CommandError: naming it.
-    """
-    if file.exists() and not force:
-        raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
-
-
-def write_params(file: Path, strategy: str, params: Params, *, force: bool) -> None:
-    """Write the parameter file of a strategy, through freqtrade itself.
-
-    :param file: beside the strategy, with its name.
-    :param force: whether a file that is there may be replaced.
-    :raises CommandError: if it is there and may not be replaced, or cannot be written.
-    """
-    from freqtrade.optimize.hyperopt_tools import HyperoptTools
-
-    check_replaceable(file, force=force)
-    details = {"params_details": params, "params_not_optimized": {}}
-    # It would name the file below, which is gone by then.
-    logging.getLogger(HyperoptTools.__module__).setLevel(logging.WARNING)
-    with atomic_write(file) as part:
-        HyperoptTools.export_params(details, strategy, part)

@@ -20,6 +20,7 @@ from freqtrade.resolvers import StrategyResolver
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.exchange import load_config, translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators import Thresholds
 from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -127,7 +128,9 @@ def _settings(
         for file in strategies.glob("*.py"):
             shutil.copy(file, own)
         if outcome.parameters is not None:
-            (own / f"{outcome.strategy}.json").write_text(outcome.parameters, encoding="utf-8")
+            name = f"the parameter file of {outcome.strategy} in {result.file}"
+            parameters = ParameterFile.parse(outcome.parameters, name)
+            parameters.write(own / f"{outcome.strategy}.json", outcome.strategy)
         config = Path(folder, "config.json")
         config.write_text(json.dumps(result.config), encoding="utf-8")
         yield (

@@ -4,19 +4,25 @@ import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, chain
 from math import prod
 from typing import Any, Protocol
 
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.gates import GATES
 from perp_imbalance.indicators.thresholds import Thresholds
 
-#: The thresholds that a sweep can vary: those that a signal depends on, slowest first.
-AXES = (
-    *("len_prem", "smooth_len", "enter_z", "exit_z"),
-    *("use_sigma", "bb_len", "bb_k", "use_htf", "htf_z_min"),
-)
+_SIGNAL = ("len_prem", "smooth_len", "enter_z", "exit_z")
 
+# By the switch of each gate that needs no series, what else belongs to it alone.
+_GATES = {
+    gate.switch: [name for name in gate.thresholds if name not in _SIGNAL]
+    for gate in GATES
+    if gate.series is None
+}
+
+#: The thresholds that a sweep can vary: those that a signal depends on, slowest first.
+AXES = (*_SIGNAL, *(name for switch, own in _GATES.items() for name in (switch, *own)))
 
 #: Values of one axis: a grid of more is a slip of the step, and too fine for any screen.
 MAX_VALUES = 1000
@@ -62,19 +68,19 @@ class _Gate:
     """The distinct settings of a gate, by number: off once, on with each of its values."""
 
     def __init__(
-        self, switches: Sequence[bool], off: Sequence[Any], values: Sequence[Sequence[Any]]
+        self, switches: Sequence[float], off: Sequence[Any], values: Sequence[Sequence[Any]]
     ) -> None:
-        self._off, self._values = off, values
-        self._offs = int(False in switches)
-        self._ons = prod(map(len, values)) if True in switches else 0
+        # A switch is a boolean, or a number that is on above 0.
+        self._offs = [[switch, *off] for switch in switches if not switch > 0][:1]
+        self._ons = [[switch for switch in switches if switch > 0], *values]
 
     def __len__(self) -> int:
-        return self._offs + self._ons
+        return len(self._offs) + prod(map(len, self._ons))
 
     def __getitem__(self, number: int) -> list[Any]:
-        if number < self._offs:
-            return [False, *self._off]
-        return [True, *_at(self._values, number - self._offs)]
+        if number < len(self._offs):
+            return self._offs[number]
+        return _at(self._ons, number - len(self._offs))
 
 
 @dataclass(frozen=True)
@@ -115,8 +121,7 @@ class Grid:
             self.values("len_prem"),
             self.values("smooth_len"),
             self._z_pairs(),
-            self._gate("use_sigma", "bb_len", "bb_k"),
-            self._gate("use_htf", "htf_z_min"),
+            *(self._gate(switch, *own) for switch, own in _GATES.items()),
         ]
 
     @property
@@ -142,19 +147,9 @@ class Grid:
         if sample is not None and sample < size:
             numbers = _drawn(size, sample, seed)
         for number in numbers:
-            len_prem, smooth_len, (enter_z, exit_z), sigma, htf = _at(parts, number)
-            yield replace(
-                self.base,
-                len_prem=len_prem,
-                smooth_len=smooth_len,
-                enter_z=enter_z,
-                exit_z=exit_z,
-                use_sigma=sigma[0],
-                bb_len=sigma[1],
-                bb_k=sigma[2],
-                use_htf=htf[0],
-                htf_z_min=htf[1],
-            )
+            len_prem, smooth_len, z_pair, *gates = _at(parts, number)
+            values = (len_prem, smooth_len, *z_pair, *chain.from_iterable(gates))
+            yield replace(self.base, **dict(zip(AXES, values, strict=True)))
 
 
 def _drawn(size: int, sample: int, seed: int) -> Iterator[int]:

@@ -14,12 +14,13 @@ from pandas import DataFrame
 
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.higher_timeframe import check_higher
-from perp_imbalance.indicators.positioning import known_funding, open_interest
 from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
 from perp_imbalance.replay.candle_store import available_candles, check_folder
+from perp_imbalance.strategy.gate_series import series_column
 from perp_imbalance.strategy.settings import Settings
 
 
@@ -33,8 +34,7 @@ class PairHistory:
     :ivar htf: premiums of the higher timeframe; None where the folder has none, and where that
         timeframe is none above the candles': only the HTF gate looks at it.
     :ivar funding: funding paid by longs during each candle, as a fraction.
-    :ivar funding_rate: the last rate known at each close; NaN where the folder has none.
-    :ivar open_interest: of each candle; NaN where the folder has none.
+    :ivar series: the columns of the gates' series, by name; NaN where the folder has none.
     :ivar begin: the first row of the time range; rows before it are there to look back on.
     """
 
@@ -45,8 +45,7 @@ class PairHistory:
     band_close: Floats
     htf: HtfPremium | None
     funding: Floats
-    funding_rate: Floats
-    open_interest: Floats
+    series: Mapping[str, Floats]
     begin: int
 
 
@@ -130,8 +129,7 @@ class CandleFolder:
             believable_close(perp, found.spot_close, fraction),
             self._htf(match),
             self._funding(pair, perp),
-            known_funding(perp, self.timeframe, self._rates(pair)),
-            open_interest(perp, self._load(pair, self.timeframe, CandleType.OPEN_INTEREST)),
+            self._series(pair, perp),
             begin,
         )
 
@@ -175,6 +173,16 @@ class CandleFolder:
         """Return what longs pay during each candle; 0 where the folder knows of no payment."""
         rates = self._rates(pair)
         return np.zeros(len(perp)) if rates.empty else funding_by_candle(perp, rates)
+
+    def _series(self, pair: str, perp: DataFrame) -> dict[str, Floats]:
+        """Return what the series of the gates become on the perp's rows."""
+        columns: dict[str, Floats] = {}
+        for series in GATE_SERIES.values():
+            kind = CandleType(series.candle_type)
+            is_funding = kind == CandleType.FUNDING_RATE
+            frame = self._rates(pair) if is_funding else self._load(pair, self.timeframe, kind)
+            columns |= series_column(perp, self.timeframe, frame, kind)
+        return columns
 
     def _rates(self, pair: str) -> DataFrame:
         """Return the funding rates of a perp; freqtrade keeps them under one timeframe."""

@@ -1,22 +1,17 @@
 """Screening: the entries of one combination of thresholds after another, and what followed them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.gates import GATES, Gate
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe
-from perp_imbalance.indicators.hysteresis import (
-    entry_rows,
-    htf_gate,
-    hysteresis,
-    sigma_gate,
-    zone_starts,
-)
-from perp_imbalance.indicators.positioning import change, funding_gate, oi_gate
+from perp_imbalance.indicators.hysteresis import entry_rows, hysteresis, zone_starts
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Bools, Floats
 from perp_imbalance.indicators.signals import SIDES
@@ -26,7 +21,7 @@ from perp_imbalance.research.forward import ForwardReturns, forward_returns, sta
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.strategy.settings import Settings
 
-# Distinct bands and gates kept at a time: two booleans a candle each.
+# Settings of each gate kept at a time: two booleans a candle each.
 _CACHED = 64
 
 
@@ -52,6 +47,26 @@ class Bias(NamedTuple):
     zones: dict[str, int]
 
 
+class _KeptGate:
+    """Where a gate passes, kept for thresholds that do not differ in what it depends on."""
+
+    def __init__(
+        self, gate: Gate, passes_of: Callable[[Gate, Thresholds], dict[str, Bools]]
+    ) -> None:
+        self.is_on, self._gate, self._passes_of = gate.is_on, gate, passes_of
+        self._key = attrgetter(*gate.thresholds)
+        self._kept: dict[Any, dict[str, Bools]] = {}
+
+    def passes(self, thresholds: Thresholds) -> dict[str, Bools]:
+        """Return per side where it passes."""
+        key = self._key(thresholds)
+        if key not in self._kept:
+            if len(self._kept) == _CACHED:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = self._passes_of(self._gate, thresholds)
+        return self._kept[key]
+
+
 class Screen:
     """One pair, ready to be asked for combination after combination.
 
@@ -75,10 +90,9 @@ class Screen:
         self._earned = {name: self.forward.of_side(side, cost) for name, side in SIDES.items()}
         self._z = lru_cache(1)(self._z_of)
         self._bias = lru_cache(1)(self._bias_of)
-        self._sigma = lru_cache(_CACHED)(self._sigma_of)
         self._htf_z = lru_cache(1)(self._htf_z_of)
-        self._htf = lru_cache(_CACHED)(self._htf_of)
-        self._crowd = lru_cache(1)(self._crowd_of)
+        self._columns = {"close": self._close, "premium": candles.premium, **candles.series}
+        self._gates = [_KeptGate(gate, self._passes_of) for gate in GATES]
 
     def _z_of(self, len_prem: int, smooth_len: int) -> Floats:
         return z_score(self._candles.premium, len_prem, smooth_len).z
@@ -99,11 +113,6 @@ class Screen:
             {name: int(np.count_nonzero(inside == side)) for name, side in SIDES.items()},
         )
 
-    def _sigma_of(self, bb_len: int, bb_k: float) -> dict[str, Bools]:
-        bands = bollinger_bands(self._candles.band_close, bb_len, bb_k)
-        above, below = sigma_gate(self._close, bands.upper, bands.lower)
-        return {"short": above, "long": below}
-
     def _htf_z_of(self, len_prem: int, smooth_len: int) -> Floats:
         htf = self._candles.htf
         if htf is None:
@@ -113,36 +122,25 @@ class Screen:
             self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
         )
 
-    def _htf_of(self, len_prem: int, smooth_len: int, htf_z_min: float) -> dict[str, Bools]:
-        high, low = htf_gate(self._htf_z(len_prem, smooth_len), htf_z_min)
-        return {"short": high, "long": low}
-
-    def _crowd_of(
-        self, funding_min: float | None, oi_len: int, oi_min: float | None
-    ) -> dict[str, Bools]:
-        """Return where the optional gates that are on agree; None is one that is off."""
-        passes = dict.fromkeys(SIDES, np.ones(self._rows.size, np.bool_))
-        if funding_min is not None:
-            longs_pay, shorts_pay = funding_gate(self._candles.funding_rate, funding_min)
-            passes = {"short": longs_pay, "long": shorts_pay}
-        if oi_min is not None:
-            building = oi_gate(change(self._candles.open_interest, oi_len), oi_min)
-            passes = {side: rows & building for side, rows in passes.items()}
-        return passes
+    def _passes_of(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
+        """Return per side where a gate passes."""
+        columns = self._columns | gate.own_columns(thresholds, self._columns)
+        if "bb_upper" in gate.columns:
+            bands = bollinger_bands(self._candles.band_close, thresholds.bb_len, thresholds.bb_k)
+            columns |= {"bb_upper": bands.upper, "bb_lower": bands.lower}
+        if "htf_z" in gate.columns:
+            columns["htf_z"] = self._htf_z(thresholds.len_prem, thresholds.smooth_len)
+        short, long = gate.passes(thresholds, *(columns[name] for name in gate.columns))
+        return {"short": short, "long": long}
 
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""
         lookback = (thresholds.len_prem, thresholds.smooth_len)
         bias = self._bias(*lookback, thresholds.enter_z, thresholds.exit_z)
         passes = self._has_premium
-        if thresholds.use_sigma:
-            passes = passes & self._sigma(thresholds.bb_len, thresholds.bb_k)[side]
-        if thresholds.use_htf:
-            passes = passes & self._htf(*lookback, thresholds.htf_z_min)[side]
-        if thresholds.use_funding or thresholds.use_oi:
-            funding_min = thresholds.funding_min if thresholds.use_funding else None
-            oi_min = thresholds.oi_min if thresholds.use_oi else None
-            passes = passes & self._crowd(funding_min, thresholds.oi_len, oi_min)[side]
+        for gate in self._gates:
+            if gate.is_on(thresholds):
+                passes = passes & gate.passes(thresholds)[side]
         rows = entry_rows(bias.of[side] & passes, bias.starts, self._settings.entry_mode)
         return rows[rows.searchsorted(self._candles.begin) :]
 

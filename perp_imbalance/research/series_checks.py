@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
 from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.rolling import Floats
@@ -16,6 +17,8 @@ from perp_imbalance.strategy import gate_series
 
 #: A series that is known on a smaller share of the candles is told of.
 ENOUGH_KNOWN = 0.95
+
+_FUNDING = "funding_rate"
 
 
 def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: str) -> str | None:
@@ -31,11 +34,11 @@ def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: 
         except SettingsError:
             return f"the HTF gate has no candles of a higher timeframe than {candles.timeframe}"
         return f"the HTF gate has no {htf_timeframe} candles of it"
-    columns = {}
-    if thresholds.use_funding:
-        columns["funding_rate"] = candles.funding_rate[candles.begin :]
-    if thresholds.use_oi:
-        columns["open_interest"] = candles.open_interest[candles.begin :]
+    columns = {
+        gate.series.column: candles.series[gate.series.column][candles.begin :]
+        for gate in active_gates(thresholds)
+        if gate.series
+    }
     return gate_series.missing_series(columns)
 
 
@@ -47,10 +50,14 @@ def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str
     :return: a sentence for each; none is wrong, but a reader must know.
     """
     gate, free = "the gate lets nothing pass", "net returns leave funding out"
-    paid = f"{free} and {gate}" if any(of.use_funding for of in gated) else free
-    series = [("funding rates", candles.funding_rate, paid)]
-    if any(of.use_oi for of in gated):
-        series.append(("open interest", candles.open_interest, gate))
+    on = dict.fromkeys(one.series for of in gated for one in active_gates(of) if one.series)
+    paid = f"{free} and {gate}" if any(one.column == _FUNDING for one in on) else free
+    series = [("funding rates", candles.series[_FUNDING], paid)]
+    series += [
+        (one.column.replace("_", " "), candles.series[one.column], gate)
+        for one in on
+        if one.column != _FUNDING
+    ]
     if any(of.use_htf for of in gated):
         series.append(("candles of the higher timeframe", _htf_premium(candles), gate))
     said = []

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import ccxt
@@ -24,17 +23,13 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     translate_freqtrade_errors,
 )
 from perp_imbalance.freqtrade_bridge.pairs import without_blacklisted
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
-from perp_imbalance.strategy.gate_series import (
-    GATE_SERIES,
-    check_series,
-    gate_series,
-    gate_series_keys,
-)
+from perp_imbalance.strategy.gate_series import check_series, gate_series, gate_series_keys
 from perp_imbalance.strategy.parameters import BIAS_MEMORY
 from perp_imbalance.strategy.settings import Settings
 
@@ -53,12 +48,12 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
     """
     settings = Settings.from_config(config)
     if preset:
-        switches = {switch: getattr(settings, switch) for switch in GATE_SERIES}
-        for switch, is_on in switches.items():
-            if is_on:
-                check_series(config["exchange"]["name"], GATE_SERIES[switch], switch)
+        thresholds = settings.gated(PRESETS[preset])
+        for gate in active_gates(thresholds):
+            if gate.series:
+                kind = CandleType(gate.series.candle_type)
+                check_series(config["exchange"]["name"], kind, gate.switch)
         timeframe = str(config.get("timeframe", TIMEFRAME))
-        thresholds = replace(PRESETS[preset], **switches)
         rules = Rules(
             preset, timeframe, settings.htf_timeframe, thresholds, settings.max_stale_candles
         )

@@ -15,6 +15,7 @@ from perp_imbalance.indicators.columns import (
     spot_premium,
     threshold_columns,
 )
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
 from perp_imbalance.indicators.premium import traded_close
@@ -27,7 +28,7 @@ from perp_imbalance.indicators.quality import (
     relative_tick,
     tick_noise,
 )
-from perp_imbalance.indicators.signals import GATE_COLUMNS, SIDES, gates
+from perp_imbalance.indicators.signals import SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, price_refusal
 from perp_imbalance.strategy.gate_series import gate_series, series_column
@@ -189,7 +190,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
     if refused:
         return LeftOut(match.perp, refused)
     columns: dict[str, np.ndarray[Any, Any]] = {**premium_columns(found)}
-    columns |= _crowd(match, given, rules, perp)
+    series = _series_columns(match, given, rules, perp)
     columns |= threshold_columns(
         perp,
         columns["premium"],
@@ -198,8 +199,9 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
         timeframe=timeframe,
         htf=_htf(match, given, rules),
         max_stale_candles=rules.max_stale_candles,
-        open_interest=columns.get("open_interest"),
+        series=series,
     )
+    columns |= series
     last = perp["date"].iloc[-1]
     # The exchange has a candle's time to publish what closed just now.
     late = last + 3 * rules.candle <= given.now
@@ -227,7 +229,7 @@ def _htf(match: SpotMatch, given: Snapshot, rules: Rules) -> HtfPremium | None:
     return htf_premium(perp, spot, rules.htf_timeframe, match.scale, by_volume=by_volume)
 
 
-def _crowd(
+def _series_columns(
     match: SpotMatch, given: Snapshot, rules: Rules, perp: DataFrame
 ) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns of the optional gates that are on; NaN where their series failed."""
@@ -251,10 +253,10 @@ def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[Passes]:
         for one in found
     ]
     columns = DataFrame(last)
+    by_name = gates(columns, thresholds)
     passes = {
-        name: (gate, columns[GATE_COLUMNS[name]].notna().to_numpy())
-        for name, gate in gates(columns, thresholds).items()
-        if name in GATE_COLUMNS
+        gate.name: (by_name[gate.name], columns[gate.columns[0]].notna().to_numpy())
+        for gate in active_gates(thresholds)
     }
     sides = [SHORT if one.z > 0 else LONG for one in found]
     return [

@@ -84,9 +84,7 @@ Records = NDArray[np.void]
 
 
 @njit(cache=True, error_model="numpy")
-def _smallest_stake(
-    amounts: Floats, p: int, price: float, stoploss: float, terms: Terms
-) -> float:
+def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, terms: Terms) -> float:
     """Return the smallest stake at leverage 1, with freqtrade's reserve for a stoploss."""
     margin = 1.0 + terms.amount_reserve
     reserve = max(min(margin / (1.0 - stoploss), 1.5), 1.0)
@@ -419,7 +417,7 @@ def run(
         for place in range(held + pairs):
             p = order[place] if place < held else place - held
             row = step + shift[p]
-            if place >= held and seen[p] == step or row <= first[p] or row >= first[p + 1]:
+            if (place >= held and seen[p] == step) or row <= first[p] or row >= first[p + 1]:
                 continue
             signal = flags[row - 1]
             position = positions[p]

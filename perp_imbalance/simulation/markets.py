@@ -130,7 +130,9 @@ def market(
     if not at.size or any(price.shape != at.shape for price in (open_, high, low, close)):
         raise DataError("a market needs candles, and a price of each kind for every one")
     if np.unique(np.diff(at)).size > 1 or (at[1:] <= at[:-1]).any():
-        raise DataError("the candles of a market have gaps or are not sorted: fill them as freqtrade")
+        raise DataError(
+            "the candles of a market have gaps or are not sorted: fill them as freqtrade"
+        )
     if not ((low <= open_) & (open_ <= high) & (low > 0.0)).all():
         row = int(np.argmin((low <= open_) & (open_ <= high) & (low > 0.0)))
         raise DataError(f"the open of candle {row} lies outside its low and high")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import freqtrade
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import IStrategy
@@ -19,6 +20,7 @@ from perp_imbalance.markets.spot_matching import SpotMatch, some
 from perp_imbalance.strategy.alerts import flip_message
 from perp_imbalance.strategy.parameters import preset_said
 from perp_imbalance.strategy.settings import Settings
+from perp_imbalance.strategy.versions import newer_than_tested
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +98,10 @@ class WatchedFeed(IStrategy):
         self.unfit: dict[str, str] = {}
         self.seen_bias: dict[str, int] = {}
         self.analysed_with: dict[str, list[Any]] = {}
+        #: What happened before is no news.
+        self.started = datetime.now(UTC)
+        if config["runmode"] in TRADE_MODES and (newer := newer_than_tested(freqtrade.__version__)):
+            logger.warning("%s", newer)
 
     @abstractmethod
     def spot_of(self, pair: str) -> SpotMatch:
@@ -120,8 +126,7 @@ class WatchedFeed(IStrategy):
         self.troubles.begin(pair, (kind, reason))
 
     def bot_start(self, **kwargs: Any) -> None:
-        """Note when the bot began: what happened before is no news. Name pairs without spot."""
-        self.started = datetime.now(UTC)
+        """Name the pairs without a spot pair, in one message."""
         if self.config["runmode"] in TRADE_MODES:
             pairs = [pair for pair in self.dp.current_whitelist() if self.dp.market(pair)]
             lacking = [pair for pair in pairs if self.spot_of(pair).spot is None]

@@ -1,33 +1,27 @@
 """The optional gates of a strategy: which series they need, and the columns these become."""
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import ccxt
 import numpy as np
 from freqtrade.enums import CandleType
-from freqtrade.strategy import BooleanParameter, IStrategy
+from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.positioning import known_funding, open_interest
+from perp_imbalance.indicators.gates import GATE_SERIES, GATES, OPTIONAL_GATES, active_gates
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.strategy.parameters import OPTIONAL_GATES
 from perp_imbalance.strategy.settings import SECTION, Settings
 
-logger = logging.getLogger(__name__)
+_BY_KIND = {CandleType(series.candle_type): series for series in GATE_SERIES.values()}
 
-#: What ccxt calls the ability to fetch a series that not every exchange has, and its name in words.
-SERIES = {
+# What ccxt calls the ability to fetch a series that not every exchange has, and its name in words.
+_ABILITIES = {
     CandleType.INDEX: ("fetchIndexOHLCV", "index prices"),
-    CandleType.FUNDING_RATE: ("fetchFundingRateHistory", "past funding rates"),
-    CandleType.OPEN_INTEREST: ("fetchOpenInterestHistory", "past open interest"),
+    **{kind: (series.ability, series.words) for kind, series in _BY_KIND.items()},
 }
-
-#: The series of each optional gate, by its switch.
-GATE_SERIES = {"use_funding": CandleType.FUNDING_RATE, "use_oi": CandleType.OPEN_INTEREST}
 
 
 def gate_series(thresholds: Thresholds) -> list[CandleType]:
@@ -36,7 +30,12 @@ def gate_series(thresholds: Thresholds) -> list[CandleType]:
     >>> gate_series(Thresholds(use_oi=True))
     [<CandleType.OPEN_INTEREST: 'open_interest'>]
     """
-    return [kind for switch, kind in GATE_SERIES.items() if getattr(thresholds, switch)]
+    return [CandleType(gate.series.candle_type) for gate in active_gates(thresholds) if gate.series]
+
+
+def downloaded_series(thresholds: Thresholds) -> list[CandleType]:
+    """Return the series of the gates that are on that freqtrade downloads only when asked to."""
+    return [kind for kind in gate_series(thresholds) if not _BY_KIND[kind].with_candles]
 
 
 def gate_series_keys(
@@ -64,7 +63,7 @@ def check_series(exchange: str, kind: CandleType, setting: str) -> None:
         file may have switched that on, and the config's word counts.
     :raises SettingsError: naming all three.
     """
-    ability, words = SERIES[kind]
+    ability, words = _ABILITIES[kind]
     described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
     if described is not None and not described().has.get(ability):
         mend = f"set {SECTION}.{setting} to false in the config"
@@ -77,22 +76,6 @@ class GateSeries(IStrategy):
     """The part of a strategy that asks for funding rates and open interest where a gate is on."""
 
     settings: Settings
-    use_funding: BooleanParameter
-    use_oi: BooleanParameter
-
-    def switch_gates(self) -> None:
-        """Let the config's switches count where it has them: no epoch of hyperopt varies those.
-
-        Else every parameter file would switch a gate off that the config had not at its tuning.
-        """
-        for switch in self.settings.model_fields_set & OPTIONAL_GATES.keys():
-            parameter, wanted = getattr(self, switch), getattr(self.settings, switch)
-            if parameter.value != wanted:
-                logger.warning(
-                    "%s is %s in the config and %s in the parameter file: the config's counts",
-                    *(switch, wanted, parameter.value),
-                )
-                parameter.value = wanted
 
     def check_gates(self) -> None:
         """Refuse gates without series; let hyperopt vary only what belongs to a gate that is on.
@@ -101,14 +84,18 @@ class GateSeries(IStrategy):
         """
         needed = (
             (self.settings.premium_source == "index", CandleType.INDEX, 'premium_source "index"'),
-            *((getattr(self, switch).value, kind, switch) for switch, kind in GATE_SERIES.items()),
+            *(
+                (getattr(self, switch).value, CandleType(series.candle_type), switch)
+                for switch, series in GATE_SERIES.items()
+            ),
         )
         for is_on, kind, setting in needed:
             if is_on:
                 check_series(self.config["exchange"]["name"], kind, setting)
         for switch, names in OPTIONAL_GATES.items():
             for name in names:
-                getattr(self, name).optimize = bool(getattr(self, switch).value)
+                parameter = getattr(self, name)
+                parameter.optimize = parameter.optimize and bool(getattr(self, switch).value)
 
     def gate_series_keys_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
         """Return the series of the gates that are on.
@@ -116,19 +103,28 @@ class GateSeries(IStrategy):
         Only the switches are read: freqtrade takes any other threshold that is read while hyperopt
         computes its indicators for one that its epochs cannot vary.
         """
-        kinds = [kind for switch, kind in GATE_SERIES.items() if getattr(self, switch).value]
+        kinds = [
+            CandleType(series.candle_type)
+            for switch, series in GATE_SERIES.items()
+            if getattr(self, switch).value
+        ]
         if not kinds:
             return []
         funding_timeframe = self.dp.get_funding_rate_timeframe()
         return gate_series_keys(pair, kinds, self.timeframe, funding_timeframe)
 
     def series_columns(self, dataframe: DataFrame, pair: str) -> dict[str, Floats]:
-        """Return ``funding_rate`` and ``open_interest`` where their gates are on."""
+        """Return the columns of the series whose gates are on."""
         columns: dict[str, Floats] = {}
         for name, timeframe, kind in self.gate_series_keys_of(pair):
             frame = self.dp.get_pair_dataframe(name, timeframe, kind)
             columns |= series_column(dataframe, self.timeframe, frame, kind)
         return columns
+
+    def known_series(self, dataframe: DataFrame) -> dict[str, Floats]:
+        """Return the columns of :meth:`series_columns` that a dataframe has."""
+        names = {series.column for series in GATE_SERIES.values()} & set(dataframe.columns)
+        return {name: dataframe[name].to_numpy() for name in names}
 
 
 def series_column(
@@ -139,17 +135,16 @@ def series_column(
     :param dataframe: the perp's candles.
     :param timeframe: theirs.
     :param frame: the series as freqtrade gives it; it may be empty.
-    :param kind: funding rates or open interest.
+    :param kind: that of a gate's series.
     """
-    if kind == CandleType.FUNDING_RATE:
-        return {"funding_rate": known_funding(dataframe, timeframe, frame)}
-    return {"open_interest": open_interest(dataframe, frame)}
+    series = _BY_KIND[kind]
+    return {series.column: series.on_rows(dataframe, timeframe, frame)}
 
 
 def missing_series(columns: dict[str, Floats]) -> str | None:
     """Say which gate has nothing to go by; None where every one has something."""
-    words = {"funding_rate": "funding gate", "open_interest": "open interest gate"}
-    for name, values in columns.items():
-        if not np.isfinite(values).any():
-            return f"the {words[name]} has no {name.replace('_', ' ')} of it"
+    for gate in GATES:
+        column = gate.series.column if gate.series else None
+        if column in columns and not np.isfinite(columns[column]).any():
+            return f"the {gate.name} has no {column.replace('_', ' ')} of it"
     return None

@@ -1,20 +1,30 @@
 """The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
 
+import logging
 from collections.abc import Callable
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
-from typing import TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
+from freqtrade.exceptions import OperationalException
 from freqtrade.strategy import (
     BooleanParameter,
     CategoricalParameter,
     DecimalParameter,
     IntParameter,
+    IStrategy,
 )
 from freqtrade.strategy.parameters import BaseParameter
 
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES
-from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES, PRESETS, Thresholds
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
+from perp_imbalance.strategy.settings import Settings, check_setting
+
+logger = logging.getLogger(__name__)
 
 Strategy = TypeVar("Strategy", bound=type)
 
@@ -52,13 +62,13 @@ PARAMETER_SPACES = {
 #: The settings of the config that are parameters, too, with the space of each. Their values are the
 #: config's until hyperopt or a parameter file says otherwise.
 SETTING_SPACES = {
-    **{"entry_mode": "buy", "max_stale_candles": "sell"},
-    **{"use_funding": "buy", "use_oi": "buy"},
+    "entry_mode": "buy",
+    "max_stale_candles": "sell",
+    **dict.fromkeys(OPTIONAL_GATES, "buy"),
 }
 
-#: The gates that need series of their own, which not every exchange has: each is on or off for a
-#: whole run, and hyperopt varies what belongs to it only where it is on.
-OPTIONAL_GATES = {"use_funding": ("funding_min",), "use_oi": ("oi_len", "oi_min")}
+#: The space of every parameter, by its name.
+SPACES = PARAMETER_SPACES | SETTING_SPACES
 
 #: The longest lookback that a parameter may ask for.
 LONGEST_LOOKBACK = Thresholds(
@@ -74,45 +84,168 @@ STARTUP_CANDLES = MEMORY_CANDLES
 BIAS_MEMORY = STARTUP_CANDLES - LONGEST_LOOKBACK
 
 
-def threshold_parameters(preset: Thresholds) -> dict[str, BaseParameter]:
-    """Return new freqtrade parameters by name, with the preset's values as defaults."""
-    return {
-        **{
-            name: DecimalParameter(
-                low,
-                high,
-                default=getattr(preset, name),
-                decimals=_PLACES.get(name, 3),
-                space=space,
-            )
-            for name, (low, high, space) in _DECIMALS.items()
-        },
-        **{
-            name: IntParameter(low, high, default=getattr(preset, name), space=space)
-            for name, (low, high, space) in _INTEGERS.items()
-        },
-        **{
-            name: BooleanParameter(default=getattr(preset, name), space=space)
-            for name, space in _BOOLEANS.items()
-        },
-    }
+def check_value(name: str, value: Any) -> None:
+    """Refuse a value that is none for a parameter.
+
+    :param name: one of :data:`SPACES`.
+    :raises SettingsError: one line that says what is allowed.
+
+    >>> check_value("len_prem", 20)
+    """
+    if name in SETTING_SPACES:
+        check_setting(name, value)
+        return
+    wanted = type(getattr(PRESETS["balanced"], name))
+    is_right = isinstance(value, (int, float) if wanted is float else wanted)
+    if not is_right or (wanted is not bool and isinstance(value, bool)):
+        raise SettingsError(f"{name} is {value!r}, it must be {_WORDS[wanted]}")
 
 
-def setting_parameters() -> dict[str, BaseParameter]:
-    """Return new freqtrade parameters, by name, for the settings that hyperopt may vary."""
-    modes = get_args(EntryMode)
-    return {
-        "entry_mode": CategoricalParameter(
-            modes, default=modes[0], space=SETTING_SPACES["entry_mode"]
-        ),
-        "max_stale_candles": IntParameter(
-            1, 48, default=MAX_STALE_CANDLES, space=SETTING_SPACES["max_stale_candles"]
-        ),
-        **{
-            name: BooleanParameter(default=False, space=SETTING_SPACES[name], optimize=False)
-            for name in OPTIONAL_GATES
-        },
-    }
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def new_parameter(name: str, default: Any, *, is_fixed: bool = False) -> BaseParameter:
+    """Return a new freqtrade parameter.
+
+    :param name: one of :data:`SPACES`.
+    :param is_fixed: whether neither hyperopt nor a parameter file may change it.
+    """
+    space = SPACES[name]
+    optimize = not is_fixed and name not in OPTIONAL_GATES
+    options: dict[str, Any] = {"default": default, "space": space, "optimize": optimize}
+    options["load"] = not is_fixed
+    if name in _DECIMALS:
+        low, high, _ = _DECIMALS[name]
+        # freqtrade rounds the value; a fixed one stays what it is.
+        places = 15 if is_fixed else _PLACES.get(name, 3)
+        return DecimalParameter(low, high, decimals=places, **options)
+    if name in _INTEGERS or name == "max_stale_candles":
+        begin, end, _ = _INTEGERS.get(name, (1, 48, space))
+        return IntParameter(begin, end, **options)
+    if name == "entry_mode":
+        return CategoricalParameter(get_args(EntryMode), **options)
+    return BooleanParameter(**options)
+
+
+def own_parameter(name: str, declared: Any) -> BaseParameter:
+    """Return a parameter from what a class declares; a plain value becomes a fixed parameter.
+
+    :param name: one of :data:`SPACES`, or of a parameter that a subclass adds.
+    :raises SettingsError: if a plain value is none for this parameter.
+
+    >>> own_parameter("enter_z", 3.0).value
+    3.0
+    """
+    if not isinstance(declared, BaseParameter):
+        check_value(name, declared)
+        return new_parameter(name, declared, is_fixed=True)
+    own = deepcopy(declared)
+    if own.space is None:
+        # freqtrade would derive "enter" from the name enter_z, and nothing from len_prem.
+        own.space = SPACES.get(name)
+    return own
+
+
+class OwnParameters(IStrategy):
+    """The part of a strategy that holds the thresholds as parameters of its own.
+
+    Every class has copies of what it inherits, and every strategy copies of what its class has, so
+    that no two share a value. A subclass may replace a parameter by one with another range, or by a
+    plain value, which neither hyperopt nor a parameter file then changes.
+    """
+
+    settings: Settings
+
+    # Set by with_preset, with ranges and spaces.
+    preset: str
+    enter_z: DecimalParameter
+    exit_z: DecimalParameter
+    len_prem: IntParameter
+    smooth_len: IntParameter
+    use_sigma: BooleanParameter
+    bb_len: IntParameter
+    bb_k: DecimalParameter
+    use_htf: BooleanParameter
+    htf_z_min: DecimalParameter
+    entry_mode: CategoricalParameter
+    max_stale_candles: IntParameter
+    #: The names that the class itself gives a value.
+    _declared: frozenset[str] = frozenset()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._declared = frozenset(vars(cls))
+        for name, value in _declarations(cls):
+            # A wrong value stops the class when it is used, not its whole folder.
+            with suppress(SettingsError):
+                setattr(cls, name, own_parameter(name, value))
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        super().__init__(config)
+        self.own_parameters()
+
+    def own_parameters(self) -> None:
+        """Give this strategy parameters of its own.
+
+        :raises OperationalException: one line, if the class declares a value that is none.
+        """
+        try:
+            for name, value in _declarations(self):
+                if name not in vars(self) or not isinstance(value, BaseParameter):
+                    setattr(self, name, own_parameter(name, value))
+        except SettingsError as error:
+            raise OperationalException(f"{type(self).__name__}: {error}") from None
+
+    def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
+        """Load the parameters; a setting is the config's where it names it.
+
+        A parameter file outranks the config, as its values were found with each other; not the
+        switches of gates, which no epoch of hyperopt varies: else every parameter file would
+        switch a gate off that the config had not at its tuning.
+
+        :raises OperationalException: one line, if a value is none for its parameter.
+        """
+        # Again, for what the subclass's __init__ set.
+        self.own_parameters()
+        file = self._ft_params_from_file
+        for name in SPACES:
+            space = str(getattr(self, name).space)
+            for values in (getattr(self, f"{space}_params", {}), file.get(space, {})):
+                if name in values:
+                    check_value(name, values[name])
+        super().ft_load_hyper_params(hyperopt)
+        for name in sorted(SETTING_SPACES.keys() & self.settings.model_fields_set):
+            parameter, wanted = getattr(self, name), getattr(self.settings, name)
+            in_file = parameter.load and name in file.get(parameter.space, {})
+            if parameter.value == wanted or (in_file and name not in OPTIONAL_GATES):
+                continue
+            if in_file or parameter.value != Settings.model_fields[name].default:
+                place = "parameter file" if in_file else "strategy"
+                logger.warning(
+                    "%s is %s in the config and %s in the %s: the config's counts",
+                    *(name, wanted, parameter.value, place),
+                )
+            parameter.value = wanted
+        for name in SPACES:
+            check_value(name, getattr(self, name).value)
+
+    def thresholds(self) -> Thresholds:
+        """Return the thresholds as the parameters have them now."""
+        names = (*PARAMETER_NAMES, *OPTIONAL_GATES)
+        values = {name: getattr(self, name).value for name in names}
+        return Thresholds(**values, hot_z=PRESETS[self.preset].hot_z)
+
+
+def _declarations(owner: object) -> list[tuple[str, Any]]:
+    """Return the parameters that a class or a strategy has, and the plain values in their place."""
+    found = []
+    for name in dir(owner):
+        # Of the class first: a property of a strategy may need what it does not have yet.
+        kind = owner if isinstance(owner, type) else type(owner)
+        value = vars(owner).get(name, getattr(kind, name, None))
+        if isinstance(value, BaseParameter) or (name in SPACES and value is not None):
+            found.append((name, value))
+    return found
 
 
 def preset_said(thresholds: Thresholds, preset: str) -> str:
@@ -136,16 +269,16 @@ def preset_said(thresholds: Thresholds, preset: str) -> str:
 def with_preset(name: str) -> Callable[[Strategy], Strategy]:
     """Give a strategy class the parameters of a preset.
 
-    Every class gets parameters of its own: freqtrade writes values into them, and a class that
-    inherited them would trade with its parent's.
+    What the class itself gives a value stays.
 
     Use: ``@with_preset("aggressive")`` above the class.
     """
 
     def decorate(strategy: Strategy) -> Strategy:
-        parameters = threshold_parameters(PRESETS[name]) | setting_parameters()
-        for attribute, parameter in parameters.items():
-            setattr(strategy, attribute, parameter)
+        defaults = {key: getattr(PRESETS[name], key) for key in PARAMETER_NAMES}
+        defaults |= {key: Settings.model_fields[key].default for key in SETTING_SPACES}
+        for key in defaults.keys() - getattr(strategy, "_declared", ()):
+            setattr(strategy, key, new_parameter(key, defaults[key]))
         strategy.preset = name  # type: ignore[attr-defined]
         return strategy
 

@@ -9,38 +9,101 @@ from freqtrade.exchange import timeframe_to_prev_date, timeframe_to_seconds
 from freqtrade.persistence import Trade
 from freqtrade.strategy import IntParameter, IStrategy
 
+from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.signals import overdue_exit, reached_middle
 from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG, entry_refusal, stake_to_close
-from perp_imbalance.strategy.settings import Settings
+from perp_imbalance.strategy.settings import SECTION, Settings
 
 logger = logging.getLogger(__name__)
 
+_ADJUSTS = "position_adjustment_enable"
+
+
+def _protections(own: Any) -> Any:
+    """Return freqtrade's ``protections`` as a property: the config's where its section names them.
+
+    :param own: what the class has instead, a list or a property; None: the section's default.
+    """
+
+    def get(self: "Positions") -> Any:
+        if "protections" in self.settings.model_fields_set:
+            return self.settings.protections
+        if "own_protections" in vars(self):
+            return vars(self)["own_protections"]
+        if own is None:
+            return self.settings.protections
+        return own.__get__(self, type(self)) if hasattr(own, "__get__") else own
+
+    def put(self: "Positions", value: Any) -> None:
+        self.__dict__["own_protections"] = value
+
+    return property(get, put)
+
 
 class Positions(IStrategy):
-    """The part of a strategy that freqtrade asks before and after it places orders."""
+    """The part of a strategy that freqtrade asks before and after it places orders.
+
+    The methods have freqtrade's signatures, so that a subclass may call ``super()`` as it would
+    call freqtrade's own.
+    """
 
     settings: Settings
     max_stale_candles: IntParameter
+    position_adjustment_enable: bool
+    protections = _protections(None)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "protections" in vars(cls):
+            cls.protections = _protections(vars(cls)["protections"])
 
     def apply_money_settings(self) -> None:
-        """Hand to freqtrade what it takes from a strategy's attributes."""
-        self.protections = self.settings.protections
-        self.position_adjustment_enable = self.settings.scale_out > 0
+        """Let the config's section win over the class where it names a setting, and say so.
+
+        :raises SettingsError: where the class leaves it no way to.
+        """
+        kind, named = type(self), self.settings.model_fields_set
+        if "protections" in named and kind.protections is not Positions.protections:
+            logger.warning("the config's protections count, not those of %s", kind.__name__)
+        if self.settings.scale_out and not self.position_adjustment_enable:
+            if isinstance(getattr(kind, _ADJUSTS), property):
+                raise SettingsError(
+                    f"the config's {SECTION}.scale_out needs {_ADJUSTS}, which is a property of "
+                    f"{kind.__name__}: write it there as {_ADJUSTS} = True"
+                )
+            if any(_ADJUSTS in vars(base) for base in kind.__mro__ if base is not IStrategy):
+                logger.warning(
+                    "the config's scale_out counts, not %s = False of %s",
+                    *(_ADJUSTS, kind.__name__),
+                )
+            self.position_adjustment_enable = True
 
     @property
     def candle(self) -> timedelta:
         """The length of a candle."""
         return timedelta(seconds=timeframe_to_seconds(self.timeframe))
 
-    def leverage(self, *, max_leverage: float, **kwargs: Any) -> float:
+    def leverage(
+        self,
+        pair: str,
+        current_time: datetime,
+        current_rate: float,
+        proposed_leverage: float,
+        max_leverage: float,
+        entry_tag: str | None,
+        side: str,
+        **kwargs: Any,
+    ) -> float:
         """Return the leverage of the config, at most what the exchange allows."""
         return min(self.settings.leverage, max_leverage)
 
     def confirm_trade_entry(
         self,
         pair: str,
-        *,
+        order_type: str,
+        amount: float,
         rate: float,
+        time_in_force: str,
         current_time: datetime,
         entry_tag: str | None,
         side: str,
@@ -70,12 +133,25 @@ class Positions(IStrategy):
         return False
 
     def adjust_trade_position(
-        self, trade: Trade, *, min_stake: float | None, **kwargs: Any
-    ) -> tuple[float, str] | None:
+        self,
+        trade: Trade,
+        current_time: datetime,
+        current_rate: float,
+        current_profit: float,
+        min_stake: float | None,
+        max_stake: float,
+        current_entry_rate: float,
+        current_exit_rate: float,
+        current_entry_profit: float,
+        current_exit_profit: float,
+        **kwargs: Any,
+    ) -> float | tuple[float | None, str | None] | None:
         """Close part of a position, once, when the price is back at the middle of its bands.
 
         Judged on closed candles, so that a bot that looks all the time does what a backtest does.
         """
+        if not self.settings.scale_out:
+            return None
         if trade.has_open_orders or trade.nr_of_successful_exits:
             return None
         dataframe, _ = self.dp.get_analyzed_dataframe(trade.pair, self.timeframe)
@@ -88,8 +164,14 @@ class Positions(IStrategy):
         return (-stake, SCALE_OUT_TAG) if stake else None
 
     def custom_exit(
-        self, pair: str, trade: Trade, current_time: datetime, **kwargs: Any
-    ) -> str | None:
+        self,
+        pair: str,
+        trade: Trade,
+        current_time: datetime,
+        current_rate: float,
+        current_profit: float,
+        **kwargs: Any,
+    ) -> str | bool | None:
         """Close a position whose exit signal fell into a time when the bot was down."""
         if self.config["runmode"] not in TRADE_MODES:
             return None

@@ -14,6 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
 from perp_imbalance.markets.spot_pairs import STRICT, PremiumSource, SpotPair
@@ -81,7 +82,7 @@ class Settings(BaseModel):
 
     def gated(self, thresholds: Thresholds) -> Thresholds:
         """Return thresholds with the optional gates that the config switches on."""
-        return replace(thresholds, use_funding=self.use_funding, use_oi=self.use_oi)
+        return replace(thresholds, **{switch: getattr(self, switch) for switch in OPTIONAL_GATES})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":

@@ -147,10 +147,16 @@ def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON, freqtrade would trade with the defaults"),
+        ("{", "PerpImbalance.json is no JSON; mend or delete the file"),
         ({"strategy_name": "Other", "params": {}}, "is for \"strategy_name\" 'Other', not"),
-        ({"params": {"buy": {"enter_zz": 2.0}}}, "sets buy.enter_zz, which the strategy has not"),
-        ({"params": {"buy": {"len_prem": 90}}}, "sets buy.len_prem, which the strategy has not"),
+        (
+            {"params": {"buy": {"enter_zz": 2.0}}},
+            "buy.enter_zz is no parameter of PerpImb",
+        ),
+        (
+            {"params": {"buy": {"len_prem": 90}}},
+            "buy.len_prem is no parameter of PerpImb",
+        ),
         ({"params": {"buy": {"enter_z": 0.5}}}, "enter_z is 0.5"),
         ({"params": [1]}, 'has no "params" by space'),
     ],

@@ -15,8 +15,8 @@ import pytest
 from support.freqtrade import ROOT, add_open_interest, backtest_trades, run_freqtrade
 
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.strategy.parameters import (
-    OPTIONAL_GATES,
     PARAMETER_NAMES,
     PARAMETER_SPACES,
     SETTING_SPACES,

@@ -169,7 +169,8 @@ def test_leverage_is_that_of_the_config_as_far_as_allowed(
     strategy: IStrategy, allowed: float, leverage: float
 ) -> None:
     strategy.settings = strategy.settings.model_copy(update={"leverage": 3.0})
-    found = strategy.leverage(pair=PAIR, proposed_leverage=1.0, max_leverage=allowed, side="long")
+    now = pd.Timestamp("2025-03-01 13:00", tz="UTC").to_pydatetime()
+    found = strategy.leverage(PAIR, now, 100.0, 1.0, allowed, "long_zone_z", "long")
     assert found == leverage
 
 

@@ -16,9 +16,8 @@ from support.freqtrade import ROOT, assert_fails_in_one_line, perp_imbalance
 
 from perp_imbalance.cli.main import EXIT_PIPE, build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
-from perp_imbalance.freqtrade_bridge.parameter_file import params_of, thresholds_of
 from perp_imbalance.indicators import PRESETS, Thresholds
-from perp_imbalance.strategy.parameters import PARAMETER_NAMES, PARAMETER_SPACES, preset_said
+from perp_imbalance.strategy.parameters import PARAMETER_NAMES, preset_said
 
 
 @pytest.fixture
@@ -148,16 +147,22 @@ def test_part_of_the_values_leaves_the_others_to_the_strategy(
     [
         ({}, "part.json has no value of any parameter"),
         ({"buy": {}, "roi": {}}, "part.json has no value of any parameter"),
-        ({"stoploss": {"stoploss": 0.2}}, "stoploss: 0.2 is greater than or equal to the maximum"),
-        ({"stoploss": {"stoploss": None}}, "stoploss: None is not of type 'number' (part.json"),
+        (
+            {"stoploss": {"stoploss": 0.2}},
+            "stoploss.stoploss is 0.2, it should be less than 0",
+        ),
+        ({"stoploss": {"stoploss": None}}, "part.json: stoploss.stoploss is None, it should be a"),
         ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
-        ({"roi": {"0": "x"}}, "minimal_roi.0: 'x' is not of type 'number' (part.json"),
+        ({"roi": {"0": "x"}}, "part.json: roi.0 is 'x', it should be a valid"),
         ({"roi": {"soon": 0.1}}, "part.json: roi.soon is no number of minutes"),
         (
             {"trailing": {"trailing_stop": True, "trailing_stop_positive": 0}},
             "The config trailing_stop_positive needs to be different from 0",
         ),
-        ({"max_open_trades": {"max_open_trades": "x"}}, "max_open_trades: 'x' is not of type"),
+        ({"max_open_trades": {"max_open_trades": "x"}}, "max_open_trades.max_open_trades is 'x'"),
+        ({"buy": {"exit_z": 0.5}}, "part.json: buy.exit_z is no parameter of PerpImbalance: known"),
+        ({"byu": {"enter_z": 2.0}}, "part.json: byu.enter_z is no parameter of PerpImbalance"),
+        ({"buy": {"enter_z": "2"}}, "part.json: buy.enter_z is '2', it must be a number"),
         ({"sell": {"exit_z": 1.9}}, "enter_z is 1.7, it must be above exit_z (1.9) (part.json for"),
         ({"lookback": {"bb_len": 600}}, "look back 600 candles, at most 209 fit into the candles"),
     ],
@@ -245,24 +250,6 @@ def test_wrong_name_is_refused_in_one_line(
     assert_fails_in_one_line(perp_imbalance("preset", *arguments, cwd=folder), message)
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"buy": {"exit_z": 0.5}}, "buy.exit_z is no parameter: known are buy.enter_z, sell.exit"),
-        ({"buy": {"enter_z": "2"}}, "buy.enter_z is '2', it must be a number"),
-        ({"buy": {"enter_z": True}}, "buy.enter_z is True, it must be a number"),
-        ({"lookback": {"bb_len": 20.5}}, "lookback.bb_len is 20.5, it must be a whole number"),
-        ({"buy": {"use_htf": 1}}, "buy.use_htf is 1, it must be true or false"),
-        ({"buy": {"entry_mode": "flop"}}, "entry_mode is 'flop', it should be 'zone' or 'flip'"),
-        ({"buy": {"max_stale_candles": 3}}, "buy.max_stale_candles is no parameter: known are"),
-        ({"buy": {"enter_z": 0.5}}, r"enter_z is 0.5, it must be above exit_z \(0.9\)"),
-    ],
-)
-def test_wrong_value_is_refused(params: dict[str, dict[str, Any]], message: str) -> None:
-    with pytest.raises(SettingsError, match=message):
-        thresholds_of(params, PRESETS["balanced"])
-
-
 def test_message_names_the_preset_that_the_values_are() -> None:
     balanced, aggressive = PRESETS["balanced"], PRESETS["aggressive"]
     for found, said in (
@@ -276,7 +263,19 @@ def test_message_names_the_preset_that_the_values_are() -> None:
         assert preset_said(found, "balanced") == said
 
 
-@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
-def test_thresholds_survive_the_way_through_parameters(preset: Thresholds) -> None:
-    assert values(thresholds_of(params_of(preset), PRESETS["balanced"])) == values(preset)
-    assert set(PARAMETER_SPACES) == set(PARAMETER_NAMES)
+def test_subclass_with_a_fixed_value_keeps_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "strategies" / "MyOwn.py").write_text(
+        "from freqtrade.strategy import IntParameter\nfrom PerpImbalance import PerpImbalance\n"
+        "class MyOwn(PerpImbalance):\n    enter_z = 3.0\n"
+        '    cooldown = IntParameter(1, 9, default=2, space="protection")\n'
+    )
+    params = {"buy": {"enter_z": 2.0, "bb_k": 1.5}, "protection": {"cooldown": 5}}
+    apply(folder, params, "--strategy", "MyOwn")
+    assert "Not as in part.json, but as MyOwn has it: enter_z 3.0\n" in capsys.readouterr().out
+    strategy = loaded(folder, "MyOwn")
+    assert (strategy.enter_z.value, strategy.bb_k.value, strategy.cooldown.value) == (3.0, 1.5, 5)
+    with pytest.raises(SettingsError, match=r"part.json: protection.cooldown is no parameter of"):
+        apply(folder, params)

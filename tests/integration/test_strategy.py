@@ -16,10 +16,10 @@ from support.data_provider import Candles
 from support.freqtrade import PRESET_STRATEGIES, ROOT
 
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.strategy.parameters import (
     BIAS_MEMORY,
     LONGEST_LOOKBACK,
-    OPTIONAL_GATES,
     STARTUP_CANDLES,
 )
 

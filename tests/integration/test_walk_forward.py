@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from support.freqtrade import CONFIG, ROOT, TIMEOUT_SECONDS, Freqtrade, backtest
 
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
-from perp_imbalance.freqtrade_bridge.parameter_file import read_params, thresholds_of
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.research.walk_forward.task import portable_config
 from perp_imbalance.research.walk_forward.windows import (
@@ -295,7 +296,9 @@ def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
     assert all(len(equity) == 81 for equity in found["equity"].values())
     assert found == json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
     assert found["verdict"] in (tmp_path / "out" / "report.html").read_text("utf-8")
-    winner = thresholds_of(read_params(tmp_path / "out" / "winner.json"), PRESETS["balanced"])
+    winner = replace(
+        PRESETS["balanced"], **ParameterFile.read(tmp_path / "out" / "winner.json").values
+    )
     assert winner.enter_z == pytest.approx(found["windows"][-1]["params"]["enter_z"])
 
     trained = [json.loads(file.read_text("utf-8"))["train"][0][:10] for file in (first, second)]

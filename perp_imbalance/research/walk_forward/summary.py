@@ -12,6 +12,7 @@ from pandas import DataFrame
 from plotly.subplots import make_subplots
 
 from perp_imbalance.files import atomic_write_text
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.plotting.html_page import html_table, write_page
 from perp_imbalance.research.walk_forward.stitched_account import (
     LEAST_TRADES,
@@ -190,7 +191,7 @@ def write_winner(results: Sequence[Result], folder: Path) -> Path | None:
     if found is None:
         file.unlink(missing_ok=True)
         return None
-    atomic_write_text(file, json.dumps(found, indent=2))
+    atomic_write_text(file, ParameterFile.model_validate(found).as_text())
     return file
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pandas as pd
 
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.research.walk_forward.stitched_account import (
     Growth,
     daily_sharpe,
@@ -176,7 +177,7 @@ def _fit(freqtrade: _Freqtrade, bundle: Bundle, window: Window) -> dict[str, Any
             found["in_sample"] |= {"loss": epoch["loss"], "daily_sharpe": sharpe}
     written = sorted((freqtrade.folder / "strategies").rglob("*.json"))
     # Without an epoch that has enough trades, hyperopt writes none.
-    found["parameter_file"] = json.loads(written[0].read_text("utf-8")) if written else None
+    found["parameter_file"] = ParameterFile.read(written[0]).as_dict() if written else None
     return found
 
 

@@ -11,14 +11,7 @@ from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import Thresholds, entry_signals
 from perp_imbalance.indicators.columns import threshold_columns
 from perp_imbalance.indicators.hysteresis import LONG, SHORT
-from perp_imbalance.indicators.positioning import (
-    change,
-    funding_gate,
-    known_funding,
-    oi_gate,
-    open_interest,
-)
-from perp_imbalance.indicators.signals import GATE_COLUMNS, NO_PREMIUM, SWITCHES, gates
+from perp_imbalance.indicators.positioning import change, known_funding, open_interest
 from perp_imbalance.strategy.gate_series import check_series, missing_series
 
 
@@ -98,11 +91,6 @@ def test_change_needs_both_ends() -> None:
     assert np.isnan(change(np.ones(3), 3)).all()
 
 
-def test_no_value_passes_no_gate() -> None:
-    nothing = np.array([np.nan])
-    assert not np.any([*funding_gate(nothing, 0.0), oi_gate(nothing, -0.5)])
-
-
 ROWS = pd.DataFrame(
     {
         "bias": [0, SHORT, SHORT, SHORT, 0, LONG, LONG, LONG],
@@ -136,22 +124,13 @@ def test_entry_waits_for_every_gate_that_is_on(
         assert set(signals["enter_tag"].iloc[entered]) <= {f"{side}_zone_{tag}"}
 
 
-def test_every_gate_names_the_column_without_which_it_fails() -> None:
-    wide = {"close": 1.0, "premium": 0.001, "bb_upper": 0.5, "bb_lower": 0.25}
-    rows = pd.DataFrame([wide | {"htf_z": 9.0, "funding_rate": 9.0, "oi_change": 9.0}])
-    every = Thresholds(**dict.fromkeys(SWITCHES.values(), True))
-    assert set(gates(rows, every)) - {NO_PREMIUM} == set(GATE_COLUMNS)
-    for name, column in GATE_COLUMNS.items():
-        assert gates(rows, every)[name][SHORT].all()
-        assert not gates(rows.assign(**{column: np.nan}), every)[name][SHORT].any()
-
-
 def test_open_interest_has_a_column_only_where_it_is_given() -> None:
     frame = candles("2025-01-01 00:00", "2025-01-05 00:00", "1h").assign(close=1.0, volume=1.0)
     premium, spot = np.zeros(len(frame)), np.ones(len(frame))
-    assert "oi_change" not in threshold_columns(frame, premium, spot, Thresholds())
+    assert "oi_change" not in threshold_columns(frame, premium, spot, Thresholds(use_oi=True))
     rising = np.arange(1.0, len(frame) + 1)
-    found = threshold_columns(frame, premium, spot, Thresholds(oi_len=2), open_interest=rising)
+    thresholds = Thresholds(use_oi=True, oi_len=2)
+    found = threshold_columns(frame, premium, spot, thresholds, series={"open_interest": rising})
     np.testing.assert_allclose(found["oi_change"][2:4], [2.0, 1.0])
 
 

@@ -16,13 +16,11 @@ from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT, entries, exi
 from perp_imbalance.indicators.rolling import Bools, Floats, ema, rolling_mean_stdev
 from perp_imbalance.indicators.signals import (
     ENTERED,
-    HTF_GATE,
     NO_BIAS,
     NO_PREMIUM,
     NOT_FIRST,
     SIDE_OFF,
     SIDES,
-    SIGMA_GATE,
     no_entry_reasons,
 )
 from perp_imbalance.indicators.zscore import z_score
@@ -255,9 +253,9 @@ def test_candle_in_a_bias_is_an_entry_or_names_every_reason_why_not(
                 wanted.add(NO_PREMIUM)
             edge = at["bb_upper"] if side == SHORT else at["bb_lower"]
             if not (at["bb_upper"] > at["bb_lower"] and side * (edge - at["close"]) >= 0):
-                wanted.add(SIGMA_GATE)
+                wanted.add("sigma gate")
             if not -side * at["htf_z"] >= SMALL.htf_z_min:
-                wanted.add(HTF_GATE)
+                wanted.add("HTF gate")
             if already:
                 wanted.add(ENTERED)
             if mode == "flip" and not first:

@@ -49,7 +49,8 @@ def market(
     match = SpotMatch("X/USDT:USDT", "X/USDT", 1, "identical", None)
     unknown = np.full(ROWS, np.nan)
     perp = perp.assign(volume=1.0)
-    return PairHistory(match, "1h", perp, premium, close, None, np.zeros(ROWS), unknown, unknown, 0)
+    series = {"funding_rate": unknown, "open_interest": unknown}
+    return PairHistory(match, "1h", perp, premium, close, None, np.zeros(ROWS), series, 0)
 
 
 def overall(candles: PairHistory, settings: Settings | None = None) -> list[Finding]:
@@ -268,7 +269,7 @@ def test_series_known_on_part_of_the_candles_is_told_with_its_harm() -> None:
     candles = market(1)
     rows = len(candles.perp)
     half = np.where(np.arange(rows) < rows // 2, 0.0001, np.nan)
-    partly = replace(candles, funding_rate=half, open_interest=half)
+    partly = replace(candles, series={"funding_rate": half, "open_interest": half})
     gated = replace(PRESETS["balanced"], use_funding=True, use_oi=True)
     free = "elsewhere net returns leave funding out"
     assert thin_series(partly, [PRESETS["balanced"]]) == [
@@ -283,7 +284,7 @@ def test_series_known_on_part_of_the_candles_is_told_with_its_harm() -> None:
     assert thin_series(late, [PRESETS["balanced"]]) == [
         "no funding rates: net returns leave funding out"
     ]
-    whole = replace(candles, funding_rate=np.full(rows, 0.0001))
+    whole = replace(candles, series={**candles.series, "funding_rate": np.full(rows, 0.0001)})
     assert thin_series(whole, [PRESETS["balanced"]]) == []
     assert thin_series(whole, [PRESETS["conservative"]]) == [
         "no candles of the higher timeframe: the gate lets nothing pass"

@@ -25,6 +25,7 @@ from support.freqtrade import (
 
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.research import grid_sweep as sweeping
 from perp_imbalance.research.cells import CellAxis
 from perp_imbalance.research.forward import forward_returns, statistics
@@ -32,7 +33,7 @@ from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.grid_sweep import Plan, Sweep, run_sweep
 from perp_imbalance.research.pair_history import CandleFolder, PairHistory, funding_by_candle
 from perp_imbalance.research.screen import Row, Screen
-from perp_imbalance.strategy.parameters import OPTIONAL_GATES, PARAMETER_NAMES
+from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 from perp_imbalance.strategy.settings import Settings
 
 BTC = "BTC/USDT:USDT"

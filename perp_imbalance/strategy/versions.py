@@ -1,0 +1,26 @@
+"""The freqtrade that this project was tested with."""
+
+from packaging.version import InvalidVersion, Version
+
+#: The release that the whole suite ran with; ``requirements.txt`` pins it.
+TESTED_FREQTRADE = "2026.9"
+
+
+def newer_than_tested(running: str) -> str | None:
+    """Say that the running freqtrade is newer than the tested one; None where it is not.
+
+    :param running: freqtrade's version.
+
+    >>> newer_than_tested("2026.10")
+    'freqtrade 2026.10 is newer than 2026.9, the newest that perp-imbalance was tested with'
+    """
+    try:
+        if Version(running) <= Version(TESTED_FREQTRADE):
+            return None
+    except InvalidVersion:
+        # A development version that is named by its commit.
+        pass
+    return (
+        f"freqtrade {running} is newer than {TESTED_FREQTRADE}, the newest that perp-imbalance was "
+        "tested with"
+    )
