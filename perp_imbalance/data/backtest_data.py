@@ -1,7 +1,7 @@
 """What a backtest reads of a folder: which perps can be traded, and what results leave out."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -32,8 +32,8 @@ COSTS = ("funding rates", "mark prices")
 ENOUGH_COVERED = 0.95
 # Every interval of funding, and every timeframe below it, has a row in each of these.
 _BUCKET = "8h"
-# Names in one message.
-_NAMED = 3
+#: More pairs than these are told of by their count.
+FEW = 3
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def open_backtest_data(
     htf_timeframe: str | None = None,
     uses_htf: bool = True,
     timerange: str | None = None,
-    costs: Iterable[str] = COSTS,
+    costs: Collection[str] = COSTS,
 ) -> BacktestData:
     """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
 
@@ -134,9 +134,6 @@ def select_perps(
     contracts = folder.contracts(timeframe)
     missing = [pair for pair in wanted or () if pair not in contracts]
     if missing or not contracts:
-        for pair in missing:
-            # There in another format: its own message says how to convert it.
-            folder.read(pair, timeframe, CandleType.FUTURES)
         existing = f"perps there on {timeframe}: {', '.join(contracts)}; " if contracts else ""
         raise DataError(
             f"{folder.datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; "
@@ -182,8 +179,8 @@ def named(pairs: Sequence[str]) -> str:
     >>> named(["A", "B", "C", "D", "E"])
     'A, B, C and 2 more'
     """
-    more = len(pairs) - _NAMED
-    return ", ".join(pairs[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(pairs) - FEW
+    return ", ".join(pairs[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
@@ -253,8 +250,8 @@ def check_series(
     *,
     exchange: str = "binance",
     timerange: str | None = None,
-    kinds: Iterable[CandleType] = (),
-    costs: Iterable[str] = COSTS,
+    kinds: Collection[CandleType] = (),
+    costs: Collection[str] = COSTS,
 ) -> list[str]:
     """Read every file that a backtest of these perps reads; say what its results leave out.
 

@@ -9,7 +9,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import named
+from perp_imbalance.data.backtest_data import FEW, named
 from perp_imbalance.doctor import candle_checks, series_checks
 from perp_imbalance.doctor.findings import Check, Level, PairFigures
 from perp_imbalance.indicators.premium import price_ratio, traded_close
@@ -28,8 +28,6 @@ from perp_imbalance.strategy.settings import Settings
 
 #: The name of the check that a perp has something to be compared with.
 SPOT_PAIR = "spot pair"
-#: More pairs without a spot pair than these are told of in one line.
-FEW_SPOTLESS = 3
 
 
 class Plan(NamedTuple):
@@ -117,7 +115,7 @@ def merge_spotless(checks: Sequence[Check]) -> list[Check]:
     spotless = [
         check for check in checks if check.name == SPOT_PAIR and check.level is Level.MUST_FIX
     ]
-    if len(spotless) <= FEW_SPOTLESS:
+    if len(spotless) <= FEW:
         return list(checks)
     pairs = [str(check.pair) for check in spotless]
     message = (
