@@ -209,10 +209,18 @@ class CandleFolder:
         """Say that a series has a format that freqtrade is not configured to read."""
         pair, timeframe, kind = key
         found, wanted = self._available[key][0], self.data_format or DEFAULT_FORMAT
+        # Named, because freqtrade's command else converts what the config's whitelist has: perps.
+        pairs = sorted(
+            {
+                name
+                for (name, _, _), formats in self._available.items()
+                if found in formats and wanted not in formats
+            }
+        )
         return DataError(
             f"{self.datadir} has {pair} {timeframe} {kind} as {found}, and the config's "
             f"dataformat_ohlcv is {wanted}: convert it with freqtrade convert-data --format-from "
-            f"{found} --format-to {wanted} --datadir {self.datadir}"
+            f"{found} --format-to {wanted} --datadir {self.datadir} --pairs {' '.join(pairs)}"
         )
 
 

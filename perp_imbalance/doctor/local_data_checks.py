@@ -7,7 +7,7 @@ from freqtrade.enums import CandleType
 from pandas import DataFrame
 
 from perp_imbalance.data.backtest_data import series_keys
-from perp_imbalance.data.folder import CandleFolder, Key, cost_keys
+from perp_imbalance.data.folder import CandleFolder, Key, available_candles, cost_keys
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
@@ -32,20 +32,25 @@ def examine_local_data(
     :param timeframes: the timeframe, and the higher one where its gate is on.
     :param exchange: the config's.
     :param kinds: series of the optional gates that a backtest reads from files of their own.
+    :raises DataError: if all candles have another format than the config's.
     """
-    try:
-        folder = CandleFolder(datadir, data_format)
-    except DataError as error:
-        return [Check(NAME, Level.WARNING, f"{error}; only a backtest needs them")]
-    missing: list[Key] = []
-    checks: list[Check] = []
-    broken: dict[str, Check] = {}
-    for match in matches:
-        frames: dict[Key, DataFrame] = {}
-        for key in (
+    needed = {
+        match: [
             *series_keys(match, timeframes, kinds),
             *cost_keys(match.perp, exchange).values(),
-        ):
+        ]
+        for match in matches
+    }
+    if not available_candles(datadir):
+        missing = [key for keys in needed.values() for key in keys]
+        return [check_complete(datadir, missing, len(matches))]
+    folder = CandleFolder(datadir, data_format)
+    missing = []
+    checks: list[Check] = []
+    broken: dict[str, Check] = {}
+    for match, keys in needed.items():
+        frames: dict[Key, DataFrame] = {}
+        for key in keys:
             try:
                 frames[key] = folder.read(*key)
             except DataError as error:
