@@ -139,7 +139,7 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         (["--htf-timeframe", "8h"], "has no 8h candles for the HTF gate; timeframes there: 1h, 4h"),
         (
             ["--pairs", "X/USDT:USDT"],
-            "has no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",
+            "no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",
         ),
         (["--timerange", "20251220-"], "too few candles to say anything: the span is shorter than"),
     ],
