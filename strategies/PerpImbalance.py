@@ -17,15 +17,14 @@ from perp_imbalance.indicators import entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
-    premium_columns,
     source_column,
-    spot_premium,
     threshold_columns,
     with_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import TIMEFRAME
-from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
+from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.strategy.charts import FreqtradeCharts, chart_columns
 from perp_imbalance.strategy.feed import WatchedFeed
@@ -151,14 +150,11 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
         pair = metadata["pair"]
         self.unfit.pop(pair, None)
         match = self.spot_of(pair)
-        spot = DataFrame(columns=["date", "close", "volume"])
+        spot = None
         if match.spot is not None:
             spot = self.candles(match.spot, self.timeframe, CandleType(match.source))
-        found = spot_premium(dataframe, spot, match.scale, by_volume=match.has_volume)
-        columns = premium_columns(found)
-        reason = match.reason or price_refusal(match, found.fraction, self.timeframe)
+        _, columns, reason, _ = pair_premium(match, dataframe, spot, self.timeframe)
         if reason:
-            columns = {name: np.full(len(dataframe), np.nan) for name in columns}
             self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)

@@ -4,10 +4,15 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import PROJECT_STRATEGIES, add_config, add_pairs, config_files
-from perp_imbalance.errors import CommandError, DataError, PerpImbalanceError
+from perp_imbalance.errors import CommandError, PerpImbalanceError
+from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.strategy.settings import SECTION, Settings
+
+if TYPE_CHECKING:
+    from perp_imbalance.data.backtest_data import BacktestData
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["user_data_dir"]) / "backtest_results"
     before = _newest(folder)
+    data = backtest_data(config, datadir, arguments)
     with running_replay(datadir) as replay:
-        overlay = backtest_overlay(config, datadir, arguments)
+        overlay = backtest_overlay(config, data)
         overlay["exchange"] |= replay_config(replay.url)["exchange"]
         # freqtrade itself goes by its option; in the result it tells a report where to look.
         overlay["datadir"] = str(datadir.resolve())
@@ -84,6 +90,8 @@ def run(arguments: argparse.Namespace) -> int:
         code = run_freqtrade(options, configs=files, overlay=overlay)
     if code:
         return code
+    for note in data.notes:
+        print(f"Note: {note}")
     result = _newest(folder)
     if result is None or result == before:
         print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
@@ -119,42 +127,44 @@ def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
     print(f"Report: {report.file}")
 
 
-def backtest_overlay(
-    config: dict[str, Any], datadir: Path, arguments: argparse.Namespace
-) -> dict[str, Any]:
-    """Return the settings that fit a config to what the folder holds.
+def backtest_data(
+    config: dict[str, Any], datadir: Path, arguments: argparse.Namespace, *, trades: bool = True
+) -> "BacktestData":
+    """Return what a backtest reads of a folder, and log what it leaves out.
 
-    :raises DataError: if the folder lacks what was asked for.
+    :param trades: whether anything is traded, so that missing costs matter.
+    :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
     """
-    from perp_imbalance.indicators.higher_timeframe import check_higher
-    from perp_imbalance.indicators.thresholds import TIMEFRAME
-    from perp_imbalance.strategy.settings import SECTION, Settings
+    from perp_imbalance.data.backtest_data import COSTS, open_backtest_data
 
-    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
-    perps, timeframes = perps_of(datadir, timeframe)
-    missing = [pair for pair in arguments.pairs or () if pair not in perps]
-    if missing or not perps:
-        there = f"perps there on {timeframe}: {', '.join(perps)}; " if perps else ""
-        raise DataError(
-            f"{datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; {there}"
-            f"timeframes there: {', '.join(timeframes) or 'none'}"
-        )
-    htf_timeframe = arguments.htf_timeframe
-    if htf_timeframe:
-        check_higher(timeframe, htf_timeframe)
-        if htf_timeframe not in timeframes:
-            raise DataError(
-                f"{datadir} has no {htf_timeframe} candles for the HTF gate; timeframes there: "
-                f"{', '.join(timeframes)}"
-            )
-    else:
-        configured = Settings.from_config(config).htf_timeframe
-        htf_timeframe = fitting_htf(configured, timeframe, timeframes)
+    data = open_backtest_data(
+        datadir,
+        arguments.timeframe or config.get("timeframe", TIMEFRAME),
+        Settings.from_config(config),
+        exchange=config["exchange"]["name"],
+        data_format=config["dataformat_ohlcv"],
+        pairs=arguments.pairs,
+        htf_timeframe=getattr(arguments, "htf_timeframe", None),
+        timerange=arguments.timerange,
+        costs=[
+            name
+            for name in COSTS
+            # freqtrade takes this rate where it has no other.
+            if trades and not (name == "funding rates" and "futures_funding_rate" in config)
+        ],
+    )
+    for note in data.notes:
+        logger.warning("%s", note)
+    return data
+
+
+def backtest_overlay(config: dict[str, Any], data: "BacktestData") -> dict[str, Any]:
+    """Return the settings that fit a config to what the folder holds."""
     overlay: dict[str, Any] = {
-        "timeframe": timeframe,
-        "exchange": {"pair_whitelist": list(arguments.pairs or perps)},
+        "timeframe": data.timeframe,
+        "exchange": {"pair_whitelist": data.pairs},
         "pairlists": [{"method": "StaticPairList"}],
-        SECTION: {"htf_timeframe": htf_timeframe},
+        SECTION: {"htf_timeframe": data.htf_timeframe},
     }
     if "strategy_path" not in config and PROJECT_STRATEGIES.is_dir():
         overlay["strategy_path"] = str(PROJECT_STRATEGIES)
@@ -167,40 +177,3 @@ def warn_of_parameter_files(strategies: Sequence[str], folder: str | None) -> No
         file = Path(folder or "strategies", f"{name}.json")
         if file.is_file():
             logger.warning("%s trades with %s, not with its preset's values", name, file)
-
-
-def perps_of(datadir: Path, timeframe: str) -> tuple[list[str], list[str]]:
-    """Return the perps of a folder on a timeframe, and all timeframes it has perps on.
-
-    :raises DataError: if there is no such folder.
-    """
-    from freqtrade.enums import CandleType
-    from freqtrade.exchange import timeframe_to_minutes
-
-    from perp_imbalance.replay.candle_store import available_candles, check_folder
-
-    check_folder(datadir)
-    perps = {
-        (pair, length)
-        for pair, length, candle_type in available_candles(datadir)
-        if candle_type == CandleType.FUTURES
-    }
-    timeframes = sorted({length for _, length in perps}, key=timeframe_to_minutes)
-    return sorted(pair for pair, length in perps if length == timeframe), timeframes
-
-
-def fitting_htf(configured: str, timeframe: str, timeframes: Sequence[str]) -> str:
-    """Return the configured higher timeframe, or the shortest one there is where it is missing."""
-    from perp_imbalance.indicators.higher_timeframe import timeframe_ns
-
-    length = timeframe_ns(timeframe)
-    higher = [
-        tf for tf in timeframes if timeframe_ns(tf) > length and not timeframe_ns(tf) % length
-    ]
-    if configured in higher:
-        return configured
-    if not higher:
-        logger.warning("no higher timeframe than %s in the folder: no HTF gate passes", timeframe)
-        return configured
-    logger.warning("no %s candles in the folder: higher timeframe %s", configured, higher[0])
-    return higher[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
-from perp_imbalance.cli.research_options import by_sentence, candle_folder, check_costs, lacking
+from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import DataError
 from perp_imbalance.files import atomic_write_text
 from perp_imbalance.indicators.thresholds import PRESETS
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perp_imbalance.research.event_study import Finding, Method
-    from perp_imbalance.research.pair_history import CandleFolder
+    from perp_imbalance.research.pair_history import PairHistories
 
 logger = logging.getLogger(__name__)
 
@@ -84,9 +84,9 @@ def run(arguments: argparse.Namespace) -> int:
     file = Path(config["user_data_dir"]) / "evidence" / f"{stem}.json"
     check_writable(file)
     uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
-    folder = candle_folder(arguments, config, settings, uses_htf=uses_htf)
-    pairs = arguments.pairs or folder.perps
-    left_out = what_is_left_out(folder, pairs, method)
+    folder, data = pair_histories(arguments, config, settings, uses_htf=uses_htf)
+    pairs = data.pairs
+    left_out = [*data.notes, *what_is_left_out(folder, pairs, method)]
     for said in left_out:
         logger.warning("%s", said)
     findings = _studied(folder, pairs, method)
@@ -126,11 +126,14 @@ def method_of(arguments: argparse.Namespace) -> "Method":
     )
 
 
-def what_is_left_out(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> list[str]:
+def what_is_left_out(
+    folder: "PairHistories", pairs: "Sequence[str]", method: "Method"
+) -> list[str]:
     """Say in sentences what of which pairs cannot be studied, or only in part, and why.
 
     :raises DataError: if no pair has candles enough, or one has not the series of any preset.
     """
+    from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series
 
     gated = {name: folder.settings.gated(thresholds) for name, thresholds in PRESETS.items()}
@@ -150,7 +153,7 @@ def what_is_left_out(folder: "CandleFolder", pairs: "Sequence[str]", method: "Me
     return by_sentence([*said, *short])
 
 
-def _studied(folder: "CandleFolder", pairs: "Sequence[str]", method: "Method") -> "list[Finding]":
+def _studied(folder: "PairHistories", pairs: "Sequence[str]", method: "Method") -> "list[Finding]":
     """Return what every pair's events were followed by, and show a bar meanwhile."""
     from rich.console import Console
     from rich.progress import track

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import (
     SAMPLE_DATADIR,
+    backtest_data,
     backtest_overlay,
     warn_of_parameter_files,
 )
@@ -102,7 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
     with Console(stderr=True).status("candles") as status:
         datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
         arguments.pairs = [arguments.pair]
-        overlay = backtest_overlay(config, datadir, arguments)
+        data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
+        overlay = backtest_overlay(config, data)
         status.update(f"columns of {arguments.pair}")
         with open_strategy_analysis(
             files,
@@ -127,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_chart(output, pane, colors, labels=arguments.labels)
         if arguments.png:
             take_picture(output, arguments.png)
-    print(drawn(pane))
+    print("\n".join([drawn(pane), *data.notes]))
     print(output)
     if arguments.png:
         print(arguments.png)

@@ -1,56 +1,67 @@
 """The stored candles that ``sweep`` and ``evidence`` read, gates and all."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.cli.backtest import backtest_overlay
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from perp_imbalance.research.pair_history import CandleFolder, PairHistory
+    from perp_imbalance.data.backtest_data import BacktestData
+    from perp_imbalance.research.pair_history import PairHistories, PairHistory
     from perp_imbalance.strategy.settings import Settings
 
 
-def candle_folder(
+def pair_histories(
     arguments: argparse.Namespace,
     config: Mapping[str, Any],
     settings: "Settings",
     *,
     uses_htf: bool,
-) -> "CandleFolder":
+) -> "tuple[PairHistories, BacktestData]":
     """Return the folder that the options of ``add_candles`` name, else the config's.
 
     Its settings have the higher timeframe that a backtest of the folder would take.
 
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
     :raises PerpImbalanceError: if it has no perp on the timeframe, or not the higher timeframe that
-        was named.
+        was named, or a file of it is broken.
     """
-    from perp_imbalance.research.pair_history import CandleFolder
-    from perp_imbalance.strategy.settings import SECTION
+    from perp_imbalance.data.backtest_data import open_backtest_data
+    from perp_imbalance.research.pair_history import PairHistories
 
-    datadir = arguments.datadir or Path(config["datadir"])
-    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
-    exchange = config["exchange"]["name"]
-    folder = CandleFolder(
-        datadir, timeframe, settings, exchange=exchange, timerange=arguments.timerange
+    data = open_backtest_data(
+        arguments.datadir or Path(config["datadir"]),
+        arguments.timeframe or config.get("timeframe", TIMEFRAME),
+        settings,
+        exchange=config["exchange"]["name"],
+        data_format=config["dataformat_ohlcv"],
+        pairs=arguments.pairs,
+        htf_timeframe=arguments.htf_timeframe,
+        uses_htf=uses_htf,
+        timerange=arguments.timerange,
+        # Of funding rates, thin_series tells; of mark prices nothing depends here.
+        costs=(),
     )
-    if uses_htf or arguments.htf_timeframe:
-        wanted = argparse.Namespace(
-            timeframe=timeframe, htf_timeframe=arguments.htf_timeframe, pairs=None
-        )
-        overlay = backtest_overlay(dict(config), datadir, wanted)
-        folder.settings = settings.model_copy(update=overlay[SECTION])
-    return folder
+    if data.htf_timeframe != data.timeframe:
+        settings = settings.model_copy(update={"htf_timeframe": data.htf_timeframe})
+    histories = PairHistories(
+        data.folder.datadir,
+        data.timeframe,
+        settings,
+        exchange=config["exchange"]["name"],
+        timerange=arguments.timerange,
+        data_format=config["dataformat_ohlcv"],
+    )
+    return histories, data
 
 
 def lacking(
-    candles: "PairHistory", gated: Mapping[str, Thresholds], folder: "CandleFolder"
+    candles: "PairHistory", gated: Mapping[str, Thresholds], folder: "PairHistories"
 ) -> dict[str, str]:
     """Return which thresholds have a gate on without its series, and which gate that is.
 
@@ -70,20 +81,6 @@ def lacking(
             "what is missing, or take the gate off"
         )
     return missing
-
-
-def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
-    """Return each sentence once, behind all pairs of which it is said.
-
-    :param said: pairs and sentences.
-
-    >>> by_sentence([("BTC", "no rates"), ("ETH", "no rates")])
-    ['BTC, ETH: no rates']
-    """
-    found: dict[str, list[str]] = {}
-    for pair, sentence in said:
-        found.setdefault(sentence, []).append(pair)
-    return [f"{', '.join(pairs)}: {sentence}" for sentence, pairs in found.items()]
 
 
 def check_costs(horizons: "Sequence[int]", fee: float, seed: int) -> None:

@@ -139,7 +139,7 @@ class _Page:
 
         :raises CommandError: if no perp has a z-score.
         """
-        from perp_imbalance.scan.show import footer, ranking_table
+        from perp_imbalance.scan.show import footer, left_out_lines, ranking_table
         from perp_imbalance.scan.write import write_csv, write_pairlist
 
         if not found.rows:
@@ -153,10 +153,10 @@ class _Page:
             # It may be gone for a moment; what was written stays.
             logger.warning(message)
             return
-        for perp in found.left_out:
-            if perp.perp not in self._named:
-                logger.warning("%s is left out: %s", *perp)
-                self._named.add(perp.perp)
+        fresh = [perp for perp in found.left_out if perp.perp not in self._named]
+        self._named.update(perp.perp for perp in fresh)
+        for line in left_out_lines(fresh):
+            logger.warning("%s", line)
         rows = found.rows
         if self.arguments.csv:
             write_csv(self.arguments.csv, rows)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
-from perp_imbalance.cli.research_options import by_sentence, candle_folder, check_costs, lacking
+from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.cells import Span
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from perp_imbalance.research.grid_sweep import Plan, Sweep
-    from perp_imbalance.research.pair_history import CandleFolder
+    from perp_imbalance.research.pair_history import PairHistories
     from perp_imbalance.research.plateau import Plateau
     from perp_imbalance.strategy.settings import Settings
 
@@ -110,10 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
     file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
     check_writable(file)
     gated = with_every_gate(plan.grid)
-    folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)
-    pairs = arguments.pairs or folder.perps
+    folder, data = pair_histories(arguments, config, settings, uses_htf=gated.use_htf)
+    pairs = data.pairs
     plan = with_cells_that_fit(plan, len(pairs))
-    thin = check_series(folder, pairs, gated)
+    thin = [*data.notes, *check_series(folder, pairs, gated)]
     for said in thin:
         logger.warning("%s", said)
     with _progress(plan.combinations * len(pairs)) as tell:
@@ -163,13 +163,14 @@ def heat_map(sweep: "Sweep", page: Path, title: str, thin: "Sequence[str]") -> P
     return page
 
 
-def check_series(folder: "CandleFolder", pairs: "Sequence[str]", gated: Thresholds) -> list[str]:
+def check_series(folder: "PairHistories", pairs: "Sequence[str]", gated: Thresholds) -> list[str]:
     """Refuse pairs that lack the series of a gate, before the first of them is swept.
 
     :param gated: thresholds with every gate on that any combination has on.
     :return: sentences about series that pairs have in part only.
     :raises DataError: naming the first pair, its gate and the series.
     """
+    from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series
 
     said = []
@@ -284,6 +285,7 @@ def _text(found: dict[str, Any]) -> str:
             f"{cell['events']} events, {cell['neighbours_with_events']} of {cell['neighbours']} "
             "neighbours"
         )
+    lines += found["thin"]
     files = [found["parquet"], found["html"]]
     return "\n".join([*lines, *(file for file in files if file)])
 

@@ -9,10 +9,9 @@ from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.cli.backtest import STRATEGIES, backtest_overlay
+from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_overlay
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, SettingsError
-from perp_imbalance.indicators.thresholds import TIMEFRAME
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.run import Tell
@@ -95,7 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
     config = load_config(config_files(arguments))
     arguments.datadir = arguments.datadir or Path(config["datadir"])
-    bundle, windows = prepare(config, arguments)
+    bundle, windows, notes = prepare(config, arguments)
     folder = arguments.out or Path(config["user_data_dir"]) / "walk_forward"
     store = Store(folder, bundle.plan(windows))
     cluster = Cluster(arguments.scheduler, arguments.workers)
@@ -111,19 +110,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(summary, indent=1))
         return 0
-    print("\n".join([*_lines(summary), summary["verdict"], *map(str, files)]))
+    print("\n".join([*_lines(summary), *notes, summary["verdict"], *map(str, files)]))
     print(winner or "no winner.json: the last window has no winner")
     return 0
 
 
-def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bundle, list[Window]]":
-    """Return what travels to the workers, and the windows.
+def prepare(
+    config: dict[str, Any], arguments: argparse.Namespace
+) -> "tuple[Bundle, list[Window], list[str]]":
+    """Return what travels to the workers, the windows, and what the results leave out.
 
     :raises PerpImbalanceError: if candles, the strategy or whole windows are missing.
     """
     from freqtrade.exchange import timeframe_to_seconds
 
-    from perp_imbalance.research.pair_history import CandleFolder
+    from perp_imbalance.research.pair_history import PairHistories
     from perp_imbalance.research.walk_forward.task import (
         Bundle,
         candle_files,
@@ -132,26 +133,26 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
     )
     from perp_imbalance.research.walk_forward.windows import check_candles
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
-    from perp_imbalance.strategy.settings import SECTION, Settings
+    from perp_imbalance.strategy.settings import Settings
 
     settings = Settings.from_config(config)
-    folder = CandleFolder(
+    exchange = config["exchange"]["name"]
+    data = backtest_data(config, arguments.datadir, arguments)
+    folder = PairHistories(
         arguments.datadir,
-        arguments.timeframe or config.get("timeframe", TIMEFRAME),
+        data.timeframe,
         settings,
-        exchange=config["exchange"]["name"],
+        exchange=exchange,
+        data_format=config["dataformat_ohlcv"],
     )
-    overlay = backtest_overlay(config, folder.datadir, _for_overlay(arguments))
+    overlay = backtest_overlay(config, data)
     merged = _merged(config_files(arguments), overlay)
-    pairs = overlay["exchange"]["pair_whitelist"]
-    spots, times = [], []
-    for candles in folder.pairs(pairs):
-        spots.append(str(candles.match.spot))
+    times = []
+    for candles in folder.pairs(data.pairs):
         times += list(candles.perp["date"].dt.to_pydatetime())
     windows = windows_of(arguments, folder.timeframe, times)
     candle = timedelta(seconds=timeframe_to_seconds(folder.timeframe))
     check_candles(windows, times, STARTUP_CANDLES * candle)
-    places = [folder.timeframe, overlay[SECTION]["htf_timeframe"]]
     user_data = Path(config["user_data_dir"])
     place = Path(merged.get("strategy_path") or user_data / "strategies")
     texts = sources(place)
@@ -159,14 +160,14 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> "tuple[Bun
     _check_fit(fit, user_data, place)
     bundle = Bundle(
         fit=fit,
-        pairs=pairs,
+        pairs=data.pairs,
         wallet=_wallet(merged),
         config=portable_config(merged),
-        files=candle_files(folder.datadir, [*pairs, *spots], places),
+        files=candle_files(data, exchange),
         strategies=texts,
         losses=sources(user_data / "hyperopts"),
     )
-    return bundle, windows
+    return bundle, windows, data.notes
 
 
 def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
@@ -239,12 +240,6 @@ def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) 
         parse_length(arguments.train, "--train"),
         parse_length(arguments.test, "--test"),
         anchored=arguments.anchored,
-    )
-
-
-def _for_overlay(arguments: argparse.Namespace) -> argparse.Namespace:
-    return argparse.Namespace(
-        timeframe=arguments.timeframe, pairs=arguments.pairs, htf_timeframe=None
     )
 
 

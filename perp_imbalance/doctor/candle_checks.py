@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from freqtrade.exchange import timeframe_to_msecs
 
 from perp_imbalance.doctor.findings import Check, Level
-from perp_imbalance.indicators.higher_timeframe import timeframe_ns
+from perp_imbalance.indicators.columns import HtfPremium
 from perp_imbalance.indicators.premium import (
     is_perp_itself,
     is_same_coin,
@@ -54,7 +55,7 @@ def freshness(
     :param grace_ms: time after the close of a candle in which it may still be missing.
     :param by_volume: False for an index, which has no volume.
     """
-    length = timeframe_ns(timeframe) // _MILLISECOND
+    length = timeframe_to_msecs(timeframe)
     fresh = np.flatnonzero(np.isfinite(traded_close(candles, by_volume=by_volume)))
     newest = int(open_times(candles, "newest")[fresh[-1]]) // _MILLISECOND
     behind = max(0, now_ms // length - 1 - newest // length)
@@ -140,13 +141,13 @@ def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> 
     return Check(name, Level.WARNING, message)
 
 
-def check_higher_timeframe(fraction: Floats, thresholds: Thresholds, timeframe: str) -> Check:
+def check_higher_timeframe(htf: HtfPremium | None, thresholds: Thresholds, timeframe: str) -> Check:
     """Tell whether the HTF gate can have a z-score.
 
-    :param fraction: the premiums of the higher timeframe.
+    :param htf: the premiums of the higher timeframe; None where there are none.
     """
     needed = thresholds.len_prem + thresholds.smooth_len - 1
-    found = int(np.isfinite(fraction).sum())
+    found = 0 if htf is None else int(np.isfinite(htf.premium).sum())
     if found >= needed:
         return Check("higher timeframe", Level.OK, f"{found} {timeframe} premiums")
     message = (

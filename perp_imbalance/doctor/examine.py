@@ -19,9 +19,13 @@ from perp_imbalance.doctor import (
     stake_checks,
 )
 from perp_imbalance.doctor.findings import Check, Level, Report
-from perp_imbalance.doctor.local_data_checks import Needed
 from perp_imbalance.doctor.opening import attempt
-from perp_imbalance.doctor.pair_checks import PairSnapshot, Plan, examine_pair
+from perp_imbalance.doctor.pair_checks import (
+    PairSnapshot,
+    Plan,
+    examine_pair,
+    merge_spotless,
+)
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
@@ -29,7 +33,6 @@ from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.markets.spot_setting import check_spot_setting
-from perp_imbalance.replay.candle_store import available_candles
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import SECTION, Settings
 
@@ -210,6 +213,7 @@ def _examine_exchange(
         perp = given.frames.get((match.perp, plan.timeframe, CandleType.FUTURES))
         if perp is not None:
             traded.append(stake_checks.Traded.of(match.perp, perp))
+    report.checks = merge_spotless(report.checks)
     trades = attempt(
         report,
         stake_checks.STAKE,
@@ -218,7 +222,7 @@ def _examine_exchange(
     report.checks += trades or []
     tell("local data", steps - 1, steps)
     local = attempt(
-        report, local_data_checks.NAME, lambda: _examine_local_data(config, exchange, matches, plan)
+        report, local_data_checks.NAME, lambda: _examine_local_data(config, matches, plan)
     )
     report.checks += local or []
 
@@ -258,26 +262,14 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairS
 
 
 def _examine_local_data(
-    config: Mapping[str, Any], exchange: Any, matches: Sequence[SpotMatch], plan: Plan
+    config: Mapping[str, Any], matches: Sequence[SpotMatch], plan: Plan
 ) -> list[Check]:
     """Look at the files that a backtest of these pairs reads."""
-    datadir = Path(config["datadir"])
-    formats = available_candles(datadir)
-    needed = Needed(
+    return local_data_checks.examine_local_data(
+        Path(config["datadir"]),
+        config["dataformat_ohlcv"],
+        matches,
         plan.timeframes,
-        exchange.get_option("mark_ohlcv_timeframe"),
-        exchange.get_option("funding_fee_timeframe"),
-        downloaded_series(plan.thresholds),
+        exchange=config["exchange"]["name"],
+        kinds=downloaded_series(plan.thresholds),
     )
-    missing = [key for match in matches for key in needed.keys(match) if key not in formats]
-    checks = [local_data_checks.check_complete(datadir, missing, len(matches))]
-    for match in matches:
-        for timeframe in plan.timeframes if match.spot else ():
-            keys = [
-                (match.perp, timeframe, CandleType.FUTURES),
-                (str(match.spot), timeframe, CandleType(match.source)),
-            ]
-            if all(key in formats for key in keys):
-                perp, spot = local_data_checks.read(datadir, keys, formats)
-                checks.append(local_data_checks.check_files(match, perp, spot, timeframe))
-    return checks

@@ -1,45 +1,71 @@
-"""The candles of a backtest: whether they are there, and whether spot is not the perp."""
+"""The candles of a backtest: whether they are there and whole, and whether spot is not the perp."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
+from perp_imbalance.data.backtest_data import series_keys
+from perp_imbalance.data.folder import CandleFolder, Key, available_candles, cost_keys
 from perp_imbalance.doctor.findings import Check, Level
-from perp_imbalance.indicators.columns import spot_premium
+from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
+from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
 
 NAME = "local data"
 
-Key = tuple[str, str, CandleType]
 
+def examine_local_data(
+    datadir: Path,
+    data_format: str,
+    matches: Sequence[SpotMatch],
+    timeframes: Sequence[str],
+    *,
+    exchange: str,
+    kinds: Sequence[CandleType] = (),
+) -> list[Check]:
+    """Look at every file that a backtest of these pairs reads.
 
-class Needed(NamedTuple):
-    """What a backtest reads: timeframes of traded candles, mark prices and funding, other series.
-
-    :ivar series: those of gates, on the first timeframe.
+    :param data_format: the config's ``dataformat_ohlcv``.
+    :param timeframes: the timeframe, and the higher one where its gate is on.
+    :param exchange: the config's.
+    :param kinds: series of the optional gates that a backtest reads from files of their own.
+    :raises DataError: if all candles have another format than the config's.
     """
-
-    traded: Sequence[str]
-    mark: str
-    funding: str
-    series: Sequence[CandleType] = ()
-
-    def keys(self, match: SpotMatch) -> list[Key]:
-        """Return what a backtest reads of one pair."""
-        source = CandleType(match.source)
-        spots = [(str(match.spot), timeframe, source) for timeframe in self.traded]
-        return [
-            *((match.perp, timeframe, CandleType.FUTURES) for timeframe in self.traded),
-            *(spots if match.spot else ()),
-            (match.perp, self.mark, CandleType.MARK),
-            (match.perp, self.funding, CandleType.FUNDING_RATE),
-            *((match.perp, self.traded[0], kind) for kind in self.series),
+    needed = {
+        match: [
+            *series_keys(match, timeframes, kinds),
+            *cost_keys(match.perp, exchange).values(),
         ]
+        for match in matches
+    }
+    if not available_candles(datadir):
+        missing = [key for keys in needed.values() for key in keys]
+        return [check_complete(datadir, missing, len(matches))]
+    folder = CandleFolder(datadir, data_format)
+    missing = []
+    checks: list[Check] = []
+    broken: dict[str, Check] = {}
+    for match, keys in needed.items():
+        frames: dict[Key, DataFrame] = {}
+        for key in keys:
+            try:
+                frames[key] = folder.read(*key)
+            except DataError as error:
+                broken.setdefault(str(error), Check(NAME, Level.MUST_FIX, str(error), match.perp))
+                continue
+            if frames[key].empty:
+                missing.append(key)
+        for timeframe in timeframes if match.spot else ():
+            perp = frames.get((match.perp, timeframe, CandleType.FUTURES))
+            spot = frames.get((str(match.spot), timeframe, CandleType(match.source)))
+            if perp is not None and spot is not None and len(perp) and len(spot):
+                checks.append(check_files(match, perp, spot, timeframe))
+    if not missing and broken:
+        return [*broken.values(), *checks]
+    return [check_complete(datadir, missing, len(matches)), *broken.values(), *checks]
 
 
 def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
@@ -61,7 +87,7 @@ def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
 
 def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: str) -> Check:
     """Compare local spot candles with the perp's: older tools wrote the one into the other."""
-    fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
+    fraction = pair_premium(match, perp, spot, timeframe).fraction
     said = f"the local {timeframe} candles of {match.name}"
     if is_perp_itself(fraction):
         message = (
@@ -77,13 +103,3 @@ def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: s
         )
         return Check(NAME, Level.MUST_FIX, message, match.perp)
     return Check(NAME, Level.OK, f"{said} are not the perp's", match.perp)
-
-
-def read(datadir: Path, keys: Iterable[Key], formats: dict[Key, str]) -> list[DataFrame]:
-    """Return the candles of files that are there, as they are in them."""
-    return [
-        get_datahandler(datadir, formats[key]).ohlcv_load(
-            *key, fill_missing=False, warn_no_data=False
-        )
-        for key in keys
-    ]

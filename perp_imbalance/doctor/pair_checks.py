@@ -1,6 +1,6 @@
 """One pair: its candles in, its figures and findings out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -9,9 +9,9 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
+from perp_imbalance.data.backtest_data import FEW, named
 from perp_imbalance.doctor import candle_checks, series_checks
 from perp_imbalance.doctor.findings import Check, Level, PairFigures
-from perp_imbalance.indicators.columns import spot_premium
 from perp_imbalance.indicators.premium import price_ratio, traded_close
 from perp_imbalance.indicators.quality import (
     premium_stdev,
@@ -21,9 +21,13 @@ from perp_imbalance.indicators.quality import (
 )
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.pair_premium import PairPremium, pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import gate_series, gate_series_keys
 from perp_imbalance.strategy.settings import Settings
+
+#: The name of the check that a perp has something to be compared with.
+SPOT_PAIR = "spot pair"
 
 
 class Plan(NamedTuple):
@@ -94,26 +98,45 @@ def examine_pair(match: SpotMatch, given: PairSnapshot, plan: Plan) -> PairFindi
     perp = _feed(found, given, plan, match.perp, CandleType.FUTURES)
     if match.spot is None:
         message = f"{match.reason}: assign one in perp_imbalance.spot_pairs, or take it off the "
-        found.add(Check("spot pair", Level.MUST_FIX, message + "whitelist"))
+        found.add(Check(SPOT_PAIR, Level.MUST_FIX, message + "whitelist"))
         return found
     found.add(_about_match(match))
     spot = _feed(found, given, plan, match.spot, CandleType(match.source))
     if perp is not None and spot is not None:
-        fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
-        _examine_premium(found, match, given, plan, (perp, spot, fraction))
+        htf = _htf_candles(match, given, plan) if plan.thresholds.use_htf else None
+        premium = pair_premium(match, perp, spot, plan.timeframe, htf=htf)
+        _examine_premium(found, match, given, plan, (perp, spot, premium))
         _examine_crowd(found, match, given, plan, perp)
     return found
+
+
+def merge_spotless(checks: Sequence[Check]) -> list[Check]:
+    """Return the checks with one finding in place of many about pairs without a spot pair."""
+    spotless = [
+        check for check in checks if check.name == SPOT_PAIR and check.level is Level.MUST_FIX
+    ]
+    if len(spotless) <= FEW:
+        return list(checks)
+    pairs = [str(check.pair) for check in spotless]
+    message = (
+        f"{len(pairs)} pairs have no spot pair ({named(pairs)}): take them off the whitelist, "
+        'assign spot pairs in perp_imbalance.spot_pairs, or set premium_source to "auto"; '
+        "perp-imbalance pairs --whitelist lists them with the reasons"
+    )
+    at = list(checks).index(spotless[0])
+    kept = [check for check in checks if check not in spotless]
+    return [*kept[:at], Check(SPOT_PAIR, Level.MUST_FIX, message), *kept[at:]]
 
 
 def _about_match(match: SpotMatch) -> Check:
     """Say what a perp is compared with; the user's own choice is worth a second look."""
     message = f"{match.name} × {match.scale:g} ({match.rule})"
     if match.rule != "override":
-        return Check("spot pair", Level.OK, message)
+        return Check(SPOT_PAIR, Level.OK, message)
     message += (
         ": your own assignment in perp_imbalance.spot_pairs, of which only prices are checked"
     )
-    return Check("spot pair", Level.WARNING, message)
+    return Check(SPOT_PAIR, Level.WARNING, message)
 
 
 def _feed(
@@ -158,10 +181,11 @@ def _examine_premium(
     match: SpotMatch,
     given: PairSnapshot,
     plan: Plan,
-    series: tuple[DataFrame, DataFrame, Floats],
+    series: tuple[DataFrame, DataFrame, PairPremium],
 ) -> None:
     """Look at the prices of perp and spot side by side."""
-    perp, _, fraction = series
+    perp, spot, premium = series
+    fraction = premium.fraction
     checks = candle_checks.check_prices(match, fraction)
     share = without_spot(perp, fraction)
     found.measured(price_ratio=price_ratio(fraction), without_spot=share)
@@ -169,9 +193,10 @@ def _examine_premium(
     if any(check.level is Level.MUST_FIX for check in checks):
         # A premium of two coins, or of none, has no noise to speak of.
         return
-    _examine_ticks(found, match, given, plan, series)
+    _examine_ticks(found, match, given, plan, (perp, spot, fraction))
     if plan.thresholds.use_htf:
-        found.add(_higher_timeframe(match, given, plan))
+        timeframe = plan.settings.htf_timeframe
+        found.add(candle_checks.check_higher_timeframe(premium.htf, plan.thresholds, timeframe))
 
 
 def _examine_ticks(
@@ -214,13 +239,13 @@ def _examine_crowd(
         )
 
 
-def _higher_timeframe(match: SpotMatch, given: PairSnapshot, plan: Plan) -> Check:
+def _htf_candles(
+    match: SpotMatch, given: PairSnapshot, plan: Plan
+) -> tuple[DataFrame | None, DataFrame | None, str]:
+    """Return the candles of perp and spot on the higher timeframe, and that timeframe."""
     timeframe = plan.settings.htf_timeframe
-    frames = [
-        given.frames.get((str(pair), timeframe, kind))
-        for pair, kind in ((match.perp, CandleType.FUTURES), (match.spot, CandleType(match.source)))
-    ]
-    empty = DataFrame(columns=["date", "close", "volume"])
-    perp, spot = (empty if frame is None else frame for frame in frames)
-    fraction = spot_premium(perp, spot, match.scale, by_volume=match.has_volume).fraction
-    return candle_checks.check_higher_timeframe(fraction, plan.thresholds, timeframe)
+    return (
+        given.frames.get((match.perp, timeframe, CandleType.FUTURES)),
+        given.frames.get((str(match.spot), timeframe, CandleType(match.source))),
+        timeframe,
+    )

@@ -1,10 +1,8 @@
 """The candles of a folder in freqtrade's layout, as a replay exchange needs them.
 
-The folder is what freqtrade takes as ``--datadir``. It is read through freqtrade's own data
-handlers, so every format that freqtrade writes can be replayed.
+The folder is what freqtrade takes as ``--datadir``; every format that freqtrade writes is replayed.
 """
 
-import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -12,15 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from freqtrade.constants import AVAILABLE_DATAHANDLERS
-from freqtrade.data.history import get_datahandler
-from freqtrade.enums import CandleType, TradingMode
+from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_msecs
 from pandas import DataFrame
 
+from perp_imbalance.data.folder import CandleFolder, split_pair
 from perp_imbalance.errors import DataError
-
-logger = logging.getLogger(__name__)
 
 OHLCV = ["open", "high", "low", "close", "volume"]
 FUNDING = ["funding_rate"]
@@ -77,17 +72,6 @@ class Series:
 EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(OHLCV))))
 
 
-def check_folder(datadir: Path) -> None:
-    """Raise unless there is a folder.
-
-    :raises DataError: naming it.
-    """
-    if not datadir.is_dir():
-        raise DataError(
-            f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
-        )
-
-
 class CandleStore:
     """All pairs and candles below one folder, read when they are first asked for.
 
@@ -97,9 +81,9 @@ class CandleStore:
     """
 
     def __init__(self, datadir: Path, extra_pairs: Iterable[str] = ()) -> None:
-        check_folder(datadir)
+        self._folder = CandleFolder(datadir)
         self.datadir = datadir
-        self._formats = available_candles(datadir)
+        self._formats = self._folder.keys
         self._finest = {
             (pair, candle_type): timeframe
             for pair, timeframe, candle_type in sorted(
@@ -113,10 +97,7 @@ class CandleStore:
             if symbol is not None:
                 self._symbols[symbol.market][symbol.name] = symbol
         if not any(_symbol(pair) for pair, _, _ in self._formats):
-            raise DataError(
-                f"the folder {datadir} has no candles in freqtrade's layout, such as "
-                "BTC_USDT-1h.feather or futures/BTC_USDT_USDT-1h-futures.feather"
-            )
+            raise DataError(f"the folder {datadir} has no candles of a spot pair or a linear perp")
 
     def symbols(self, market: Market) -> dict[str, Symbol]:
         """Return the symbols of a market by Binance's name."""
@@ -155,42 +136,12 @@ class CandleStore:
         )
 
     def _load(self, key: tuple[str, str, CandleType]) -> Series:
-        pair, timeframe, candle_type = key
-        frame = get_datahandler(self.datadir, self._formats[key]).ohlcv_load(
-            pair, timeframe, candle_type, fill_missing=False, warn_no_data=False
-        )
-        if frame.empty:
-            logger.warning("no candles in the file of %s %s %s", pair, timeframe, candle_type)
-            return EMPTY
-        return _as_series(frame, timeframe, candle_type)
-
-
-def available_candles(datadir: Path) -> dict[tuple[str, str, CandleType], str]:
-    """Return the format of every pair, timeframe and candle type below a folder.
-
-    :raises DataError: where a file name has an unknown candle type
-    """
-    found: dict[tuple[str, str, CandleType], str] = {}
-    # The last one found is read: feather, freqtrade's default, before all others.
-    for data_format in sorted(AVAILABLE_DATAHANDLERS, key=lambda name: name == "feather"):
-        handler = get_datahandler(datadir, data_format)
-        for mode in (TradingMode.SPOT, TradingMode.FUTURES):
-            try:
-                keys = handler.ohlcv_get_available_data(datadir, mode)
-            except ValueError as error:
-                raise DataError(
-                    f"the folder {datadir} has a file whose name freqtrade cannot read: {error}"
-                ) from error
-            for key in keys:
-                if (key[2] == CandleType.SPOT) == (mode == TradingMode.SPOT):
-                    found[key] = data_format
-    return found
+        return _as_series(self._folder.read(*key), key[1], key[2])
 
 
 def _symbol(pair: str) -> Symbol | None:
     """Return the symbol of a freqtrade pair, None for what is neither spot nor a linear perp."""
-    base, _, rest = pair.partition("/")
-    quote, _, settle = rest.partition(":")
+    base, quote, settle = split_pair(pair)
     if not base or not quote or settle not in ("", quote):
         return None
     market = Market.PERP if settle else Market.SPOT

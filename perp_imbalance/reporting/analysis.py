@@ -81,9 +81,10 @@ class StrategyAnalysis:
             data_format=self.config["dataformat_ohlcv"],
             candle_type=CandleType.FUTURES,
         )
+        within = " in that time range" if self.config.get("timerange") else ""
         nothing = DataError(
-            f"{folder} has no {timeframe} candles of {pair} in that time range, beyond the "
-            f"{startup} that the strategy looks back on"
+            f"{folder} has no {timeframe} candles of {pair}{within}, beyond the {startup} that the "
+            "strategy looks back on"
         )
         if candles.empty:
             raise nothing

@@ -17,6 +17,8 @@ from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.resolvers import StrategyResolver
 
+from perp_imbalance.data.backtest_data import COSTS, BacktestData, Matching, check_series
+from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, available_candles
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.exchange import load_config, translate_freqtrade_errors
@@ -26,9 +28,7 @@ from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
 from perp_imbalance.reporting.backtest_result import Outcome, Result
 from perp_imbalance.reporting.tables import buy_and_hold, marked_wallet, with_signal_columns
-
-#: freqtrade's, where a config names none.
-DEFAULT_FORMAT = "feather"
+from perp_imbalance.strategy.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,11 @@ def load_report_input(
     :param datadir: the candles it was run on; without them, only trades are reported.
     :param strategies: folder of the strategies; their parameters are those of the result.
     :param tell: is told what is being computed.
-    :raises DataError: if the result is of other strategies than this project's.
+    :raises DataError: if the result is of other strategies than this project's, or a file of its
+        candles is broken.
     """
-    seen, notes, others = [], dict[str, None](), []
+    notes: dict[str, None] = dict.fromkeys(what_is_left_out(result, datadir))
+    seen, others = [], []
     prices = closes(result, datadir)
     for outcome in result.outcomes:
         tell(outcome.strategy)
@@ -98,6 +100,34 @@ def load_report_input(
         buy_and_hold(prices),
         [*notes, *([f"Left out: {said}."] if others else [])],
     )
+
+
+def what_is_left_out(result: Result, datadir: Path) -> list[str]:
+    """Say which series of a result's pairs the folder lacks, and what its trades leave out.
+
+    :raises DataError: if a file of them is broken.
+    """
+    data_format = str(result.config.get("dataformat_ohlcv", DEFAULT_FORMAT))
+    if not datadir.is_dir() or not available_candles(datadir):
+        return []
+    folder = CandleFolder(datadir, data_format)
+    settings, exchange = Settings.from_config(result.config), result.config["exchange"]["name"]
+    matching = Matching.of(exchange, settings)
+    stats = result.outcomes[0].stats
+    existing = set(folder.perps(result.timeframe))
+    matches = [matching.match(pair, folder) for pair in stats["pairlist"] if pair in existing]
+    trades = pd.concat([outcome.trades for outcome in result.outcomes if len(outcome.trades)])
+    # What a trade has paid was not left out, whatever has become of the folder.
+    paid = set(trades.loc[trades["funding_fees"] != 0, "pair"])
+    lines = []
+    for costs, of in (
+        (COSTS, [match for match in matches if match.spot and match.perp not in paid]),
+        ((), [match for match in matches if match.spot and match.perp in paid]),
+    ):
+        data = BacktestData(folder, result.timeframe, settings.htf_timeframe, of)
+        timerange = str(stats.get("timerange") or "") or None
+        lines += check_series(data, exchange=exchange, timerange=timerange, costs=costs)
+    return lines
 
 
 def closes(result: Result, datadir: Path) -> pd.DataFrame:

@@ -3,23 +3,23 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from freqtrade.configuration import TimeRange
-from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
+from perp_imbalance.data.backtest_data import Matching, select_perps
+from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, cost_keys
 from perp_imbalance.errors import DataError, SettingsError
-from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.columns import HtfPremium
 from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
-from perp_imbalance.replay.candle_store import available_candles, check_folder
+from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import series_column
 from perp_imbalance.strategy.settings import Settings
 
@@ -49,13 +49,16 @@ class PairHistory:
     begin: int
 
 
-class CandleFolder:
-    """A folder in freqtrade's layout, read pair by pair.
+class PairHistories:
+    """The perps of a folder with what research needs of each, read pair by pair.
 
     :param datadir: freqtrade's ``--datadir``.
     :param timeframe: the candles to read.
+    :param exchange: the config's.
     :param timerange: freqtrade's ``--timerange``; None for all there is.
-    :raises DataError: if the folder has no perp on this timeframe.
+    :param data_format: the config's ``dataformat_ohlcv``.
+    :ivar perps: the perps on this timeframe that can be traded.
+    :raises DataError: if there are none.
     """
 
     def __init__(
@@ -66,70 +69,48 @@ class CandleFolder:
         *,
         exchange: str = "binance",
         timerange: str | None = None,
+        data_format: str = DEFAULT_FORMAT,
     ) -> None:
-        check_folder(datadir)
+        self.folder = CandleFolder(datadir, data_format)
         self.datadir, self.timeframe, self.settings = datadir, timeframe, settings
         self._exchange = exchange
+        self._matching = Matching.of(exchange, settings)
         self._timerange = TimeRange.parse_timerange(timerange)
-        self._formats = available_candles(datadir)
-        self.perps = sorted(
-            pair
-            for pair, length, kind in self._formats
-            if kind == CandleType.FUTURES and length == timeframe
-        )
-        if not self.perps:
-            there = sorted({key[1] for key in self._formats if key[2] == CandleType.FUTURES})
-            raise DataError(
-                f"{datadir} has no {timeframe} candles of any perp; timeframes there: "
-                f"{', '.join(there) or 'none'}"
-            )
+        matches, _ = select_perps(self.folder, timeframe, self._matching)
+        self.perps = [match.perp for match in matches]
 
     def pairs(self, wanted: Sequence[str] | None = None) -> Iterator[PairHistory]:
-        """Read perps in turn.
+        """Read perps in turn; those that cannot be traded are left out.
 
-        :param wanted: freqtrade's names; None for every perp of the folder.
-        :raises DataError: for a pair that cannot give a premium.
+        :param wanted: freqtrade's names; None for every perp.
+        :raises DataError: for a pair that the folder lacks, or whose prices give no premium.
         """
-        missing = [pair for pair in wanted or () if pair not in self.perps]
-        if missing:
-            raise DataError(
-                f"{self.datadir} has no {self.timeframe} candles of {', '.join(missing)}; perps "
-                f"there: {', '.join(self.perps)}"
-            )
-        for pair in wanted or self.perps:
-            yield self._read(pair)
+        matches, _ = select_perps(self.folder, self.timeframe, self._matching, wanted)
+        for match in matches:
+            yield self._read(match)
 
-    def _read(self, pair: str) -> PairHistory:
-        match = match_spot(
-            pair,
-            self._market,
-            exchange=self._exchange,
-            overrides=self.settings.spot_pairs,
-            source=self.settings.premium_source,
-        )
-        if match.spot is None:
-            raise DataError(f"{pair} in {self.datadir}: {match.reason}")
+    def _read(self, match: SpotMatch) -> PairHistory:
+        pair = match.perp
         perp = self._load(pair, self.timeframe, CandleType.FUTURES)
         begin = self._begin(perp)
         if begin >= len(perp):
             raise DataError(
                 f"{self.datadir} has no {self.timeframe} candles of {pair} in that time range"
             )
-        spot = self._load(match.spot, self.timeframe, CandleType(match.source))
-        found = spot_premium(perp, spot, match.scale, by_volume=match.has_volume)
-        reason = price_refusal(match, found.fraction, self.timeframe)
-        if reason:
-            raise DataError(f"{pair} in {self.datadir}: {reason}")
-        fraction = premium_columns(found)["premium"]
+        spot = self._load(str(match.spot), self.timeframe, CandleType(match.source))
+        found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match))
+        if found.refusal:
+            raise DataError(f"{pair} in {self.datadir}: {found.refusal}")
+        rates = self._load(*cost_keys(pair, self._exchange)["funding rates"])
         return PairHistory(
             match,
             self.timeframe,
             perp,
-            fraction,
-            believable_close(perp, found.spot_close, fraction),
-            self._htf(match),
-            self._funding(pair, perp),
-            self._series(pair, perp),
+            found.columns["premium"],
+            believable_close(perp, found.columns["spot_close"], found.columns["premium"]),
+            found.htf,
+            np.zeros(len(perp)) if rates.empty else funding_by_candle(perp, rates),
+            self._series(pair, perp, rates),
             begin,
         )
 
@@ -138,57 +119,32 @@ class CandleFolder:
         start = self._timerange.startdt
         return int((perp["date"] < start).sum()) if start is not None else 0
 
-    def _market(self, symbol: str) -> Mapping[str, Any] | None:
-        """Stand in for an exchange's list of markets: what the folder has is active."""
-        if not any(pair == symbol for pair, _, _ in self._formats):
-            return None
-        base, _, rest = symbol.partition("/")
-        return {"base": base, "quote": rest.partition(":")[0], "spot": ":" not in symbol}
-
     def _load(self, pair: str, timeframe: str, kind: CandleType) -> DataFrame:
-        key = (pair, timeframe, kind)
-        if key not in self._formats:
-            return DataFrame(columns=["date", "open", "high", "low", "close", "volume"])
-        frame = get_datahandler(self.datadir, self._formats[key]).ohlcv_load(
-            pair, timeframe, kind, drop_incomplete=False, warn_no_data=False
-        )
+        frame = self.folder.read(pair, timeframe, kind, fill=True)
         stop = self._timerange.stopdt
-        if stop is not None:
+        if stop is not None and len(frame):
             frame = frame[frame["date"] < stop]
-        return DataFrame(frame).reset_index(drop=True)
+        return frame.reset_index(drop=True)
 
-    def _htf(self, match: SpotMatch) -> HtfPremium | None:
+    def _htf(self, match: SpotMatch) -> tuple[DataFrame, DataFrame, str] | None:
+        """Return the candles of the higher timeframe, where it is one above the candles'."""
         timeframe = self.settings.htf_timeframe
         try:
             check_higher(self.timeframe, timeframe)
         except SettingsError:
             return None
         perp = self._load(match.perp, timeframe, CandleType.FUTURES)
-        spot = self._load(str(match.spot), timeframe, CandleType(match.source))
-        if perp.empty or spot.empty:
-            return None
-        return htf_premium(perp, spot, timeframe, match.scale, by_volume=match.has_volume)
+        return perp, self._load(str(match.spot), timeframe, CandleType(match.source)), timeframe
 
-    def _funding(self, pair: str, perp: DataFrame) -> Floats:
-        """Return what longs pay during each candle; 0 where the folder knows of no payment."""
-        rates = self._rates(pair)
-        return np.zeros(len(perp)) if rates.empty else funding_by_candle(perp, rates)
-
-    def _series(self, pair: str, perp: DataFrame) -> dict[str, Floats]:
+    def _series(self, pair: str, perp: DataFrame, rates: DataFrame) -> dict[str, Floats]:
         """Return what the series of the gates become on the perp's rows."""
         columns: dict[str, Floats] = {}
         for series in GATE_SERIES.values():
             kind = CandleType(series.candle_type)
             is_funding = kind == CandleType.FUNDING_RATE
-            frame = self._rates(pair) if is_funding else self._load(pair, self.timeframe, kind)
+            frame = rates if is_funding else self._load(pair, self.timeframe, kind)
             columns |= series_column(perp, self.timeframe, frame, kind)
         return columns
-
-    def _rates(self, pair: str) -> DataFrame:
-        """Return the funding rates of a perp; freqtrade keeps them under one timeframe."""
-        kind = CandleType.FUNDING_RATE
-        lengths = [key[1] for key in self._formats if (key[0], key[2]) == (pair, kind)]
-        return self._load(pair, lengths[0] if lengths else "", kind)
 
 
 def funding_by_candle(perp: DataFrame, rates: DataFrame) -> Floats:

@@ -6,17 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from freqtrade.enums import CandleType
+from freqtrade.exchange import timeframe_to_seconds
 from pandas import DataFrame, Timedelta, Timestamp
 
-from perp_imbalance.indicators.columns import (
-    HtfPremium,
-    htf_premium,
-    premium_columns,
-    spot_premium,
-    threshold_columns,
-)
+from perp_imbalance.indicators.columns import threshold_columns
 from perp_imbalance.indicators.gates import active_gates
-from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
 from perp_imbalance.indicators.premium import traded_close
 from perp_imbalance.indicators.quality import (
@@ -30,7 +24,8 @@ from perp_imbalance.indicators.quality import (
 )
 from perp_imbalance.indicators.signals import SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.spot_matching import SpotMatch, price_refusal
+from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import gate_series, series_column
 
 Key = tuple[str, str, CandleType]
@@ -56,7 +51,7 @@ class Rules(NamedTuple):
     @property
     def candle(self) -> Timedelta:
         """The length of a candle."""
-        return Timedelta(timeframe_ns(self.timeframe))
+        return Timedelta(seconds=timeframe_to_seconds(self.timeframe))
 
 
 class Snapshot(NamedTuple):
@@ -185,11 +180,13 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
     for frame, name in ((perp, "it"), (spot, match.name)):
         if frame.empty:
             return LeftOut(match.perp, f"the exchange gave no {timeframe} candles of {name}")
-    found = spot_premium(perp, spot, match.scale, by_volume=match.has_volume)
-    refused = price_refusal(match, found.fraction, timeframe)
-    if refused:
-        return LeftOut(match.perp, refused)
-    columns: dict[str, np.ndarray[Any, Any]] = {**premium_columns(found)}
+    htf = (*_series(match, given, rules.htf_timeframe), rules.htf_timeframe)
+    found = pair_premium(
+        match, perp, spot, timeframe, htf=htf if rules.thresholds.use_htf else None
+    )
+    if found.refusal:
+        return LeftOut(match.perp, found.refusal)
+    columns: dict[str, np.ndarray[Any, Any]] = {**found.columns}
     series = _series_columns(match, given, rules, perp)
     columns |= threshold_columns(
         perp,
@@ -197,7 +194,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
         columns["spot_close"],
         rules.thresholds,
         timeframe=timeframe,
-        htf=_htf(match, given, rules),
+        htf=found.htf,
         max_stale_candles=rules.max_stale_candles,
         series=series,
     )
@@ -216,17 +213,6 @@ def _series(match: SpotMatch, given: Snapshot, timeframe: str) -> tuple[DataFram
         given.frames.get((match.perp, timeframe, CandleType.FUTURES), _NO_CANDLES),
         given.frames.get((str(match.spot), timeframe, CandleType(match.source)), _NO_CANDLES),
     )
-
-
-def _htf(match: SpotMatch, given: Snapshot, rules: Rules) -> HtfPremium | None:
-    """Return the premiums of the higher timeframe where its gate is on."""
-    if not rules.thresholds.use_htf:
-        return None
-    perp, spot = _series(match, given, rules.htf_timeframe)
-    if perp.empty or spot.empty:
-        return None
-    by_volume = match.has_volume
-    return htf_premium(perp, spot, rules.htf_timeframe, match.scale, by_volume=by_volume)
 
 
 def _series_columns(

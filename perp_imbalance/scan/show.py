@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from perp_imbalance.scan.rank import Ranking, Row, Rules
+from perp_imbalance.data.backtest_data import FEW, named
+from perp_imbalance.scan.rank import LeftOut, Ranking, Row, Rules
 
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 _MARKS = {True: "yes", False: "no", None: "?"}
@@ -60,6 +61,17 @@ def footer(found: Ranking, without: int, pairlist: Path | None) -> str:
     if without:
         said.append(f"{without} have nothing to compare with (see premium_source)")
     return "; ".join(said)
+
+
+def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """Return a line for each perp that cannot be ranked; one with a count where they are many."""
+    if len(left_out) <= FEW:
+        return [f"{perp} is left out: {reason}" for perp, reason in left_out]
+    perps = named([one.perp for one in left_out])
+    return [
+        f"{len(left_out)} perps are left out ({perps}), the first because: {left_out[0].reason}; "
+        "--json has the reasons of all"
+    ]
 
 
 def _since(row: Row) -> str:

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
-from freqtrade.exchange import timeframe_to_next_date, timeframe_to_prev_date
+from freqtrade.exchange import (
+    timeframe_to_next_date,
+    timeframe_to_prev_date,
+    timeframe_to_seconds,
+)
 from pandas import Timedelta, Timestamp
 
-from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.scan.rank import Ranking
 
 #: Time that an exchange takes to publish a candle, and between looks for one that is late.
@@ -20,7 +23,7 @@ def seconds_to_wait(ranking: Ranking, timeframe: str, now: Timestamp, patience: 
     :param patience: seconds after a close in which candles may come late.
     """
     opened = Timestamp(timeframe_to_prev_date(timeframe, now.to_pydatetime()))
-    length = Timedelta(timeframe_ns(timeframe))
+    length = Timedelta(seconds=timeframe_to_seconds(timeframe))
     if not ranking.rows:
         return AGAIN_SECONDS
     late = any(row.candle + length < opened for row in ranking.rows) or bool(ranking.left_out)

@@ -21,7 +21,7 @@ from support.freqtrade import (
 )
 
 from perp_imbalance import cli
-from perp_imbalance.cli.backtest import fitting_htf, warn_of_parameter_files
+from perp_imbalance.cli.backtest import warn_of_parameter_files
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.freqtrade_bridge.process import REPEATED, Remembered
@@ -308,9 +308,3 @@ def test_parameter_file_in_place_of_a_preset_is_named(
     warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], str(tmp_path))
     (message,) = caplog.messages
     assert message.startswith("PerpImbalance trades with ")
-
-
-def test_htf_falls_back_to_what_the_folder_has() -> None:
-    assert fitting_htf("4h", "1h", ["1h", "4h"]) == "4h"
-    assert fitting_htf("4h", "5m", ["5m", "1h"]) == "1h"
-    assert fitting_htf("4h", "1h", ["1h"]) == "4h"

@@ -137,7 +137,10 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         (["--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
         (["--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple of the timeframe"),
         (["--htf-timeframe", "8h"], "has no 8h candles for the HTF gate; timeframes there: 1h, 4h"),
-        (["--pairs", "X/USDT:USDT"], "has no 1h candles of X/USDT:USDT; perps there: 1000PEPE"),
+        (
+            ["--pairs", "X/USDT:USDT"],
+            "no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",
+        ),
         (["--timerange", "20251220-"], "too few candles to say anything: the span is shorter than"),
     ],
 )

@@ -16,7 +16,7 @@ from perp_imbalance.research import cells
 from perp_imbalance.research import grid_sweep as sweeping
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.grid_sweep import Plan, run_sweep
-from perp_imbalance.research.pair_history import CandleFolder
+from perp_imbalance.research.pair_history import PairHistories
 from perp_imbalance.research.plateau import plateaus
 from perp_imbalance.research.screen import Row, Screen
 from perp_imbalance.strategy.settings import Settings
@@ -38,7 +38,7 @@ def test_memory_does_not_grow_with_the_grid(
 ) -> None:
     monkeypatch.setattr(sweeping, "_ROWS_A_GROUP", 500)
     monkeypatch.setattr(sweeping, "Screen", Quick)
-    btc = next(CandleFolder(sample_datadir, "1h", Settings()).pairs([BTC]))
+    btc = next(PairHistories(sample_datadir, "1h", Settings()).pairs([BTC]))
     peaks, counts = [], set()
     # The first takes what is loaded once.
     for steps, combinations in ((20, 21), (45, 2_116), (200, 40_401), (45, 2_116)):

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.errors import DataError
 from perp_imbalance.freqtrade_bridge.secrets import without_secrets
 from perp_imbalance.research.walk_forward.windows import Window
+
+if TYPE_CHECKING:
+    from perp_imbalance.data.backtest_data import BacktestData
 
 # Nothing of it has a part in a backtest, and no secret is to leave this machine.
 _KEPT_HERE = (
@@ -138,28 +140,32 @@ def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return without_secrets(kept)
 
 
-def candle_files(
-    datadir: Path, pairs: Iterable[str], timeframes: Iterable[str]
-) -> dict[str, bytes]:
-    """Return the candle files of pairs by their relative name.
+def candle_files(data: "BacktestData", exchange: str) -> dict[str, bytes]:
+    """Return the files that a backtest of the perps of a folder reads, by their relative name.
 
-    :param pairs: perps and spot pairs, freqtrade's names.
-    :param timeframes: of traded candles; mark prices and funding rates come in all of theirs.
-    :raises DataError: if there is none.
+    :param exchange: the config's.
     """
-    from freqtrade.misc import pair_to_filename
+    from freqtrade.enums import CandleType
 
-    wanted = set(timeframes)
-    found: dict[str, bytes] = {}
-    for pair in sorted(set(pairs)):
-        folder = datadir / "futures" if ":" in pair else datadir
-        for file in sorted(folder.glob(f"{pair_to_filename(pair)}-*")):
-            timeframe, _, kind = file.name.split(".")[0].split("-", 1)[1].partition("-")
-            if timeframe in wanted or kind in ("mark", "funding_rate"):
-                found[str(file.relative_to(datadir))] = file.read_bytes()
-    if not found:
-        raise DataError(f"{datadir} has no candles of {', '.join(pairs)}")
-    return found
+    from perp_imbalance.data.backtest_data import series_keys
+    from perp_imbalance.data.folder import cost_keys
+    from perp_imbalance.indicators.gates import GATE_SERIES
+
+    timeframes = [data.timeframe, data.htf_timeframe]
+    kinds = [CandleType(of.candle_type) for of in GATE_SERIES.values() if not of.with_candles]
+    wanted = [
+        key
+        for match in data.matches
+        for key in (
+            *series_keys(match, timeframes, kinds),
+            *cost_keys(match.perp, exchange).values(),
+        )
+    ]
+    files = {data.folder.file(*key) for key in wanted if key in data.folder.keys}
+    return {
+        file.relative_to(data.folder.datadir).as_posix(): file.read_bytes()
+        for file in sorted(files)
+    }
 
 
 def sources(folder: Path) -> dict[str, str]:

@@ -215,6 +215,7 @@ def buy_and_hold(datadir: Path, bundle: Bundle, window: Window) -> dict[str, Any
             bundle.config["timeframe"],
             datadir,
             timerange=timerange,
+            data_format=bundle.config.get("dataformat_ohlcv"),
             candle_type=CandleType.FUTURES,
         )
         if frame.empty:

@@ -31,7 +31,7 @@ from perp_imbalance.research.cells import CellAxis
 from perp_imbalance.research.forward import forward_returns, statistics
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.grid_sweep import Plan, Sweep, run_sweep
-from perp_imbalance.research.pair_history import CandleFolder, PairHistory, funding_by_candle
+from perp_imbalance.research.pair_history import PairHistories, PairHistory, funding_by_candle
 from perp_imbalance.research.screen import Row, Screen
 from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 from perp_imbalance.strategy.settings import Settings
@@ -46,7 +46,7 @@ WIDE: dict[str, list[Any]] = {
 
 @pytest.fixture(scope="module")
 def btc(sample_datadir: Path) -> PairHistory:
-    return next(CandleFolder(sample_datadir, "1h", Settings()).pairs([BTC]))
+    return next(PairHistories(sample_datadir, "1h", Settings()).pairs([BTC]))
 
 
 def signalled(folder: Path, datadir: Path, thresholds: Thresholds) -> pd.DataFrame:
@@ -89,7 +89,7 @@ def test_optional_gates_are_those_of_the_strategy(sample_datadir: Path, tmp_path
     shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("*.json", "__*"))
     shutil.copytree(sample_datadir, datadir)
     add_open_interest(datadir, [BTC])
-    candles = next(CandleFolder(datadir, "1h", Settings()).pairs([BTC]))
+    candles = next(PairHistories(datadir, "1h", Settings()).pairs([BTC]))
     screen = Screen(candles, Settings(), (4,), 0.001)
     counts: dict[bool, set[int]] = {True: set(), False: set()}
     for funding, oi in itertools.product([True, False], repeat=2):
@@ -188,7 +188,7 @@ def test_forward_return_begins_at_the_next_open_and_pays_funding(btc: PairHistor
 def test_time_range_begins_with_its_first_candle_and_ends_before_its_last(
     sample_datadir: Path,
 ) -> None:
-    folder = CandleFolder(sample_datadir, "1h", Settings(), timerange="20250401-20250501")
+    folder = PairHistories(sample_datadir, "1h", Settings(), timerange="20250401-20250501")
     candles = next(folder.pairs([BTC]))
     dates = candles.perp["date"]
     assert dates.iloc[candles.begin] == pd.Timestamp("2025-04-01", tz="UTC")
@@ -378,6 +378,6 @@ def test_wrong_sweep_is_refused_in_one_line(
 def test_pair_without_spot_candles_is_named(tiny_datadir: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny_datadir, tmp_path / "binance")
     (tmp_path / "binance" / "BTC_USDT-1h.feather").unlink()
-    folder = CandleFolder(tmp_path / "binance", "1h", Settings())
+    folder = PairHistories(tmp_path / "binance", "1h", Settings())
     with pytest.raises(DataError, match=r"BTC/USDT:USDT in .*: no spot pair of BTC against USDT"):
         list(folder.pairs([BTC]))

@@ -1,0 +1,342 @@
+"""What a backtest reads of a folder: which perps can be traded, and what results leave out."""
+
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pandas as pd
+from freqtrade.configuration import TimeRange
+from freqtrade.enums import CandleType
+from freqtrade.exchange import timeframe_to_seconds
+from pandas import DataFrame, DatetimeIndex
+
+from perp_imbalance.data.folder import (
+    DEFAULT_FORMAT,
+    CandleFolder,
+    Key,
+    cost_keys,
+    not_tradable,
+)
+from perp_imbalance.errors import DataError
+from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
+from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
+from perp_imbalance.strategy.gate_series import downloaded_series
+from perp_imbalance.strategy.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+#: What funding fees are computed from, by :func:`cost_keys`'s names.
+COSTS = ("funding rates", "mark prices")
+#: A series that covers a smaller share of the perp's time is told of.
+ENOUGH_COVERED = 0.95
+# Every interval of funding, and every timeframe below it, has a row in each of these.
+_BUCKET = "8h"
+#: More pairs than these are told of by their count.
+FEW = 3
+
+
+@dataclass(frozen=True)
+class BacktestData:
+    """Perps of a folder that can be traded on a timeframe.
+
+    :ivar matches: the perps with what each is compared with.
+    :ivar htf_timeframe: the higher timeframe that the folder allows; the timeframe itself where
+        nothing looks at a higher one.
+    :ivar notes: a line for each thing that is left out.
+    """
+
+    folder: CandleFolder
+    timeframe: str
+    htf_timeframe: str
+    matches: list[SpotMatch]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def pairs(self) -> list[str]:
+        """The perps' names."""
+        return [match.perp for match in self.matches]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How perps of a folder find what they are compared with.
+
+    :ivar exchange: ccxt's name.
+    :ivar overrides: the user's own spot pairs.
+    """
+
+    exchange: str = "binance"
+    overrides: Mapping[str, SpotPair] = field(default_factory=dict)
+    source: PremiumSource = "spot"
+
+    @classmethod
+    def of(cls, exchange: str, settings: Settings) -> "Matching":
+        """Return what a config says of it."""
+        return cls(exchange, settings.spot_pairs, settings.premium_source)
+
+    def match(self, pair: str, folder: CandleFolder) -> SpotMatch:
+        """Return the match of a perp among the pairs of a folder."""
+        return match_spot(
+            pair,
+            folder.market,
+            exchange=self.exchange,
+            overrides=self.overrides,
+            source=self.source,
+        )
+
+
+def open_backtest_data(
+    datadir: Path,
+    timeframe: str,
+    settings: Settings,
+    *,
+    exchange: str = "binance",
+    data_format: str = DEFAULT_FORMAT,
+    pairs: Sequence[str] | None = None,
+    htf_timeframe: str | None = None,
+    uses_htf: bool = True,
+    timerange: str | None = None,
+    costs: Collection[str] = COSTS,
+) -> BacktestData:
+    """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
+
+    :param settings: the config's.
+    :param exchange: the config's.
+    :param data_format: the config's ``dataformat_ohlcv``.
+    :param pairs: perps that were asked for; None for all.
+    :param htf_timeframe: the one that was asked for; None for what fits.
+    :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
+    :param timerange: freqtrade's ``--timerange``.
+    :param costs: as :func:`check_series`.
+    :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
+    :raises SettingsError: if the higher timeframe is not a multiple of the timeframe.
+    """
+    folder = CandleFolder(datadir, data_format)
+    matches, left_out = select_perps(folder, timeframe, Matching.of(exchange, settings), pairs)
+    higher = timeframe
+    if uses_htf or htf_timeframe:
+        higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
+    data = BacktestData(folder, timeframe, higher, matches)
+    kinds = downloaded_series(settings.gated(Thresholds()))
+    thin = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
+    return replace(data, notes=[*left_out, *thin])
+
+
+def select_perps(
+    folder: CandleFolder, timeframe: str, matching: Matching, wanted: Sequence[str] | None = None
+) -> tuple[list[SpotMatch], list[str]]:
+    """Return the perps of a folder that can be traded, and lines about those that cannot.
+
+    :param wanted: freqtrade's names; None for every perp on the timeframe.
+    :raises DataError: if the folder lacks one that was named, or none can be traded.
+    """
+    contracts = folder.contracts(timeframe)
+    missing = [pair for pair in wanted or () if pair not in contracts]
+    if missing or not contracts:
+        existing = f"perps there on {timeframe}: {', '.join(contracts)}; " if contracts else ""
+        raise DataError(
+            f"{folder.datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; "
+            f"{existing}timeframes there: {', '.join(folder.timeframes) or 'none'}"
+        )
+    matches, left_out = [], list[tuple[str, str]]()
+    for pair in wanted or contracts:
+        match = matching.match(pair, folder)
+        reason = not_tradable(pair) or match.reason
+        if reason is None and (str(match.spot), timeframe, CandleType(match.source)) not in (
+            folder.keys
+        ):
+            folder.read(str(match.spot), timeframe, CandleType(match.source))
+            reason = f"no {timeframe} candles of {match.name}"
+        if reason is None:
+            matches.append(match)
+        else:
+            left_out.append((pair, reason))
+    if not matches:
+        raise DataError(f"{left_out_line(folder, left_out)}: none is left")
+    return matches, [left_out_line(folder, left_out)] if left_out else []
+
+
+def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> str:
+    """Return one line about all perps that are left out, with their count.
+
+    :param left_out: pairs with the reason of each.
+    """
+    if len(left_out) == 1:
+        ((pair, reason),) = left_out
+        return f"{pair} in {folder.datadir} is left out: {reason}"
+    reasons: dict[str, list[str]] = {}
+    for pair, reason in left_out:
+        kind = "without spot candles" if reason.startswith("no ") else reason
+        reasons.setdefault(kind, []).append(pair)
+    said = "; ".join(f"{len(pairs)} {kind} ({named(pairs)})" for kind, pairs in reasons.items())
+    return f"{len(left_out)} perps in {folder.datadir} are left out: {said}"
+
+
+def named(pairs: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are.
+
+    >>> named(["A", "B", "C", "D", "E"])
+    'A, B, C and 2 more'
+    """
+    more = len(pairs) - FEW
+    return ", ".join(pairs[:FEW]) + (f" and {more} more" if more > 0 else "")
+
+
+def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each sentence once, behind all pairs of which it is said.
+
+    :param said: pairs and sentences.
+
+    >>> by_sentence([("BTC", "no rates"), ("ETH", "no rates")])
+    ['BTC, ETH: no rates']
+    """
+    found: dict[str, list[str]] = {}
+    for pair, sentence in said:
+        found.setdefault(sentence, []).append(pair)
+    return [f"{', '.join(pairs)}: {sentence}" for sentence, pairs in found.items()]
+
+
+def fit_htf_timeframe(
+    folder: CandleFolder, timeframe: str, configured: str, wanted: str | None = None
+) -> str:
+    """Return the higher timeframe that a folder allows; warn where it is another one.
+
+    :param wanted: the one that was asked for; without, the configured one, or the shortest one
+        that the folder has.
+    :raises DataError: if the folder lacks the one that was asked for.
+    :raises SettingsError: if that one is not a multiple of the timeframe.
+    """
+    if wanted:
+        check_higher(timeframe, wanted)
+        if wanted not in folder.timeframes:
+            raise DataError(
+                f"{folder.datadir} has no {wanted} candles for the HTF gate; timeframes there: "
+                f"{', '.join(folder.timeframes)}"
+            )
+        return wanted
+    length = timeframe_to_seconds(timeframe)
+    longer = {other: timeframe_to_seconds(other) for other in folder.timeframes}
+    higher = [
+        other for other, seconds in longer.items() if seconds > length and not seconds % length
+    ]
+    if configured in higher:
+        return configured
+    if not higher:
+        logger.warning("no higher timeframe than %s in the folder: no HTF gate passes", timeframe)
+        return configured
+    logger.warning("no %s candles in the folder: higher timeframe %s", configured, higher[0])
+    return higher[0]
+
+
+def series_keys(
+    match: SpotMatch, timeframes: Sequence[str], kinds: Iterable[CandleType]
+) -> list[Key]:
+    """Return the candles that a backtest reads of a perp, without those of funding fees.
+
+    :param timeframes: the timeframe, and the higher one.
+    :param kinds: series of optional gates, on the first timeframe.
+    """
+    spot = [(str(match.spot), timeframe, CandleType(match.source)) for timeframe in timeframes]
+    return [
+        *((match.perp, timeframe, CandleType.FUTURES) for timeframe in timeframes),
+        *(spot if match.spot else ()),
+        *((match.perp, timeframes[0], kind) for kind in kinds),
+    ]
+
+
+def check_series(
+    data: BacktestData,
+    *,
+    exchange: str = "binance",
+    timerange: str | None = None,
+    kinds: Collection[CandleType] = (),
+    costs: Collection[str] = COSTS,
+) -> list[str]:
+    """Read every file that a backtest of these perps reads; say what its results leave out.
+
+    :param timerange: freqtrade's ``--timerange``.
+    :param kinds: series of the optional gates that are on.
+    :param costs: what is told of where it is missing, by :func:`cost_keys`'s names.
+    :return: a line for each series that is missing or that covers too little, behind its pairs.
+    :raises DataError: naming the first file that is broken.
+    """
+    span = TimeRange.parse_timerange(timerange)
+    said: list[tuple[str, str]] = []
+    timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
+    for match in data.matches:
+        pair = match.perp
+        keys = series_keys(match, timeframes, kinds)
+        frames = {key: _within(data.folder.read(*key), span) for key in keys}
+        perp = frames[pair, data.timeframe, CandleType.FUTURES]
+        spot = frames[str(match.spot), data.timeframe, CandleType(match.source)]
+        name = f"{data.timeframe} candles of {match.name}"
+        said += _thin(pair, perp, spot, name, "elsewhere there is no entry")
+        for name, key in cost_keys(pair, exchange).items():
+            frame = _within(data.folder.read(*key), span)
+            said += _short(pair, perp, frame, data.timeframe, name)
+            if frame.empty:
+                if mend := _mend_missing(data.folder, key, told=name in costs):
+                    said.append((pair, f"no {key[1]} {name} in {data.folder.datadir}{mend}"))
+            elif name in costs:
+                said += _thin(pair, perp, frame, name, "elsewhere funding fees are left out")
+    return by_sentence(said)
+
+
+def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
+    """Say what results lack without a series, and how to mend it.
+
+    :param told: whether that is said even where no older file is at hand.
+    """
+    pair, timeframe, kind = key
+    harm = ": FUNDING FEES ARE LEFT OUT of results"
+    others = [other for name, other, of in folder.keys if (name, of) == (pair, kind)]
+    if others and key not in folder.keys:
+        file = folder.file(pair, others[0], kind).name
+        right = file.replace(f"-{others[0]}-", f"-{timeframe}-")
+        return f"{harm}; freqtrade does not read {file}: rename it to {right}, or download it anew"
+    return f"{harm}; perp-imbalance download-data brings them" if told else None
+
+
+def _within(frame: DataFrame, span: TimeRange) -> DataFrame:
+    """Return the rows within a time range."""
+    if span.startdt is not None:
+        frame = frame[frame["date"] >= span.startdt]
+    if span.stopdt is not None:
+        frame = frame[frame["date"] <= span.stopdt]
+    return frame
+
+
+def _buckets(frame: DataFrame) -> DatetimeIndex:
+    if frame.empty:
+        return DatetimeIndex([], tz="UTC")
+    return DatetimeIndex(pd.unique(frame["date"].dt.floor(_BUCKET))).as_unit("ns")
+
+
+def covered(frame: DataFrame, other: DataFrame) -> float:
+    """Return on which share of the time of a frame another has rows."""
+    buckets = _buckets(frame)
+    return float(buckets.isin(_buckets(other)).mean()) if len(buckets) else 1.0
+
+
+def _thin(
+    pair: str, perp: DataFrame, other: DataFrame, name: str, harm: str
+) -> list[tuple[str, str]]:
+    """Say that a series covers too little of the perp's time."""
+    share = covered(perp, other)
+    if share >= ENOUGH_COVERED:
+        return []
+    return [(pair, f"{name} on {share:.0%} of the time of its candles: {harm}")]
+
+
+def _short(
+    pair: str, perp: DataFrame, other: DataFrame, timeframe: str, name: str
+) -> list[tuple[str, str]]:
+    """Say that the perp's own candles cover too little of the time of a series about it."""
+    share = covered(other, perp)
+    if share >= ENOUGH_COVERED:
+        return []
+    said = f"its {timeframe} candles on {share:.0%} of the time of its {name}"
+    return [(pair, f"{said}: a file may be cut off; elsewhere nothing is traded")]

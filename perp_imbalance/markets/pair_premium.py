@@ -1,0 +1,81 @@
+"""The premium of a perp over its spot pair or index: for bot, scan, doctor and research."""
+
+from typing import NamedTuple
+
+import numpy as np
+from pandas import DataFrame
+
+from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.markets.spot_matching import SpotMatch, price_refusal
+
+_NO_CANDLES = ("date", "open", "high", "low", "close", "volume")
+
+
+class PairPremium(NamedTuple):
+    """Premiums on the rows of a perp.
+
+    :ivar fraction: unfiltered premiums, for sanity checks of the prices.
+    :ivar columns: ``spot_close``, ``premium``, ``premium_pct``; all NaN where the pair is refused.
+    :ivar refusal: why names or prices refuse the pair; None where they do not.
+    :ivar htf: premiums of the higher timeframe; None where it has none, or the pair is refused.
+    """
+
+    fraction: Floats
+    columns: dict[str, Floats]
+    refusal: str | None
+    htf: HtfPremium | None
+
+
+def pair_premium(
+    match: SpotMatch,
+    perp: DataFrame,
+    spot: DataFrame | None,
+    timeframe: str,
+    *,
+    htf: tuple[DataFrame | None, DataFrame | None, str] | None = None,
+) -> PairPremium:
+    """Return the premium of a perp, and why it cannot be traded where it cannot.
+
+    :param match: what the perp is compared with, and by which scale.
+    :param perp: candles of the perp, in order of time.
+    :param spot: candles of ``match.spot`` on the same timeframe; None where there are none.
+    :param timeframe: the length of these candles, for the message.
+    :param htf: candles of both on a higher timeframe, and that timeframe.
+    :raises DataError: if candles are not in order of time.
+
+    >>> match = SpotMatch("X/USDT:USDT", "X/USDT", 1, "identical", None)
+    >>> dates = pd.date_range("2025-01-01", periods=2, freq="1h", tz="UTC")
+    >>> perp = pd.DataFrame({"date": dates, "close": [1.02, 1.01], "volume": 1.0})
+    >>> pair_premium(match, perp, perp.assign(close=1.0), "1h").columns["premium_pct"].round(2)
+    array([2., 1.])
+    >>> pair_premium(match, perp, None, "1h").refusal
+    "no 1h candles of X/USDT at the times of the perp's"
+    """
+    found = spot_premium(perp, _frame(spot), match.scale, by_volume=match.has_volume)
+    columns = premium_columns(found)
+    refusal = match.reason or price_refusal(match, found.fraction, timeframe)
+    if refusal:
+        columns = {name: np.full(len(perp), np.nan) for name in columns}
+    return PairPremium(
+        found.fraction, columns, refusal, None if refusal else _htf_premium(match, htf)
+    )
+
+
+def _htf_premium(
+    match: SpotMatch, htf: tuple[DataFrame | None, DataFrame | None, str] | None
+) -> HtfPremium | None:
+    if htf is None:
+        return None
+    perp, spot, timeframe = htf
+    premiums = htf_premium(
+        _frame(perp), _frame(spot), timeframe, match.scale, by_volume=match.has_volume
+    )
+    return premiums if np.isfinite(premiums.premium).any() else None
+
+
+def _frame(candles: DataFrame | None) -> DataFrame:
+    """Return candles with their columns even where there are none."""
+    if candles is None or candles.empty:
+        return DataFrame(columns=list(_NO_CANDLES))
+    return candles

@@ -1,0 +1,215 @@
+"""What a backtest of a folder can trade, and which costs its results leave out."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from freqtrade.data.history import get_datahandler
+from freqtrade.enums import CandleType
+
+from perp_imbalance.data.backtest_data import open_backtest_data
+from perp_imbalance.data.folder import CandleFolder
+from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.replay.candle_store import CandleStore, Market
+from perp_imbalance.research.pair_history import PairHistories
+from perp_imbalance.strategy.settings import Settings
+
+BTC, PEPE = "BTC/USDT:USDT", "1000PEPE/USDT:USDT"
+FUTURES = "futures/BTC_USDT_USDT-1h-{}.feather"
+
+
+@pytest.fixture
+def market(tiny_datadir: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny market that a test may change."""
+    return Path(shutil.copytree(tiny_datadir, tmp_path / "binance"))
+
+
+def notes(market: Path, **options: Any) -> list[str]:
+    return open_backtest_data(market, "1h", Settings(), uses_htf=False, **options).notes
+
+
+def keep_rows(file: Path, share: float) -> None:
+    frame = pd.read_feather(file)
+    frame[: int(len(frame) * share)].to_feather(file)
+
+
+def add_contract(market: Path, name: str) -> None:
+    for kind in ("futures", "mark", "funding_rate"):
+        shutil.copy(market / FUTURES.format(kind), market / f"futures/{name}-1h-{kind}.feather")
+
+
+def test_whole_folder_has_nothing_to_say(market: Path) -> None:
+    data = open_backtest_data(market, "1h", Settings(), uses_htf=False)
+    assert (data.pairs, data.notes) == ([PEPE, BTC], [])
+
+
+def test_contracts_that_cannot_be_traded_are_counted_in_one_line(market: Path) -> None:
+    for name in ("BTC_USD_BTC", "BTC_USDT_USDT-250926", "DOGE_USDT_USDT", "SOL_USDT_USDT"):
+        add_contract(market, name)
+    data = open_backtest_data(market, "1h", Settings(), uses_htf=False)
+    assert data.pairs == [PEPE, BTC]
+    (line,) = data.notes
+    assert line == (
+        f"4 perps in {market} are left out: 1 coin-margined (BTC/USD:BTC); 1 dated contract "
+        "(BTC/USDT:USDT-250926); 2 without spot candles (DOGE/USDT:USDT, SOL/USDT:USDT)"
+    )
+    assert [history.match.perp for history in PairHistories(market, "1h", Settings()).pairs()] == (
+        data.pairs
+    )
+    listed = CandleStore(market).symbols(Market.PERP).values()
+    assert not {symbol.pair for symbol in listed} & {"BTC/USD:BTC", "BTC/USDT:USDT-250926"}
+
+
+def test_perp_that_was_named_is_left_out_with_its_reason(market: Path) -> None:
+    add_contract(market, "DOGE_USDT_USDT")
+    said = notes(market, pairs=[BTC, "DOGE/USDT:USDT"])
+    reason = f"DOGE/USDT:USDT in {market} is left out: no spot pair of DOGE against USDT"
+    assert said == [reason]
+    with pytest.raises(DataError, match="no spot pair of DOGE against USDT: none is left"):
+        notes(market, pairs=["DOGE/USDT:USDT"])
+
+
+def test_spot_candles_on_another_timeframe_only_are_none(market: Path) -> None:
+    (market / "BTC_USDT-1h.feather").rename(market / "BTC_USDT-4h.feather")
+    assert notes(market) == [f"{BTC} in {market} is left out: no 1h candles of BTC/USDT"]
+
+
+def test_perp_that_the_folder_lacks_is_named(market: Path) -> None:
+    with pytest.raises(DataError, match=rf"no 1h candles of XRP/USDT:USDT; perps .*: {PEPE}, "):
+        notes(market, pairs=["XRP/USDT:USDT"])
+    with pytest.raises(DataError, match="no 5m candles of any perp; timeframes there: 1h"):
+        open_backtest_data(market, "5m", Settings())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("funding_rate", "funding rates"), ("mark", "mark prices")]
+)
+def test_missing_costs_are_told_with_their_pair(market: Path, kind: str, name: str) -> None:
+    (market / FUTURES.format(kind)).unlink()
+    (line,) = notes(market)
+    assert line.startswith(f"{BTC}: no 1h {name} in {market}: FUNDING FEES ARE LEFT OUT of results")
+    assert "perp-imbalance download-data" in line
+    # Where nothing is traded, no cost is missing.
+    assert not notes(market, costs=())
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("funding_rate", "funding rates"), ("mark", "mark prices")]
+)
+def test_costs_of_a_part_are_told_with_their_share(market: Path, kind: str, name: str) -> None:
+    keep_rows(market / FUTURES.format(kind), 0.25)
+    said = f"{BTC}: {name} on 25% of the time of its candles: elsewhere funding fees are left out"
+    assert notes(market) == [said]
+    # Within the time range that they cover, nothing is missing.
+    assert not notes(market, timerange="20240101-20240108")
+    assert notes(market, timerange="20240201-")[0].startswith(f"{BTC}: no 1h {name} in ")
+
+
+def test_hole_in_the_middle_of_a_series_counts(market: Path) -> None:
+    file = market / FUTURES.format("mark")
+    frame = pd.read_feather(file)
+    frame.drop(index=range(100, 600)).reset_index(drop=True).to_feather(file)
+    assert notes(market)[0].startswith(f"{BTC}: mark prices on 4")
+
+
+def test_perp_file_that_is_cut_in_whole_rows_is_told(market: Path) -> None:
+    keep_rows(market / FUTURES.format("futures"), 0.5)
+    said = notes(market)
+    assert (
+        f"{BTC}: its 1h candles on 50% of the time of its mark prices: a file may be cut"
+        in (said[-1])
+    )
+
+
+def test_spot_of_a_part_of_the_time_is_told(market: Path) -> None:
+    keep_rows(market / "PEPE_USDT-1h.feather", 0.5)
+    said = "1h candles of PEPE/USDT on 50% of the time of its candles: elsewhere there is no entry"
+    assert notes(market) == [f"{PEPE}: {said}"]
+
+
+@pytest.mark.parametrize("kind", ["futures", "mark", "funding_rate"])
+def test_broken_file_is_never_taken_for_an_absent_one(market: Path, kind: str) -> None:
+    file = market / FUTURES.format(kind)
+    file.write_bytes(file.read_bytes()[:2000])
+    with pytest.raises(DataError, match=f"{file} cannot be read"):
+        notes(market, costs=())
+
+
+def older_beside_newer(market: Path, kind: str, column: str) -> None:
+    """Add a file of another rate under the timeframe of older versions of freqtrade."""
+    handler = get_datahandler(market, "feather")
+    key = (BTC, "1h", CandleType.from_string(kind))
+    frame = handler.ohlcv_load(*key, fill_missing=False)
+    handler.ohlcv_store(BTC, "8h", frame.assign(**{column: frame[column] * 7}), key[2])
+
+
+@pytest.fixture(params=[False, True], ids=["as listed", "reversed"])
+def either_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let directories list their files in either order."""
+    before = Path.glob
+
+    def glob(path: Path, pattern: str, **options: Any) -> Iterator[Path]:
+        return iter(sorted(before(path, pattern, **options), reverse=request.param))
+
+    monkeypatch.setattr(Path, "glob", glob)
+
+
+@pytest.mark.usefixtures("either_order")
+def test_newer_funding_file_counts_whatever_the_directorys_order(market: Path) -> None:
+    right = next(PairHistories(market, "1h", Settings()).pairs([BTC]))
+    older_beside_newer(market, "funding_rate", "funding_rate")
+    older_beside_newer(market, "mark", "open")
+    found = next(PairHistories(market, "1h", Settings()).pairs([BTC]))
+    assert right.funding.any()
+    assert found.funding.tolist() == right.funding.tolist()
+    assert found.series["funding_rate"].tolist() == pytest.approx(
+        right.series["funding_rate"].tolist(), nan_ok=True
+    )
+    store = CandleStore(market)
+    symbol = store.symbols(Market.PERP)["BTCUSDT"]
+    paid = store.finest(symbol, CandleType.FUNDING_RATE).values[:, 0]
+    assert (
+        paid.tolist()
+        == CandleFolder(market).read(BTC, "1h", CandleType.FUNDING_RATE)["funding_rate"].tolist()
+    )
+    assert not notes(market)
+
+
+def test_old_funding_file_alone_is_told_with_its_new_name(market: Path) -> None:
+    file = market / FUTURES.format("funding_rate")
+    file.rename(file.with_name("BTC_USDT_USDT-8h-funding_rate.feather"))
+    for costs in ((), ("funding rates",)):
+        (line,) = notes(market, costs=costs)
+        assert line.endswith(
+            "freqtrade does not read BTC_USDT_USDT-8h-funding_rate.feather: rename it to "
+            "BTC_USDT_USDT-1h-funding_rate.feather, or download it anew"
+        )
+
+
+@pytest.mark.parametrize(
+    ("timeframes", "higher", "said"),
+    [
+        (["1h", "4h"], "4h", ""),
+        (["1h", "2h", "1d"], "2h", "no 4h candles in the folder: higher timeframe 2h"),
+        (["1h", "90m"], "4h", "no higher timeframe than 1h in the folder: no HTF gate passes"),
+    ],
+)
+def test_htf_falls_back_to_what_the_folder_has(
+    market: Path,
+    caplog: pytest.LogCaptureFixture,
+    timeframes: list[str],
+    higher: str,
+    said: str,
+) -> None:
+    for timeframe in timeframes[1:]:
+        file = market / FUTURES.format("futures")
+        shutil.copy(file, str(file).replace("-1h-", f"-{timeframe}-"))
+    assert open_backtest_data(market, "1h", Settings()).htf_timeframe == higher
+    assert caplog.messages == ([said] if said else [])
+    with pytest.raises(SettingsError, match="htf_timeframe is 90m"):
+        open_backtest_data(market, "1h", Settings(), htf_timeframe="90m")
+    with pytest.raises(DataError, match="no 12h candles for the HTF gate"):
+        open_backtest_data(market, "1h", Settings(), htf_timeframe="12h")
