@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -90,3 +91,21 @@ def test_example_strategy_uses_nothing_else() -> None:
     }
     assert imported
     assert imported <= {("perp_imbalance", name) for name in perp_imbalance.__all__}
+
+
+SWITCH = {"yes": "1", "no": "0"}
+
+
+def test_reference_page_has_the_values_of_the_presets() -> None:
+    page = (ROOT / "docs" / "reference" / "signal.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`\w+`(?: / `\w+`)?) \| (.*?) \| (.*?) \| (.*?) \|", page, re.MULTILINE)
+    presets = [perp_imbalance.PRESETS[name] for name in ("conservative", "balanced", "aggressive")]
+    compared = 0
+    for names, *values in rows:
+        for at, name in enumerate(re.findall(r"\w+", names)):
+            if hasattr(presets[0], name):
+                compared += 1
+                told = [value.split(" / ")[at] for value in values]
+                wanted = [getattr(preset, name) for preset in presets]
+                assert [float(SWITCH.get(one, one)) for one in told] == wanted, name
+    assert compared == 10
