@@ -232,6 +232,8 @@ def _check_size(file: Path, archive: ZipFile) -> None:
 def _taken(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a result's config what is taken, and nothing else: it may be somebody else's."""
     kept = {name: config[name] for name in _TAKEN if name in config}
+    # What freqtrade needs besides to read a config.
+    kept |= {"dry_run": True, "pairlists": [{"method": "StaticPairList"}]}
     return kept | _Config.model_validate(config).model_dump(exclude_none=True)
 
 
