@@ -131,7 +131,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100)
 @given(CHANGES)
 def test_changed_result_is_reported_or_refused(
     tmp_path: Path, changes: list[tuple[tuple[Any, ...], str, Any]]
