@@ -96,7 +96,7 @@ class _Stats(BaseModel):
     pairlist: Annotated[list[_Text], Field(min_length=1)]
     starting_balance: _Price
     market_change: _Number
-    winrate: _Amount = 0.0
+    winrate: _Amount
     profit_total: _Amount
     profit_total_abs: _Amount
     profit_factor: _Number
