@@ -96,7 +96,7 @@ class _Stats(BaseModel):
     pairlist: Annotated[list[_Text], Field(min_length=1)]
     starting_balance: _Price
     market_change: _Number
-    winrate: _Amount = 0.0
+    winrate: _Amount
     profit_total: _Amount
     profit_total_abs: _Amount
     profit_factor: _Number
@@ -232,6 +232,8 @@ def _check_size(file: Path, archive: ZipFile) -> None:
 def _taken(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a result's config what is taken, and nothing else: it may be somebody else's."""
     kept = {name: config[name] for name in _TAKEN if name in config}
+    # What freqtrade needs besides to read a config.
+    kept |= {"dry_run": True, "pairlists": [{"method": "StaticPairList"}]}
     return kept | _Config.model_validate(config).model_dump(exclude_none=True)
 
 

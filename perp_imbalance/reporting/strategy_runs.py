@@ -167,8 +167,7 @@ def _settings(
             config,
             {
                 **{"strategy_path": str(own), "user_data_dir": str(folder)},
-                **{"timeframe": result.timeframe, "dry_run": True},
-                "pairlists": [{"method": "StaticPairList"}],
+                "timeframe": result.timeframe,
                 # Of a result, freqtrade strikes them out.
                 "exchange": {"key": "", "secret": ""},
             },

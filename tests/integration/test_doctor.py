@@ -137,6 +137,25 @@ def test_config_that_freqtrade_refuses_must_be_fixed(doctor: Examine) -> None:
     assert fix.message.startswith("stake_amount: -3 is less than the minimum")
 
 
+def test_password_that_can_be_guessed_must_be_fixed(doctor: Examine) -> None:
+    server = {"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": 8080}
+    server |= {"username": "trader", "jwt_secret_key": "9f8d2c1b7a6e5d4c3b2a19f8e7d6c5b4a3f2e1d0"}
+    fix = only_fix(doctor([BTC], api_server={**server, "password": "qwertyuiop1234"}))
+    assert fix.name == "secrets"
+    assert fix.message.startswith("the password of api_server is short or easy to guess")
+    assert "qwerty" not in fix.message
+
+
+def test_pairs_without_spot_are_one_finding(doctor: Examine, doctor_market: Path) -> None:
+    lonely = [perp("LONELY"), perp("LOST")]
+    with running_replay(doctor_market, extra_pairs=[perp("LOST")]) as replay:
+        report = doctor([BTC, *lonely], url=replay.url)
+    found = [check for check in to_fix(report) if check.name == "spot pair"]
+    assert [(check.pair, check.message.partition(":")[0]) for check in found] == [
+        (None, "2 of 3 perps have no spot pair and give no signals")
+    ]
+
+
 def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
     fix = only_fix(doctor(url="http://127.0.0.1:9"))
     assert (fix.name, fix.message) == (

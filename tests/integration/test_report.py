@@ -5,7 +5,6 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -147,24 +146,6 @@ def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Pa
     assert [found.thresholds.exit_z for found in seen] == [
         *(0.3, PRESETS["conservative"].exit_z, PRESETS["aggressive"].exit_z)
     ]
-
-
-def test_settings_of_a_result_write_no_files_of_the_readers(
-    file: Path, sample_datadir: Path, tmp_path: Path
-) -> None:
-    """Results are shared: a log's settings would even load code."""
-    result = read_result(file)
-    log = tmp_path / "log.txt"
-    handler = {"class": "logging.FileHandler", "filename": str(log)}
-    harmful = {
-        "log_config": {"version": 1, "handlers": {"file": handler}, "root": {"handlers": ["file"]}},
-        "logfile": str(log),
-        "add_config_files": [str(tmp_path / "none.json")],
-    }
-    other = replace(result, config={**result.config, **harmful})
-    found = load_report_input(other, sample_datadir, STRATEGIES)
-    assert len(found.seen) == len(PRESET_STRATEGIES)
-    assert not log.exists()
 
 
 def test_without_candles_the_report_says_so_and_does_without(
