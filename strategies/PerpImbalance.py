@@ -12,7 +12,7 @@ from freqtrade.exceptions import OperationalException
 from pandas import DataFrame
 
 from perp_imbalance import __version__
-from perp_imbalance.errors import PerpImbalanceError, SettingsError
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
@@ -29,12 +29,7 @@ from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.strategy.charts import FreqtradeCharts, chart_columns
 from perp_imbalance.strategy.feed import WatchedFeed
 from perp_imbalance.strategy.gate_series import GateSeries, missing_series
-from perp_imbalance.strategy.parameters import (
-    LONGEST_LOOKBACK,
-    STARTUP_CANDLES,
-    OwnParameters,
-    with_preset,
-)
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES, OwnParameters, with_preset
 from perp_imbalance.strategy.positions import Positions
 from perp_imbalance.strategy.settings import Settings
 
@@ -82,25 +77,12 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
         """Return the version of the project."""
         return __version__
 
-    def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
-        """Load the parameters, then refuse to start with values that cannot be traded.
-
-        freqtrade has no later hook than this one that a wrong value would stop with one line:
-        ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
-        """
-        try:
-            super().ft_load_hyper_params(hyperopt)
-            self.check_gates()
-            thresholds = self.thresholds()
-            if thresholds.lookback > LONGEST_LOOKBACK:
-                raise SettingsError(
-                    f"len_prem, smooth_len and bb_len look back {thresholds.lookback} candles, "
-                    f"at most {LONGEST_LOOKBACK} fit into the candles loaded at start"
-                )
-            if thresholds.use_htf or self.use_htf.in_space:
-                check_higher(self.timeframe, self.settings.htf_timeframe)
-        except PerpImbalanceError as error:
-            raise OperationalException(f"{type(self).__name__}: {error}") from None
+    def check_parameters(self) -> None:
+        """Refuse to start with values that cannot be traded."""
+        super().check_parameters()
+        self.check_gates()
+        if self.needs_htf():
+            check_higher(self.timeframe, self.settings.htf_timeframe)
 
     @property
     def in_hyperopt(self) -> bool:

@@ -136,7 +136,9 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
 
 
 def _examine_protections(config: dict[str, Any], strategy: Any, report: Report) -> None:
-    source = f"{SECTION if opening.settings_of(strategy) else type(strategy).__name__}.protections"
+    settings = opening.settings_of(strategy)
+    is_configured = settings is not None and "protections" in settings.model_fields_set
+    source = f"{SECTION if is_configured else type(strategy).__name__}.protections"
     protections = attempt(report, "protections", lambda: list(strategy.protections))
     if protections is None:
         return

@@ -1,8 +1,8 @@
 """The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, TypeVar, get_args
@@ -17,7 +17,7 @@ from freqtrade.strategy import (
 )
 from freqtrade.strategy.parameters import BaseParameter
 
-from perp_imbalance.errors import SettingsError
+from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES
@@ -189,34 +189,50 @@ class OwnParameters(IStrategy):
 
         :raises OperationalException: one line, if the class declares a value that is none.
         """
-        try:
+        with self.refusing_in_one_line():
             for name, value in _declarations(self):
                 if name not in vars(self) or not isinstance(value, BaseParameter):
                     setattr(self, name, own_parameter(name, value))
-        except SettingsError as error:
-            raise OperationalException(f"{type(self).__name__}: {error}") from None
 
     def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
-        """Load the parameters; a setting is the config's where it names it.
+        """Load the parameters, then refuse to start with values that cannot be traded.
 
-        A parameter file outranks the config, as its values were found with each other; not the
-        switches of gates, which no epoch of hyperopt varies: else every parameter file would
-        switch a gate off that the config had not at its tuning.
+        freqtrade has no later hook than this one that a wrong value would stop with one line:
+        ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
 
         :raises OperationalException: one line, if a value is none for its parameter.
         """
         # Again, for what the subclass's __init__ set.
         self.own_parameters()
         file = self._ft_params_from_file
-        for name in SPACES:
-            space = str(getattr(self, name).space)
-            for values in (getattr(self, f"{space}_params", {}), file.get(space, {})):
-                if name in values:
-                    check_value(name, values[name])
-        super().ft_load_hyper_params(hyperopt)
+        with self.refusing_in_one_line():
+            for name in SPACES:
+                space = str(getattr(self, name).space)
+                for values in (getattr(self, f"{space}_params", {}), file.get(space, {})):
+                    if name in values:
+                        check_value(name, values[name])
+            super().ft_load_hyper_params(hyperopt)
+            self.take_config_settings()
+            self.check_parameters()
+
+    @contextmanager
+    def refusing_in_one_line(self) -> Iterator[None]:
+        """Hand our errors to freqtrade as its own, which it prints without a traceback."""
+        try:
+            yield
+        except PerpImbalanceError as error:
+            raise OperationalException(f"{type(self).__name__}: {error}") from None
+
+    def take_config_settings(self) -> None:
+        """Let a setting be the config's where it names it, and say so where that changes it.
+
+        A parameter file outranks the config, as its values were found with each other; not the
+        switches of gates, which no epoch of hyperopt varies: else every parameter file would
+        switch a gate off that the config had not at its tuning.
+        """
         for name in sorted(SETTING_SPACES.keys() & self.settings.model_fields_set):
             parameter, wanted = getattr(self, name), getattr(self.settings, name)
-            in_file = parameter.load and name in file.get(parameter.space, {})
+            in_file = name in self._ft_params_from_file.get(parameter.space, {}) and parameter.load
             if parameter.value == wanted or (in_file and name not in OPTIONAL_GATES):
                 continue
             if in_file or parameter.value != Settings.model_fields[name].default:
@@ -226,8 +242,20 @@ class OwnParameters(IStrategy):
                     *(name, wanted, parameter.value, place),
                 )
             parameter.value = wanted
+
+    def check_parameters(self) -> None:
+        """Refuse values that cannot be traded.
+
+        :raises SettingsError: naming the first of them.
+        """
         for name in SPACES:
             check_value(name, getattr(self, name).value)
+        lookback = self.thresholds().lookback
+        if lookback > LONGEST_LOOKBACK:
+            raise SettingsError(
+                f"len_prem, smooth_len and bb_len look back {lookback} candles, "
+                f"at most {LONGEST_LOOKBACK} fit into the candles loaded at start"
+            )
 
     def thresholds(self) -> Thresholds:
         """Return the thresholds as the parameters have them now."""
