@@ -5,6 +5,7 @@ Here such a file is an error that names it.
 """
 
 import logging
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ MARK_KINDS = {"hyperliquid": CandleType.FUTURES}
 # No perpetual and no spot market of a coin is older than this.
 _OLDEST = Timestamp("2009-01-01", tz="UTC")
 _DOWNLOAD = "delete it, then perp-imbalance download-data brings it anew"
+# What pyarrow, pandas and freqtrade raise on a file that is not what its name says.
+_READ_ERRORS = (pa.ArrowException, ValueError, TypeError, OSError, EOFError, zlib.error)
 _EXTENSIONS = {"feather": "feather", "parquet": "parquet", "json": "json", "jsongz": "json.gz"}
 
 
@@ -192,15 +195,18 @@ class CandleFolder:
             return DataFrame(columns=get_candle_columns(kind))
         file = self.file(*key)
         check_file(file, self.keys[key], kind)
-        with _silent_reader():
-            frame = load_pair_history(
-                pair,
-                timeframe,
-                self.datadir,
-                fill_up_missing=fill,
-                data_format=self.keys[key],
-                candle_type=kind,
-            )
+        try:
+            with _silent_reader():
+                frame = load_pair_history(
+                    pair,
+                    timeframe,
+                    self.datadir,
+                    fill_up_missing=fill,
+                    data_format=self.keys[key],
+                    candle_type=kind,
+                )
+        except _READ_ERRORS as error:
+            raise _unreadable(file, self.keys[key], error) from None
         if frame.empty:
             raise _unreadable(file, self.keys[key])
         return DataFrame(frame)
@@ -235,8 +241,7 @@ def check_file(file: Path, data_format: str, kind: CandleType) -> None:
         raise DataError(f"{file} is empty (0 bytes): {_DOWNLOAD}")
     try:
         stored = _stored(file, data_format, kind)
-    # Of a file that is not what its name says, pyarrow and pandas raise whatever comes.
-    except (pa.ArrowException, ValueError, OSError, EOFError) as error:
+    except _READ_ERRORS as error:
         raise _unreadable(file, data_format, error) from None
     wanted = get_candle_columns(kind)
     lacking = [name for name in wanted if name not in stored.columns]
@@ -269,7 +274,7 @@ def _stored(file: Path, data_format: str, kind: CandleType) -> _Stored:
     names = get_candle_columns(kind)
     if kind == CandleType.FUNDING_RATE and rows.shape[1] == len(OHLCV_COLUMNS):
         names = OHLCV_COLUMNS
-    dates = pd.to_datetime(rows[0], unit="ms", utc=True) if len(rows) else None
+    dates = pd.to_datetime(rows[0], unit="ms", utc=True) if rows.size else None
     return _Stored(names[: rows.shape[1]], dates)
 
 

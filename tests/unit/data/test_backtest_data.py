@@ -15,6 +15,7 @@ from perp_imbalance.data.folder import CandleFolder
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.replay.candle_store import CandleStore, Market
 from perp_imbalance.research.pair_history import PairHistories
+from perp_imbalance.research.walk_forward.task import candle_files
 from perp_imbalance.strategy.settings import Settings
 
 BTC, PEPE = "BTC/USDT:USDT", "1000PEPE/USDT:USDT"
@@ -213,3 +214,13 @@ def test_htf_falls_back_to_what_the_folder_has(
         open_backtest_data(market, "1h", Settings(), htf_timeframe="90m")
     with pytest.raises(DataError, match="no 12h candles for the HTF gate"):
         open_backtest_data(market, "1h", Settings(), htf_timeframe="12h")
+
+
+def test_walk_forward_sends_the_files_that_a_backtest_reads(market: Path) -> None:
+    older_beside_newer(market, "funding_rate", "funding_rate")
+    add_contract(market, "BTC_USD_BTC")
+    data = open_backtest_data(market, "1h", Settings(), pairs=[BTC])
+    files = candle_files(data, "binance")
+    names = [FUTURES.format(kind) for kind in ("funding_rate", "futures", "mark")]
+    assert list(files) == ["BTC_USDT-1h.feather", *names]
+    assert all(files[name] == (market / name).read_bytes() for name in files)

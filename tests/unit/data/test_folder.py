@@ -110,6 +110,15 @@ def test_cut_file_of_every_format_is_refused(tmp_path: Path, data_format: str) -
         CandleFolder(tmp_path, data_format).read(BTC, "1h", CandleType.FUTURES)
 
 
+@pytest.mark.parametrize("text", ['[[1704067200000,"x",1,1,1,1]]', "{}", "[]", "[[]]", "[1]", "]"])
+def test_json_of_anything_else_is_refused(tmp_path: Path, text: str) -> None:
+    write_market(tmp_path, TINY_START, 50, "json")
+    file = tmp_path / "BTC_USDT-1h.json"
+    file.write_text(text)
+    with pytest.raises(DataError, match=r"BTC_USDT-1h\.json"):
+        CandleFolder(tmp_path, "json").read("BTC/USDT", "1h", CandleType.SPOT)
+
+
 def test_json_of_too_few_columns_is_refused(tmp_path: Path) -> None:
     write_market(tmp_path, TINY_START, 50, "jsongz")
     file = tmp_path / "BTC_USDT-1h.json.gz"
