@@ -31,6 +31,7 @@ from perp_imbalance.indicators.columns import (
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot, price_refusal
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.strategy.charts import FreqtradeCharts, chart_columns
@@ -155,7 +156,7 @@ class PerpImbalance(Positions, WatchedFeed, GateSeries, FreqtradeCharts):
         return match_spot(
             pair,
             self.dp.market,
-            exchange=self.config["exchange"]["name"],
+            exchange=exchange_name(self.config),
             overrides=self.settings.spot_pairs,
             source=self.settings.premium_source,
         )

@@ -9,6 +9,7 @@ from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
 from perp_imbalance.indicators import imbalance_columns
+from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
 from perp_imbalance.markets.spot_setting import check_spot_setting
 
@@ -30,7 +31,7 @@ class RsiWithImbalance(IStrategy):
 
     def spot_of(self, pair: str) -> SpotMatch:
         """Return the spot pair of a perp and its scale."""
-        return match_spot(pair, self.dp.market, exchange=self.config["exchange"]["name"])
+        return match_spot(pair, self.dp.market, exchange=exchange_name(self.config))
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
         """Ask for the candles of the spot pairs."""

@@ -2,11 +2,11 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.cli.options import PROJECT_STRATEGIES, add_config, add_pairs, config_files
+from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, DataError, PerpImbalanceError
 
 logger = logging.getLogger(__name__)
@@ -59,32 +59,39 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run the backtest and say where its results are."""
     from perp_imbalance.data.sample import ensure_sample_market
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
-    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.replay import local_config, running_replay
+    from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
 
     check_timerange(arguments.timerange)
+    refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
-    warn_of_parameter_files(arguments.strategies, config.get("strategy_path"))
+    warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
-    folder = Path(config["user_data_dir"]) / "backtest_results"
-    before = _newest(folder)
-    with running_replay(datadir) as replay:
-        overlay = backtest_overlay(config, datadir, arguments)
-        overlay["exchange"] |= replay_config(replay.url)["exchange"]
+    folder = Path(config["exportdirectory"])
+    with running_replay(datadir) as replay, scratch_results(folder) as scratch:
+        overlay = backtest_overlay(
+            config,
+            datadir,
+            timeframe=arguments.timeframe,
+            pairs=arguments.pairs,
+            htf_timeframe=arguments.htf_timeframe,
+        )
         # freqtrade itself goes by its option; in the result it tells a report where to look.
         overlay["datadir"] = str(datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
-        options += [*arguments.strategies, "--cache", "none"]
+        options += [*arguments.strategies, "--cache", "none", "--backtest-directory", str(scratch)]
         if arguments.timerange:
             options += ["--timerange", arguments.timerange]
         options += arguments.freqtrade_options
-        code = run_freqtrade(options, configs=files, overlay=overlay)
-    if code:
-        return code
-    result = _newest(folder)
-    if result is None or result == before:
+        local = local_config(merged_config(files, overlay), replay.url)
+        code = run_freqtrade(options, local_config=local)
+        if code:
+            return code
+        result = keep_result(scratch, folder)
+    if result is None:
         print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
         return 0
     print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
@@ -93,14 +100,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _newest(folder: Path) -> Path | None:
-    """Return the newest result of a folder, None where there is none."""
-    from perp_imbalance.reporting.backtest_result import newest_result
+def refuse_configs(options: Sequence[str]) -> None:
+    """Raise where options for freqtrade name a config, which would win over all of ours.
 
-    try:
-        return newest_result(folder)
-    except CommandError:
-        return None
+    :raises CommandError: naming the option.
+    """
+    for option in options:
+        if option.startswith("--conf") or (option.startswith("-c") and option[1] != "-"):
+            raise CommandError(f"{option} behind --: name config files in front of it, with -c")
 
 
 def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
@@ -117,26 +124,34 @@ def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
 
 
 def backtest_overlay(
-    config: dict[str, Any], datadir: Path, arguments: argparse.Namespace
+    config: Mapping[str, Any],
+    datadir: Path,
+    *,
+    timeframe: str | None = None,
+    pairs: Sequence[str] | None = None,
+    htf_timeframe: str | None = None,
 ) -> dict[str, Any]:
     """Return the settings that fit a config to what the folder holds.
 
+    :param timeframe: in place of the config's.
+    :param pairs: perps; without, all that the folder has.
+    :param htf_timeframe: in place of the config's, or of the shortest that the folder has.
     :raises DataError: if the folder lacks what was asked for.
     """
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.indicators.higher_timeframe import check_higher
     from perp_imbalance.indicators.thresholds import TIMEFRAME
     from perp_imbalance.strategy.settings import SECTION, Settings
 
-    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
+    timeframe = timeframe or str(config.get("timeframe", TIMEFRAME))
     perps, timeframes = perps_of(datadir, timeframe)
-    missing = [pair for pair in arguments.pairs or () if pair not in perps]
+    missing = [pair for pair in pairs or () if pair not in perps]
     if missing or not perps:
         there = f"perps there on {timeframe}: {', '.join(perps)}; " if perps else ""
         raise DataError(
             f"{datadir} has no {timeframe} candles of {', '.join(missing) or 'any perp'}; {there}"
             f"timeframes there: {', '.join(timeframes) or 'none'}"
         )
-    htf_timeframe = arguments.htf_timeframe
     if htf_timeframe:
         check_higher(timeframe, htf_timeframe)
         if htf_timeframe not in timeframes:
@@ -147,21 +162,20 @@ def backtest_overlay(
     else:
         configured = Settings.from_config(config).htf_timeframe
         htf_timeframe = fitting_htf(configured, timeframe, timeframes)
-    overlay: dict[str, Any] = {
+    return {
         "timeframe": timeframe,
-        "exchange": {"pair_whitelist": list(arguments.pairs or perps)},
-        "pairlists": [{"method": "StaticPairList"}],
+        "exchange": {"pair_whitelist": list(pairs or perps)},
+        "strategy_path": str(strategy_folder(config)),
         SECTION: {"htf_timeframe": htf_timeframe},
     }
-    if "strategy_path" not in config and PROJECT_STRATEGIES.is_dir():
-        overlay["strategy_path"] = str(PROJECT_STRATEGIES)
-    return overlay
 
 
-def warn_of_parameter_files(strategies: Sequence[str], folder: str | None) -> None:
+def warn_of_parameter_files(strategies: Sequence[str], config: Mapping[str, Any]) -> None:
     """Say which strategies have a parameter file, which hyperopt leaves beside them."""
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+
     for name in strategies:
-        file = Path(folder or "strategies", f"{name}.json")
+        file = strategy_folder(config, name) / f"{name}.json"
         if file.is_file():
             logger.warning("%s trades with %s, not with its preset's values", name, file)
 

@@ -50,13 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for what they are compared with."""
-    from perp_imbalance.freqtrade_bridge.exchange import (
-        check_timerange,
-        load_config,
-        load_markets,
-        match_perps,
-        whitelist,
-    )
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, whitelist
+    from perp_imbalance.freqtrade_bridge.exchange import load_markets, match_perps
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
     from perp_imbalance.strategy.settings import Settings
 

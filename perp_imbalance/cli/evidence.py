@@ -71,7 +71,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Study every pair, write both files and say the verdict."""
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.event_study import as_rows, verdict
     from perp_imbalance.research.evidence_page import write_evidence
     from perp_imbalance.strategy.settings import Settings

@@ -38,12 +38,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table or the JSON."""
-    from perp_imbalance.freqtrade_bridge.exchange import (
-        load_config,
-        load_markets,
-        match_perps,
-        whitelist,
-    )
+    from perp_imbalance.freqtrade_bridge.config import load_config, whitelist
+    from perp_imbalance.freqtrade_bridge.exchange import load_markets, match_perps
 
     config = load_config(config_files(arguments))
     perps = whitelist(config) if arguments.whitelist else None

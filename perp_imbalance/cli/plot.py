@@ -2,6 +2,7 @@
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -83,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from perp_imbalance.data.sample import ensure_sample_market
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.plotting.chart import write_chart
     from perp_imbalance.plotting.picture import find_browser, take_picture
     from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -98,18 +99,20 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.png:
         check_picture(arguments.png, output)
         find_browser()
-    warn_of_parameter_files([strategy], config.get("strategy_path"))
+    warn_of_parameter_files([strategy], config)
     with Console(stderr=True).status("candles") as status:
         datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
-        arguments.pairs = [arguments.pair]
-        overlay = backtest_overlay(config, datadir, arguments)
+        overlay = backtest_overlay(
+            config,
+            datadir,
+            timeframe=arguments.timeframe,
+            pairs=[arguments.pair],
+            htf_timeframe=arguments.htf_timeframe,
+        )
+        merged = merged_config(files, overlay)
         status.update(f"columns of {arguments.pair}")
         with open_strategy_analysis(
-            files,
-            strategy=strategy,
-            datadir=datadir,
-            timerange=arguments.timerange,
-            overlay=overlay,
+            merged, strategy=strategy, datadir=datadir, timerange=arguments.timerange
         ) as found:
             pane = found.pane(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
@@ -117,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.trades:
                 trades = trades_of(Path(arguments.trades), strategy)
             else:
-                trades = backtested(strategy, datadir, overlay, arguments)
+                trades = backtested(strategy, datadir, merged, arguments.timerange)
             pane = replace(pane, trades=trades)
             check_trades(pane, arguments.trades)
         if not arguments.datadir:
@@ -198,7 +201,7 @@ def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
 
     :raises DataError: if it has none of it, or is no result.
     """
-    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade
     from perp_imbalance.reporting.backtest_result import read_result
 
     with quiet_freqtrade():
@@ -209,30 +212,28 @@ def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
 
 
 def backtested(
-    strategy: str, datadir: Path, overlay: dict[str, Any], arguments: argparse.Namespace
+    strategy: str, datadir: Path, config: Mapping[str, Any], timerange: str | None
 ) -> "pd.DataFrame":
     """Return the trades of a backtest that is run here.
 
+    :param config: all of it, such as ``merged_config`` returns.
     :raises CommandError: if freqtrade refuses it.
     """
     from freqtrade.data.btanalysis import load_backtest_data
 
-    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade
     from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
-    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.replay import local_config, running_replay
 
     with (
         tempfile.TemporaryDirectory(prefix="perp-imbalance-") as folder,
         running_replay(datadir) as replay,
     ):
-        exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
         options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
         options += ["--cache", "none", "--backtest-directory", folder]
-        if arguments.timerange:
-            options += ["--timerange", arguments.timerange]
-        process = capture_freqtrade(
-            options, configs=config_files(arguments), overlay={**overlay, "exchange": exchange}
-        )
+        if timerange:
+            options += ["--timerange", timerange]
+        process = capture_freqtrade(options, local_config=local_config(config, replay.url))
         if process.returncode:
             raise CommandError(f"freqtrade backtesting: {error_line(process)}")
         with quiet_freqtrade():

@@ -70,18 +70,19 @@ def show_preset(arguments: argparse.Namespace) -> int:
 
 def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
-    from perp_imbalance.freqtrade_bridge.exchange import load_config
+    from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.freqtrade_bridge.parameter_file import (
         check_replaceable,
         values_of,
         write_params,
     )
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     name, strategy = arguments.name, arguments.strategy
     params = _params(name)
     config = load_config(config_files(arguments))
-    folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
+    folder = strategy_folder(config, strategy)
     source = folder / f"{strategy}.py"
     if not source.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
@@ -114,13 +115,14 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
         validate_config_consistency,
         validate_config_schema,
     )
-    from freqtrade.resolvers import StrategyResolver
 
-    from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+    from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
     from perp_imbalance.freqtrade_bridge.parameter_file import options_of, write_params
+    from perp_imbalance.freqtrade_bridge.strategies import load_strategy
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     strategy_name, limit = config["strategy"], "max_open_trades"
+    about = f"{name} for {strategy_name}; nothing was written"
     # Of no value: freqtrade's own "not set" where a trailing stop is off.
     options = {
         key: value
@@ -129,7 +131,7 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
     }
     with (
         tempfile.TemporaryDirectory(prefix="perp-imbalance-") as place,
-        translate_freqtrade_errors(f"{name} for {strategy_name}; nothing was written"),
+        translate_freqtrade_errors(about),
     ):
         # Before the strategy is loaded, which meets a word in place of a number in its own words.
         validate_config_schema({**config, **options})
@@ -138,7 +140,7 @@ def _tried(config: dict[str, Any], source: Path, params: "Params", name: str) ->
         # A config's own value would win, and hide the file's until it is taken out.
         trial = {key: value for key, value in config.items() if key not in options}
         trial["strategy_path"] = place
-        strategy: Any = StrategyResolver.load_strategy(trial)
+        strategy = load_strategy(trial, about=about)
         lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
         if lacking:
             raise CommandError(

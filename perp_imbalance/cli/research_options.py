@@ -41,10 +41,9 @@ def candle_folder(
         datadir, timeframe, settings, exchange=exchange, timerange=arguments.timerange
     )
     if uses_htf or arguments.htf_timeframe:
-        wanted = argparse.Namespace(
-            timeframe=timeframe, htf_timeframe=arguments.htf_timeframe, pairs=None
+        overlay = backtest_overlay(
+            config, datadir, timeframe=timeframe, htf_timeframe=arguments.htf_timeframe
         )
-        overlay = backtest_overlay(dict(config), datadir, wanted)
         folder.settings = settings.model_copy(update=overlay[SECTION])
     return folder
 

@@ -86,7 +86,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.grid_sweep import Plan, run_sweep
     from perp_imbalance.research.series_checks import with_every_gate
     from perp_imbalance.strategy.settings import Settings

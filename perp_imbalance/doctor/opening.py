@@ -16,17 +16,19 @@ from freqtrade.optimize.hyperopt_tools import HyperoptTools
 from freqtrade.persistence import FtNoDBContext
 from freqtrade.plugins.pairlistmanager import PairListManager
 from freqtrade.plugins.protectionmanager import ProtectionManager
-from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
+from freqtrade.resolvers import ProtectionResolver
 
 from perp_imbalance.doctor.bot_checks import check_parameter_file
 from perp_imbalance.doctor.findings import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
+from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
-    load_config,
+    load_exchange,
     public_client,
-    refused_key,
 )
+from perp_imbalance.freqtrade_bridge.logs import refused_key
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.strategy.order_rules import misspelt_key
 from perp_imbalance.strategy.settings import Settings
 
@@ -118,7 +120,7 @@ def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Load
             report.checks.append(found)
             return None
     config["runmode"] = RunMode.DRY_RUN if live else RunMode.UTIL_EXCHANGE
-    strategy = attempt(report, "strategy", lambda: _load_strategy(config))
+    strategy = attempt(report, "strategy", lambda: load_strategy(config, with_parameters=True))
     if strategy is None:
         return None
     if file is None or content is None:
@@ -133,12 +135,6 @@ def _content(file: Path) -> Any:
         return HyperoptTools.load_params_from_file(file)
     except (ValueError, OSError):
         return None
-
-
-def _load_strategy(config: dict[str, Any]) -> Any:
-    strategy = StrategyResolver.load_strategy(config)
-    strategy.ft_load_hyper_params(False)
-    return strategy
 
 
 def _parameters(strategy: Any) -> dict[str, list[str]]:
@@ -199,9 +195,7 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
     name = config["exchange"]["name"]
     # As a utility: a bot's exchange would open websockets.
     config["runmode"] = RunMode.UTIL_EXCHANGE
-    exchange = attempt(
-        report, "exchange", lambda: ExchangeResolver.load_exchange(config, validate=False)
-    )
+    exchange = attempt(report, "exchange", lambda: load_exchange(config))
     if exchange is None:
         return None
     if exchange.markets and attempt(report, "exchange", lambda: _validated(exchange, config)):

@@ -14,6 +14,7 @@ from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.positioning import known_funding, open_interest
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.strategy.parameters import OPTIONAL_GATES
 from perp_imbalance.strategy.settings import SECTION, Settings
 
@@ -105,7 +106,7 @@ class GateSeries(IStrategy):
         )
         for is_on, kind, setting in needed:
             if is_on:
-                check_series(self.config["exchange"]["name"], kind, setting)
+                check_series(exchange_name(self.config), kind, setting)
         for switch, names in OPTIONAL_GATES.items():
             for name in names:
                 getattr(self, name).optimize = bool(getattr(self, switch).value)

@@ -305,7 +305,8 @@ def test_parameter_file_in_place_of_a_preset_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "PerpImbalance.json").write_text("{}")
-    warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], str(tmp_path))
+    config = {"strategy_path": str(tmp_path)}
+    warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], config)
     (message,) = caplog.messages
     assert message.startswith("PerpImbalance trades with ")
 

@@ -20,12 +20,8 @@ from support.exchange_loopback import (
 )
 from support.freqtrade import CONFIG, ROOT
 
-from perp_imbalance.freqtrade_bridge.exchange import (
-    load_config,
-    load_markets,
-    match_perps,
-    whitelist,
-)
+from perp_imbalance.freqtrade_bridge.config import load_config, whitelist
+from perp_imbalance.freqtrade_bridge.exchange import load_markets, match_perps
 from perp_imbalance.markets.spot_matching import is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.replay import replay_config, running_replay
