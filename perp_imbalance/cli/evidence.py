@@ -3,14 +3,13 @@
 import argparse
 import json
 import logging
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.research_options import by_sentence, candle_folder, check_costs, lacking
 from perp_imbalance.errors import DataError
-from perp_imbalance.files import atomic_write_text
+from perp_imbalance.files import atomic_write_text, run_name
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
@@ -80,8 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
     method = method_of(arguments)
-    stem = f"evidence-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    file = Path(config["user_data_dir"]) / "evidence" / f"{stem}.json"
+    file = Path(config["user_data_dir"]) / "evidence" / f"{run_name('evidence')}.json"
     check_writable(file)
     uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
     folder = candle_folder(arguments, config, settings, uses_htf=uses_htf)

@@ -4,7 +4,6 @@ import argparse
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from perp_imbalance.cli.options import (
     refuse_existing,
 )
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import run_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -192,8 +192,7 @@ def default_output(user_data_dir: Path, pair: str) -> Path:
     """Return a name that no page has yet."""
     from freqtrade.misc import pair_to_filename
 
-    stem = f"pane-{pair_to_filename(pair)}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    return user_data_dir / "plot" / f"{stem}.html"
+    return user_data_dir / "plot" / f"{run_name(f'pane-{pair_to_filename(pair)}')}.html"
 
 
 def trades_of(result: Path, strategy: str) -> "pd.DataFrame":

@@ -5,13 +5,13 @@ import json
 import logging
 import textwrap
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.research_options import by_sentence, candle_folder, check_costs, lacking
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.cells import Span
 from perp_imbalance.research.grid import AXES, Grid, parse_values
@@ -106,8 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         min_events=arguments.min_events,
     )
-    stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
+    file = Path(config["user_data_dir"]) / "sweep" / f"{run_name('sweep')}.parquet"
     check_writable(file)
     gated = with_every_gate(plan.grid)
     folder = candle_folder(arguments, config, settings, uses_htf=gated.use_htf)

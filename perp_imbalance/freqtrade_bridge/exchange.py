@@ -2,8 +2,10 @@
 
 import asyncio
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from typing import Any
 
 from perp_imbalance.errors import BridgeError
@@ -125,6 +127,16 @@ def funding_options(exchange: str) -> dict[str, Any]:
     found = getattr(exchange_classes, name, base)
     options = {**base._ft_has_default, **found._ft_has, **found._ft_has_futures}
     return {key: options[key] for key in _FUNDING_OPTIONS}
+
+
+def without_leverage_tiers(pairs: Iterable[str]) -> list[str]:
+    """Return the perps of which freqtrade does not know how much leverage Binance allows.
+
+    Its backtesting takes the tiers from a file of its own, and refuses to start without them.
+    """
+    file = files("freqtrade.exchange").joinpath("binance_leverage_tiers.json")
+    tiers = json.loads(file.read_text("utf-8"))
+    return [pair for pair in pairs if pair not in tiers]
 
 
 def price_step(exchange: Any, pair: str) -> float:

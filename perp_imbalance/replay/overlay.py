@@ -1,11 +1,18 @@
 """How freqtrade is pointed at a replay exchange instead of Binance."""
 
 import copy
+import logging
 from collections.abc import Mapping
 from typing import Any
 
-from perp_imbalance.freqtrade_bridge.exchange import funding_options, taker_fee
+from perp_imbalance.freqtrade_bridge.exchange import (
+    funding_options,
+    taker_fee,
+    without_leverage_tiers,
+)
 from perp_imbalance.markets.exchange_name import CANDLES_OF, exchange_name
+
+logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -92,6 +99,12 @@ def local_config(config: Mapping[str, Any], url: str) -> dict[str, Any]:
     section["_ft_has_params"] = {
         key: own.get(key, value) for key, value in funding_options(name).items()
     }
+    if missing := without_leverage_tiers(section.get("pair_whitelist", [])):
+        logger.warning(
+            "no leverage tiers of %s are known: traded at leverage 1, without a liquidation price",
+            ", ".join(missing),
+        )
+        section["_ft_has_params"]["uses_leverage_tiers"] = False
     local |= {
         "exchange": section,
         "pairlists": [{"method": "StaticPairList"}],

@@ -96,10 +96,12 @@ async def _serve(
     except Exception as error:
         await runner.cleanup()
         if isinstance(error, OSError):
-            reason = (
-                f"cannot listen on {HOST}:{port}, use another port: {os.strerror(error.errno or 0)}"
+            started.set_exception(
+                ReplayError(
+                    f"cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}: end what "
+                    "listens there, or take another port (0 for any free one)"
+                )
             )
-            started.set_exception(ReplayError(reason))
         else:
             started.set_exception(error)
         return
