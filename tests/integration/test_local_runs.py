@@ -86,7 +86,7 @@ def test_columns_are_computed_without_the_exchange(
 @pytest.mark.parametrize(
     "command",
     [
-        ["evidence", "--horizons", "4"],
+        ["evidence", "--horizons", "4", "--block", "24"],
         ["sweep", "--enter-z", "1.5,2", "--horizons", "4"],
     ],
     ids=lambda command: command[0],
