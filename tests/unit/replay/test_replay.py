@@ -1,6 +1,7 @@
 """The replay exchange says what Binance would, and nothing that its clock has not reached."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import ccxt
 import numpy as np
 import pandas as pd
 import pytest
+from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,8 @@ from support.tiny_replay import (
 
 from perp_imbalance.errors import DataError
 from perp_imbalance.replay import Replay, replay_config, running_replay
-from perp_imbalance.replay.binance import number
+from perp_imbalance.replay.binance import newest, number
+from perp_imbalance.replay.candle_store import CandleStore, Market
 
 START = milliseconds(TINY_START)
 END = START + TINY_CANDLES * HOUR
@@ -360,6 +363,16 @@ def test_queries_no_client_would_send_are_refused_in_binances_words(
     assert (status, answer["code"]) == (400, code)
 
 
+def test_request_that_is_no_http_is_one_line_of_the_log(
+    tiny_replay: Replay, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", tiny_replay.port), timeout=10) as client:
+        client.sendall(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.0 400")
+    assert caplog.messages == ["refused a request: LineTooLong"]
+    assert caplog.records[0].exc_info is None
+
+
 def store_candles(
     datadir: Path, timeframe: str, start: str, closes: list[float], candle_type: CandleType
 ) -> None:
@@ -376,7 +389,8 @@ def test_coarser_candles_stand_in_where_finer_ones_are_missing(tmp_path: Path) -
     """1h candles from the 1st to the 6th, 15m ones of the 3rd and of the 5th alone."""
     store_candles(tmp_path, "1h", "2024-01-01", [100.0] * 24 * 5, CandleType.FUTURES)
     fine = [
-        pd.date_range(day, periods=96, freq="15min", tz="UTC") for day in ("2024-01-03", "2024-01-05")
+        pd.date_range(day, periods=96, freq="15min", tz="UTC")
+        for day in ("2024-01-03", "2024-01-05")
     ]
     frame = pd.DataFrame({"date": fine[0].append(fine[1])})
     frame[["open", "high", "low", "close"]] = 200.0
