@@ -51,10 +51,11 @@ def loopback_only(folder: Path) -> Iterator[None]:
     (folder / "site" / "sitecustomize.py").write_text(site, encoding="utf-8")
     log = folder / "attempts"
     log.touch()
-    path, resolver = os.environ.get("PYTHONPATH"), aiohttp.connector.DefaultResolver
+    connector: Any = aiohttp.connector
+    path, resolver = os.environ.get("PYTHONPATH"), connector.DefaultResolver
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder / "site"), path]))
     os.environ[LOG] = str(log)
-    aiohttp.connector.DefaultResolver = ThreadedResolver  # type: ignore[misc]
+    connector.DefaultResolver = ThreadedResolver
     try:
         yield
     finally:
@@ -62,5 +63,5 @@ def loopback_only(folder: Path) -> Iterator[None]:
         os.environ.pop("PYTHONPATH")
         if path is not None:
             os.environ["PYTHONPATH"] = path
-        aiohttp.connector.DefaultResolver = resolver  # type: ignore[misc]
+        connector.DefaultResolver = resolver
     assert not log.read_text("utf-8")
