@@ -16,7 +16,7 @@ from freqtrade.configuration.load_config import load_from_files
 from freqtrade.misc import deep_merge_dicts
 
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 
 EXIT_USAGE = 2

@@ -28,6 +28,7 @@ PANES = {
 def draw_panes() -> None:
     """Draw the pane in its palettes."""
     from perp_imbalance.data.sample import write_sample_market
+    from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.plotting.chart import write_chart
     from perp_imbalance.plotting.picture import take_picture
     from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -37,7 +38,9 @@ def draw_panes() -> None:
         sample = write_sample_market(folder / "binance")
         overlay = {"exchange": {"pair_whitelist": [PERP]}}
         with open_strategy_analysis(
-            [ROOT / "config.json"], strategy=STRATEGY, datadir=sample.datadir, overlay=overlay
+            merged_config([ROOT / "config.json"], overlay),
+            strategy=STRATEGY,
+            datadir=sample.datadir,
         ) as found:
             pane = found.pane(PERP).between(START, END)
         pane = replace(pane, note="SYNTHETIC sample market, no real prices")

@@ -15,26 +15,37 @@ if TYPE_CHECKING:
         exit_signals,
         imbalance_columns,
     )
+    from perp_imbalance.markets.exchange_name import exchange_name
     from perp_imbalance.markets.spot_matching import match_spot
+    from perp_imbalance.markets.spot_setting import check_spot_setting
 
 __all__ = [
     "PRESETS",
     "Thresholds",
     "__version__",
+    "check_spot_setting",
     "entry_signals",
+    "exchange_name",
     "exit_signals",
     "imbalance_columns",
     "match_spot",
 ]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
+
+# Names that are not of the mathematics, with their modules.
+_MARKETS = {
+    "check_spot_setting": "markets.spot_setting",
+    "exchange_name": "markets.exchange_name",
+    "match_spot": "markets.spot_matching",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import a name of the public API on its first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "markets.spot_matching" if name == "match_spot" else "indicators"
+    home = _MARKETS.get(name, "indicators")
     return getattr(import_module(f"{__name__}.{home}"), name)
 
 

@@ -20,5 +20,9 @@ class CommandError(PerpImbalanceError):
     """A command that cannot do what it was asked to."""
 
 
+class BridgeError(PerpImbalanceError):
+    """What freqtrade refuses, or what this version of it does not have."""
+
+
 class ReplayError(PerpImbalanceError):
     """A replay exchange that cannot be served."""

@@ -1,10 +1,12 @@
 """Files that appear whole or not at all, and temporary folders that do not outlive a killed run."""
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +26,8 @@ def atomic_write(file: Path) -> Iterator[Path]:
     >>> with atomic_write(Path("ranking.csv")) as part:  # doctest: +SKIP
     ...     part.write_text("perp,z", encoding="utf-8")
     """
-    part = file.with_name(f"{file.name}.part")
+    # Two processes may write the same file: each has a part of its own, the later one stays.
+    part = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         yield part
@@ -35,6 +38,15 @@ def atomic_write(file: Path) -> Iterator[Path]:
         # Where its folder is no folder, there is nothing to remove.
         with suppress(OSError):
             part.unlink()
+
+
+def run_name(what: str) -> str:
+    """Return a name for the files of one run, which no other run has, not even of this second.
+
+    >>> run_name("sweep")  # doctest: +SKIP
+    'sweep-2026-01-31_12-00-00-5f3a91c7'
+    """
+    return f"{what}-{datetime.now():%Y-%m-%d_%H-%M-%S}-{secrets.token_hex(4)}"
 
 
 # Where a platform has no such locks, folders of killed runs stay.

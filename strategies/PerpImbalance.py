@@ -23,6 +23,7 @@ from perp_imbalance.indicators.columns import (
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
 from perp_imbalance.markets.spot_setting import check_spot_setting
@@ -100,7 +101,7 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
         return match_spot(
             pair,
             self.dp.market,
-            exchange=self.config["exchange"]["name"],
+            exchange=exchange_name(self.config),
             overrides=self.settings.spot_pairs,
             source=self.settings.premium_source,
         )

@@ -9,7 +9,7 @@ import talib
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
-from perp_imbalance import imbalance_columns, match_spot
+from perp_imbalance import check_spot_setting, exchange_name, imbalance_columns, match_spot
 
 
 class RsiWithImbalance(IStrategy):
@@ -23,9 +23,13 @@ class RsiWithImbalance(IStrategy):
     minimal_roi = {"0": 100}  # noqa: RUF012
     stoploss = -0.05
 
+    def bot_start(self, **kwargs: object) -> None:
+        """Refuse a config with which Binance answers for spot with the candles of the perp."""
+        check_spot_setting(self.config)
+
     def spot_of(self, pair: str) -> tuple[str | None, float]:
         """Return the spot pair of a perp, None where there is none, and the perp's scale."""
-        match = match_spot(pair, self.dp.market, exchange=self.config["exchange"]["name"])
+        match = match_spot(pair, self.dp.market, exchange=exchange_name(self.config))
         return match.spot, match.scale
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:

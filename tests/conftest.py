@@ -30,6 +30,10 @@ settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "desk"))
 
+# Bots and commands that tests start mean the configs they are given, whatever this shell says.
+for variable in [name for name in os.environ if name.startswith("FREQTRADE__")]:
+    del os.environ[variable]
+
 # A shell starts what runs in its background with SIGINT ignored, and that is handed on to every
 # process that a test starts, and interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

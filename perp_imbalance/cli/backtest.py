@@ -2,11 +2,11 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.cli.options import PROJECT_STRATEGIES, add_config, add_pairs, config_files
+from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, PerpImbalanceError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.strategy.settings import SECTION, Settings
@@ -64,36 +64,37 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run the backtest and say where its results are."""
     from perp_imbalance.data.sample import ensure_sample_market
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
-    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.replay import local_config, running_replay
+    from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
 
     check_timerange(arguments.timerange)
+    refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
-    warn_of_parameter_files(arguments.strategies, config.get("strategy_path"))
+    warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
-    folder = Path(config["user_data_dir"]) / "backtest_results"
-    before = _newest(folder)
+    folder = Path(config["exportdirectory"])
     data = backtest_data(config, datadir, arguments)
-    with running_replay(datadir) as replay:
+    with running_replay(datadir) as replay, scratch_results(folder) as scratch:
         overlay = backtest_overlay(config, data)
-        overlay["exchange"] |= replay_config(replay.url)["exchange"]
         # freqtrade itself goes by its option; in the result it tells a report where to look.
         overlay["datadir"] = str(datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
-        options += [*arguments.strategies, "--cache", "none"]
+        options += [*arguments.strategies, "--cache", "none", "--backtest-directory", str(scratch)]
         if arguments.timerange:
             options += ["--timerange", arguments.timerange]
         options += arguments.freqtrade_options
-        code = run_freqtrade(options, configs=files, overlay=overlay)
-    if code:
-        return code
+        local = local_config(merged_config(files, overlay), replay.url)
+        code = run_freqtrade(options, local_config=local)
+        if code:
+            return code
+        result = keep_result(scratch, folder)
     for note in data.notes:
         print(f"Note: {note}")
-    result = _newest(folder)
-    if result is None or result == before:
+    if result is None:
         print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
         return 0
     if struck := redact_result(result):
@@ -104,14 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _newest(folder: Path) -> Path | None:
-    """Return the newest result of a folder, None where there is none."""
-    from perp_imbalance.reporting.backtest_result import newest_result
+def refuse_configs(options: Sequence[str]) -> None:
+    """Raise where options for freqtrade name a config, which would win over all of ours.
 
-    try:
-        return newest_result(folder)
-    except CommandError:
-        return None
+    :raises CommandError: naming the option.
+    """
+    for option in options:
+        if option.startswith("--conf") or (option.startswith("-c") and option[1] != "-"):
+            raise CommandError(f"{option} behind --: name config files in front of it, with -c")
 
 
 def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
@@ -158,22 +159,23 @@ def backtest_data(
     return data
 
 
-def backtest_overlay(config: dict[str, Any], data: "BacktestData") -> dict[str, Any]:
+def backtest_overlay(config: Mapping[str, Any], data: "BacktestData") -> dict[str, Any]:
     """Return the settings that fit a config to what the folder holds."""
-    overlay: dict[str, Any] = {
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+
+    return {
         "timeframe": data.timeframe,
         "exchange": {"pair_whitelist": data.pairs},
-        "pairlists": [{"method": "StaticPairList"}],
+        "strategy_path": str(strategy_folder(config)),
         SECTION: {"htf_timeframe": data.htf_timeframe},
     }
-    if "strategy_path" not in config and PROJECT_STRATEGIES.is_dir():
-        overlay["strategy_path"] = str(PROJECT_STRATEGIES)
-    return overlay
 
 
-def warn_of_parameter_files(strategies: Sequence[str], folder: str | None) -> None:
+def warn_of_parameter_files(strategies: Sequence[str], config: Mapping[str, Any]) -> None:
     """Say which strategies have a parameter file, which hyperopt leaves beside them."""
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+
     for name in strategies:
-        file = Path(folder or "strategies", f"{name}.json")
+        file = strategy_folder(config, name) / f"{name}.json"
         if file.is_file():
             logger.warning("%s trades with %s, not with its preset's values", name, file)

@@ -51,7 +51,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for what they are compared with."""
     from perp_imbalance.data.download import Job, download
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config, match_perps
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.exchange import match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe
     from perp_imbalance.indicators.thresholds import Thresholds
     from perp_imbalance.markets.spot_matching import about_spotless

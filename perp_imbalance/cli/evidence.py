@@ -3,14 +3,13 @@
 import argparse
 import json
 import logging
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import DataError
-from perp_imbalance.files import atomic_write_text
+from perp_imbalance.files import atomic_write_text, run_name
 from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Study every pair, write both files and say the verdict."""
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.event_study import as_rows, verdict
     from perp_imbalance.research.evidence_page import write_evidence
     from perp_imbalance.strategy.settings import Settings
@@ -80,8 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
     method = method_of(arguments)
-    stem = f"evidence-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    file = Path(config["user_data_dir"]) / "evidence" / f"{stem}.json"
+    file = Path(config["user_data_dir"]) / "evidence" / f"{run_name('evidence')}.json"
     check_writable(file)
     uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
     folder, data = pair_histories(arguments, config, settings, uses_htf=uses_htf)

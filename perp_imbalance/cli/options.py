@@ -3,7 +3,7 @@
 import argparse
 import errno
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,6 @@ from perp_imbalance.errors import CommandError
 from perp_imbalance.strategy.palette import PALETTES
 
 DEFAULT_CONFIG = Path("config.json")
-#: The strategies of a checkout of this project.
-PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -96,11 +94,3 @@ def check_writable(file: Path) -> None:
     reason = errno.ENOTDIR if not there.is_dir() else errno.EACCES
     if reason == errno.ENOTDIR or not os.access(there, os.W_OK | os.X_OK):
         raise CommandError(f"{file} cannot be written: {there}: {os.strerror(reason)}")
-
-
-def strategy_folder(config: Mapping[str, Any]) -> Path:
-    """Return where freqtrade finds the strategies: the config's folder, its own, or ours."""
-    own = Path(config["user_data_dir"]) / "strategies"
-    if "strategy_path" in config:
-        return Path(config["strategy_path"])
-    return own if (own / "PerpImbalance.py").is_file() else PROJECT_STRATEGIES

@@ -41,7 +41,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table or the JSON."""
-    from perp_imbalance.freqtrade_bridge.exchange import load_config, load_markets, match_perps
+    from perp_imbalance.freqtrade_bridge.config import load_config
+    from perp_imbalance.freqtrade_bridge.exchange import load_markets, match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe
     from perp_imbalance.markets.spot_matching import about_spotless
 

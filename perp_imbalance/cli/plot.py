@@ -1,8 +1,8 @@
 """``perp-imbalance plot``: the indicator's pane, from the strategy's own columns."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from perp_imbalance.cli.options import (
     refuse_existing,
 )
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.files import temporary_folder
+from perp_imbalance.files import run_name, temporary_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from perp_imbalance.data.sample import ensure_sample_market
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.plotting.chart import write_chart
     from perp_imbalance.plotting.picture import find_browser, take_picture
     from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -99,19 +99,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.png:
         check_picture(arguments.png, output)
         find_browser()
-    warn_of_parameter_files([strategy], config.get("strategy_path"))
+    warn_of_parameter_files([strategy], config)
     with Console(stderr=True).status("candles") as status:
         datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
         arguments.pairs = [arguments.pair]
         data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
-        overlay = backtest_overlay(config, data)
+        merged = merged_config(files, backtest_overlay(config, data))
         status.update(f"columns of {arguments.pair}")
         with open_strategy_analysis(
-            files,
-            strategy=strategy,
-            datadir=datadir,
-            timerange=arguments.timerange,
-            overlay=overlay,
+            merged, strategy=strategy, datadir=datadir, timerange=arguments.timerange
         ) as found:
             pane = found.pane(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
@@ -119,7 +115,7 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.trades:
                 trades = trades_of(Path(arguments.trades), strategy)
             else:
-                trades = backtested(strategy, datadir, overlay, arguments)
+                trades = backtested(strategy, datadir, merged, arguments.timerange)
             pane = replace(pane, trades=trades)
             check_trades(pane, arguments.trades)
         if not arguments.datadir:
@@ -191,8 +187,7 @@ def default_output(user_data_dir: Path, pair: str) -> Path:
     """Return a name that no page has yet."""
     from freqtrade.misc import pair_to_filename
 
-    stem = f"pane-{pair_to_filename(pair)}-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    return user_data_dir / "plot" / f"{stem}.html"
+    return user_data_dir / "plot" / f"{run_name(f'pane-{pair_to_filename(pair)}')}.html"
 
 
 def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
@@ -200,7 +195,7 @@ def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
 
     :raises DataError: if it has none of it, or is no result.
     """
-    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade
     from perp_imbalance.reporting.backtest_result import read_result
 
     with quiet_freqtrade():
@@ -211,30 +206,28 @@ def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
 
 
 def backtested(
-    strategy: str, datadir: Path, overlay: dict[str, Any], arguments: argparse.Namespace
+    strategy: str, datadir: Path, config: Mapping[str, Any], timerange: str | None
 ) -> "pd.DataFrame":
     """Return the trades of a backtest that is run here.
 
+    :param config: all of it, such as ``merged_config`` returns.
     :raises CommandError: if freqtrade refuses it.
     """
     from freqtrade.data.btanalysis import load_backtest_data
 
-    from perp_imbalance.freqtrade_bridge.exchange import quiet_freqtrade
+    from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade
     from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
-    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.replay import local_config, running_replay
 
     with (
         temporary_folder() as folder,
         running_replay(datadir) as replay,
     ):
-        exchange = {**overlay["exchange"], **replay_config(replay.url)["exchange"]}
         options = ["backtesting", "--datadir", str(datadir), "--strategy", strategy]
         options += ["--cache", "none", "--backtest-directory", str(folder)]
-        if arguments.timerange:
-            options += ["--timerange", arguments.timerange]
-        process = capture_freqtrade(
-            options, configs=config_files(arguments), overlay={**overlay, "exchange": exchange}
-        )
+        if timerange:
+            options += ["--timerange", timerange]
+        process = capture_freqtrade(options, local_config=local_config(config, replay.url))
         if process.returncode:
             raise CommandError(f"freqtrade backtesting: {error_line(process)}")
         with quiet_freqtrade():

@@ -70,13 +70,14 @@ def show_preset(arguments: argparse.Namespace) -> int:
 
 def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
-    from perp_imbalance.freqtrade_bridge.exchange import load_config
+    from perp_imbalance.freqtrade_bridge.config import load_config
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     name, strategy = arguments.name, arguments.strategy
     parameters = _parameters(name)
     config = load_config(config_files(arguments))
-    folder = Path(config.get("strategy_path") or config["user_data_dir"] / "strategies")
+    folder = strategy_folder(config, strategy)
     source = folder / f"{strategy}.py"
     if not source.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
@@ -112,24 +113,25 @@ def _tried(
     :raises CommandError: naming what freqtrade or the strategy refuses.
     """
     from freqtrade.configuration.config_validation import validate_config_consistency
-    from freqtrade.resolvers import StrategyResolver
 
-    from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+    from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
     from perp_imbalance.freqtrade_bridge.parameter_file import parameters_of
+    from perp_imbalance.freqtrade_bridge.strategies import load_strategy
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
     strategy_name, limit = config["strategy"], "max_open_trades"
+    about = f"{name} for {strategy_name}; nothing was written"
     options = {key: value for key, value in parameters.options.items() if value is not None}
     with (
         temporary_folder() as place,
-        translate_freqtrade_errors(f"{name} for {strategy_name}; nothing was written"),
+        translate_freqtrade_errors(about),
     ):
         _copy_strategies(source, Path(place))
         parameters.write(Path(place, f"{strategy_name}.json"), strategy_name)
         # A config's own value would win, and hide the file's until it is taken out.
         trial = {key: value for key, value in config.items() if key not in options}
         trial["strategy_path"] = place
-        strategy: Any = StrategyResolver.load_strategy(trial)
+        strategy = load_strategy(trial, about=about)
         lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
         if lacking:
             raise CommandError(

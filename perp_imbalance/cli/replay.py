@@ -1,19 +1,23 @@
 """``perp-imbalance replay``: serve a folder of candles as if it were Binance."""
 
 import argparse
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perp_imbalance.errors import CommandError
+from perp_imbalance.files import atomic_write_text
 
 if TYPE_CHECKING:
     from perp_imbalance.replay.testing import AccountReplay
 
 CONFIG = "config/replay.json"
+USER_DATA = "user_data"
 ACCOUNT_CONFIG = "config/replay-live.json"
 MAX_PORT = 65535
 MAX_WALLET = 1_000_000_000
@@ -43,7 +47,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="folder of candles in freqtrade's layout, as freqtrade's own --datadir",
     )
     parser.add_argument(
-        "--port", type=int, metavar="N", help=f"port to listen on (default: the one in {CONFIG})"
+        "--port",
+        type=int,
+        metavar="N",
+        help=f"port to listen on, 0 for any free one (default: the one in {CONFIG}); while "
+        f"the replay runs, {USER_DATA}/replay-N.json is the config for another one",
     )
     parser.add_argument(
         "--clock",
@@ -89,16 +97,41 @@ def run(arguments: argparse.Namespace) -> int:
         account = AccountTerms(Decimal(str(arguments.wallet)))
     port = DEFAULT_PORT if arguments.port is None else arguments.port
     faults = [] if arguments.faults is None else read_faults(arguments.faults)
-    with running_test_replay(
-        arguments.datadir,
-        port=port,
-        clock=clock or system_clock,
-        account=account,
-        faults=faults,
-    ) as replay:
-        print(_announcement(replay, standard=replay.port == DEFAULT_PORT), flush=True)
+    with (
+        running_test_replay(
+            arguments.datadir,
+            port=port,
+            clock=clock or system_clock,
+            account=account,
+            faults=faults,
+        ) as replay,
+        _config_of(replay.url, standard=replay.port == DEFAULT_PORT) as config,
+    ):
+        print(_announcement(replay, config), flush=True)
         threading.Event().wait()
     return 0
+
+
+@contextmanager
+def _config_of(url: str, *, standard: bool) -> Iterator[Path]:
+    """Yield the config file that leads freqtrade to a replay.
+
+    On a port of its own it is a file of its own, gone with the replay: a bot started later stops
+    at it, instead of trading on whatever answers on that port then.
+
+    :raises CommandError: if it cannot be written.
+    """
+    from perp_imbalance.replay import replay_config
+
+    if standard and Path(CONFIG).is_file():
+        yield Path(CONFIG)
+        return
+    file = Path(USER_DATA, f"replay-{url.rpartition(':')[2]}.json")
+    atomic_write_text(file, json.dumps(replay_config(url), indent=4))
+    try:
+        yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _standing_clock(text: str) -> Callable[[], int]:
@@ -114,14 +147,12 @@ def _standing_clock(text: str) -> Callable[[], int]:
     return lambda: milliseconds
 
 
-def _announcement(replay: "AccountReplay", *, standard: bool) -> str:
+def _announcement(replay: "AccountReplay", config: Path) -> str:
     from perp_imbalance.replay.candle_store import Market
 
     spot, perps = (len(replay.store.symbols(market)) for market in (Market.SPOT, Market.PERP))
     begin, end = (_utc(time) for time in replay.store.span())
-    use = f"add -c {CONFIG} to freqtrade's options"
-    if not standard:
-        use += f", from a copy of it that names port {replay.port}"
+    use = f"add -c {config} to freqtrade's options"
     if replay.trading:
         use += f" and, to trade its {replay.account.wallet} USDT, -c {ACCOUNT_CONFIG} behind it"
     return (

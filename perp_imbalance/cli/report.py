@@ -10,7 +10,6 @@ from perp_imbalance.cli.options import (
     add_palette,
     config_files,
     refuse_existing,
-    strategy_folder,
 )
 from perp_imbalance.strategy.palette import palette
 
@@ -66,11 +65,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the report and say where it is."""
-    from perp_imbalance.freqtrade_bridge.exchange import load_config
+    from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.reporting.backtest_result import newest_result
 
     config = load_config(config_files(arguments))
-    file = arguments.result or Path(config["user_data_dir"]) / "backtest_results"
+    file = arguments.result or Path(config["exportdirectory"])
     if file.is_dir():
         file = newest_result(file)
     output = file.with_suffix(".html")
@@ -111,6 +110,7 @@ def write(
 
     from rich.console import Console
 
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.reporting.build import make_report
 
     # freqtrade tells of each file that it opens and of each setting it takes.

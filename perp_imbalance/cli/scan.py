@@ -66,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Scan once, or at each candle until interrupted."""
-    from perp_imbalance.freqtrade_bridge.exchange import load_config
+    from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.scan.fetch import open_feed, rules_of
     from perp_imbalance.scan.watch import watch
 

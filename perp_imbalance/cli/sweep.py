@@ -5,13 +5,13 @@ import json
 import logging
 import textwrap
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import SettingsError
+from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.cells import Span
 from perp_imbalance.research.grid import AXES, Grid, parse_values
@@ -86,7 +86,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Sweep, write both files and say what stands out."""
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.grid_sweep import Plan, run_sweep
     from perp_imbalance.research.series_checks import with_every_gate
     from perp_imbalance.strategy.settings import Settings
@@ -106,8 +106,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         min_events=arguments.min_events,
     )
-    stem = f"sweep-{datetime.now():%Y-%m-%d_%H-%M-%S}"
-    file = Path(config["user_data_dir"]) / "sweep" / f"{stem}.parquet"
+    file = Path(config["user_data_dir"]) / "sweep" / f"{run_name('sweep')}.parquet"
     check_writable(file)
     gated = with_every_gate(plan.grid)
     folder, data = pair_histories(arguments, config, settings, uses_htf=gated.use_htf)

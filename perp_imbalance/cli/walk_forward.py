@@ -84,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run what is missing, and write the report."""
-    from perp_imbalance.freqtrade_bridge.exchange import check_timerange, load_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.walk_forward.run import Cluster, Store, run_windows
     from perp_imbalance.research.walk_forward.summary import summarise, write_report, write_winner
 
@@ -124,6 +124,7 @@ def prepare(
     """
     from freqtrade.exchange import timeframe_to_seconds
 
+    from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.research.pair_history import PairHistories
     from perp_imbalance.research.walk_forward.task import (
         Bundle,
@@ -146,7 +147,7 @@ def prepare(
         data_format=config["dataformat_ohlcv"],
     )
     overlay = backtest_overlay(config, data)
-    merged = _merged(config_files(arguments), overlay)
+    merged = merged_config(config_files(arguments), overlay)
     times = []
     for candles in folder.pairs(data.pairs):
         times += list(candles.perp["date"].dt.to_pydatetime())
@@ -154,7 +155,7 @@ def prepare(
     candle = timedelta(seconds=timeframe_to_seconds(folder.timeframe))
     check_candles(windows, times, STARTUP_CANDLES * candle)
     user_data = Path(config["user_data_dir"])
-    place = Path(merged.get("strategy_path") or user_data / "strategies")
+    place = Path(overlay["strategy_path"])
     texts = sources(place)
     fit = _fit_of(arguments, texts)
     _check_fit(fit, user_data, place)
@@ -198,28 +199,19 @@ def _check_fit(fit: "Fit", user_data: Path, place: Path) -> None:
     """Raise where hyperopt would refuse how it is asked, or leave a part of it aside.
 
     :param place: folder of strategies.
-    :raises CommandError: naming a space or a loss that there is not.
+    :raises PerpImbalanceError: naming a space or a loss that there is not.
     """
     from freqtrade.constants import HYPEROPT_BUILTIN_SPACE_OPTIONS
-    from freqtrade.resolvers import StrategyResolver
-    from freqtrade.resolvers.hyperopt_resolver import HyperOptLossResolver
-    from freqtrade.strategy.hyper import detect_all_parameters
 
-    from perp_imbalance.freqtrade_bridge.exchange import translate_freqtrade_errors
+    from perp_imbalance.freqtrade_bridge.strategies import check_loss, parameter_spaces
 
-    with translate_freqtrade_errors(f"strategy {fit.strategy}"):
-        # The classes as they are: what lies beside them as a parameter file is left out here.
-        folders = {"user_data_dir": user_data, "strategy_path": place}
-        found = StrategyResolver.search_all_objects(folders, enum_failed=False)
-        own = [detect_all_parameters(one["class"]) for one in found if one["name"] == fit.strategy]
-    known = dict.fromkeys([*HYPEROPT_BUILTIN_SPACE_OPTIONS, *(own[0] if own else fit.spaces)])
+    own = parameter_spaces(fit.strategy, place, user_data)
+    known = dict.fromkeys([*HYPEROPT_BUILTIN_SPACE_OPTIONS, *(own or fit.spaces)])
     for space in fit.spaces:
         if space not in known:
             raise CommandError(f"--spaces: there is no space {space}, only {', '.join(known)}")
-    with translate_freqtrade_errors("--hyperopt-loss"):
-        # Of the losses that travel: its timeframe is none of this check's.
-        loss = {"user_data_dir": user_data, "hyperopt_loss": fit.loss, "timeframe": ""}
-        HyperOptLossResolver.load_hyperoptloss(loss)
+    # Of the losses that travel.
+    check_loss(fit.loss, user_data)
 
 
 def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":
@@ -241,20 +233,6 @@ def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) 
         parse_length(arguments.test, "--test"),
         anchored=arguments.anchored,
     )
-
-
-def _merged(files: list[Path], overlay: dict[str, Any]) -> dict[str, Any]:
-    """Return the config as its files have it: what freqtrade makes of them is not for a file."""
-    from freqtrade.configuration.load_config import load_from_files
-    from freqtrade.misc import deep_merge_dicts
-
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        merged = load_from_files([str(file) for file in files])
-    finally:
-        logging.disable(level)
-    return dict(deep_merge_dicts(overlay, merged))
 
 
 def _wallet(config: dict[str, Any]) -> float:

@@ -13,18 +13,20 @@ from freqtrade.enums import RunMode
 from freqtrade.exceptions import FreqtradeException
 from freqtrade.optimize.hyperopt_tools import HyperoptTools
 from freqtrade.plugins.protectionmanager import ProtectionManager
-from freqtrade.resolvers import ExchangeResolver, ProtectionResolver, StrategyResolver
+from freqtrade.resolvers import ProtectionResolver
 
 from perp_imbalance.doctor.bot_checks import check_parameter_file
 from perp_imbalance.doctor.findings import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
+from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.exchange import (
     closing_exchange,
-    load_config,
+    load_exchange,
     public_client,
 )
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile, parameters_of
 from perp_imbalance.freqtrade_bridge.secrets import refusal
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.strategy.order_rules import misspelt_key
 from perp_imbalance.strategy.settings import Settings
 
@@ -116,7 +118,7 @@ def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Load
             report.checks.append(found)
             return None
     config["runmode"] = RunMode.DRY_RUN if live else RunMode.UTIL_EXCHANGE
-    strategy = attempt(report, "strategy", lambda: _load_strategy(config))
+    strategy = attempt(report, "strategy", lambda: load_strategy(config, with_parameters=True))
     if strategy is None:
         return None
     if file is None or content is None:
@@ -131,12 +133,6 @@ def _content(file: Path) -> bytes:
         return file.read_bytes()
     except OSError:
         return b""
-
-
-def _load_strategy(config: dict[str, Any]) -> Any:
-    strategy = StrategyResolver.load_strategy(config)
-    strategy.ft_load_hyper_params(False)
-    return strategy
 
 
 def load_protections(
@@ -190,9 +186,7 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
     name = config["exchange"]["name"]
     # As a utility: a bot's exchange would open websockets.
     config["runmode"] = RunMode.UTIL_EXCHANGE
-    exchange = attempt(
-        report, "exchange", lambda: ExchangeResolver.load_exchange(config, validate=False)
-    )
+    exchange = attempt(report, "exchange", lambda: load_exchange(config))
     if exchange is None:
         return None
     if exchange.markets and attempt(report, "exchange", lambda: _validated(exchange, config)):

@@ -1,131 +1,56 @@
-"""freqtrade's config and exchange, opened the way freqtrade's own commands open them."""
+"""freqtrade's exchanges, opened as freqtrade's own commands open them."""
 
 import asyncio
 import copy
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
+from typing import Any
 
-from perp_imbalance.errors import CommandError
-from perp_imbalance.freqtrade_bridge.secrets import refusal
+from perp_imbalance.errors import BridgeError
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.markets.spot_matching import SpotMatch, is_perp, match_spot
 from perp_imbalance.strategy.settings import Settings
 
-if TYPE_CHECKING:
-    from freqtrade.enums import RunMode
-
-
-@contextmanager
-def translate_freqtrade_errors(about: str) -> Iterator[None]:
-    """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
-
-    Its account of each step belongs to its own commands, and of an error it logs a page. A value
-    that is none of a list of names it meets with a ValueError.
-
-    :param about: what the message is about, put behind it.
-    """
-    from freqtrade.exceptions import FreqtradeException
-
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    except (FreqtradeException, ValueError) as error:
-        raise CommandError(f"{refusal(error)} ({about})") from None
-    except KeyError as error:
-        # freqtrade takes some of a config for granted.
-        raise CommandError(f"the config lacks {error} ({about})") from None
-    finally:
-        logging.disable(before)
-
-
-@contextmanager
-def quiet_freqtrade() -> Iterator[None]:
-    """Keep what freqtrade tells of its steps out of sight, and its errors in it."""
-    logger = logging.getLogger("freqtrade")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
-def load_config(
-    files: Sequence[Path], *, runmode: "RunMode | None" = None, **options: Any
-) -> dict[str, Any]:
-    """Return the merged config of freqtrade's ``-c`` files.
-
-    :param files: merged in this order, later ones win.
-    :param runmode: freqtrade's; by default the one of its commands that only look.
-    :param options: freqtrade's command-line options by their names in ``freqtrade.commands``.
-    :raises CommandError: if a file is missing, unreadable or no valid config.
-    """
-    from freqtrade.configuration import setup_utils_configuration
-    from freqtrade.enums import RunMode
-
-    for file in files:
-        if not file.is_file():
-            raise CommandError(f"there is no config file {file}: name one with -c")
-    names = [str(file) for file in files]
-    arguments = {"config": names, **options}
-    about = f"config {' + '.join(names)}"
-    try:
-        with translate_freqtrade_errors(about):
-            return dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
-    except (AttributeError, TypeError) as error:
-        # freqtrade takes the types of sections for granted.
-        wrong = ", ".join(_no_sections(names)) or "a section"
-        raise CommandError(f"{wrong} has the wrong type: {error} ({about})") from None
-
-
-def _no_sections(files: list[str]) -> list[str]:
-    """Return the settings of config files that should be sections, and are none."""
-    from freqtrade.config_schema import CONF_SCHEMA
-    from freqtrade.configuration.load_config import load_from_files
-
-    known = CONF_SCHEMA["properties"]
-    sections = {
-        name for name, about in known.items() if about.get("type") == "object" or "$ref" in about
-    }
-    return [
-        name
-        for file in files
-        for name, value in load_from_files([file]).items()
-        if name in sections and not isinstance(value, Mapping)
-    ]
-
-
-def check_timerange(timerange: str | None) -> None:
-    """Raise unless freqtrade can read a timerange; None is all there is.
-
-    :raises CommandError: naming it.
-    """
-    from freqtrade.configuration import TimeRange
-
-    with translate_freqtrade_errors("such as 20250101-20250301"):
-        TimeRange.parse_timerange(timerange)
+# What freqtrade settles funding by: of a class of its own, where an exchange has one.
+_FUNDING_OPTIONS = ("mark_ohlcv_price", "mark_ohlcv_timeframe", "funding_fee_timeframe")
+# Fees that ccxt has in its parser of markets, and otherwise in its description.
+_TAKER_FEES = {"bybit": 0.0006}
 
 
 def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return all markets of the configured exchange by symbol.
 
-    :raises CommandError: if the exchange is unknown or does not answer.
+    :raises BridgeError: if the exchange is unknown or does not answer.
     """
-    from freqtrade.resolvers import ExchangeResolver
-
     name = config.get("exchange", {}).get("name")
-    with translate_freqtrade_errors(f"exchange {name}"):
-        exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
-        with closing_exchange(exchange):
-            markets = exchange.markets
+    with open_exchange(dict(config)) as exchange:
+        markets = exchange.markets
     if not markets:
-        raise CommandError(
+        raise BridgeError(
             f"{name} gave no list of its markets: check the network, or ask freqtrade list-markets"
         )
     return dict(markets)
+
+
+@contextmanager
+def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
+    """Open the configured exchange with its markets; close it when the block is left.
+
+    :raises BridgeError: if freqtrade refuses it, or does not know it.
+    """
+    with translate_freqtrade_errors(f"exchange {config.get('exchange', {}).get('name')}"):
+        exchange = load_exchange(config)
+    with closing_exchange(exchange):
+        yield exchange
+
+
+def load_exchange(config: dict[str, Any]) -> Any:
+    """Return the configured exchange; the caller closes it, and meets freqtrade's own errors."""
+    from perp_imbalance.freqtrade_bridge.internals import ExchangeResolver
+
+    return ExchangeResolver.load_exchange(config, validate=False)
 
 
 @contextmanager
@@ -162,6 +87,56 @@ def public_client(config: Mapping[str, Any], exchange: Any) -> Any:
     client = getattr(ccxt, exchange.id)(options)
     client.set_markets(exchange.markets)
     return client
+
+
+def taker_fee(exchange: str) -> float | None:
+    """Return what an exchange asks of a taker of linear perps, as ccxt describes it.
+
+    Of the two fees, freqtrade backtests with the higher one. None where ccxt does not tell.
+
+    :param exchange: ccxt's name.
+
+    >>> taker_fee("hyperliquid")
+    0.00045
+    """
+    import ccxt
+
+    if exchange in _TAKER_FEES:
+        return _TAKER_FEES[exchange]
+    described = getattr(ccxt, exchange, None)
+    fees = described().describe().get("fees", {}) if described else {}
+    perps = fees.get("linear", {}).get("trading") or fees.get("swap") or fees.get("trading", {})
+    return perps.get("taker")  # type: ignore[no-any-return]
+
+
+def funding_options(exchange: str) -> dict[str, Any]:
+    """Return by which candles freqtrade settles the funding of an exchange.
+
+    :param exchange: freqtrade's name.
+
+    >>> funding_options("hyperliquid")["mark_ohlcv_price"]
+    'futures'
+    """
+    from perp_imbalance.freqtrade_bridge.internals import (
+        MAP_EXCHANGE_CHILDCLASS,
+        exchange_classes,
+    )
+
+    name = MAP_EXCHANGE_CHILDCLASS.get(exchange, exchange).title()
+    base = exchange_classes.Exchange
+    found = getattr(exchange_classes, name, base)
+    options = {**base._ft_has_default, **found._ft_has, **found._ft_has_futures}
+    return {key: options[key] for key in _FUNDING_OPTIONS}
+
+
+def without_leverage_tiers(pairs: Iterable[str]) -> list[str]:
+    """Return the perps of which freqtrade does not know how much leverage Binance allows.
+
+    Its backtesting takes the tiers from a file of its own, and refuses to start without them.
+    """
+    file = files("freqtrade.exchange").joinpath("binance_leverage_tiers.json")
+    tiers = json.loads(file.read_text("utf-8"))
+    return [pair for pair in pairs if pair not in tiers]
 
 
 def price_step(exchange: Any, pair: str) -> float:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from perp_imbalance.errors import CommandError
-from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.exchange import open_exchange
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.markets.spot_matching import is_other_contract, is_perp, some
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,8 @@ def load_universe(config: Mapping[str, Any]) -> Universe:
 
     :raises CommandError: if the exchange does not answer, or a name is no perp of it.
     """
-    from freqtrade.resolvers import ExchangeResolver
-
     name = str(config["exchange"]["name"])
-    with translate_freqtrade_errors(f"exchange {name}"):
-        exchange = ExchangeResolver.load_exchange(dict(config), validate=False)
-    with closing_exchange(exchange):
+    with open_exchange(dict(config)) as exchange:
         if not exchange.markets:
             raise CommandError(
                 f"{name} gave no list of its markets: check the network, or ask freqtrade "

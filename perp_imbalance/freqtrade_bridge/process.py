@@ -2,9 +2,10 @@
 
 freqtrade leaves with code 0 on what it calls a configuration error, and on options that it does
 not know. The child process therefore runs freqtrade's own ``main`` and leaves with 2 then.
+
+It gets one complete config and no ``FREQTRADE__`` variables: :mod:`.config` has merged them.
 """
 
-import json
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from perp_imbalance.files import temporary_folder
+from perp_imbalance.freqtrade_bridge.config import config_file, is_variable, merged_config
 
 EXIT_CONFIGURATION = 2
 #: A download of which freqtrade logs an error and goes on.
@@ -33,8 +34,9 @@ REPEATED = 10
 def run_freqtrade(
     arguments: Sequence[str],
     *,
-    configs: Sequence[Path],
+    configs: Sequence[Path] = (),
     overlay: Mapping[str, Any] | None = None,
+    local_config: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
 ) -> int:
     """Run freqtrade in this terminal and return its exit code.
@@ -42,19 +44,24 @@ def run_freqtrade(
     Where this process is interrupted or told to end, so is freqtrade with all its workers.
 
     :param arguments: the subcommand and its options, without ``freqtrade`` in front
-    :param configs: configuration files, merged by freqtrade in this order
-    :param overlay: settings that are merged over all files
+    :param configs: configuration files, merged in this order, and the environment's variables over
+        them
+    :param overlay: settings that are merged over all of it
+    :param local_config: all there is to say to freqtrade, of a run that stays on this machine: the
+        process gets no proxies either
     :param cwd: folder to run in, by default this process's
+    :raises BridgeError: if a file is missing or unreadable
     """
-    with _command(arguments, configs, overlay) as command:
-        return _run(command, cwd=cwd).returncode
+    with _command(arguments, configs, overlay, local_config) as command:
+        return _run(command, cwd=cwd, proxies=local_config is None).returncode
 
 
 def capture_freqtrade(
     arguments: Sequence[str],
     *,
-    configs: Sequence[Path],
+    configs: Sequence[Path] = (),
     overlay: Mapping[str, Any] | None = None,
+    local_config: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
 ) -> "subprocess.CompletedProcess[str]":
@@ -62,8 +69,9 @@ def capture_freqtrade(
 
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when freqtrade has been ended
     """
-    with _command(arguments, configs, overlay) as command:
-        return _run(command, cwd=cwd, capture=True, timeout=timeout)
+    with _command(arguments, configs, overlay, local_config) as command:
+        proxies = local_config is None
+        return _run(command, cwd=cwd, proxies=proxies, capture=True, timeout=timeout)
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
@@ -84,24 +92,38 @@ def error_line(process: "subprocess.CompletedProcess[str]") -> str:
 
 @contextmanager
 def _command(
-    arguments: Sequence[str], configs: Sequence[Path], overlay: Mapping[str, Any] | None
+    arguments: Sequence[str],
+    configs: Sequence[Path],
+    overlay: Mapping[str, Any] | None,
+    local_config: Mapping[str, Any] | None,
 ) -> Iterator[list[str]]:
-    """Yield the command line; the overlay's file is gone when the block is left."""
+    """Yield the command line; its config is gone when the block is left."""
     subcommand, *options = arguments
-    files = [str(config) for config in configs]
-    with temporary_folder() as folder:
-        if overlay is not None:
-            path = Path(folder) / "overlay.json"
-            path.write_text(json.dumps(overlay), encoding="utf-8")
-            files.append(str(path))
-        named = [word for file in files for word in ("-c", file)]
-        yield [sys.executable, "-m", __name__, subcommand, *named, *options]
+    command = [sys.executable, "-m", __name__, subcommand]
+    if local_config is None and not configs and overlay is None:
+        yield [*command, *options]
+        return
+    with config_file(local_config or merged_config(configs, overlay)) as file:
+        yield [*command, "-c", str(file), *options]
+
+
+def child_environment(*, proxies: bool = True) -> dict[str, str]:
+    """Return this process's environment without what would outrank a config.
+
+    :param proxies: whether the child may use the environment's proxies.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not is_variable(name) and (proxies or not name.lower().endswith("_proxy"))
+    }
 
 
 def _run(
     command: Sequence[str],
     *,
     cwd: Path | None,
+    proxies: bool,
     capture: bool = False,
     timeout: float | None = None,
 ) -> "subprocess.CompletedProcess[str]":
@@ -110,7 +132,13 @@ def _run(
         # A session of its own: an interrupt at the terminal reaches freqtrade once, through us,
         # and its workers can be ended together with it.
         child = subprocess.Popen(
-            command, cwd=cwd, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+            command,
+            cwd=cwd,
+            env=child_environment(proxies=proxies),
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
         )
         try:
             output, errors = child.communicate(timeout=timeout)
@@ -143,7 +171,9 @@ def _ended_by_signals() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> None:
         raise SystemExit(EXIT_SIGNAL + number)
 
-    previous = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # Windows has no SIGHUP.
+    numbers = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    previous = {number: signal.signal(number, leave) for number in numbers}
     try:
         yield
     finally:
@@ -221,7 +251,7 @@ def _freqtrade() -> None:
     errors = _ConfigurationErrorSeen()
     logging.getLogger("freqtrade").addFilter(errors)
     warnings = Remembered()
-    logging.getLogger(__spec__.parent).addHandler(warnings)
+    logging.getLogger("perp_imbalance").addHandler(warnings)
     downloads = _FailedDownloads(logging.ERROR)
     logging.getLogger("freqtrade.data.history.history_utils").addHandler(downloads)
     try:

@@ -21,7 +21,7 @@ _FLOATS = (
     *("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower"),
     *("spot_close", "premium_pct", "z", "htf_z"),
 )
-_SCRIPTS = ("buckets.js", "reading.js", "drawing.js", "pane.js")
+_SCRIPTS = ("buckets.js", "reading.js", "drawing.js", "chart.js")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def chart_scripts(*, with_plotly: bool = True) -> str:
 
     library = f"<script>{get_plotlyjs()}</script>" if with_plotly else ""
     own = files("perp_imbalance.plotting")
-    style = own.joinpath("pane.css").read_text("utf-8")
+    style = own.joinpath("chart.css").read_text("utf-8")
     script = "".join(own.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
     return f"<style>{style}</style>{library}<script>{script}</script>"
 

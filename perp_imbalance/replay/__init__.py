@@ -5,13 +5,20 @@ its downloader asks for everything. Both are served here on 127.0.0.1 from a fol
 while freqtrade itself stays as it is::
 
     with running_replay(Path("candles/binance")) as replay:
-        run_freqtrade(arguments, configs=configs, overlay=replay_config(replay.url))
+        config = local_config(merged_config(files), replay.url)
+        run_freqtrade(arguments, local_config=config)
 
 :mod:`perp_imbalance.replay.testing` adds an account that takes orders, and faults.
 """
 
 from perp_imbalance.replay.candle_store import CandleStore
-from perp_imbalance.replay.overlay import DEFAULT_PORT, HOST, account_config, replay_config
+from perp_imbalance.replay.overlay import (
+    DEFAULT_PORT,
+    HOST,
+    account_config,
+    local_config,
+    replay_config,
+)
 from perp_imbalance.replay.running import Replay, running_replay
 from perp_imbalance.replay.server import ServedRequest
 
@@ -22,6 +29,7 @@ __all__ = [
     "Replay",
     "ServedRequest",
     "account_config",
+    "local_config",
     "replay_config",
     "running_replay",
 ]

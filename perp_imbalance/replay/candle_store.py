@@ -84,12 +84,12 @@ class CandleStore:
         self._folder = CandleFolder(datadir)
         self.datadir = datadir
         self._formats = self._folder.keys
-        self._finest = {
-            (pair, candle_type): timeframe
-            for pair, timeframe, candle_type in sorted(
-                self._formats, key=lambda key: timeframe_to_msecs(key[1]), reverse=True
-            )
-        }
+        self._timeframes: dict[tuple[str, CandleType], list[str]] = {}
+        for pair, timeframe, candle_type in sorted(
+            self._formats, key=lambda key: timeframe_to_msecs(key[1])
+        ):
+            self._timeframes.setdefault((pair, candle_type), []).append(timeframe)
+        self._finest: dict[tuple[str, CandleType], Series] = {}
         self._series: dict[tuple[str, str, CandleType], Series] = {}
         self._symbols: dict[Market, dict[str, Symbol]] = {market: {} for market in Market}
         for pair in sorted({pair for pair, _, _ in self._formats}.union(extra_pairs)):
@@ -116,9 +116,17 @@ class CandleStore:
         return self._series[key]
 
     def finest(self, symbol: Symbol, candle_type: CandleType) -> Series:
-        """Return the candles of the shortest timeframe that the folder has."""
-        timeframe = self._finest.get((symbol.pair, candle_type))
-        return self._read(symbol, timeframe, candle_type) if timeframe else EMPTY
+        """Return for every moment the candle of the shortest timeframe that the folder has of it.
+
+        The candles of a shorter timeframe may begin later than others, or have gaps.
+        """
+        key = (symbol.pair, candle_type)
+        if key not in self._finest:
+            found = EMPTY
+            for timeframe in self._timeframes.get(key, ()):
+                found = _filled(found, self._read(symbol, timeframe, candle_type))
+            self._finest[key] = found
+        return self._finest[key]
 
     def span(self) -> tuple[int, int]:
         """Return when the first traded candle begins and the last one ends, in ms."""
@@ -146,6 +154,25 @@ def _symbol(pair: str) -> Symbol | None:
         return None
     market = Market.PERP if settle else Market.SPOT
     return Symbol(f"{base}{quote}", base, quote, pair, market)
+
+
+def _filled(fine: Series, coarse: Series) -> Series:
+    """Return a series with those rows of a coarser one that overlap none of its own."""
+    if not len(fine.times) or not len(coarse.times):
+        return fine if len(fine.times) else coarse
+    # Of the rows that begin before a coarse one ends, all must have ended before it begins.
+    begun = np.searchsorted(fine.times, coarse.ends, side="left")
+    ended = np.searchsorted(fine.ends, coarse.times, side="right")
+    new = begun == ended
+    if not new.any():
+        return fine
+    times = np.concatenate([fine.times, coarse.times[new]])
+    order = np.argsort(times)
+    return Series(
+        times[order],
+        np.concatenate([fine.ends, coarse.ends[new]])[order],
+        np.concatenate([fine.values, coarse.values[new]])[order],
+    )
 
 
 def _as_series(frame: DataFrame, timeframe: str, candle_type: CandleType) -> Series:

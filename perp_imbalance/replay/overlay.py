@@ -1,6 +1,18 @@
 """How freqtrade is pointed at a replay exchange instead of Binance."""
 
+import copy
+import logging
+from collections.abc import Mapping
 from typing import Any
+
+from perp_imbalance.freqtrade_bridge.exchange import (
+    funding_options,
+    taker_fee,
+    without_leverage_tiers,
+)
+from perp_imbalance.markets.exchange_name import CANDLES_OF, exchange_name
+
+logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -35,6 +47,16 @@ API_PATHS = {
 }
 
 
+#: The exchange whose language a replay speaks.
+SPOKEN = "binance"
+# Of a config's section on the exchange, what matters where there is no exchange.
+_PAIRS = ("pair_whitelist", "pair_blacklist")
+# Sections that lead to other machines, or hold secrets, and have no part in a local run.
+_ELSEWHERE = frozenset(
+    {"telegram", "discord", "webhook", "api_server", "external_message_consumer", "coingecko"}
+)
+
+
 def replay_config(url: str) -> dict[str, Any]:
     """Return the part of a freqtrade configuration that makes it use a replay exchange.
 
@@ -52,6 +74,46 @@ def replay_config(url: str) -> dict[str, Any]:
             "ccxt_config": {"enableRateLimit": False, "urls": {"api": api}},
         }
     }
+
+
+def local_config(config: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """Return a complete config with which freqtrade asks a replay exchange, and nobody else.
+
+    Nothing of the configured exchange's section is kept but its pairs: proxies, addresses and
+    options of its client would lead elsewhere, and another exchange speaks another language. What
+    the candles need of that exchange is said in other ways: its name, for the names of its perps
+    (:func:`~perp_imbalance.markets.exchange_name.exchange_name`), its taker fee where the config
+    has none, and by which candles its funding is settled.
+
+    :param config: all of it, such as ``freqtrade_bridge.config.merged_config`` returns; one that
+        was made here before gives the same.
+    :param url: where the replay exchange listens.
+    """
+    exchange, name = config.get("exchange", {}), exchange_name(config)
+    local = {key: value for key, value in config.items() if key not in _ELSEWHERE}
+    section = {key: exchange[key] for key in _PAIRS if key in exchange}
+    section |= {"name": SPOKEN, "key": "", "secret": "", **replay_config(url)["exchange"]}
+    # Else a strategy that checks it would refuse to start.
+    section["ccxt_config"]["options"] = {"defaultType": "future"}
+    own = exchange.get("_ft_has_params", {})
+    section["_ft_has_params"] = {
+        key: own.get(key, value) for key, value in funding_options(name).items()
+    }
+    if missing := without_leverage_tiers(section.get("pair_whitelist", [])):
+        logger.warning(
+            "no leverage tiers of %s are known: traded at leverage 1, without a liquidation price",
+            ", ".join(missing),
+        )
+        section["_ft_has_params"]["uses_leverage_tiers"] = False
+    local |= {
+        "exchange": section,
+        "pairlists": [{"method": "StaticPairList"}],
+        "dry_run": True,
+        CANDLES_OF: name,
+    }
+    if local.get("fee") is None and name != SPOKEN and (fee := taker_fee(name)) is not None:
+        local["fee"] = fee
+    return copy.deepcopy(local)
 
 
 def account_config() -> dict[str, Any]:

@@ -12,6 +12,9 @@ from perp_imbalance.replay.candle_store import Series
 
 BAD_PARAMETER = -1102
 INVALID_INTERVAL = -1120
+#: Binance's LONG: what a larger number would be compared with has 64 bits.
+MAX_INTEGER = 2**63 - 1
+MAX_DIGITS = 40
 # Case tells a month from a minute.
 INTERVALS = frozenset(
     {"1s", "1m", "3m", "5m", "15m", "30m"}
@@ -74,7 +77,7 @@ class Query:
             value = int(self._params[name])
         except ValueError:
             raise _malformed(name) from None
-        if value < minimum:
+        if not minimum <= value <= MAX_INTEGER:
             raise _malformed(name)
         return value
 
@@ -86,7 +89,8 @@ class Query:
             value = Decimal(self.text(name))
         except InvalidOperation:
             raise _malformed(name) from None
-        if not value.is_finite():
+        # Far beyond any price or amount, sums of it would end in an overflow.
+        if not value.is_finite() or abs(value.adjusted()) > MAX_DIGITS:
             raise _malformed(name)
         return value
 
@@ -108,7 +112,7 @@ class Query:
         """Return a JSON list of texts."""
         try:
             names = json.loads(self.text(name))
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _malformed(name) from None
         if not isinstance(names, list) or not all(isinstance(item, str) for item in names):
             raise _malformed(name)

@@ -3,13 +3,13 @@
 import math
 from dataclasses import dataclass
 
-import pandas as pd
-from freqtrade.data.btanalysis import get_tick_size_over_time
+import numpy as np
 
-from perp_imbalance.replay.candle_store import OHLCV, Series
+from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.replay.candle_store import Series
 
-# A tick shows in some candle of a few hundred; more of them cost time and change nothing.
-CANDLES_FOR_TICK = 500
+#: Decimals of a price that a symbol may have.
+MAX_DECIMALS = 14
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,32 @@ class TradingRules:
 
 
 def trading_rules(series: Series, opened: int) -> TradingRules:
-    """Return the rules that fit the newest of the first ``opened`` candles.
+    """Return the rules that fit a symbol's candles.
 
-    The step of an amount is a power of ten, worth at most 1 of the quote currency and never more
-    than 1 of the base.
+    The tick is that of the whole file, and the same all along it: of a few hundred candles, prices
+    may all happen to be round. The step of an amount is a power of ten, worth at most 1 of the
+    quote currency at the newest of the first ``opened`` candles and never more than 1 of the base.
     """
-    recent = slice(max(0, opened - CANDLES_FOR_TICK), opened)
-    values = series.values[recent].copy()
-    if not len(values) or values[-1, 0] <= 0:
+    price = float(series.values[opened - 1, 0]) if opened else 0.0
+    if price <= 0:
         return TradingRules()
-    # The open alone is known of a candle that is not closed yet.
-    values[-1, 1:4] = values[-1, 0]
-    frame = pd.DataFrame(values, columns=OHLCV)
-    frame["date"] = pd.to_datetime(series.times[recent], unit="ms", utc=True)
-    tick = get_tick_size_over_time(frame).min()
     return TradingRules(
-        price_decimals=0 if math.isnan(tick) else round(-math.log10(tick)),
-        amount_decimals=max(0, math.ceil(math.log10(values[-1, 0]))),
+        price_decimals=price_decimals(series.values[:, :4]),
+        amount_decimals=max(0, math.ceil(math.log10(price))),
     )
+
+
+def price_decimals(prices: Floats) -> int:
+    """Return with how many decimals the finest of all prices is written.
+
+    >>> price_decimals(np.array([[42000.0, 42000.5], [41999.25, 0.0]]))
+    2
+    """
+    left = prices[np.isfinite(prices)]
+    for decimals in range(MAX_DECIMALS):
+        # What is left are prices with more decimals: of a long file, soon few. A float has some 15
+        # digits, so what it adds beyond them is no decimal of the price.
+        left = left[np.abs(left - np.round(left, decimals)) > np.abs(left) * 1e-14]
+        if not len(left):
+            return decimals
+    return MAX_DECIMALS

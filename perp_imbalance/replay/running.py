@@ -1,6 +1,7 @@
 """A replay exchange in a thread of its own."""
 
 import asyncio
+import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from perp_imbalance.errors import ReplayError
 from perp_imbalance.replay.candle_store import CandleStore
@@ -18,6 +20,21 @@ from perp_imbalance.replay.server import Clock, ReplayExchange, ServedRequest, s
 
 # A client that keeps reading must not hold up the end of a command.
 SHUTDOWN_SECONDS = 1.0
+#: Bytes of a request's first line.
+MAX_LINE = 65536
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Log a request that is no HTTP in one line: of that, aiohttp logs a traceback."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        error = record.exc_info[1]
+        record.exc_info = None
+        record.msg, record.args = "refused a request: %s", (type(error).__name__,)
+    return True
+
+
+_http_logger = logging.getLogger(f"{__name__}.http")
+_http_logger.addFilter(_in_one_line)
 
 
 @dataclass(frozen=True)
@@ -89,17 +106,25 @@ async def _serve(
     started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]",
 ) -> None:
     """Listen until told to stop; the outcome of the start goes into ``started``."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_http_logger,
+        max_line_size=MAX_LINE,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
     try:
         await runner.setup()
         await web.TCPSite(runner, HOST, port).start()
     except Exception as error:
         await runner.cleanup()
         if isinstance(error, OSError):
-            reason = (
-                f"cannot listen on {HOST}:{port}, use another port: {os.strerror(error.errno or 0)}"
+            started.set_exception(
+                ReplayError(
+                    f"cannot listen on {HOST}:{port}: {os.strerror(error.errno or 0)}: end what "
+                    "listens there, or take another port (0 for any free one)"
+                )
             )
-            started.set_exception(ReplayError(reason))
         else:
             started.set_exception(error)
         return

@@ -14,7 +14,7 @@ from perp_imbalance.replay import binance
 from perp_imbalance.replay.binance import Quote
 from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symbol
 from perp_imbalance.replay.query import Query, RequestError
-from perp_imbalance.replay.rules import CANDLES_FOR_TICK, TradingRules, trading_rules
+from perp_imbalance.replay.rules import TradingRules, trading_rules
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # A replay in the foreground may run for weeks; tests look at far fewer requests.
 REQUESTS_KEPT = 100_000
 INVALID_SYMBOL = -1121
+CANDLES_PER_RULES = 500
 KLINES_DEFAULT = 500
 KLINES_MAX = {Market.SPOT: 1000, Market.PERP: 1500}
 FUNDING_DEFAULT, FUNDING_MAX = 100, 1000
@@ -248,8 +249,8 @@ class ReplayExchange:
         series = self._store.finest(symbol, symbol.market.candle_type)
         opened = series.opened(now)
         since, rules = self._rules.get(symbol, (0, None))
-        # Ticks hardly change: they are derived anew after as many candles as they are seen in.
-        if rules is None or not since or not 0 <= opened - since < CANDLES_FOR_TICK:
+        # The step of an amount follows the price, which takes its time.
+        if rules is None or not since or not 0 <= opened - since < CANDLES_PER_RULES:
             rules = trading_rules(series, opened)
             self._rules[symbol] = (opened, rules)
         return rules

@@ -1,7 +1,6 @@
 """The columns as the strategy computes them, in a plain run of freqtrade over local candles."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,12 @@ from freqtrade.data.dataprovider import DataProvider
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
-from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 
 from perp_imbalance.errors import CommandError, DataError
-from perp_imbalance.files import temporary_folder
-from perp_imbalance.freqtrade_bridge.exchange import (
-    closing_exchange,
-    load_config,
-    quiet_freqtrade,
-    translate_freqtrade_errors,
-)
+from perp_imbalance.freqtrade_bridge.config import complete_config
+from perp_imbalance.freqtrade_bridge.exchange import open_exchange
+from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade, translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.plotting.chart import Chart
@@ -39,8 +34,8 @@ class StrategyAnalysis:
 
     def __init__(self, config: dict[str, Any], exchange: Any) -> None:
         self.config = config
+        self.strategy = load_strategy(config)
         with translate_freqtrade_errors(f"strategy {config['strategy']}"):
-            self.strategy = StrategyResolver.load_strategy(config)
             self.strategy.dp = DataProvider(config, exchange)
             if not hasattr(self.strategy, "thresholds"):
                 raise CommandError(
@@ -125,32 +120,24 @@ class StrategyAnalysis:
 
 @contextmanager
 def open_strategy_analysis(
-    files: Sequence[Path],
-    *,
-    strategy: str,
-    datadir: Path,
-    timerange: str | None = None,
-    overlay: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any], *, strategy: str, datadir: Path, timerange: str | None = None
 ) -> Iterator[StrategyAnalysis]:
     """Open a strategy on a folder of candles, with the folder's own list of markets.
 
-    :param files: freqtrade's ``-c`` files.
+    :param config: all of it, such as ``merged_config`` returns.
     :param strategy: name of the strategy.
     :param timerange: freqtrade's ``--timerange``.
-    :param overlay: settings that are merged over all files.
-    :raises CommandError: if freqtrade refuses config or strategy.
+    :raises BridgeError: if freqtrade refuses config or strategy.
     """
-    from perp_imbalance.replay import replay_config, running_replay
+    from perp_imbalance.replay import local_config, running_replay
 
-    with running_replay(datadir) as replay, temporary_folder() as folder:
-        settings = dict(overlay or {})
-        own = replay_config(replay.url)["exchange"]
-        settings["exchange"] = {**settings.get("exchange", {}), **own}
-        file = Path(folder, "overlay.json")
-        file.write_text(json.dumps(settings), encoding="utf-8")
-        options = {"strategy": strategy, "datadir": str(datadir), "timerange": timerange}
-        config = load_config([*files, file], runmode=RunMode.PLOT, **options)
-        with translate_freqtrade_errors(f"exchange {config['exchange']['name']}"):
-            exchange = ExchangeResolver.load_exchange(config, validate=False)
-        with closing_exchange(exchange), quiet_freqtrade():
-            yield StrategyAnalysis(config, exchange)
+    with running_replay(datadir) as replay:
+        options: dict[str, Any] = {
+            "strategy": strategy,
+            "datadir": str(datadir),
+            "timerange": timerange,
+        }
+        local = local_config(config, replay.url)
+        completed = complete_config(local, runmode=RunMode.PLOT, **options)
+        with open_exchange(completed) as exchange, quiet_freqtrade():
+            yield StrategyAnalysis(completed, exchange)

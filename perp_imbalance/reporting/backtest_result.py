@@ -1,15 +1,19 @@
 """The file that freqtrade leaves of a backtest: its trades, wallets, market and settings."""
 
 import json
+import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zipfile import BadZipFile, ZipFile, is_zipfile
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, is_zipfile
 
 import pandas as pd
 from freqtrade.configuration import TimeRange
+from freqtrade.constants import LAST_BT_RESULT_FN
 from freqtrade.data.btanalysis import (
     get_backtest_wallet_change,
     get_latest_backtest_filename,
@@ -20,6 +24,7 @@ from freqtrade.exceptions import FreqtradeException
 from pydantic import BaseModel, Field, ValidationError
 
 from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.files import atomic_write_text
 from perp_imbalance.strategy.settings import SECTION
 
 _DATES = ("open_date", "close_date")
@@ -181,6 +186,64 @@ def newest_result(folder: Path) -> Path:
             f"there is no result of a backtest in {folder}: run perp-imbalance backtest, or name "
             "a result file"
         ) from None
+
+
+@contextmanager
+def scratch_results(folder: Path) -> Iterator[Path]:
+    """Yield a folder for the result of one run: freqtrade names results by the second.
+
+    :param folder: where results are kept; :func:`keep_result` moves this one there.
+    :raises CommandError: if it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = tempfile.TemporaryDirectory(prefix=".perp-imbalance-", dir=folder)
+    except OSError as error:
+        raise CommandError(f"{folder} cannot be written: {error.strerror}") from None
+    with scratch as name:
+        yield Path(name)
+
+
+def keep_result(scratch: Path, folder: Path) -> Path | None:
+    """Move a run's result to the others, as the newest, and return it; None where there is none.
+
+    :param scratch: what freqtrade was told to write to, see :func:`scratch_results`.
+    :param folder: where results are kept.
+    """
+    if not (scratch / LAST_BT_RESULT_FN).is_file():
+        return None
+    written = newest_result(scratch)
+    stem = _claimed(folder, written.stem)
+    # Before the result itself, which is complete with it.
+    for file in sorted(scratch.glob(f"{written.stem}*"), key=lambda file: file == written):
+        if file == written and stem != written.stem:
+            _rename_members(file, written.stem, stem)
+        file.replace(folder / (stem + file.name.removeprefix(written.stem)))
+    kept = folder / f"{stem}{written.suffix}"
+    newest = json.dumps({"latest_backtest": kept.name})
+    atomic_write_text(folder / LAST_BT_RESULT_FN, newest)
+    return kept
+
+
+def _claimed(folder: Path, stem: str) -> str:
+    """Return a name that no result has; an empty file holds it against other runs."""
+    for number in count(1):
+        name = stem if number == 1 else f"{stem}-{number}"
+        try:
+            (folder / f"{name}.zip").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return name
+    raise AssertionError("counting does not end")
+
+
+def _rename_members(file: Path, stem: str, name: str) -> None:
+    """Rename what is in a result: freqtrade finds it by the name of the file."""
+    part = file.with_suffix(".part")
+    with ZipFile(file) as before, ZipFile(part, "w", ZIP_DEFLATED) as after:
+        for member in before.namelist():
+            after.writestr(name + member.removeprefix(stem), before.read(member))
+    part.replace(file)
 
 
 def read_result(file: Path) -> Result:

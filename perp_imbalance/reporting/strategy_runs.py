@@ -1,6 +1,5 @@
 """What the strategies of a result saw: their columns, computed anew on its candles."""
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +14,15 @@ from freqtrade.data.history import load_data
 from freqtrade.data.metrics import combine_dataframes_by_column
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
-from freqtrade.resolvers import StrategyResolver
 
 from perp_imbalance.data.backtest_data import COSTS, BacktestData, Matching, check_series
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, available_candles
-from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.errors import BridgeError, DataError
 from perp_imbalance.files import temporary_folder
-from perp_imbalance.freqtrade_bridge.exchange import load_config, translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.config import complete_config
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators import Thresholds
 from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -76,12 +76,12 @@ def load_report_input(
     prices = closes(result, datadir)
     for outcome in result.outcomes:
         tell(outcome.strategy)
-        with _settings(result, outcome, strategies) as (file, overlay):
-            thresholds = _thresholds(file, overlay, outcome.strategy)
+        with _settings(result, outcome, strategies) as config:
+            thresholds = _thresholds(config, outcome.strategy)
             if thresholds is None:
                 others.append(outcome.strategy)
                 continue
-            panes, missing = _panes(result, outcome, datadir, file, overlay)
+            panes, missing = _panes(outcome, datadir, config)
         notes |= dict.fromkeys(missing)
         trades = outcome.trades
         if len(trades):
@@ -145,10 +145,8 @@ def closes(result: Result, datadir: Path) -> pd.DataFrame:
 
 
 @contextmanager
-def _settings(
-    result: Result, outcome: Outcome, strategies: Path
-) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Yield the result's config as a file, and what is to be merged over it.
+def _settings(result: Result, outcome: Outcome, strategies: Path) -> Iterator[dict[str, Any]]:
+    """Yield the config of a result, with the strategies in a folder that is gone afterwards.
 
     Code is this project's and the trader's own; of the result only settings are taken.
     """
@@ -161,41 +159,35 @@ def _settings(
             name = f"the parameter file of {outcome.strategy} in {result.file}"
             parameters = ParameterFile.parse(outcome.parameters, name)
             parameters.write(own / f"{outcome.strategy}.json", outcome.strategy)
-        config = Path(folder, "config.json")
-        config.write_text(json.dumps(result.config), encoding="utf-8")
-        yield (
-            config,
-            {
-                **{"strategy_path": str(own), "user_data_dir": str(folder)},
-                "timeframe": result.timeframe,
-                # Of a result, freqtrade strikes them out.
-                "exchange": {"key": "", "secret": ""},
-            },
-        )
+        yield {
+            **result.config,
+            **{"strategy_path": str(own), "user_data_dir": str(folder)},
+            "timeframe": result.timeframe,
+            # Of a result, freqtrade strikes them out.
+            "exchange": {**result.config.get("exchange", {}), "key": "", "secret": ""},
+        }
 
 
-def _thresholds(file: Path, overlay: Mapping[str, Any], strategy: str) -> Thresholds | None:
+def _thresholds(config: Mapping[str, Any], strategy: str) -> Thresholds | None:
     """Return what a strategy traded with; None if it is not made of PerpImbalance."""
-    extra = file.with_name("overlay.json")
-    extra.write_text(json.dumps(overlay), encoding="utf-8")
-    config = load_config([file, extra], runmode=RunMode.PLOT, strategy=strategy)
+    completed = complete_config(config, runmode=RunMode.PLOT, strategy=strategy)
     try:
-        with translate_freqtrade_errors(f"strategy {strategy}"):
-            found = StrategyResolver.load_strategy(config)
-            if not hasattr(found, "thresholds"):
-                return None
-            found.ft_bot_start()
-            return found.thresholds()  # type: ignore[no-any-return]
-    except CommandError as error:
+        found = load_strategy(completed)
+    except BridgeError as error:
         if "Impossible to load Strategy" in str(error):
             return None
         raise
     except (TypeError, AttributeError) as error:
         raise DataError(f"the parameters of {strategy} in the result: {error}") from None
+    if not hasattr(found, "thresholds"):
+        return None
+    with translate_freqtrade_errors(f"strategy {strategy}"):
+        found.ft_bot_start()
+        return found.thresholds()  # type: ignore[no-any-return]
 
 
 def _panes(
-    result: Result, outcome: Outcome, datadir: Path, file: Path, overlay: Mapping[str, Any]
+    outcome: Outcome, datadir: Path, config: Mapping[str, Any]
 ) -> tuple[dict[str, Chart], list[str]]:
     """Return what there is to draw of each pair that was traded, and what is missing."""
     panes: dict[str, Chart] = {}
@@ -205,11 +197,10 @@ def _panes(
     quiet = logging.getLogger("freqtrade.configuration.timerange")
     try:
         with open_strategy_analysis(
-            [file],
+            config,
             strategy=outcome.strategy,
             datadir=datadir,
             timerange=str(outcome.stats.get("timerange") or "") or None,
-            overlay=overlay,
         ) as found:
             quiet.setLevel(logging.ERROR)
             for pair in pairs:

@@ -9,20 +9,19 @@ from freqtrade.enums import CandleType, TradingMode
 from freqtrade.exceptions import FreqtradeException
 from freqtrade.exchange import date_minus_candles
 from freqtrade.misc import chunks
-from freqtrade.resolvers import ExchangeResolver, StrategyResolver
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.freqtrade_bridge.exchange import (
-    closing_exchange,
     match_perps,
+    open_exchange,
     price_step,
     public_client,
-    quiet_freqtrade,
-    translate_freqtrade_errors,
 )
+from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade, translate_freqtrade_errors
 from perp_imbalance.freqtrade_bridge.pairs import without_blacklisted
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
@@ -61,9 +60,7 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
         name = config.get("strategy")
         if not name:
             raise CommandError("the config names no strategy: name one with --strategy or --preset")
-        with translate_freqtrade_errors(f"strategy {name}"):
-            strategy = StrategyResolver.load_strategy(config)
-            strategy.ft_load_hyper_params(False)
+        strategy = load_strategy(config, with_parameters=True)
         if not isinstance(getattr(strategy, "settings", None), Settings):
             raise CommandError(f"{name} is not made of PerpImbalance: name a --preset")
         rules = Rules(
@@ -219,9 +216,7 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     """
     check_spot_setting(config)
     name = config["exchange"]["name"]
-    with translate_freqtrade_errors(f"exchange {name}"):
-        exchange = ExchangeResolver.load_exchange(config, validate=False)
-    with closing_exchange(exchange):
+    with open_exchange(config) as exchange:
         if not exchange.markets:
             raise CommandError(f"{name} gave no list of its markets: check the network")
         with translate_freqtrade_errors(f"exchange {name}"):

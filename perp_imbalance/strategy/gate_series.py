@@ -13,6 +13,7 @@ from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import GATE_SERIES, GATES, OPTIONAL_GATES, active_gates
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.strategy.settings import SECTION, Settings
 
 _BY_KIND = {CandleType(series.candle_type): series for series in GATE_SERIES.values()}
@@ -91,7 +92,7 @@ class GateSeries(IStrategy):
         )
         for is_on, kind, setting in needed:
             if is_on:
-                check_series(self.config["exchange"]["name"], kind, setting)
+                check_series(exchange_name(self.config), kind, setting)
         for switch, names in OPTIONAL_GATES.items():
             for name in names:
                 parameter = getattr(self, name)

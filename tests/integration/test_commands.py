@@ -6,11 +6,13 @@ import pkgutil
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from freqtrade.data.btanalysis import load_backtest_stats
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, TradingMode
 from support.freqtrade import (
@@ -22,7 +24,7 @@ from support.freqtrade import (
 
 from perp_imbalance import cli
 from perp_imbalance.cli.backtest import warn_of_parameter_files
-from perp_imbalance.cli.main import build_parser
+from perp_imbalance.cli.main import build_parser, run
 from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.freqtrade_bridge.process import REPEATED, Remembered
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -169,6 +171,27 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
     assert "Warning: " not in process.stderr
 
 
+def test_backtests_at_once_name_their_own_results(
+    configure: Configure, month: Path, tmp_path: Path
+) -> None:
+    options = ["backtest", *configure(), "--datadir", str(month), "--no-report", "--strategies"]
+    names = ["PerpImbalance", "PerpImbalanceAggressive"]
+    with ThreadPoolExecutor() as threads:
+        runs = list(threads.map(lambda name: perp_imbalance(*options, name), names))
+    for name, process in zip(names, runs, strict=True):
+        assert process.returncode == 0, process.stderr
+        last = process.stdout.strip().splitlines()[-1]
+        assert list(load_backtest_stats(last.removeprefix("Results: "))["strategy"]) == [name]
+
+
+def test_backtest_takes_no_config_behind_the_dashes(capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("-c", "-cmine.json", "--config", "--config=mine.json"):
+        with pytest.raises(SystemExit) as left:
+            run(["backtest", "--", option])
+        assert left.value.code == 2
+        assert "name config files in front of it" in capsys.readouterr().err
+
+
 def test_backtest_names_no_result_of_another_run(
     configure: Configure, month: Path, tmp_path: Path
 ) -> None:
@@ -305,6 +328,7 @@ def test_parameter_file_in_place_of_a_preset_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "PerpImbalance.json").write_text("{}")
-    warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], str(tmp_path))
+    config = {"strategy_path": str(tmp_path)}
+    warn_of_parameter_files(["PerpImbalance", "PerpImbalanceAggressive"], config)
     (message,) = caplog.messages
     assert message.startswith("PerpImbalance trades with ")

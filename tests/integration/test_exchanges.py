@@ -20,10 +20,8 @@ from support.exchange_loopback import (
 )
 from support.freqtrade import CONFIG, ROOT
 
-from perp_imbalance.freqtrade_bridge.exchange import (
-    load_config,
-    match_perps,
-)
+from perp_imbalance.freqtrade_bridge.config import load_config
+from perp_imbalance.freqtrade_bridge.exchange import match_perps
 from perp_imbalance.freqtrade_bridge.pairs import load_universe
 from perp_imbalance.markets.spot_matching import is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting

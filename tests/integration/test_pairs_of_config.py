@@ -10,7 +10,7 @@ from support.tiny_replay import TINY_PAIRS
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.freqtrade_bridge.exchange import load_config
+from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.pairs import Universe, load_universe
 from perp_imbalance.replay import Replay, replay_config
 

@@ -21,6 +21,7 @@ from support.freqtrade import CONFIG, ROOT
 from perp_imbalance.cli.main import run
 from perp_imbalance.cli.plot import check_trades
 from perp_imbalance.errors import DataError
+from perp_imbalance.freqtrade_bridge.config import merged_config
 from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
 from perp_imbalance.plotting import picture
 from perp_imbalance.plotting.chart import Chart
@@ -115,7 +116,7 @@ def test_page_has_the_columns_of_the_strategy(
 def test_no_entry_is_drawn_that_lies_before_the_time_range(sample_datadir: Path) -> None:
     """Of a zone that was entered before the first candle drawn, no later candle enters."""
     with open_strategy_analysis(
-        [CONFIG], strategy="PerpImbalance", datadir=sample_datadir
+        merged_config([CONFIG]), strategy="PerpImbalance", datadir=sample_datadir
     ) as found:
         found.config["timerange"] = "20250301-20250601"
         whole = found.pane(PAIR).frame

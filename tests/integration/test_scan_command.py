@@ -22,7 +22,7 @@ from support.rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.data.sample import write_sample_market
-from perp_imbalance.freqtrade_bridge.exchange import load_config
+from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.replay.server import system_clock

@@ -5,7 +5,7 @@ import os
 import platform
 import signal
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,7 +57,7 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
 
 def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
     """Return what :func:`run_window` does."""
-    from perp_imbalance.replay import running_replay
+    from perp_imbalance.replay import local_config, running_replay
 
     result: dict[str, Any] = {
         "window": window.name,
@@ -70,10 +70,10 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         write_sources(folder / "strategies", bundle.strategies)
         write_sources(folder / "presets", bundle.strategies)
         write_sources(folder / "user_data" / "hyperopts", bundle.losses)
-        (folder / "config.json").write_text(json.dumps(bundle.config), encoding="utf-8")
         try:
             with running_replay(folder / "data") as replay:
-                freqtrade = _Freqtrade(folder, replay.url, run)
+                config = local_config(bundle.config, replay.url)
+                freqtrade = _Freqtrade(folder, config, run)
                 result |= _fit(freqtrade, bundle, window)
                 if result["parameter_file"]:
                     tested = freqtrade.backtest("strategies", [bundle.fit.strategy], window)
@@ -102,11 +102,8 @@ def _other_code(bundle: Bundle) -> str | None:
 class _Freqtrade:
     """freqtrade's commands in the folder of one window."""
 
-    def __init__(self, folder: Path, url: str, run: str) -> None:
-        from perp_imbalance.replay import replay_config
-
-        self.folder, self._run = folder, run
-        self._overlay = replay_config(url)
+    def __init__(self, folder: Path, config: Mapping[str, Any], run: str) -> None:
+        self.folder, self._config, self._run = folder, config, run
 
     def run(self, command: str, *options: str) -> None:
         """Run a command on the folder's candles.
@@ -125,10 +122,7 @@ class _Freqtrade:
         places = ["--userdir", str(self.folder / "user_data")]
         places += ["--datadir", str(self.folder / "data")]
         process = capture_freqtrade(
-            [command, *places, *options],
-            configs=[self.folder / "config.json"],
-            overlay=self._overlay,
-            cwd=self.folder,
+            [command, *places, *options], local_config=self._config, cwd=self.folder
         )
         if process.returncode > EXIT_SIGNAL:
             raise RuntimeError(f"freqtrade {command} was ended by a signal")

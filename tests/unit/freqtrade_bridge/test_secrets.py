@@ -14,7 +14,7 @@ from support.freqtrade import CONFIG
 
 from perp_imbalance.errors import DataError, PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge import secrets
-from perp_imbalance.freqtrade_bridge.exchange import load_config
+from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.secrets import (
     can_be_guessed,
     check_secrets,

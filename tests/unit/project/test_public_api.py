@@ -27,6 +27,8 @@ SIGNATURES = {
         "'zone', sides: collections.abc.Collection[str] = ('short', 'long')) -> "
         "pandas.DataFrame"
     ),
+    "check_spot_setting": "(config: collections.abc.Mapping[str, typing.Any]) -> None",
+    "exchange_name": "(config: collections.abc.Mapping[str, typing.Any]) -> str",
     "exit_signals": "(columns: pandas.DataFrame) -> pandas.DataFrame",
     "imbalance_columns": (
         "(perp: pandas.DataFrame, spot: pandas.DataFrame, *, scale: float = 1.0, thresholds: "

@@ -1,6 +1,7 @@
 """The replay exchange says what Binance would, and nothing that its clock has not reached."""
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import ccxt
 import numpy as np
 import pandas as pd
 import pytest
+from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,7 +27,8 @@ from support.tiny_replay import (
 
 from perp_imbalance.errors import DataError
 from perp_imbalance.replay import Replay, replay_config, running_replay
-from perp_imbalance.replay.binance import number
+from perp_imbalance.replay.binance import newest, number
+from perp_imbalance.replay.candle_store import CandleStore, Market
 
 START = milliseconds(TINY_START)
 END = START + TINY_CANDLES * HOUR
@@ -338,3 +341,85 @@ def test_a_folder_without_candles_is_refused(tmp_path: Path) -> None:
 def test_a_number_is_written_exactly_and_without_an_exponent(value: float) -> None:
     assert "e" not in number(value)
     assert float(number(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "code"),
+    [
+        ("/api/v3/ticker/price", {"symbols": "[" * 4000}, -1102),
+        ("/api/v3/ticker/price", {"symbols": "[" + "9" * 5000 + "]"}, -1102),
+        ("/api/v3/ticker/price", {"symbols": '["\\ud800"]'}, -1121),
+        ("/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1h", "startTime": "9" * 30}, -1102),
+        ("/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1h", "endTime": "9" * 30}, -1102),
+        ("/api/v3/klines", {"symbol": "BTCUSDT", "interval": "1h", "limit": "9" * 5000}, -1102),
+        ("/api/v3/klines", {"symbol": "BTC\x00", "interval": "1h"}, -1121),
+        ("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": "1e3"}, -1102),
+    ],
+)
+def test_queries_no_client_would_send_are_refused_in_binances_words(
+    path: str, params: dict[str, Any], code: int, tiny_replay: Replay
+) -> None:
+    status, answer = get(tiny_replay.url, path, **params)
+    assert (status, answer["code"]) == (400, code)
+
+
+def test_request_that_is_no_http_is_one_line_of_the_log(
+    tiny_replay: Replay, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", tiny_replay.port), timeout=10) as client:
+        client.sendall(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.0 400")
+    assert caplog.messages == ["refused a request: LineTooLong"]
+    assert caplog.records[0].exc_info is None
+
+
+def store_candles(
+    datadir: Path, timeframe: str, start: str, closes: list[float], candle_type: CandleType
+) -> None:
+    dates = pd.date_range(start, periods=len(closes), freq=timeframe, tz="UTC")
+    frame = pd.DataFrame({"date": dates, **dict.fromkeys(["open", "high", "low", "close"], closes)})
+    pair = "BTC/USDT" if candle_type == CandleType.SPOT else "BTC/USDT:USDT"
+    (datadir / "futures").mkdir(parents=True, exist_ok=True)
+    get_datahandler(datadir, "feather").ohlcv_store(
+        pair, timeframe, frame.assign(volume=1.0), candle_type
+    )
+
+
+def test_coarser_candles_stand_in_where_finer_ones_are_missing(tmp_path: Path) -> None:
+    """1h candles from the 1st to the 6th, 15m ones of the 3rd and of the 5th alone."""
+    store_candles(tmp_path, "1h", "2024-01-01", [100.0] * 24 * 5, CandleType.FUTURES)
+    fine = [
+        pd.date_range(day, periods=96, freq="15min", tz="UTC")
+        for day in ("2024-01-03", "2024-01-05")
+    ]
+    frame = pd.DataFrame({"date": fine[0].append(fine[1])})
+    frame[["open", "high", "low", "close"]] = 200.0
+    get_datahandler(tmp_path, "feather").ohlcv_store(
+        "BTC/USDT:USDT", "15m", frame.assign(volume=1.0), CandleType.FUTURES
+    )
+    series = CandleStore(tmp_path).finest(
+        CandleStore(tmp_path).symbols(Market.PERP)["BTCUSDT"], CandleType.FUTURES
+    )
+    assert len(series.times) == 3 * 24 + 2 * 96
+    assert (np.diff(series.times) > 0).all()
+    assert (series.times[1:] == series.ends[:-1]).all()
+    prices = {
+        day: newest(series, milliseconds(pd.Timestamp(day, tz="UTC")))[1]
+        for day in ("2024-01-02 12:30", "2024-01-03 12:30", "2024-01-04 12:30", "2024-01-05 12:30")
+    }
+    assert list(prices.values()) == [100.0, 200.0, 100.0, 200.0]
+
+
+def test_tick_is_that_of_the_whole_file_all_along_it(tmp_path: Path) -> None:
+    closes = [100.25] * 3000
+    closes[10] = closes[2000] = 100.125
+    store_candles(tmp_path, "1h", "2024-01-01", closes, CandleType.SPOT)
+    ticks = set()
+    for row in (1, 11, 600, 2001, 2999):
+        now = milliseconds(pd.Timestamp("2024-01-01", tz="UTC")) + row * HOUR
+        with running_replay(tmp_path, clock=lambda now=now: now) as replay:  # type: ignore[misc]
+            _, info = get(replay.url, "/api/v3/exchangeInfo")
+        (symbol,) = info["symbols"]
+        (price,) = (f for f in symbol["filters"] if f["filterType"] == "PRICE_FILTER")
+        ticks.add(float(price["tickSize"]))
+    assert ticks == {0.001}

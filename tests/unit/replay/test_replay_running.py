@@ -116,11 +116,12 @@ def test_bad_input_to_the_command_is_one_line(
     assert reason in line
 
 
-def serving(datadir: Path, *options: str) -> "subprocess.Popen[str]":
+def serving(datadir: Path, *options: str, cwd: Path = ROOT) -> "subprocess.Popen[str]":
     command = "from perp_imbalance.cli.main import run; run()"
     arguments = ["--datadir", str(datadir), "--port", "0", *options]
     return subprocess.Popen(
         [sys.executable, "-c", command, "replay", *arguments],
+        cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -149,3 +150,17 @@ def test_the_command_serves_until_it_is_interrupted(tiny_datadir: Path) -> None:
         _, errors = process.communicate(timeout=10)
     assert process.returncode == 130
     assert "Traceback" not in errors
+
+
+def test_replay_on_another_port_brings_its_config(tiny_datadir: Path, tmp_path: Path) -> None:
+    with serving(tiny_datadir, cwd=tmp_path) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        url = next(word for word in line.split() if word.startswith("http://"))
+        file = tmp_path / "user_data" / f"replay-{url.rpartition(':')[2]}.json"
+        assert f"add -c user_data/{file.name} to" in line
+        assert json.loads(file.read_text("utf-8")) == replay_config(url)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=10)
+    # A bot that is started now stops, and does not trade on what listens there next.
+    assert not file.exists()

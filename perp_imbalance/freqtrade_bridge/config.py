@@ -1,0 +1,162 @@
+"""The one way in which options reach freqtrade: as one complete config that nothing outranks.
+
+freqtrade merges config files, then the environment's ``FREQTRADE__`` variables over them. An
+option of ours that is handed over as one more file would lose to a variable. So files and variables
+are merged here, our options over both, and freqtrade reads the result where it sees no variables.
+"""
+
+import copy
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.errors import BridgeError
+from perp_imbalance.files import temporary_folder
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+
+if TYPE_CHECKING:
+    from freqtrade.enums import RunMode
+
+# Where a config came from: of a merged one, no file is to be read again.
+_SOURCES = ("config_files", "add_config_files")
+
+
+def load_config(
+    files: Sequence[Path],
+    *,
+    runmode: "RunMode | None" = None,
+    overlay: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return the config of freqtrade's ``-c`` files as freqtrade completes it.
+
+    :param files: merged in this order, later ones win.
+    :param runmode: freqtrade's; by default the one of its commands that only look.
+    :param overlay: settings that win over files and environment.
+    :param options: freqtrade's command-line options by their names in ``freqtrade.commands``; they
+        win over all of it.
+    :raises BridgeError: if a file is missing, unreadable or no valid config.
+    """
+    return complete_config(
+        merged_config(files, overlay), about=_names(files), runmode=runmode, **options
+    )
+
+
+def merged_config(
+    files: Sequence[Path], overlay: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return what files, environment and overlay say, the later over the earlier.
+
+    :param files: freqtrade's ``-c`` files, later ones win.
+    :param overlay: settings that win over files and environment.
+    :raises BridgeError: if a file is missing or unreadable, or a variable does not fit.
+    """
+    from perp_imbalance.freqtrade_bridge.internals import (
+        deep_merge_dicts,
+        environment_vars_to_dict,
+        load_from_files,
+    )
+
+    for file in files:
+        if not file.is_file():
+            raise BridgeError(f"there is no config file {file}: name one with -c")
+    names = [str(file) for file in files]
+    try:
+        with translate_freqtrade_errors(_names(files)):
+            config = load_from_files(names) if names else {}
+            for name in _SOURCES:
+                config.pop(name, None)
+            deep_merge_dicts(environment_vars_to_dict(), config)
+    except AttributeError:
+        raise BridgeError(f"a config is one JSON object, {{...}} ({_names(files)})") from None
+    except TypeError as error:
+        raise BridgeError(
+            f"a variable of the environment does not fit the config: {error} ({_names(files)})"
+        ) from None
+    except OSError as error:
+        raise BridgeError(f"{error.strerror} ({_names(files)})") from None
+    return dict(deep_merge_dicts(copy.deepcopy(dict(overlay or {})), config))
+
+
+def complete_config(
+    config: Mapping[str, Any],
+    *,
+    about: str = "config",
+    runmode: "RunMode | None" = None,
+    **options: Any,
+) -> dict[str, Any]:
+    """Return a config as freqtrade's own commands complete it, whatever the environment says.
+
+    :param config: all of it, such as :func:`merged_config` returns.
+    :param about: what to call it in an error.
+    :param runmode: see :func:`load_config`.
+    :param options: see :func:`load_config`.
+    :raises BridgeError: if freqtrade refuses it.
+    """
+    from freqtrade.enums import RunMode
+
+    from perp_imbalance.freqtrade_bridge.internals import setup_utils_configuration
+
+    with config_file(config) as file, without_variables(), translate_freqtrade_errors(about):
+        arguments = {"config": [str(file)], **options}
+        found = dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
+    for place in (found, found["original_config"]):
+        # It is gone.
+        place.pop("config_files", None)
+    return found
+
+
+@contextmanager
+def config_file(config: Mapping[str, Any]) -> Iterator[Path]:
+    """Yield a config as a file that only this user can read, gone when the block is left."""
+    with temporary_folder() as folder:
+        file = Path(folder, "config.json")
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(config), encoding="utf-8")
+        yield file
+
+
+def is_variable(name: str) -> bool:
+    """Tell whether freqtrade takes a variable of the environment for a part of its config."""
+    from perp_imbalance.freqtrade_bridge.internals import ENV_VAR_PREFIX
+
+    return name.startswith(ENV_VAR_PREFIX)
+
+
+@contextmanager
+def without_variables() -> Iterator[None]:
+    """Hide freqtrade's variables of the environment until the block is left."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_variable(name)}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
+
+
+def _names(files: Sequence[Path]) -> str:
+    return f"config {' + '.join(map(str, files))}"
+
+
+def check_timerange(timerange: str | None) -> None:
+    """Raise unless freqtrade can read a timerange; None is all there is.
+
+    :raises BridgeError: naming it.
+    """
+    from freqtrade.configuration import TimeRange
+
+    with translate_freqtrade_errors("such as 20250101-20250301"):
+        TimeRange.parse_timerange(timerange)
+
+
+def whitelist(config: Mapping[str, Any]) -> list[str]:
+    """Return the pairs that the config names.
+
+    :raises BridgeError: if it names none.
+    """
+    pairs = list(config.get("exchange", {}).get("pair_whitelist", []))
+    if not pairs:
+        raise BridgeError("the config's exchange.pair_whitelist is empty: name the perps there")
+    return pairs

@@ -1,0 +1,44 @@
+"""freqtrade's errors as ours, and its log out of sight."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from perp_imbalance.errors import BridgeError
+from perp_imbalance.freqtrade_bridge.secrets import refusal
+
+
+@contextmanager
+def translate_freqtrade_errors(about: str) -> Iterator[None]:
+    """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
+
+    Its account of each step belongs to its own commands, and of an error it logs a page. A value
+    that is none of a list of names it meets with a ValueError.
+
+    :param about: what the message is about, put behind it.
+    """
+    from freqtrade.exceptions import FreqtradeException
+
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    except (FreqtradeException, ValueError) as error:
+        raise BridgeError(f"{refusal(error)} ({about})") from None
+    except KeyError as error:
+        # freqtrade takes some of a config for granted.
+        raise BridgeError(f"the config lacks {error} ({about})") from None
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def quiet_freqtrade() -> Iterator[None]:
+    """Keep what freqtrade tells of its steps out of sight, and its errors in it."""
+    logger = logging.getLogger("freqtrade")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

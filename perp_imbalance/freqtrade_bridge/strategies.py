@@ -1,0 +1,78 @@
+"""Strategies as freqtrade loads them, and the folder in which they are found."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+
+#: The strategies of a checkout of this project.
+PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
+
+
+def strategy_folder(config: Mapping[str, Any], strategy: str = "PerpImbalance") -> Path:
+    """Return the folder that a strategy is loaded from.
+
+    The config's ``strategy_path``; without one freqtrade's own folder where that has the strategy,
+    and the project's otherwise.
+
+    :param config: freqtrade's, with ``user_data_dir``.
+    :param strategy: name of the class and of its file.
+    """
+    if path := config.get("strategy_path"):
+        return Path(path)
+    own = Path(config["user_data_dir"]) / "strategies"
+    if (own / f"{strategy}.py").is_file() or not PROJECT_STRATEGIES.is_dir():
+        return own
+    return PROJECT_STRATEGIES
+
+
+def load_strategy(
+    config: dict[str, Any], *, with_parameters: bool = False, about: str | None = None
+) -> Any:
+    """Return the config's strategy as the bot loads it.
+
+    :param config: freqtrade's; loading writes the strategy's values into it.
+    :param with_parameters: whether to load its parameter file, too, as the bot does at its start.
+    :param about: what an error is about; the strategy by default.
+    :raises BridgeError: if freqtrade or the strategy refuses.
+    """
+    from perp_imbalance.freqtrade_bridge.internals import StrategyResolver
+
+    with translate_freqtrade_errors(about or f"strategy {config.get('strategy')}"):
+        strategy = StrategyResolver.load_strategy(config)
+        if with_parameters:
+            strategy.ft_load_hyper_params(False)
+    return strategy
+
+
+def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] | None:
+    """Return the spaces of a strategy's own parameters; None where there is no such class.
+
+    The class as it is: what lies beside it as a parameter file is left out.
+
+    :raises BridgeError: if a file of the folder cannot be loaded.
+    """
+    from freqtrade.strategy.hyper import detect_all_parameters
+
+    from perp_imbalance.freqtrade_bridge.internals import StrategyResolver
+
+    with translate_freqtrade_errors(f"strategy {strategy}"):
+        folders = {"user_data_dir": user_data, "strategy_path": folder}
+        for found in StrategyResolver.search_all_objects(folders, enum_failed=False):
+            if found["name"] == strategy:
+                return list(detect_all_parameters(found["class"]))
+    return None
+
+
+def check_loss(loss: str, user_data: Path) -> None:
+    """Raise unless hyperopt has a loss of that name.
+
+    :raises BridgeError: naming it.
+    """
+    from perp_imbalance.freqtrade_bridge.internals import HyperOptLossResolver
+
+    with translate_freqtrade_errors("--hyperopt-loss"):
+        # Its timeframe is none of this check's.
+        config = {"user_data_dir": user_data, "hyperopt_loss": loss, "timeframe": ""}
+        HyperOptLossResolver.load_hyperoptloss(config)
