@@ -369,6 +369,41 @@ def _direction(flags: int) -> int:
 
 
 @njit(cache=True, error_model="numpy")
+def _is_back(prices: Floats, flags: Flags, middle: Floats, position, row: int) -> bool:
+    """Tell whether an unscaled position's price stands at the middle of its bands, or beyond."""
+    leaves = EXIT_LONG if position.side > 0 else EXIT_SHORT
+    if position.scaled_row >= 0 or position.order_row >= 0 or flags[row - 1] & leaves:
+        return False
+    return (prices[row - 1, _CLOSE] - middle[row - 1]) * position.side >= 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def _next(
+    prices: Floats, flags: Flags, middle: Floats, terms: Terms, position, row: int, end: int
+) -> int:
+    """Return the first row from here on, at most ``end``, on which something may happen."""
+    side = position.side
+    if side == 0:
+        while row < end and not flags[row - 1] & (ENTER_LONG | ENTER_SHORT):
+            row += 1
+        return row
+    if position.order_row >= 0:
+        return row
+    leaves, lower, upper = EXIT_LONG if side > 0 else EXIT_SHORT, position.lower, position.upper
+    entered, against = position.entry / position.tick, -terms.stop_on_close
+    scales = terms.scale_out > 0.0 and position.scaled_row < 0
+    while row < end:
+        if flags[row - 1] & leaves or prices[row, _LOW] <= lower or prices[row, _HIGH] >= upper:
+            break
+        if against < 0.0 and side * (prices[row - 1, _CLOSE] / entered - 1.0) <= against:
+            break
+        if scales and _is_back(prices, flags, middle, position, row):
+            break
+        row += 1
+    return row
+
+
+@njit(cache=True, error_model="numpy")
 def run(
     times: Ints,
     prices: Floats,
@@ -403,28 +438,32 @@ def run(
     for p in range(pairs):
         shift[p] = first[p] - (times[first[p]] - start) // candle
     steps = (stop - start) // candle
-    order, seen = np.empty(pairs, np.int64), np.zeros(pairs, np.int64)
-    step = 1
-    while step <= steps:
-        held = counts[0]
-        if held == 0 and pairs == 1:
-            # Nothing can happen before the next entry.
-            while step <= steps and not flags[step - 1] & (ENTER_LONG | ENTER_SHORT):
-                step += 1
-            if step > steps:
-                break
-        for place in range(held):
-            order[place] = opened[place]
-            seen[opened[place]] = step
-        for place in range(held + pairs):
-            p = order[place] if place < held else place - held
+    # Each pair sleeps until the row on which something may happen to it.
+    wake, visited = np.empty(pairs, np.int64), np.empty(2 * pairs, np.int64)
+    for p in range(pairs):
+        end = first[p + 1]
+        wake[p] = _next(prices, flags, middle, terms, positions[p], first[p] + 1, end)
+    while True:
+        step = steps + 1
+        for p in range(pairs):
+            if wake[p] < first[p + 1]:
+                step = min(step, wake[p] - shift[p])
+        if step > steps:
+            break
+        # freqtrade's order: first the pairs with a position, as they were entered.
+        visits = counts[0]
+        for place in range(visits):
+            visited[place] = opened[place]
+        for p in range(pairs):
+            if positions[p].side == 0:
+                visited[visits] = p
+                visits += 1
+        for place in range(visits):
+            p = visited[place]
             row = step + shift[p]
-            if place >= held and seen[p] == step or row <= first[p] or row >= first[p + 1]:
+            if wake[p] != row or row >= first[p + 1]:
                 continue
-            signal = flags[row - 1]
-            position = positions[p]
-            if position.side == 0 and not signal & (ENTER_LONG | ENTER_SHORT):
-                continue
+            signal, position = flags[row - 1], positions[p]
             direction = _direction(signal)
             for _ in range(2):
                 was = position.side
@@ -441,21 +480,11 @@ def run(
                     waited = (times[row] - times[position.order_row]) / 1e9
                     if waited >= terms.exit_timeout:
                         position.order_row = -1
-                side = position.side
-                leaves = EXIT_LONG if side > 0 else EXIT_SHORT
-                if terms.scale_out > 0.0 and position.scaled_row < 0 and not signal & leaves:
-                    inside = (prices[row - 1, _CLOSE] - middle[row - 1]) * side >= 0.0
-                    if inside and position.order_row < 0:
-                        _scale_out(
-                            *(prices, amounts, funding, funded, middle, terms, position, p, row)
-                        )
-                if (
-                    signal & leaves
-                    or prices[row, _LOW] <= position.lower
-                    or prices[row, _HIGH] >= position.upper
-                    or terms.stop_on_close > 0.0
-                ):
-                    _order(prices, signal, terms, position, row)
+                if terms.scale_out > 0.0 and _is_back(prices, flags, middle, position, row):
+                    _scale_out(
+                        *(prices, amounts, funding, funded, middle, terms, position, p, row)
+                    )
+                _order(prices, signal, terms, position, row)
                 if position.order_row < 0:
                     break
                 # A tick of the entry's month can be coarser than this candle is wide.
@@ -469,7 +498,7 @@ def run(
                 # Where the other side is signalled, it is entered on the same candle.
                 if direction == 0 or was == 0 or was == direction:
                     break
-        step += 1
+            wake[p] = _next(prices, flags, middle, terms, position, row + 1, first[p + 1])
     while counts[0] > 0:
         p = opened[0]
         position, row = positions[p], first[p + 1] - 1
