@@ -1,4 +1,4 @@
-"""What the simulation takes: candles and trading rules of pairs, signals, and the rules of a run."""
+"""What the simulation takes: pairs with candles and trading rules, signals, rules of a run."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -23,8 +23,8 @@ class Markets(NamedTuple):
     Made by :func:`market` and :func:`join`.
 
     :ivar times: opening of every candle in ns.
-    :ivar prices: of every candle: open, high, low, close, and how many ticks there are in one unit
-        of the price in its month.
+    :ivar prices: five rows: open, high, low and close of every candle, and how many ticks there are
+        in one unit of the price in its month.
     :ivar funding: what one unit of the base pays to the shorts at each settlement.
     :ivar funded: how many settlements lie before the opening of every candle, and how many with
         those at it.
@@ -130,7 +130,9 @@ def market(
     if not at.size or any(price.shape != at.shape for price in (open_, high, low, close)):
         raise DataError("a market needs candles, and a price of each kind for every one")
     if np.unique(np.diff(at)).size > 1 or (at[1:] <= at[:-1]).any():
-        raise DataError("the candles of a market have gaps or are not sorted: fill them as freqtrade")
+        raise DataError(
+            "the candles of a market have gaps or are not sorted: fill them as freqtrade"
+        )
     if not ((low <= open_) & (open_ <= high) & (low > 0.0)).all():
         row = int(np.argmin((low <= open_) & (open_ <= high) & (low > 0.0)))
         raise DataError(f"the open of candle {row} lies outside its low and high")
@@ -139,7 +141,7 @@ def market(
         raise DataError("settlements of funding need one fee each, in order of time")
     return Markets(
         at,
-        np.column_stack([open_, high, low, close, np.broadcast_to(_per_unit(tick), at.shape)]),
+        np.vstack([open_, high, low, close, np.broadcast_to(_per_unit(tick), at.shape)]),
         fees,
         np.column_stack([paid.searchsorted(at, "left"), paid.searchsorted(at, "right")]),
         np.array([0, at.size], dtype=np.int64),
@@ -168,8 +170,9 @@ def join(markets: Sequence[Markets]) -> Markets:
         place += pair.tiers.shape[0]
     whole = {
         name: np.concatenate([getattr(pair, name) for pair in markets])
-        for name in ("times", "prices", "funding", "amounts")
+        for name in ("times", "funding", "amounts")
     }
+    whole["prices"] = np.concatenate([pair.prices for pair in markets], axis=1)
     funded = [pair.funded + at for pair, at in zip(markets, events, strict=False)]
     whole["funded"] = np.concatenate(funded)
     first = [pair.first[:-1] + at for pair, at in zip(markets, rows, strict=False)]
