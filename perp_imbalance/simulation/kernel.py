@@ -137,7 +137,9 @@ def _stake(
 
 
 @njit(cache=True, error_model="numpy")
-def _liquidation(amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int) -> float:
+def _liquidation(
+    amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int
+) -> float:
     """Return the price at which the exchange liquidates, by Binance's formula."""
     place = 0
     for tier in range(tiers.shape[1]):
@@ -214,7 +216,8 @@ def _book(
     funding: Floats,
     funded: Ints,
     terms: Terms,
-    position: Any, p: int,
+    position: Any,
+    p: int,
     row: int,
     amount: float,
     price: float,
@@ -291,7 +294,8 @@ def _scale_out(
     funded: Ints,
     middle: Floats,
     terms: Terms,
-    position: Any, p: int,
+    position: Any,
+    p: int,
     row: int,
 ) -> None:
     """Close part of a position whose price came back to the middle of its bands.

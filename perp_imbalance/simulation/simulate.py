@@ -1,6 +1,6 @@
 """From markets, signals and rules to trades and their statistics."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +46,10 @@ def terms_of(rules: Rules) -> Terms:
     """
     check_rules(rules)
     fee, scale = fee_fraction(rules.fee)
-    same = {name: getattr(rules, name) for name in Terms._fields if name != "fee_scale"}
-    numbers = {name: float(value) for name, value in same.items()}
+    names = set(Terms._fields) - {"fee", "fee_scale", "max_open_trades"}
+    numbers: dict[str, Any] = {name: float(getattr(rules, name)) for name in names}
     slots = int(rules.max_open_trades)
-    return Terms(**{**numbers, "max_open_trades": slots, "fee": fee, "fee_scale": scale})
+    return Terms(fee=fee, fee_scale=scale, max_open_trades=slots, **numbers)
 
 
 def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:

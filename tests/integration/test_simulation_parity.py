@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from support.simulation import assert_same_trades, backtest
 from perp_imbalance.simulation import Rules
 
 FULL = os.environ.get("SIMULATION_PARITY") == "full"
-SAMPLE_SPAN = {} if FULL else {"timerange": "20250101-20250301"}
+SAMPLE_SPAN: dict[str, Any] = {} if FULL else {"timerange": "20250101-20250301"}
 BTC_ETH = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
 ALTS = ["XRP/USDT:USDT", "ADA/USDT:USDT", "LTC/USDT:USDT"]
 DRIFT = Rules(max_entry_drift=0.01)
@@ -72,7 +73,7 @@ def compare(
     pairs: list[str],
     cases: list[tuple[int, Rules]],
     folder: Path,
-    **overlay: object,
+    **overlay: Any,
 ) -> set[str]:
     """Compare the trades of every case; return the reasons for which they ended."""
     reasons: set[str] = set()
@@ -101,8 +102,8 @@ def test_trades_by_random_rules_are_those_of_freqtrade(
     sample_datadir: Path, tmp_path: Path
 ) -> None:
     cases = random_rules(100 if FULL else 12)
-    span = {"timerange": "20250301-20250320"}
-    compare(sample_datadir, "PerpImbalanceAggressive", SAMPLE_PAIRS, cases, tmp_path, **span)
+    strategy, span = "PerpImbalanceAggressive", "20250301-20250320"
+    compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, timerange=span)
 
 
 @pytest.mark.freqtrade
@@ -124,8 +125,9 @@ def test_trades_of_real_candles_are_those_of_freqtrade(
     tmp_path: Path,
 ) -> None:
     timeframe, higher = timeframes
-    compare(
-        *(shared_candles(folder), strategy, pairs, ALL if FULL else SHORT[1:4], tmp_path),
-        **{"timeframe": timeframe, "perp_imbalance": {"htf_timeframe": higher}},
-        **({} if FULL else {"timerange": span}),
-    )
+    overlay: dict[str, Any] = {"timeframe": timeframe}
+    overlay["perp_imbalance"] = {"htf_timeframe": higher}
+    if not FULL:
+        overlay["timerange"] = span
+    cases = ALL if FULL else SHORT[1:4]
+    compare(shared_candles(folder), strategy, pairs, cases, tmp_path, **overlay)

@@ -10,11 +10,9 @@ import numpy as np
 import pandas as pd
 from freqtrade.configuration import setup_utils_configuration
 from freqtrade.data import history
-from freqtrade.data.btanalysis import get_tick_size_over_time
 from freqtrade.data.converter import trim_dataframes
 from freqtrade.enums import RunMode
 from freqtrade.optimize.backtesting import Backtesting
-from support.freqtrade import CONFIG
 
 from perp_imbalance.replay import replay_config, running_replay
 from perp_imbalance.simulation import (
@@ -29,6 +27,7 @@ from perp_imbalance.simulation import (
     signals,
     simulate,
 )
+from support.freqtrade import CONFIG
 
 COMPARED = [
     *("pair", "is_short", "open_date", "close_date", "exit_reason", "leverage", "amount"),
@@ -159,11 +158,8 @@ def named(trades: Trades, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
                 "close_date": frame["date"].iloc[trade["exit_row"]],
                 "exit_reason": reason,
                 "funding_fees": trade["funding"],
-                **{
-                    name: trade[name]
-                    for name in COMPARED
-                    if name in trades.dtype.names and name != "pair"
-                },
+                **{name: trade[name] for name in ("leverage", "amount", "open_rate")},
+                **{name: trade[name] for name in ("close_rate", "profit_abs", "profit_ratio")},
             }
         )
     return pd.DataFrame(rows, columns=COMPARED)
@@ -172,14 +168,17 @@ def named(trades: Trades, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def assert_same_trades(found: pd.DataFrame, expected: pd.DataFrame, told: str = "") -> None:
     """Compare trade for trade; numbers within 1e-9."""
     keys = ["open_date", "pair", "is_short"]
-    tables = [
-        table[COMPARED].sort_values(keys, ignore_index=True).astype({"is_short": bool})
-        for table in (found, expected)
-    ]
-    for table in tables:
-        for name in ("open_date", "close_date"):
-            table[name] = pd.to_datetime(table[name], utc=True).dt.as_unit("ms")
-    pd.testing.assert_frame_equal(*tables, check_dtype=False, rtol=0, atol=1e-9, obj=told)
+    tables = []
+    for table in (found, expected):
+        dates = {
+            name: pd.to_datetime(table[name], utc=True) for name in ("open_date", "close_date")
+        }
+        dates = {name: column.dt.as_unit("ms") for name, column in dates.items()}
+        table = table[COMPARED].assign(**dates).astype({"is_short": bool})
+        tables.append(table.sort_values(keys, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        tables[0], tables[1], check_dtype=False, rtol=0, atol=1e-9, obj=told
+    )
 
 
 @contextmanager

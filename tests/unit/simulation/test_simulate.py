@@ -50,14 +50,14 @@ def said(count: int, middle: Sequence[float] | None = None, **rows: Sequence[int
     return signals(**given, middle=middle)
 
 
-def outcome(trades: Trades) -> list[tuple[int, int, int, str, float]]:
+def outcome(trades: Trades) -> list[tuple[Any, ...]]:
     return [
         (*(int(trade[name]) for name in ("side", "entry_row", "exit_row")), *ending(trade))
         for trade in trades
     ]
 
 
-def ending(trade: Any) -> tuple[str, float]:
+def ending(trade: Any) -> Any:
     return REASONS[trade["reason"]], float(trade["close_rate"])
 
 
@@ -216,7 +216,8 @@ def test_entry_is_refused_where_the_price_ran_away(
     rule: str, value: float, is_entered: bool
 ) -> None:
     rows = [FLAT, (102.0, 102.0, 102.0, 102.0), FLAT]
-    rules = PLAIN._replace(**{rule: value})
+    change: dict[str, Any] = {rule: value}
+    rules = PLAIN._replace(**change)
     assert bool(simulate(candles(rows), said(3, enter_long=[0]), rules).size) is is_entered
 
 
