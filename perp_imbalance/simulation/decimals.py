@@ -65,7 +65,7 @@ def steps_below(value: float, per_unit: float) -> float:
     >>> steps_below(0.3, 10.0), steps_below(0.29999, 10.0)
     (3.0, 2.0)
     """
-    nearest = np.rint(value * per_unit)
+    nearest: float = np.rint(value * per_unit)
     return nearest if nearest / per_unit <= value else nearest - 1.0
 
 
@@ -76,7 +76,7 @@ def steps_above(value: float, per_unit: float) -> float:
     >>> steps_above(0.3, 10.0), steps_above(0.30000000000000004, 10.0)
     (3.0, 4.0)
     """
-    nearest = np.rint(value * per_unit)
+    nearest: float = np.rint(value * per_unit)
     return nearest if nearest / per_unit >= value else nearest + 1.0
 
 
@@ -99,7 +99,7 @@ def round8(value: float) -> float:
     (2.67e-06, 1.0)
     """
     high, low = product(value, 1e8)
-    nearest = np.rint(high)
+    nearest: float = np.rint(high)
     if high - nearest == 0.5 and low > 0.0:
         nearest += 1.0
     elif high - nearest == -0.5 and low < 0.0:

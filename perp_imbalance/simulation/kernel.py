@@ -78,12 +78,15 @@ class Terms(NamedTuple):
     exit_timeout: float
 
 
+# Called by compiled code alone: without wrappers and a cache of their own they compile faster.
+_compiled = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
 _OPEN_PRICE, _HIGH, _LOW, _CLOSE, _TICKS = range(5)
 
 Records = NDArray[np.void]
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, terms: Terms) -> float:
     """Return the smallest stake at leverage 1, with freqtrade's reserve for a stoploss."""
     margin = 1.0 + terms.amount_reserve
@@ -92,7 +95,7 @@ def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, term
     return smallest
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _stake(
     amounts: Floats,
     tiers: Floats,
@@ -136,7 +139,7 @@ def _stake(
     return min(max(stake, least), allowed), leverage
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _liquidation(
     amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int
 ) -> float:
@@ -150,7 +153,7 @@ def _liquidation(
     return bare
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _enter(
     prices: Floats,
     amounts: Floats,
@@ -210,7 +213,7 @@ def _enter(
     counts[0] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _book(
     amounts: Floats,
     funding: Floats,
@@ -241,7 +244,7 @@ def _book(
     position.filled_row = row
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _close(
     amounts: Floats,
     funding: Floats,
@@ -286,7 +289,7 @@ def _close(
     counts[0] = kept
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _scale_out(
     prices: Floats,
     amounts: Floats,
@@ -329,7 +332,7 @@ def _scale_out(
     position.scaled_row = row
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _order(prices: Floats, flags: int, terms: Terms, position: Any, row: int) -> None:
     """Order the exit of a position, if something ends it on this candle.
 
@@ -360,7 +363,7 @@ def _order(prices: Floats, flags: int, terms: Terms, position: Any, row: int) ->
         position.order_reason = reason
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _direction(flags: int) -> int:
     """Return the side that a candle's signals enter, 0: none."""
     if flags & ENTER_LONG and not flags & (EXIT_LONG | ENTER_SHORT):
@@ -370,7 +373,7 @@ def _direction(flags: int) -> int:
     return 0
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _is_back(prices: Floats, flags: Flags, middle: Floats, position: Any, row: int) -> bool:
     """Tell whether an unscaled position's price stands at the middle of its bands, or beyond."""
     leaves = EXIT_LONG if position.side > 0 else EXIT_SHORT
@@ -380,7 +383,7 @@ def _is_back(prices: Floats, flags: Flags, middle: Floats, position: Any, row: i
     return is_back
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _next_close(
     prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
 ) -> int:
@@ -400,7 +403,7 @@ def _next_close(
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _next(
     prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
 ) -> int:
@@ -493,8 +496,17 @@ def run(  # noqa: C901
                     has_slot = terms.max_open_trades <= 0 or counts[0] < terms.max_open_trades
                     if direction != 0 and step < steps and has_slot:
                         _enter(
-                            *(prices, amounts, tiers, terms, positions, opened, counts),
-                            *(closed, p, row, direction),
+                            prices,
+                            amounts,
+                            tiers,
+                            terms,
+                            positions,
+                            opened,
+                            counts,
+                            closed,
+                            p,
+                            row,
+                            direction,
                         )
                     if position.side == 0:
                         break
@@ -503,7 +515,7 @@ def run(  # noqa: C901
                     if waited >= terms.exit_timeout:
                         position.order_row = -1
                 if terms.scale_out > 0.0 and _is_back(prices, flags, middle, position, row):
-                    _scale_out(*(prices, amounts, funding, funded, middle, terms, position, p, row))
+                    _scale_out(prices, amounts, funding, funded, middle, terms, position, p, row)
                 _order(prices, signal, terms, position, row)
                 if position.order_row < 0:
                     break
@@ -512,8 +524,18 @@ def run(  # noqa: C901
                 if not prices[_LOW, row] <= price <= prices[_HIGH, row]:
                     break
                 _close(
-                    *(amounts, funding, funded, first, terms, positions, opened, counts),
-                    *(closed, trades, p, row),
+                    amounts,
+                    funding,
+                    funded,
+                    first,
+                    terms,
+                    positions,
+                    opened,
+                    counts,
+                    closed,
+                    trades,
+                    p,
+                    row,
                 )
                 # Where the other side is signalled, it is entered on the same candle.
                 if direction == 0 or was == 0 or was == direction:
@@ -525,7 +547,42 @@ def run(  # noqa: C901
         position.order = steps_nearest(prices[_OPEN_PRICE, row], position.tick)
         position.order_reason = _FORCED
         _close(
-            *(amounts, funding, funded, first, terms, positions, opened, counts),
-            *(closed, trades, p, row),
+            amounts,
+            funding,
+            funded,
+            first,
+            terms,
+            positions,
+            opened,
+            counts,
+            closed,
+            trades,
+            p,
+            row,
         )
     return int(counts[1])
+
+
+@njit(cache=True, error_model="numpy")
+def summarize(trades: Records, wallet: float) -> tuple[int, int, float, float, float, float, float]:
+    """Return the values of ``Statistics``."""
+    count, wins = trades.size, 0
+    profit = ratios = gained = lost = spread = drawdown = 0.0
+    balance = top = wallet
+    for trade in trades:
+        ratios += trade.profit_ratio
+        balance += trade.profit_abs
+        profit += trade.profit_abs
+        top = max(top, balance)
+        drawdown = max(drawdown, (top - balance) / top)
+        if trade.profit_abs > 0.0:
+            wins += 1
+            gained += trade.profit_abs
+        else:
+            lost -= trade.profit_abs
+    mean = ratios / count if count else 0.0
+    for trade in trades:
+        spread += (trade.profit_ratio - mean) ** 2
+    t = mean / np.sqrt(spread / (count - 1) / count) if spread > 0.0 else 0.0
+    factor = gained / lost if lost > 0.0 else np.inf if gained > 0.0 else 0.0
+    return count, wins, profit, mean, t, factor, drawdown

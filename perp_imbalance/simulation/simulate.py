@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.simulation.kernel import TRADE, Terms, run
+from perp_imbalance.simulation.kernel import TRADE, Terms, run, summarize
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -77,22 +77,4 @@ def statistics(trades: Trades, wallet: float) -> Statistics:
     >>> statistics(np.zeros(0, TRADE), 1000.0).trades
     0
     """
-    profits, ratios = trades["profit_abs"], trades["profit_ratio"]
-    count = trades.size
-    if not count:
-        return Statistics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    balance = np.cumsum(profits) + wallet
-    top = np.maximum(np.maximum.accumulate(balance), wallet)
-    gained = float(profits[profits > 0].sum())
-    lost = float(-profits[profits < 0].sum())
-    spread = float(ratios.std(ddof=1)) if count > 1 else 0.0
-    mean = float(ratios.mean())
-    return Statistics(
-        trades=count,
-        wins=int(np.count_nonzero(profits > 0)),
-        profit=float(profits.sum()),
-        mean_ratio=mean,
-        t=mean / spread * count**0.5 if spread > 0 else 0.0,
-        profit_factor=gained / lost if lost else float("inf") if gained else 0.0,
-        drawdown=float(((top - balance) / top).max()),
-    )
+    return Statistics(*summarize(trades, wallet))
