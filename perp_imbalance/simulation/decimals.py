@@ -65,7 +65,7 @@ def steps_below(value: float, per_unit: float) -> float:
     >>> steps_below(0.3, 10.0), steps_below(0.29999, 10.0)
     (3.0, 2.0)
     """
-    nearest = np.rint(value * per_unit)
+    nearest: float = np.rint(value * per_unit)
     return nearest if nearest / per_unit <= value else nearest - 1.0
 
 
@@ -76,7 +76,7 @@ def steps_above(value: float, per_unit: float) -> float:
     >>> steps_above(0.3, 10.0), steps_above(0.30000000000000004, 10.0)
     (3.0, 4.0)
     """
-    nearest = np.rint(value * per_unit)
+    nearest: float = np.rint(value * per_unit)
     return nearest if nearest / per_unit >= value else nearest + 1.0
 
 
@@ -99,7 +99,7 @@ def round8(value: float) -> float:
     (2.67e-06, 1.0)
     """
     high, low = product(value, 1e8)
-    nearest = np.rint(high)
+    nearest: float = np.rint(high)
     if high - nearest == 0.5 and low > 0.0:
         nearest += 1.0
     elif high - nearest == -0.5 and low < 0.0:
@@ -108,21 +108,21 @@ def round8(value: float) -> float:
 
 
 @njit(cache=True)
-def _digits(value: float) -> tuple[np.int64, np.int64]:
+def _digits(value: float) -> tuple[int, int]:
     """Return the digits of a value's ``repr``, and how many of them are decimals.
 
     For values from 1e-5 on: a stake.
     """
     half_step = (np.nextafter(value, np.inf) - value) / 2.0
     first = int(np.floor(np.log10(value)))
-    digits, decimals = np.int64(0), np.int64(0)
+    digits, decimals = 0, 0
     for length in range(15, 18):
-        decimals = np.int64(max(length - 1 - first, 0))
+        decimals = max(length - 1 - first, 0)
         power = _POWERS[decimals]
         high, low = product(value, power)
         below = np.floor(high)
         part = (high - below) + low
-        digits = np.int64(below) + np.int64(np.rint(part))
+        digits = int(below) + int(np.rint(part))
         if abs(part - np.rint(part)) < half_step * power:
             break
     return digits, decimals
@@ -143,9 +143,9 @@ def share_of_amount(part: float, stake: float, amount: float, per_unit: float) -
     stake_digits, stake_decimals = _digits(stake)
     high = float(part_digits)
     above, over = product(high, amount)
-    over += float(part_digits - np.int64(high)) * amount
+    over += float(part_digits - int(high)) * amount
     whole = float(stake_digits)
-    rest = float(stake_digits - np.int64(whole))
+    rest = float(stake_digits - int(whole))
     # The quotient at 18 places: first its float, then what that leaves.
     shift = 18 + stake_decimals - part_decimals
     scale = _POWERS[min(shift, 22)]

@@ -5,7 +5,7 @@ The rules are those of ``freqtrade/optimize/backtesting.py`` and ``persistence/t
 on one candle; :func:`run` calls it in freqtrade's order of time and pair.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -78,20 +78,24 @@ class Terms(NamedTuple):
     exit_timeout: float
 
 
+# Called by compiled code alone: without wrappers and a cache of their own they compile faster.
+_compiled = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
 _OPEN_PRICE, _HIGH, _LOW, _CLOSE, _TICKS = range(5)
 
 Records = NDArray[np.void]
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, terms: Terms) -> float:
     """Return the smallest stake at leverage 1, with freqtrade's reserve for a stoploss."""
     margin = 1.0 + terms.amount_reserve
     reserve = max(min(margin / (1.0 - stoploss), 1.5), 1.0)
-    return max(amounts[p, 3] * reserve, amounts[p, 1] * price * margin)
+    smallest: float = max(amounts[p, 3] * reserve, amounts[p, 1] * price * margin)
+    return smallest
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _stake(
     amounts: Floats,
     tiers: Floats,
@@ -135,18 +139,21 @@ def _stake(
     return min(max(stake, least), allowed), leverage
 
 
-@njit(cache=True, error_model="numpy")
-def _liquidation(amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int):
+@_compiled
+def _liquidation(
+    amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int
+) -> float:
     """Return the price at which the exchange liquidates, by Binance's formula."""
     place = 0
     for tier in range(tiers.shape[1]):
         if stake >= tiers[p, tier, 0]:
             place = tier
     margin = stake + tiers[p, place, 4] - side * amount * rate
-    return margin / (amount * tiers[p, place, 2] - side * amount)
+    bare: float = margin / (amount * tiers[p, place, 2] - side * amount)
+    return bare
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _enter(
     prices: Floats,
     amounts: Floats,
@@ -166,10 +173,10 @@ def _enter(
         tied += positions[opened[place]].stake
         realized += positions[opened[place]].realized
     free = terms.wallet + (closed[0] + realized) - tied
-    price, tick, per_unit = prices[row, _OPEN_PRICE], prices[row, _TICKS], amounts[p, 0]
+    price, tick, per_unit = prices[_OPEN_PRICE, row], prices[_TICKS, row], amounts[p, 0]
     stake, leverage = _stake(amounts, tiers, terms, p, price, tied, free)
     amount = steps_below(stake / price * leverage, per_unit)
-    drift = side * (price / prices[row - 1, _CLOSE] - 1.0)
+    drift = side * (price / prices[_CLOSE, row - 1] - 1.0)
     if amount <= 0.0 or not -terms.max_entry_gain <= drift <= terms.max_entry_drift:
         return
     position = positions[p]
@@ -206,13 +213,13 @@ def _enter(
     counts[0] += 1
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _book(
     amounts: Floats,
     funding: Floats,
     funded: Ints,
     terms: Terms,
-    position,
+    position: Any,
     p: int,
     row: int,
     amount: float,
@@ -237,7 +244,7 @@ def _book(
     position.filled_row = row
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _close(
     amounts: Floats,
     funding: Floats,
@@ -282,7 +289,7 @@ def _close(
     counts[0] = kept
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _scale_out(
     prices: Floats,
     amounts: Floats,
@@ -290,7 +297,7 @@ def _scale_out(
     funded: Ints,
     middle: Floats,
     terms: Terms,
-    position,
+    position: Any,
     p: int,
     row: int,
 ) -> None:
@@ -303,11 +310,11 @@ def _scale_out(
     # freqtrade shows a strategy the last 1000 candles.
     begin = max(position.entry_row - 1, row - 1000)
     for before in range(row - 2, begin - 1, -1):
-        if (prices[before, _CLOSE] - middle[before]) * -side > 0.0:
+        if (prices[_CLOSE, before] - middle[before]) * -side > 0.0:
             break
     else:
         return
-    price, per_unit = prices[row, _OPEN_PRICE], amounts[p, 0]
+    price, per_unit = prices[_OPEN_PRICE, row], amounts[p, 0]
     least = _smallest_stake(amounts, p, price, 0.1, terms)
     part = position.stake * terms.scale_out
     if least > 0.0 and min(part, position.stake - part) < least:
@@ -315,7 +322,7 @@ def _scale_out(
     amount = share_of_amount(part, position.stake, position.amount, per_unit)
     rest = (position.amount - amount) / per_unit * price
     ticks = steps_nearest(price, position.tick)
-    fills = prices[row, _LOW] <= ticks / position.tick <= prices[row, _HIGH]
+    fills = prices[_LOW, row] <= ticks / position.tick <= prices[_HIGH, row]
     if amount <= 0.0 or rest < least or not fills:
         return
     _book(amounts, funding, funded, terms, position, p, row, amount, ticks)
@@ -325,8 +332,8 @@ def _scale_out(
     position.scaled_row = row
 
 
-@njit(cache=True, error_model="numpy")
-def _order(prices: Floats, flags: int, terms: Terms, position, row: int) -> None:
+@_compiled
+def _order(prices: Floats, flags: int, terms: Terms, position: Any, row: int) -> None:
     """Order the exit of a position, if something ends it on this candle.
 
     The exit signal comes before the stoploss, even where the candle goes through it.
@@ -335,13 +342,13 @@ def _order(prices: Floats, flags: int, terms: Terms, position, row: int) -> None
     """
     side = position.side
     enters, leaves = (ENTER_LONG, EXIT_LONG) if side > 0 else (ENTER_SHORT, EXIT_SHORT)
-    rate, high, low = prices[row, _OPEN_PRICE], prices[row, _HIGH], prices[row, _LOW]
+    rate, high, low = prices[_OPEN_PRICE, row], prices[_HIGH, row], prices[_LOW, row]
     reason = _OPEN
     if flags & leaves and not flags & enters:
         reason = _SIGNAL
     elif terms.stop_on_close > 0.0 and row > position.entry_row:
         entered = position.entry / position.tick
-        if side * (prices[row - 1, _CLOSE] / entered - 1.0) <= -terms.stop_on_close:
+        if side * (prices[_CLOSE, row - 1] / entered - 1.0) <= -terms.stop_on_close:
             reason = _ON_CLOSE
     if reason == _OPEN and (low <= position.lower or high >= position.upper):
         stopped = position.stop >= low if side > 0 else position.stop <= high
@@ -356,7 +363,7 @@ def _order(prices: Floats, flags: int, terms: Terms, position, row: int) -> None
         position.order_reason = reason
 
 
-@njit(cache=True, error_model="numpy")
+@_compiled
 def _direction(flags: int) -> int:
     """Return the side that a candle's signals enter, 0: none."""
     if flags & ENTER_LONG and not flags & (EXIT_LONG | ENTER_SHORT):
@@ -366,8 +373,63 @@ def _direction(flags: int) -> int:
     return 0
 
 
+@_compiled
+def _is_back(prices: Floats, flags: Flags, middle: Floats, position: Any, row: int) -> bool:
+    """Tell whether an unscaled position's price stands at the middle of its bands, or beyond."""
+    leaves = EXIT_LONG if position.side > 0 else EXIT_SHORT
+    if position.scaled_row >= 0 or position.order_row >= 0 or flags[row - 1] & leaves:
+        return False
+    is_back: bool = (prices[_CLOSE, row - 1] - middle[row - 1]) * position.side >= 0.0
+    return is_back
+
+
+@_compiled
+def _next_close(
+    prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
+) -> int:
+    """Do what :func:`_next` does for a position that closed candles may end or reduce."""
+    side, lower, upper = position.side, position.lower, position.upper
+    leaves = EXIT_LONG if side > 0 else EXIT_SHORT
+    entered, against = position.entry / position.tick, -terms.stop_on_close
+    scales = terms.scale_out > 0.0
+    while row < end:
+        if flags[row - 1] & leaves or prices[_LOW, row] <= lower or prices[_HIGH, row] >= upper:
+            break
+        if against < 0.0 and side * (prices[_CLOSE, row - 1] / entered - 1.0) <= against:
+            break
+        if scales and _is_back(prices, flags, middle, position, row):
+            break
+        row += 1
+    return row
+
+
+@_compiled
+def _next(
+    prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
+) -> int:
+    """Return the first row from here on, at most ``end``, on which something may happen."""
+    side = position.side
+    if side == 0:
+        while row < end and not flags[row - 1] & (ENTER_LONG | ENTER_SHORT):
+            row += 1
+        return row
+    if position.order_row >= 0:
+        return row
+    if terms.stop_on_close > 0.0 or (terms.scale_out > 0.0 and position.scaled_row < 0):
+        return _next_close(prices, flags, middle, terms, position, row, end)
+    if side > 0:
+        lower = position.lower
+        while row < end and not flags[row - 1] & EXIT_LONG and prices[_LOW, row] > lower:
+            row += 1
+    else:
+        upper = position.upper
+        while row < end and not flags[row - 1] & EXIT_SHORT and prices[_HIGH, row] < upper:
+            row += 1
+    return row
+
+
 @njit(cache=True, error_model="numpy")
-def run(
+def run(  # noqa: C901
     times: Ints,
     prices: Floats,
     funding: Floats,
@@ -401,80 +463,126 @@ def run(
     for p in range(pairs):
         shift[p] = first[p] - (times[first[p]] - start) // candle
     steps = (stop - start) // candle
-    order, seen = np.empty(pairs, np.int64), np.zeros(pairs, np.int64)
-    step = 1
-    while step <= steps:
-        held = counts[0]
-        if held == 0 and pairs == 1:
-            # Nothing can happen before the next entry.
-            while step <= steps and not flags[step - 1] & (ENTER_LONG | ENTER_SHORT):
-                step += 1
-            if step > steps:
-                break
-        for place in range(held):
-            order[place] = opened[place]
-            seen[opened[place]] = step
-        for place in range(held + pairs):
-            p = order[place] if place < held else place - held
+    # Each pair sleeps until the row on which something may happen to it.
+    wake, visited = np.empty(pairs, np.int64), np.empty(2 * pairs, np.int64)
+    for p in range(pairs):
+        end = first[p + 1]
+        wake[p] = _next(prices, flags, middle, terms, positions[p], first[p] + 1, end)
+    while True:
+        step = steps + 1
+        for p in range(pairs):
+            if wake[p] < first[p + 1]:
+                step = min(step, wake[p] - shift[p])
+        if step > steps:
+            break
+        # freqtrade's order: first the pairs with a position, as they were entered.
+        visits = counts[0]
+        for place in range(visits):
+            visited[place] = opened[place]
+        for p in range(pairs):
+            if positions[p].side == 0:
+                visited[visits] = p
+                visits += 1
+        for place in range(visits):
+            p = visited[place]
             row = step + shift[p]
-            if (place >= held and seen[p] == step) or row <= first[p] or row >= first[p + 1]:
+            if wake[p] != row or row >= first[p + 1]:
                 continue
-            signal = flags[row - 1]
-            position = positions[p]
-            if position.side == 0 and not signal & (ENTER_LONG | ENTER_SHORT):
-                continue
+            signal, position = flags[row - 1], positions[p]
             direction = _direction(signal)
             for _ in range(2):
                 was = position.side
                 if was == 0:
-                    if direction != 0 and step < steps:
-                        if terms.max_open_trades <= 0 or counts[0] < terms.max_open_trades:
-                            _enter(
-                                *(prices, amounts, tiers, terms, positions, opened, counts),
-                                *(closed, p, row, direction),
-                            )
+                    has_slot = terms.max_open_trades <= 0 or counts[0] < terms.max_open_trades
+                    if direction != 0 and step < steps and has_slot:
+                        _enter(
+                            prices,
+                            amounts,
+                            tiers,
+                            terms,
+                            positions,
+                            opened,
+                            counts,
+                            closed,
+                            p,
+                            row,
+                            direction,
+                        )
                     if position.side == 0:
                         break
                 elif position.order_row >= 0:
                     waited = (times[row] - times[position.order_row]) / 1e9
                     if waited >= terms.exit_timeout:
                         position.order_row = -1
-                side = position.side
-                leaves = EXIT_LONG if side > 0 else EXIT_SHORT
-                if terms.scale_out > 0.0 and position.scaled_row < 0 and not signal & leaves:
-                    inside = (prices[row - 1, _CLOSE] - middle[row - 1]) * side >= 0.0
-                    if inside and position.order_row < 0:
-                        _scale_out(
-                            *(prices, amounts, funding, funded, middle, terms, position, p, row)
-                        )
-                if (
-                    signal & leaves
-                    or prices[row, _LOW] <= position.lower
-                    or prices[row, _HIGH] >= position.upper
-                    or terms.stop_on_close > 0.0
-                ):
-                    _order(prices, signal, terms, position, row)
+                if terms.scale_out > 0.0 and _is_back(prices, flags, middle, position, row):
+                    _scale_out(prices, amounts, funding, funded, middle, terms, position, p, row)
+                _order(prices, signal, terms, position, row)
                 if position.order_row < 0:
                     break
                 # A tick of the entry's month can be coarser than this candle is wide.
                 price = position.order / position.tick
-                if not prices[row, _LOW] <= price <= prices[row, _HIGH]:
+                if not prices[_LOW, row] <= price <= prices[_HIGH, row]:
                     break
                 _close(
-                    *(amounts, funding, funded, first, terms, positions, opened, counts),
-                    *(closed, trades, p, row),
+                    amounts,
+                    funding,
+                    funded,
+                    first,
+                    terms,
+                    positions,
+                    opened,
+                    counts,
+                    closed,
+                    trades,
+                    p,
+                    row,
                 )
                 # Where the other side is signalled, it is entered on the same candle.
                 if direction == 0 or was == 0 or was == direction:
                     break
-        step += 1
+            wake[p] = _next(prices, flags, middle, terms, position, row + 1, first[p + 1])
     while counts[0] > 0:
         p = opened[0]
         position, row = positions[p], first[p + 1] - 1
-        position.order = steps_nearest(prices[row, _OPEN_PRICE], position.tick)
+        position.order = steps_nearest(prices[_OPEN_PRICE, row], position.tick)
         position.order_reason = _FORCED
         _close(
-            *(amounts, funding, funded, first, terms, positions, opened, counts),
-            *(closed, trades, p, row),
+            amounts,
+            funding,
+            funded,
+            first,
+            terms,
+            positions,
+            opened,
+            counts,
+            closed,
+            trades,
+            p,
+            row,
         )
-    return counts[1]
+    return int(counts[1])
+
+
+@njit(cache=True, error_model="numpy")
+def summarize(trades: Records, wallet: float) -> tuple[int, int, float, float, float, float, float]:
+    """Return the values of ``Statistics``."""
+    count, wins = trades.size, 0
+    profit = ratios = gained = lost = spread = drawdown = 0.0
+    balance = top = wallet
+    for trade in trades:
+        ratios += trade.profit_ratio
+        balance += trade.profit_abs
+        profit += trade.profit_abs
+        top = max(top, balance)
+        drawdown = max(drawdown, (top - balance) / top)
+        if trade.profit_abs > 0.0:
+            wins += 1
+            gained += trade.profit_abs
+        else:
+            lost -= trade.profit_abs
+    mean = ratios / count if count else 0.0
+    for trade in trades:
+        spread += (trade.profit_ratio - mean) ** 2
+    t = mean / np.sqrt(spread / (count - 1) / count) if spread > 0.0 else 0.0
+    factor = gained / lost if lost > 0.0 else np.inf if gained > 0.0 else 0.0
+    return count, wins, profit, mean, t, factor, drawdown

@@ -1,4 +1,4 @@
-"""What the simulation takes: candles and trading rules of pairs, signals, and the rules of a run."""
+"""What the simulation takes: pairs with candles and trading rules, signals, rules of a run."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -23,8 +23,8 @@ class Markets(NamedTuple):
     Made by :func:`market` and :func:`join`.
 
     :ivar times: opening of every candle in ns.
-    :ivar prices: of every candle: open, high, low, close, and how many ticks there are in one unit
-        of the price in its month.
+    :ivar prices: five rows: open, high, low and close of every candle, and how many ticks there are
+        in one unit of the price in its month.
     :ivar funding: what one unit of the base pays to the shorts at each settlement.
     :ivar funded: how many settlements lie before the opening of every candle, and how many with
         those at it.
@@ -141,7 +141,7 @@ def market(
         raise DataError("settlements of funding need one fee each, in order of time")
     return Markets(
         at,
-        np.column_stack([open_, high, low, close, np.broadcast_to(_per_unit(tick), at.shape)]),
+        np.vstack([open_, high, low, close, np.broadcast_to(_per_unit(tick), at.shape)]),
         fees,
         np.column_stack([paid.searchsorted(at, "left"), paid.searchsorted(at, "right")]),
         np.array([0, at.size], dtype=np.int64),
@@ -170,8 +170,9 @@ def join(markets: Sequence[Markets]) -> Markets:
         place += pair.tiers.shape[0]
     whole = {
         name: np.concatenate([getattr(pair, name) for pair in markets])
-        for name in ("times", "prices", "funding", "amounts")
+        for name in ("times", "funding", "amounts")
     }
+    whole["prices"] = np.concatenate([pair.prices for pair in markets], axis=1)
     funded = [pair.funded + at for pair, at in zip(markets, events, strict=False)]
     whole["funded"] = np.concatenate(funded)
     first = [pair.first[:-1] + at for pair, at in zip(markets, rows, strict=False)]

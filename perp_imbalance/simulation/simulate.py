@@ -1,12 +1,12 @@
 """From markets, signals and rules to trades and their statistics."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.simulation.kernel import TRADE, Terms, run
+from perp_imbalance.simulation.kernel import TRADE, Terms, run, summarize
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -46,10 +46,10 @@ def terms_of(rules: Rules) -> Terms:
     """
     check_rules(rules)
     fee, scale = fee_fraction(rules.fee)
-    same = {name: getattr(rules, name) for name in Terms._fields if name != "fee_scale"}
-    numbers = {name: float(value) for name, value in same.items()}
+    names = set(Terms._fields) - {"fee", "fee_scale", "max_open_trades"}
+    numbers: dict[str, Any] = {name: float(getattr(rules, name)) for name in names}
     slots = int(rules.max_open_trades)
-    return Terms(**{**numbers, "max_open_trades": slots, "fee": fee, "fee_scale": scale})
+    return Terms(fee=fee, fee_scale=scale, max_open_trades=slots, **numbers)
 
 
 def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:
@@ -77,22 +77,4 @@ def statistics(trades: Trades, wallet: float) -> Statistics:
     >>> statistics(np.zeros(0, TRADE), 1000.0).trades
     0
     """
-    profits, ratios = trades["profit_abs"], trades["profit_ratio"]
-    count = trades.size
-    if not count:
-        return Statistics(0, 0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    balance = np.cumsum(profits) + wallet
-    top = np.maximum(np.maximum.accumulate(balance), wallet)
-    gained = float(profits[profits > 0].sum())
-    lost = float(-profits[profits < 0].sum())
-    spread = float(ratios.std(ddof=1)) if count > 1 else 0.0
-    mean = float(ratios.mean())
-    return Statistics(
-        trades=count,
-        wins=int(np.count_nonzero(profits > 0)),
-        profit=float(profits.sum()),
-        mean_ratio=mean,
-        t=mean / spread * count**0.5 if spread > 0 else 0.0,
-        profit_factor=gained / lost if lost else float("inf") if gained else 0.0,
-        drawdown=float(((top - balance) / top).max()),
-    )
+    return Statistics(*summarize(trades, wallet))

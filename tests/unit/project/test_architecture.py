@@ -13,7 +13,7 @@ from support.freqtrade import ROOT
 #: What only commands start: a strategy that imported it would bring it into the bot.
 NOT_FOR_STRATEGIES = {
     *("cli", "data", "doctor", "freqtrade_bridge", "plotting"),
-    *("replay", "reporting", "research", "scan"),
+    *("replay", "reporting", "research", "scan", "simulation"),
 }
 DOCUMENT = ROOT / "docs" / "architecture.md"
 

@@ -1,0 +1,133 @@
+"""The simulation makes the trades of freqtrade's own backtest: each one, with its profit.
+
+``make test`` compares two months of the sample market. With ``SIMULATION_PARITY=full`` it is the
+whole sample and all real candles, in about half an hour.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.freqtrade import PRESET_STRATEGIES, SAMPLE_PAIRS, shared_candles
+from support.simulation import assert_same_trades, backtest
+
+from perp_imbalance.simulation import Rules
+
+FULL = os.environ.get("SIMULATION_PARITY") == "full"
+SAMPLE_SPAN: dict[str, Any] = {} if FULL else {"timerange": "20250101-20250301"}
+BTC_ETH = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+ALTS = ["XRP/USDT:USDT", "ADA/USDT:USDT", "LTC/USDT:USDT"]
+DRIFT = Rules(max_entry_drift=0.01)
+
+#: The presets' stops at both leverages; a stop that many trades meet; a leverage that liquidates.
+SHORT = [
+    (1, DRIFT._replace(stoploss=-0.10)),
+    (3, DRIFT._replace(stoploss=-0.10, leverage=3.0, max_open_trades=2)),
+    (1, DRIFT._replace(stoploss=-0.30, leverage=3.0, scale_out=0.5)),
+    (3, DRIFT._replace(stoploss=-0.01, max_open_trades=3, stake_amount=50.0)),
+    (3, DRIFT._replace(stoploss=-0.99, leverage=20.0, max_open_trades=3, stake_amount=20.0)),
+]
+ALL = SHORT + [
+    (count, DRIFT._replace(stoploss=stop, leverage=leverage, scale_out=part, max_open_trades=slots))
+    for count, slots in ((1, 1), (3, 2))
+    for leverage in (1.0, 3.0)
+    for stop in (-0.10, -0.30)
+    for part in (0.0, 0.5)
+]
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """freqtrade would log every candle of a position that is adjusted."""
+    logging.disable(logging.WARNING)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+def random_rules(count: int) -> list[tuple[int, Rules]]:
+    """Return rules drawn at random, the same in every run."""
+    random = np.random.default_rng(20250101)
+    return [
+        (
+            int(random.integers(1, 4)),
+            Rules(
+                stoploss=-float(random.choice([0.005, 0.02, 0.1, 0.3])),
+                leverage=float(random.choice([1.0, 2.0, 3.0, 7.5])),
+                stake_amount=float(random.choice([0.0, 7.0, 33.3, 400.0])),
+                max_open_trades=int(random.integers(1, 4)),
+                scale_out=float(random.choice([0.0, 0.0, 0.25, 0.5, 0.9])),
+                max_entry_drift=float(random.choice([0.002, 0.01, 0.05])),
+            ),
+        )
+        for _ in range(count)
+    ]
+
+
+def compare(
+    datadir: Path,
+    strategy: str,
+    pairs: list[str],
+    cases: list[tuple[int, Rules]],
+    folder: Path,
+    **overlay: Any,
+) -> set[str]:
+    """Compare the trades of every case; return the reasons for which they ended."""
+    reasons: set[str] = set()
+    with backtest(datadir, strategy, pairs, folder, **overlay) as prepared:
+        for count, rules in cases:
+            prepared.vary(pairs[:count], rules)
+            expected = prepared.expected()
+            assert len(expected), rules
+            assert_same_trades(prepared.simulated(rules), expected, str(rules))
+            reasons |= set(expected["exit_reason"])
+    return reasons
+
+
+@pytest.mark.freqtrade
+@pytest.mark.parametrize("strategy", PRESET_STRATEGIES)
+def test_trades_of_the_sample_are_those_of_freqtrade(
+    strategy: str, sample_datadir: Path, tmp_path: Path
+) -> None:
+    cases = ALL if FULL else SHORT
+    reasons = compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, **SAMPLE_SPAN)
+    assert reasons >= {"cooled", "stop_loss", "force_exit"} if FULL else {"cooled", "stop_loss"}
+
+
+@pytest.mark.freqtrade
+def test_trades_by_random_rules_are_those_of_freqtrade(
+    sample_datadir: Path, tmp_path: Path
+) -> None:
+    cases = random_rules(100 if FULL else 12)
+    strategy, span = "PerpImbalanceAggressive", "20250301-20250320"
+    compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, timerange=span)
+
+
+@pytest.mark.freqtrade
+@pytest.mark.parametrize("strategy", PRESET_STRATEGIES if FULL else PRESET_STRATEGIES[:1])
+@pytest.mark.parametrize(
+    ("folder", "pairs", "timeframes", "span"),
+    [
+        ("1h_2020_2023", BTC_ETH, ("1h", "4h"), "20200201-20200501"),
+        ("1h_2020_2023_alts", ALTS, ("1h", "4h"), "20210401-20210601"),
+        ("5m_2024h1", [*BTC_ETH, "1000PEPE/USDT:USDT"], ("5m", "1h"), "20240301-20240310"),
+    ],
+)
+def test_trades_of_real_candles_are_those_of_freqtrade(
+    folder: str,
+    pairs: list[str],
+    timeframes: tuple[str, str],
+    span: str,
+    strategy: str,
+    tmp_path: Path,
+) -> None:
+    timeframe, higher = timeframes
+    overlay: dict[str, Any] = {"timeframe": timeframe}
+    overlay["perp_imbalance"] = {"htf_timeframe": higher}
+    if not FULL:
+        overlay["timerange"] = span
+    cases = ALL if FULL else SHORT[1:4]
+    compare(shared_candles(folder), strategy, pairs, cases, tmp_path, **overlay)

@@ -1,0 +1,194 @@
+"""freqtrade's own backtest inside the test's process, and the same simulated."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from freqtrade.configuration import setup_utils_configuration
+from freqtrade.data import history
+from freqtrade.data.converter import trim_dataframes
+from freqtrade.enums import RunMode
+from freqtrade.optimize.backtesting import Backtesting
+
+from perp_imbalance.replay import replay_config, running_replay
+from perp_imbalance.simulation import (
+    REASONS,
+    Markets,
+    Rules,
+    Signals,
+    Trades,
+    join,
+    join_signals,
+    market,
+    signals,
+    simulate,
+)
+from support.freqtrade import CONFIG
+
+COMPARED = [
+    *("pair", "is_short", "open_date", "close_date", "exit_reason", "leverage", "amount"),
+    *("open_rate", "close_rate", "funding_fees", "profit_abs", "profit_ratio"),
+]
+SIGNALS = ("enter_long", "exit_long", "enter_short", "exit_short")
+
+
+class Backtest:
+    """A strategy's backtest by freqtrade, whose rules can be varied without a new process."""
+
+    def __init__(
+        self,
+        datadir: Path,
+        url: str,
+        strategy: str,
+        pairs: Sequence[str],
+        folder: Path,
+        overlay: Mapping[str, Any],
+    ) -> None:
+        settings: dict[str, Any] = {**overlay, **replay_config(url), "enable_protections": False}
+        settings["exchange"]["pair_whitelist"] = list(pairs)
+        (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
+        options = {
+            "config": [str(CONFIG), str(folder / "overlay.json")],
+            "datadir": datadir,
+            "user_data_dir": str(folder),
+            "strategy": strategy,
+            "export": "none",
+        }
+        self.freqtrade = Backtesting(setup_utils_configuration(options, RunMode.BACKTEST))
+        candles, timerange = self.freqtrade.load_bt_data()
+        self.freqtrade._set_strategy(self.freqtrade.strategylist[0])
+        self.strategy = self.freqtrade.strategy
+        self.frames = self.strategy.advise_all_indicators(candles)
+        self.timerange = timerange
+
+    def vary(self, pairs: Sequence[str], rules: Rules) -> None:
+        """Make freqtrade trade these pairs by these rules."""
+        config = self.freqtrade.config
+        config["max_open_trades"] = self.strategy.max_open_trades = rules.max_open_trades
+        config["stake_amount"] = rules.stake_amount or "unlimited"
+        self.strategy.stoploss = rules.stoploss
+        self.strategy.settings = self.strategy.settings.model_copy(
+            update={
+                "leverage": rules.leverage,
+                "scale_out": rules.scale_out,
+                "max_entry_drift": rules.max_entry_drift,
+            }
+        )
+        self.strategy.position_adjustment_enable = rules.scale_out > 0
+        self.pairs = list(pairs)
+
+    def expected(self) -> pd.DataFrame:
+        """Return the trades of freqtrade."""
+        frames = {pair: self.frames[pair].copy() for pair in self.pairs}
+        traded = trim_dataframes(frames, self.timerange, self.freqtrade.required_startup)
+        start, end = history.get_timerange(traded)
+        found = self.freqtrade.backtest(processed=frames, start_date=start, end_date=end)
+        results: pd.DataFrame = found["results"]
+        return results
+
+    def simulated(self, rules: Rules) -> pd.DataFrame:
+        """Return the trades of the simulation in freqtrade's columns."""
+        columns = {
+            pair: self.strategy.ft_advise_signals(self.frames[pair].copy(), {"pair": pair})
+            for pair in self.pairs
+        }
+        startup = self.freqtrade.required_startup
+        frames = trim_dataframes(columns, self.timerange, startup)
+        pairs = list(frames)
+        markets = join([self.market(pair, frames[pair]) for pair in pairs])
+        parts = [signals_of(frames[pair]) for pair in pairs]
+        rules = rules._replace(fee=self.freqtrade.fee, max_entry_gain=rules.max_entry_drift)
+        return named(simulate(markets, join_signals(parts), rules), frames)
+
+    def market(self, pair: str, frame: pd.DataFrame) -> Markets:
+        """Return a pair as the simulation takes it, with the rules that freqtrade has of it."""
+        freqtrade, exchange = self.freqtrade, self.freqtrade.exchange
+        ticks = freqtrade.price_pair_prec[pair].reindex(frame["date"], method="ffill").to_numpy()
+        limits = exchange.markets[pair]["limits"]
+        paid = freqtrade.futures_data[pair]
+        tiers = [
+            (
+                *(tier["minNotional"], tier["maxNotional"] or np.inf),
+                *(tier["maintenanceMarginRate"], tier["maxLeverage"], tier["maintAmt"]),
+            )
+            for tier in exchange._leverage_tiers[pair]
+        ]
+        return market(
+            nanoseconds(frame["date"]),
+            {name: frame[name].to_numpy() for name in ("open", "high", "low", "close")},
+            tick=np.where(np.isnan(ticks), exchange.get_precision_price(pair), ticks),
+            funding_times=nanoseconds(paid["date"]),
+            funding_fees=(paid["open_fund"] * paid["open_mark"]).to_numpy(),
+            amount_step=exchange.get_precision_amount(pair),
+            min_amount=limits["amount"]["min"] or 0.0,
+            max_amount=limits["amount"]["max"] or np.inf,
+            min_cost=limits["cost"]["min"] or 0.0,
+            tiers=tiers,
+        )
+
+
+def nanoseconds(dates: "pd.Series[pd.Timestamp]") -> Any:
+    return dates.dt.as_unit("ns").astype("int64").to_numpy()
+
+
+def signals_of(frame: pd.DataFrame) -> Signals:
+    given = {name: frame[name].to_numpy() for name in SIGNALS}
+    return signals(**given, middle=frame["bb_middle"].to_numpy())
+
+
+def named(trades: Trades, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return trades in freqtrade's columns."""
+    pairs = list(frames)
+    rows = []
+    for trade in trades:
+        pair = pairs[trade["pair"]]
+        frame = frames[pair]
+        reason = REASONS[trade["reason"]]
+        if reason == "exit_signal":
+            reason = frame["exit_tag"].iloc[trade["exit_row"] - 1]
+        rows.append(
+            {
+                "pair": pair,
+                "is_short": trade["side"] < 0,
+                "open_date": frame["date"].iloc[trade["entry_row"]],
+                "close_date": frame["date"].iloc[trade["exit_row"]],
+                "exit_reason": reason,
+                "funding_fees": trade["funding"],
+                **{name: trade[name] for name in ("leverage", "amount", "open_rate")},
+                **{name: trade[name] for name in ("close_rate", "profit_abs", "profit_ratio")},
+            }
+        )
+    return pd.DataFrame(rows, columns=COMPARED)
+
+
+def assert_same_trades(found: pd.DataFrame, expected: pd.DataFrame, told: str = "") -> None:
+    """Compare trade for trade; numbers within 1e-9."""
+    keys = ["open_date", "pair", "is_short"]
+    tables = []
+    for table in (found, expected):
+        dates = {
+            name: pd.to_datetime(table[name], utc=True) for name in ("open_date", "close_date")
+        }
+        dates = {name: column.dt.as_unit("ms") for name, column in dates.items()}
+        table = table[COMPARED].assign(**dates).astype({"is_short": bool})
+        tables.append(table.sort_values(keys, ignore_index=True))
+    pd.testing.assert_frame_equal(
+        tables[0], tables[1], check_dtype=False, rtol=0, atol=1e-9, obj=told
+    )
+
+
+@contextmanager
+def backtest(
+    datadir: Path, strategy: str, pairs: Sequence[str], folder: Path, **overlay: Any
+) -> Iterator[Backtest]:
+    """Prepare a backtest against a replay of its candles."""
+    with running_replay(datadir) as replay:
+        made = Backtest(datadir, replay.url, strategy, pairs, folder, overlay)
+        try:
+            yield made
+        finally:
+            Backtesting.cleanup()
