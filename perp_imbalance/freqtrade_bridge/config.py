@@ -67,17 +67,22 @@ def merged_config(
     try:
         with translate_freqtrade_errors(_names(files)):
             config = load_from_files(names) if names else {}
-            for name in _SOURCES:
-                config.pop(name, None)
-            deep_merge_dicts(environment_vars_to_dict(), config)
     except AttributeError:
         raise BridgeError(f"a config is one JSON object, {{...}} ({_names(files)})") from None
-    except TypeError as error:
+    except TypeError:
+        raise _wrong_type({}, _names(files)) from None
+    except OSError as error:
+        raise BridgeError(f"{error.strerror} ({_names(files)})") from None
+    for name in _SOURCES:
+        config.pop(name, None)
+    try:
+        deep_merge_dicts(environment_vars_to_dict(), config)
+    except (AttributeError, TypeError) as error:
+        if _wrong_sections(config):
+            raise _wrong_type(config, _names(files)) from None
         raise BridgeError(
             f"a variable of the environment does not fit the config: {error} ({_names(files)})"
         ) from None
-    except OSError as error:
-        raise BridgeError(f"{error.strerror} ({_names(files)})") from None
     return dict(deep_merge_dicts(copy.deepcopy(dict(overlay or {})), config))
 
 
@@ -102,7 +107,11 @@ def complete_config(
 
     with config_file(config) as file, without_variables(), translate_freqtrade_errors(about):
         arguments = {"config": [str(file)], **options}
-        found = dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
+        try:
+            found = dict(setup_utils_configuration(arguments, runmode or RunMode.UTIL_EXCHANGE))
+        except (AttributeError, TypeError):
+            # freqtrade takes the types of sections for granted.
+            raise _wrong_type(config, about) from None
     for place in (found, found["original_config"]):
         # It is gone.
         place.pop("config_files", None)
@@ -134,6 +143,25 @@ def without_variables() -> Iterator[None]:
         yield
     finally:
         os.environ.update(hidden)
+
+
+def _wrong_type(config: Mapping[str, Any], about: str) -> BridgeError:
+    """Return the error about sections that are no sections, without their values."""
+    wrong = ", ".join(_wrong_sections(config)) or "a section or one of its settings"
+    return BridgeError(f"{wrong} has the wrong type: compare it with the shipped config ({about})")
+
+
+def _wrong_sections(config: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a config that should be sections, and are none."""
+    from freqtrade.config_schema import CONF_SCHEMA
+
+    known = CONF_SCHEMA["properties"]
+    return [
+        name
+        for name, value in config.items()
+        if (known.get(name, {}).get("type") == "object" or "$ref" in known.get(name, {}))
+        and not isinstance(value, Mapping)
+    ]
 
 
 def _names(files: Sequence[Path]) -> str:
