@@ -63,8 +63,9 @@ def test_imports_go_down_only() -> None:
         (': scan"', '"', "not listed as layers:\\s+- perp_imbalance.scan"),
         ('"freqtrade", "ccxt"', '"numpy", "ccxt"', "perp_imbalance.indicators.* -> numpy"),
         (
-            '"plotting : replay",\n    "data : freqtrade_bridge : markets : strategy",',
-            '"data : freqtrade_bridge : markets : strategy",\n    "plotting : replay",',
+            '"plotting : replay : simulation",\n    "data : freqtrade_bridge : markets : '
+            'strategy",',
+            '"data : freqtrade_bridge : markets : strategy",\n    "plotting : replay : simulation",',
             "strategy is not allowed to import|not allowed to import perp_imbalance",
         ),
     ],
