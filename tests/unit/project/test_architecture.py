@@ -65,7 +65,8 @@ def test_imports_go_down_only() -> None:
         (
             '"plotting : replay : simulation",\n    "data : freqtrade_bridge : markets : '
             'strategy",',
-            '"data : freqtrade_bridge : markets : strategy",\n    "plotting : replay : simulation",',
+            '"data : freqtrade_bridge : markets : strategy",\n    "plotting : replay : '
+            'simulation",',
             "strategy is not allowed to import|not allowed to import perp_imbalance",
         ),
     ],
