@@ -375,7 +375,7 @@ def _order(prices: Floats, flags: int, terms: Terms, position: Any, row: int) ->
         reason = _STOP if stopped else _LIQUIDATION
         level = position.stop if stopped else position.liquidation
         # A candle that lies wholly beyond the level is left at its open.
-        if low <= level <= high or (level < low if side > 0 else level > high):
+        if low <= level <= high:
             rate = level
     if reason != _OPEN:
         position.order = steps_nearest(rate, position.tick)
