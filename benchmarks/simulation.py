@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks import market as candles
 from perp_imbalance.indicators import PRESETS, entry_signals, exit_signals, imbalance_columns
@@ -11,6 +12,8 @@ from perp_imbalance.simulation import (
     Markets,
     Rules,
     Signals,
+    Statistics,
+    Terms,
     join,
     join_signals,
     market,
@@ -18,6 +21,7 @@ from perp_imbalance.simulation import (
     simulate,
     statistics,
     terms_of,
+    zone_flags,
 )
 
 ROWS = 26_000
@@ -28,21 +32,24 @@ ROUNDS = 7
 def main() -> None:
     """Print the speed of one pair and of a portfolio, on one core."""
     begin = time.process_time()
-    pair, given = sample(ROWS)
+    pair, given, z = sample(ROWS)
     simulate(pair, given, Rules())
+    from_z(pair, z, terms_of(Rules()))
     one, ten = terms_of(Rules()), terms_of(Rules(max_open_trades=3))
     pairs, many = join([pair] * PAIRS), join_signals([given] * PAIRS)
     first = time.process_time() - begin
     count = len(simulate(pair, given, one))
     alone = seconds(lambda: statistics(simulate(pair, given, one), 1000.0), 200)
+    everything = seconds(lambda: from_z(pair, z, one), 200)
     shared = seconds(lambda: statistics(simulate(pairs, many, ten), 1000.0), 30)
     print(f"{ROWS} candles, one core, with statistics; data and first call: {first:.2f} s")
     print(f"one pair, {count} trades: {1 / alone:.0f} backtests a second")
+    print(f"one pair from z-scores and gates on: {1 / everything:.0f} backtests a second")
     print(f"{PAIRS} pairs, one wallet: {1 / shared:.0f} backtests a second")
 
 
-def sample(rows: int) -> tuple[Markets, Signals]:
-    """Return a pair and the signals of the preset ``balanced``."""
+def sample(rows: int) -> tuple[Markets, Signals, NDArray[np.float64]]:
+    """Return a pair, the signals of the preset ``balanced`` and its z-scores."""
     perp, spot, _ = candles.candles(rows)
     columns = perp.join(imbalance_columns(perp, spot))
     entries = entry_signals(columns, PRESETS["balanced"])
@@ -63,7 +70,14 @@ def sample(rows: int) -> tuple[Markets, Signals]:
     )
     given = {name: entries[name].to_numpy() for name in ("enter_long", "enter_short")}
     given |= {name: exits[name].to_numpy() for name in ("exit_long", "exit_short")}
-    return pair, signals(**given)
+    return pair, signals(**given), columns["z"].to_numpy(dtype=np.float64)
+
+
+def from_z(pair: Markets, z: NDArray[np.float64], terms: Terms) -> Statistics:
+    """Return what a pair of thresholds earns, hysteresis and zones included."""
+    flags, passes = np.empty(z.size, np.uint8), np.isfinite(z)
+    zone_flags(z, passes, passes, passes, 2.2, 0.9, 12, False, flags)
+    return statistics(simulate(pair, Signals(flags, z), terms), 1000.0)
 
 
 def seconds(call: Callable[[], object], times: int) -> float:

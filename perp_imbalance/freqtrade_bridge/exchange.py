@@ -42,6 +42,8 @@ def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
     """
     with translate_freqtrade_errors(f"exchange {config.get('exchange', {}).get('name')}"):
         exchange = load_exchange(config)
+        # freqtrade loads the markets when they are first asked for, and logs each failed try.
+        _ = exchange.markets
     with closing_exchange(exchange):
         yield exchange
 

@@ -17,6 +17,7 @@ from perp_imbalance.simulation.simulate import (
     statistics,
     terms_of,
 )
+from perp_imbalance.simulation.zones import zone_flags
 
 __all__ = [
     "REASONS",
@@ -34,4 +35,5 @@ __all__ = [
     "simulate",
     "statistics",
     "terms_of",
+    "zone_flags",
 ]

@@ -127,7 +127,7 @@ class WatchedFeed(IStrategy):
 
     def bot_start(self, **kwargs: Any) -> None:
         """Name the pairs without a spot pair, in one message."""
-        if self.config["runmode"] in TRADE_MODES:
+        if self.config["runmode"] in TRADE_MODES and hasattr(self, "dp"):
             pairs = [pair for pair in self.dp.current_whitelist() if self.dp.market(pair)]
             lacking = [pair for pair in pairs if self.spot_of(pair).spot is None]
             self.troubles.begin_many(lacking, len(pairs), "spot pair", "no spot pair")

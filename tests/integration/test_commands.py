@@ -210,14 +210,17 @@ def test_backtest_repeats_at_its_end_which_pair_gives_no_signals(
 ) -> None:
     datadir = tmp_path / "binance"
     shutil.copytree(month, datadir)
-    (datadir / "ETH_USDT-1h.feather").unlink()
+    file = datadir / "ETH_USDT-1h.feather"
+    spot = pd.read_feather(file)
+    spot[["open", "high", "low", "close"]] *= 3
+    spot.to_feather(file)
     process = perp_imbalance(
         *("backtest", *configure(), "--datadir", str(datadir), "--no-report"),
         *("--strategies", "PerpImbalance", "PerpImbalanceAggressive"),
     )
     assert process.returncode == 0, process.stderr
     last = process.stderr.strip().splitlines()[-1]
-    assert last.startswith("Warning: ETH/USDT:USDT gives no signals: no 1h candles of ETH/USDT")
+    assert last.startswith("Warning: ETH/USDT:USDT gives no signals: its price is 0.333 times")
     assert process.stderr.count("Warning: ") == 1
 
 

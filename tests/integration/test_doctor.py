@@ -23,7 +23,7 @@ from support.exchange_loopback import loopback_config
 from support.freqtrade import CONFIG, ROOT, assert_fails_in_one_line, perp_imbalance
 
 from perp_imbalance.doctor import Check, Level, Report, examine
-from perp_imbalance.errors import CommandError
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.replay import running_replay
 from perp_imbalance.replay.server import system_clock
 
@@ -352,7 +352,7 @@ def test_unreadable_config_is_a_usage_error(
     config = tmp_path / "mine.json"
     if content:
         config.write_text(content, encoding="utf-8")
-    with pytest.raises(CommandError, match=r"mine\.json") as error:
+    with pytest.raises(PerpImbalanceError, match=r"mine\.json") as error:
         examine([config])
     assert "\n" not in str(error.value)
 

@@ -176,9 +176,12 @@ def test_bot_that_would_take_the_perp_for_its_spot_does_not_start(
 ) -> None:
     with pytest.raises(OperationalException) as caught:
         load(folder, runmode=runmode, exchange={"name": "binance", **exchange})
+    section = "ccxt_async_config" if "ccxt_async_config" in exchange else "ccxt_config"
+    is_set = SWAP in exchange.values()
     assert str(caught.value) == (
-        "Binance would answer for spot pairs with the candles of the perp: add "
-        '"ccxt_config": {"options": {"defaultType": "future"}} to "exchange" in the config'
+        "Binance would answer for spot pairs with the candles of the perp: "
+        f'{"set" if is_set else "add"} "{section}": {{"options": {{"defaultType": "future"}}}} '
+        f'{"in" if is_set else "to"} "exchange" in the config'
     )
 
 

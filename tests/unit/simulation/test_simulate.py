@@ -231,6 +231,21 @@ def test_scale_out_closes_part_once_at_the_middle() -> None:
     assert trade["profit_abs"] == pytest.approx(0.5 * 3 + 0.5 * 3)
 
 
+@pytest.mark.parametrize(("minutes", "units"), [(60, 1.0 + 0.5), (5, 1.0 + 1.0)])
+def test_settlement_at_a_partial_exit_counts_twice(minutes: int, units: float) -> None:
+    """The second time for what is left, but for the whole until another hour has begun."""
+    rows = [(98.0, 98.0, 98.0, 98.0)] * 3 + [FLAT] * 5
+    given = said(8, middle=[100.0] * 8, enter_long=[0], exit_long=[5])
+    rules = PLAIN._replace(scale_out=0.5, stake_amount=98.0)
+    pair = candles(rows, funding_times=[4 * HOUR], funding_fees=[0.25])
+    times = 4 * HOUR + (pair.times - 4 * HOUR) * minutes // 60
+    funded = np.searchsorted(times, 4 * HOUR) < np.arange(8)
+    assert pair.funded[:, 0].tolist() == funded.tolist()
+    (trade,) = simulate(pair._replace(times=times), given, rules)
+    assert trade["scaled_row"] == 4
+    assert trade["funding"] == pytest.approx(-0.25 * units)
+
+
 def test_scale_out_needs_a_price_that_was_beyond_the_middle() -> None:
     given = said(5, middle=[99.0] * 5, enter_long=[0])
     (trade,) = simulate(flat(5), given, PLAIN._replace(scale_out=0.5))
