@@ -24,27 +24,28 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
 
     :raises BridgeError: if the exchange is unknown or does not answer.
     """
-    name = config.get("exchange", {}).get("name")
     with open_exchange(dict(config)) as exchange:
-        markets = exchange.markets
-    if not markets:
-        raise BridgeError(
-            f"{name} gave no list of its markets: check the network, or ask freqtrade list-markets"
-        )
-    return dict(markets)
+        return dict(exchange.markets)
 
 
 @contextmanager
 def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
     """Open the configured exchange with its markets; close it when the block is left.
 
-    :raises BridgeError: if freqtrade refuses it, or does not know it.
+    :raises BridgeError: if freqtrade refuses it, does not know it, or gets no markets.
     """
-    with translate_freqtrade_errors(f"exchange {config.get('exchange', {}).get('name')}"):
+    name = config.get("exchange", {}).get("name")
+    with translate_freqtrade_errors(f"exchange {name}"):
         exchange = load_exchange(config)
-        # freqtrade loads the markets when they are first asked for, and logs each failed try.
-        _ = exchange.markets
     with closing_exchange(exchange):
+        with translate_freqtrade_errors(f"exchange {name}"):
+            # freqtrade loads them when they are first asked for, and logs each failed try.
+            is_listed = bool(exchange.markets)
+        if not is_listed:
+            raise BridgeError(
+                f"{name} gave no list of its markets: check the network, or ask freqtrade "
+                "list-markets"
+            )
         yield exchange
 
 

@@ -38,11 +38,6 @@ def load_universe(config: Mapping[str, Any]) -> Universe:
     """
     name = str(config["exchange"]["name"])
     with open_exchange(dict(config)) as exchange:
-        if not exchange.markets:
-            raise CommandError(
-                f"{name} gave no list of its markets: check the network, or ask freqtrade "
-                "list-markets"
-            )
         markets = dict(exchange.markets)
         method = "pair_whitelist" if names_pairs(config) else config["pairlists"][0]["method"]
         with translate_freqtrade_errors(f"pairs of {method}"):
