@@ -3,12 +3,11 @@
 import argparse
 import json
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.console import folding_table, page_console
 from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.progress import progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,29 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
     from perp_imbalance.doctor import examine
 
-    with _progress() as tell:
+    with progress() as tell:
         report = examine(config_files(arguments), strategy=arguments.strategy, tell=tell)
     if arguments.json:
         print(json.dumps(report.as_json(), indent=1))
     else:
         print_page(report)
     return report.exit_code
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """Show on stderr how far it is, and leave nothing behind."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("")
-
-        def tell(text: str, done: int, steps: int) -> None:
-            progress.update(task, description=text, completed=done, total=steps)
-
-        yield tell
 
 
 def print_page(report: "Report") -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.console import page_console
 from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.indicators.thresholds import PRESETS
 
@@ -120,17 +121,9 @@ class _Page:
 
     def look(self, feed: "Feed") -> "Ranking":
         """Ask the exchange and rank."""
-        from rich.progress import Progress
-
         from perp_imbalance.scan.rank import rank
 
-        console = self.progress
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task("")
-
-            def tell(text: str, done: int, steps: int) -> None:
-                bar.update(task, description=text, completed=done, total=steps)
-
+        with progress() as tell:
             given = feed.snapshot(tell)
         return rank(feed.matches, given, self.rules, self.arguments.top or None)
 

@@ -5,10 +5,12 @@ import json
 import logging
 import textwrap
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.progress import progress
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.files import run_name
@@ -115,8 +117,14 @@ def run(arguments: argparse.Namespace) -> int:
     thin = [*data.notes, *check_series(folder, pairs, gated)]
     for said in thin:
         logger.warning("%s", said)
-    with _progress(plan.combinations * len(pairs)) as tell:
-        sweep = run_sweep(plan, folder.pairs(pairs), file, tell)
+    steps = count()
+    with progress() as tell:
+        sweep = run_sweep(
+            plan,
+            folder.pairs(pairs),
+            file,
+            lambda pair: tell(pair, next(steps), plan.combinations * len(pairs)),
+        )
     title = f"Sweep: {folder.datadir}, {folder.timeframe}, net of fees and funding"
     page = heat_map(sweep, file.with_suffix(".html"), title, thin) if plan.has_map else None
     found = {**summary(sweep, page, has_map=plan.has_map), "thin": thin}
@@ -287,23 +295,3 @@ def _text(found: dict[str, Any]) -> str:
     lines += found["thin"]
     files = [found["parquet"], found["html"]]
     return "\n".join([*lines, *(file for file in files if file)])
-
-
-def _progress(total: int) -> Any:
-    """Return a context that shows a bar and gives a function to be told the pair at each step."""
-    from contextlib import contextmanager
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    @contextmanager
-    def shown() -> Any:
-        with Progress(console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task("sweep", total=total)
-
-            def tell(pair: str) -> None:
-                bar.update(task, advance=1, description=pair)
-
-            yield tell
-
-    return shown()

@@ -3,18 +3,16 @@
 import argparse
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_overlay
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
+from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
 
 if TYPE_CHECKING:
-    from perp_imbalance.research.walk_forward.run import Tell
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
     from perp_imbalance.research.walk_forward.windows import Window
 
@@ -98,8 +96,18 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.out or Path(config["user_data_dir"]) / "walk_forward"
     store = Store(folder, bundle.plan(windows))
     cluster = Cluster(arguments.scheduler, arguments.workers)
-    with _progress(len(windows)) as tell:
-        found = run_windows(bundle, windows, store, cluster, tell)
+    with progress() as tell:
+        found = run_windows(
+            bundle,
+            windows,
+            store,
+            cluster,
+            lambda done, running, left: tell(
+                f"walk-forward: {done} done, {running} running, {left - running} waiting",
+                done,
+                len(windows),
+            ),
+        )
     results = [found[window.name] for window in windows]
     summary = summarise(
         results, bundle.wallet, compounding=bundle.config.get("stake_amount") == "unlimited"
@@ -263,20 +271,3 @@ def _lines(summary: dict[str, Any]) -> list[str]:
             f"{name:<26} profit {found['profit']:+8.2%}, drawdown {found['drawdown']:6.2%}, {said}"
         )
     return lines
-
-
-@contextmanager
-def _progress(total: int) -> "Iterator[Tell]":
-    """Show a bar; give a function to be told the windows done, running and left."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("walk-forward", total=total)
-
-        def tell(done: int, running: int, left: int) -> None:
-            text = f"walk-forward: {done} done, {running} running, {left - running} waiting"
-            bar.update(task, completed=done, description=text)
-
-        yield tell

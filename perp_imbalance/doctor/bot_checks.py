@@ -23,6 +23,7 @@ from perp_imbalance.markets.spot_matching import (
     some,
 )
 from perp_imbalance.strategy.settings import SECTION
+from perp_imbalance.strategy.versions import newer_than_tested
 
 OURS = "perp-imbalance"
 PACKAGES = ("freqtrade", "ccxt", "TA-Lib")
@@ -70,6 +71,9 @@ def check_versions(versions: Mapping[str, str | None], required: Sequence[str]) 
         if installed is None or not requirement.specifier.contains(installed, prereleases=True):
             message = f"{name} is {installed or 'missing'}: install {name}{requirement.specifier}"
             return Check("versions", Level.MUST_FIX, message)
+    running = versions.get("freqtrade")
+    if running and (newer := newer_than_tested(running)):
+        return Check("versions", Level.WARNING, newer)
     return Check("versions", Level.OK, "as required")
 
 

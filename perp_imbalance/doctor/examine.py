@@ -27,6 +27,7 @@ from perp_imbalance.doctor.pair_checks import (
     merge_spotless,
 )
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
+from perp_imbalance.freqtrade_bridge.logs import silent_logs
 from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 from perp_imbalance.indicators.gates import active_gates
@@ -75,16 +76,14 @@ def examine(
 @contextmanager
 def _freqtrade_silent() -> Iterator[None]:
     """Keep its log out of sight: what matters of it is on the page."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
     # load_config shows errors anyway; this logger's are a page long.
     validation = logging.getLogger("freqtrade.configuration.config_validation")
     validation.addFilter(_nothing)
     try:
-        yield
+        with silent_logs():
+            yield
     finally:
         validation.removeFilter(_nothing)
-        logging.disable(before)
 
 
 def _nothing(record: logging.LogRecord) -> bool:

@@ -19,15 +19,23 @@ def translate_freqtrade_errors(about: str) -> Iterator[None]:
     """
     from freqtrade.exceptions import FreqtradeException
 
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
     try:
-        yield
+        with silent_logs():
+            yield
     except (FreqtradeException, ValueError) as error:
         raise BridgeError(f"{refusal(error)} ({about})") from None
     except KeyError as error:
         # freqtrade takes some of a config for granted.
         raise BridgeError(f"the config lacks {error} ({about})") from None
+
+
+@contextmanager
+def silent_logs() -> Iterator[None]:
+    """Let no logger speak until the block is left."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
     finally:
         logging.disable(before)
 

@@ -8,8 +8,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from perp_imbalance.indicators.performance import drawdown
 from perp_imbalance.reporting.strategy_runs import StrategyRun
-from perp_imbalance.reporting.tables import cumulative_share, drawdown, thinned
+from perp_imbalance.reporting.tables import cumulative_share, thinned
 from perp_imbalance.strategy.palette import Palette
 
 #: Points of a line that a screen can tell apart; of more, each drawn one stands for several.

@@ -24,10 +24,11 @@ from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators import Thresholds
+from perp_imbalance.indicators.performance import buy_and_hold
 from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
 from perp_imbalance.reporting.backtest_result import Outcome, Result
-from perp_imbalance.reporting.tables import buy_and_hold, marked_wallet, with_signal_columns
+from perp_imbalance.reporting.tables import marked_wallet, with_signal_columns
 from perp_imbalance.strategy.settings import Settings
 
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from perp_imbalance.indicators.performance import drawdown
+
 #: Bounds of the groups by ``|z|`` at the entry.
 Z_BOUNDS = (0.0, 1.5, 2.0, 2.5, 3.0, 4.0, np.inf)
 #: What a group is called whose trades have no z: their candles are not at hand.
@@ -227,19 +229,6 @@ def worst_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
     return trades[trades["profit_ratio"] < 0].nsmallest(count, "profit_ratio")
 
 
-def buy_and_hold(closes: pd.DataFrame) -> "pd.Series[float]":
-    """Return what 1 is worth that was spread evenly over all pairs at the beginning, and kept.
-
-    :param closes: a column a pair, a row a candle.
-
-    >>> buy_and_hold(pd.DataFrame({"a": [10.0, 20.0], "b": [4.0, 2.0]})).tolist()
-    [1.0, 1.25]
-    """
-    if closes.empty:
-        return pd.Series(dtype=float)
-    return (closes.ffill() / closes.bfill().iloc[0]).mean(axis=1)
-
-
 def marked_wallet(
     trades: pd.DataFrame, closes: pd.DataFrame, starting_balance: float
 ) -> "pd.Series[float]":
@@ -266,15 +255,6 @@ def marked_wallet(
         value = trade.amount * (-move if trade.is_short else move)
         wallet[opened:closed] += value - trade.amount * trade.open_rate * trade.fee_open
     return pd.Series(wallet, index=dates)
-
-
-def drawdown(equity: "pd.Series[float]") -> "pd.Series[float]":
-    """Return the distance of a wallet from its highest value so far, in percent; 0 or below.
-
-    >>> drawdown(pd.Series([100.0, 80.0, 120.0, 90.0])).round(6).tolist()
-    [0.0, -20.0, 0.0, -25.0]
-    """
-    return (equity / equity.cummax() - 1.0) * 100.0
 
 
 def thinned(values: "pd.Series[float]", most: int, keep: str = "last") -> "pd.Series[float]":

@@ -217,8 +217,6 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     check_spot_setting(config)
     name = config["exchange"]["name"]
     with open_exchange(config) as exchange:
-        if not exchange.markets:
-            raise CommandError(f"{name} gave no list of its markets: check the network")
         with translate_freqtrade_errors(f"exchange {name}"):
             feed = Feed(config, exchange, rules)
             # Of a candle that follows, freqtrade keeps as many before it as are said here.

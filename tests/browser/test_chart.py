@@ -249,9 +249,7 @@ def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame
     assert entries.loc[chosen[0], ["enter_short", "enter_long"]].sum() == 1
 
 
-def test_pane_names_the_index_where_the_premium_is_measured_against_it(
-    opened: Open, frame: pd.DataFrame
-) -> None:
+def test_chart_names_the_index_as_premium_source(opened: Open, frame: pd.DataFrame) -> None:
     source = source_column(frame["premium"].to_numpy(), "index")
     look = opened(pane_of(frame.assign(premium_source=source)))
     look.show(180, 240)

@@ -43,7 +43,7 @@ def test_buy_and_hold_begins_with_the_wallet_of_the_strategies() -> None:
     assert lines[2].y.tolist() == [1000.0, 1200.0]
 
 
-def test_bars_are_in_percent_of_the_wallet_and_tell_their_trades() -> None:
+def test_bars_are_percent_of_the_wallet_with_trade_counts() -> None:
     table = tables_of([seen(trade(2, 5, profit_abs=20.0), trade(6, 7, profit_abs=-5.0))])["side"]
     (bar,) = drawn("a").profit(table, 1000.0, "side").data
     assert (list(bar.x), bar.y.tolist()) == (["short"], [1.5])
@@ -94,7 +94,7 @@ def cells(row: str) -> list[str]:
     return [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall("<td>.*?</td>", row)]
 
 
-def test_worst_trades_are_told_and_drawn_with_what_surrounds_them(tmp_path: Path) -> None:
+def test_worst_trades_are_drawn_with_the_candles_around_them(tmp_path: Path) -> None:
     losses = (
         trade(100, 103, profit_ratio=-0.02, profit_abs=-4.0, exit_reason="<stop>"),
         trade(200, 650, profit_ratio=-0.05, profit_abs=-10.0, is_short=False),

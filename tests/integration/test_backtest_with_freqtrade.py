@@ -48,7 +48,7 @@ def fingerprint(trades: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return table[FINGERPRINT_COLUMNS].reset_index(drop=True)
 
 
-def test_trades_of_the_sample_backtest_are_those_of_the_fingerprint(
+def test_sample_trades_equal_the_fingerprint(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     """After a change that is meant to change trades: copy the file that the message names."""
@@ -73,7 +73,7 @@ def test_config_json_alone_names_strategy_and_its_folder(
     assert list(backtest_trades(tmp_path / "user_data")) == ["PerpImbalance"]
 
 
-def test_example_strategy_trades_both_sides_where_the_bias_agrees(
+def test_example_strategy_trades_both_sides(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     process = freqtrade("backtesting", "--strategy", "RsiWithImbalance", datadir=sample_datadir)
@@ -82,7 +82,7 @@ def test_example_strategy_trades_both_sides_where_the_bias_agrees(
     assert set(trades["is_short"]) == {True, False}
 
 
-def test_strategy_of_the_readme_trades_and_bears_a_perp_without_spot(
+def test_readme_strategy_trades_with_a_spotless_perp(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     """As printed there, with nothing added."""
@@ -279,7 +279,7 @@ def wrong_spot(sample_datadir: Path, tmp_path: Path) -> Path:
     return datadir
 
 
-def test_refused_pairs_are_named_once_and_again_at_the_end_and_the_others_trade(
+def test_refused_pairs_are_named_and_others_trade(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     process = freqtrade(

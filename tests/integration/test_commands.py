@@ -148,9 +148,7 @@ def mark_first_close(file: Path) -> float:
     return 1.5
 
 
-def test_perp_that_the_exchange_does_not_have_is_named_before_anything_is_downloaded(
-    configure: Configure, replay: Replay
-) -> None:
+def test_unknown_perp_is_named_before_any_download(configure: Configure, replay: Replay) -> None:
     exchange = replay_config(replay.url)["exchange"]
     exchange["pair_whitelist"] = ["BTC/USDT:USDT", "BTCC/USDT:USDT", "ETH/USDT"]
     options = [*configure(exchange=exchange), "--timerange", "20250101-"]
@@ -205,7 +203,7 @@ def test_backtest_names_no_result_of_another_run(
         assert "Results: " not in process.stdout
 
 
-def test_backtest_repeats_at_its_end_which_pair_gives_no_signals(
+def test_backtest_repeats_pairs_without_signals_at_its_end(
     configure: Configure, month: Path, tmp_path: Path
 ) -> None:
     datadir = tmp_path / "binance"
@@ -310,7 +308,7 @@ SUBCOMMANDS = re.findall(r"^    ([a-z-]+)\b", build_parser().format_help(), re.M
 
 
 #: Modules of the package that are no subcommand.
-SHARED_MODULES = {"console", "main", "options", "research_options"}
+SHARED_MODULES = {"console", "main", "options", "progress", "research_options"}
 
 
 def test_every_command_is_listed() -> None:

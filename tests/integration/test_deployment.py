@@ -166,7 +166,7 @@ def test_image_does_not_start_with_an_empty_password(image: Image) -> None:
 # Compose and systemd
 
 
-def test_compose_keeps_data_mounts_configs_read_only_and_comes_back() -> None:
+def test_compose_keeps_data_and_restarts() -> None:
     bot = compose("docker-compose.yml")
     assert bot["build"] == "."
     assert bot["restart"] == "unless-stopped"
@@ -181,7 +181,7 @@ def test_compose_keeps_data_mounts_configs_read_only_and_comes_back() -> None:
     assert re.fullmatch(r"trade \$\{BOT_CONFIG:\?.+\}", bot["command"])
 
 
-def test_api_server_is_opt_in_and_reached_from_the_loopback_only() -> None:
+def test_api_server_is_opt_in_and_on_loopback() -> None:
     bot, api = compose("docker-compose.yml"), compose("docker-compose.api.yml")
     assert not {"ports", "healthcheck", "environment"} & set(bot)
     server = merged("api-server.example.json")["api_server"]

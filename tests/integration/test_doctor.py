@@ -95,7 +95,7 @@ def test_bad_spot_must_be_fixed(doctor: Examine, base: str, name: str, message: 
     assert message in fix.message
 
 
-def test_stale_spot_is_measured_against_the_clock_of_the_exchange(doctor: Examine) -> None:
+def test_stale_spot_uses_the_exchange_clock(doctor: Examine) -> None:
     pairs = {pair.perp: pair for pair in doctor([BTC, perp("STALE")]).pairs}
     # The newest candle began before STALE_HOURS ago; the hour may have changed since.
     assert pairs[perp("STALE")].spot_behind in (STALE_HOURS - 1, STALE_HOURS)
@@ -215,7 +215,7 @@ def test_any_strategy_can_be_looked_at(doctor: Examine) -> None:
     assert [pair.perp for pair in report.pairs] == [BTC]
 
 
-def test_gates_are_named_and_each_pair_is_asked_for_their_series(doctor: Examine) -> None:
+def test_series_of_active_gates_are_checked_per_pair(doctor: Examine) -> None:
     """Without its series a gate passes nothing, and the bot would wait for ever."""
     report = doctor([BTC, ETH], perp_imbalance={"use_oi": True, "use_funding": True})
     seen = {(check.name, check.pair): check for check in report.checks}
@@ -299,7 +299,7 @@ def test_protections_are_those_of_the_strategy(doctor: Examine) -> None:
         assert check.message == f"{count}, in backtests too"
 
 
-def test_misspelt_section_and_idle_higher_timeframe_are_warned_of(doctor: Examine) -> None:
+def test_misspelt_section_and_unused_htf_are_warned_about(doctor: Examine) -> None:
     report = doctor([BTC], perp_imblance={"leverage": 5}, perp_imbalance={"htf_timeframe": "30m"})
     assert not to_fix(report)
     found = {check.name: check.message for check in report.of(Level.WARNING)}

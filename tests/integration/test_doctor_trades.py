@@ -61,7 +61,7 @@ def test_overrides_of_the_strategy_by_the_config_are_named(doctor: Examine) -> N
     assert all(message.endswith("; remove it from the config") for message in own)
 
 
-def test_config_that_says_what_the_strategy_says_overrides_nothing(doctor: Examine) -> None:
+def test_config_equal_to_the_strategy_overrides_nothing(doctor: Examine) -> None:
     report = doctor(
         [BTC],
         use_exit_signal=True,
@@ -97,9 +97,7 @@ def strategies(tmp_path: Path) -> Path:
     return folder
 
 
-def test_strategy_of_its_own_is_what_overrides_are_compared_with(
-    doctor: Examine, strategies: Path
-) -> None:
+def test_overrides_are_compared_with_the_own_strategy(doctor: Examine, strategies: Path) -> None:
     own: dict[str, Any] = {"strategy_path": str(strategies), "strategy": "Mine"}
     report = doctor([BTC], **own, use_exit_signal=False, minimal_roi={"0": 0.05})
     assert not to_fix(report)

@@ -151,9 +151,7 @@ def test_columns_of_the_bot_equal_those_of_the_candles(bot: Bot, today: Path, pa
 
 
 @pytest.mark.parametrize("pair", SPOT_OF)
-def test_funding_and_open_interest_of_the_bot_are_those_of_a_backtest(
-    bot: Bot, today: Path, pair: str
-) -> None:
+def test_bot_series_equal_those_of_a_backtest(bot: Bot, today: Path, pair: str) -> None:
     """On every candle, the last one included: what is known live is what a backtest takes."""
     found = bot.candles(pair).tail(120).reset_index(drop=True)
     rates, interest = (

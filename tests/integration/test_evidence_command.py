@@ -189,7 +189,7 @@ def test_gate_of_every_preset_without_its_series_is_refused(
 
 
 @pytest.mark.parametrize("command", ["evidence", "sweep"])
-def test_folder_that_cannot_be_made_is_refused_before_anything_is_read(
+def test_unwritable_output_folder_is_refused_first(
     folder: Path,
     command: str,
     monkeypatch: pytest.MonkeyPatch,

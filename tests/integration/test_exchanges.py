@@ -220,7 +220,7 @@ def test_spot_pair_of_another_exchange_is_refused(opened: ReportInput) -> None:
 
 
 @pytest.mark.parametrize("stake", ["USDT", "USDC"])
-def test_binance_perps_of_both_stakes_find_a_spot_of_their_quote(
+def test_binance_perps_find_a_spot_of_their_quote(
     tiny_datadir: Path, tmp_path: Path, stake: str
 ) -> None:
     bases = ["BTC", "ETH", "SOL", "1000PEPE"]

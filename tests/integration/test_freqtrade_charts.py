@@ -45,7 +45,7 @@ TABLE = rows([0, -1, -1, 1, 0, 0, 1], [0.0, 2.0, 9.0, -1.8, 0.1, np.nan, -3.0])
 DATES = TABLE["date"]
 
 
-def test_zones_are_areas_from_their_first_candle_to_the_first_after() -> None:
+def test_zones_are_areas_up_to_the_next_candle() -> None:
     areas = [found for found in between(TABLE, 0, 6) if found["type"] == "area"]
     assert [(area["start"].hour, area["end"].hour) for area in areas] == [(1, 3), (3, 4), (6, 7)]
     shares = [float(area["color"].rstrip(")").split(", ")[-1]) for area in areas]
@@ -54,7 +54,7 @@ def test_zones_are_areas_from_their_first_candle_to_the_first_after() -> None:
     assert [area["color"].split(",")[0] for area in areas] == ["rgba(242", "rgba(41", "rgba(41"]
 
 
-def test_flips_are_points_beyond_the_candle_labelled_with_side_and_z() -> None:
+def test_flips_are_labelled_with_side_and_z() -> None:
     points = [found for found in between(TABLE, 0, 6) if found["type"] == "point"]
     assert [(point["x"].hour, point["y"], point["label"]) for point in points] == [
         (1, 102.0, "SHORT +2.00"),
@@ -90,7 +90,7 @@ def test_35_000_candles_are_annotated_in_a_moment() -> None:
     assert len(found) > 3000
 
 
-def test_premium_stands_in_two_columns_and_guides_at_the_thresholds() -> None:
+def test_premium_columns_and_guides_are_drawn() -> None:
     found = chart_columns(
         pd.DataFrame({"premium_pct": [0.1, -0.2, np.nan, 0.0]}), Thresholds(enter_z=2.5)
     )

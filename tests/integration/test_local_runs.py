@@ -118,7 +118,7 @@ def renamed_datadir(tiny_datadir: Path, tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("guarded")
 @pytest.mark.freqtrade
-def test_candles_of_another_exchange_have_its_names_scales_and_fees(
+def test_candles_of_another_exchange_use_its_rules(
     renamed_datadir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
     monkeypatch.chdir(ROOT)

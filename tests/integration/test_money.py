@@ -60,7 +60,7 @@ def parts(trades: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.freqtrade
-def test_scale_out_closes_half_and_leaves_entries_and_exits_as_they_are(
+def test_scale_out_closes_half_and_changes_no_signal(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path, plain: pd.DataFrame
 ) -> None:
     settings = {"scale_out": 0.5}
@@ -180,7 +180,7 @@ def test_entry_in_time_is_confirmed(strategy: IStrategy) -> None:
 
 
 @pytest.mark.parametrize("late", [{"seconds": 130.0}, {"seconds": 1.0, "rate": 98.0}])
-def test_entry_that_comes_too_late_is_refused_once_and_only_for_its_candle(
+def test_late_entry_is_refused_once_for_its_candle(
     strategy: IStrategy, late: dict[str, float]
 ) -> None:
     """Without a lock, freqtrade asks again at every look until the candle ends."""
@@ -200,7 +200,7 @@ def test_entry_of_the_users_own_is_never_refused(strategy: IStrategy) -> None:
     [("2025-03-01 10:30", "cooled"), ("2025-03-01 13:10", None)],
     ids=["entered in the zone", "entered by hand after it"],
 )
-def test_only_a_position_that_had_a_bias_is_closed_because_it_is_gone(
+def test_only_positions_with_a_bias_close_when_it_ends(
     strategy: IStrategy, opened: str, reason: str | None
 ) -> None:
     dates = pd.date_range("2025-03-01 09:00", periods=4, freq="1h", tz="UTC")

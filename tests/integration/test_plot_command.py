@@ -212,7 +212,7 @@ def test_pair_without_spot_candles_is_refused_in_one_line(
     assert "is left out: no spot pair of BTC against USDT: none is left" in " ".join(said.split())
 
 
-def test_picture_is_written_where_chromium_is_and_asked_for_where_not(
+def test_picture_needs_chromium(
     plot: Plot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     page, image = tmp_path / "pane.html", tmp_path / "pane.png"

@@ -84,7 +84,7 @@ def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
     assert list(file.parent.glob("*.part")) == []
 
 
-def test_parameter_file_of_one_strategy_can_be_applied_to_another(folder: Path) -> None:
+def test_parameter_file_applies_to_another_strategy(folder: Path) -> None:
     found = folder / "winner.json"
     buy = {"enter_z": 2.7, "use_htf": True, "entry_mode": "flip"}
     found.write_text(json.dumps({"strategy_name": "X", "params": {"buy": buy}}))
@@ -167,7 +167,7 @@ def test_part_of_the_values_leaves_the_others_to_the_strategy(
         ({"lookback": {"bb_len": 600}}, "look back 600 candles, at most 209 fit into the candles"),
     ],
 )
-def test_file_that_no_bot_would_start_with_is_refused_before_anything_is_written(
+def test_unusable_parameter_file_is_refused_unwritten(
     folder: Path, monkeypatch: pytest.MonkeyPatch, params: dict[str, Any], message: str
 ) -> None:
     monkeypatch.chdir(folder)
@@ -181,7 +181,7 @@ def test_file_that_no_bot_would_start_with_is_refused_before_anything_is_written
     assert list(folder.glob("strategies/*.json*")) == []
 
 
-def test_limit_of_trades_that_the_config_overrides_is_no_reason_to_refuse(
+def test_overridden_max_open_trades_is_accepted(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A limit of none with all of the wallet as the stake: freqtrade starts, for the config's."""
@@ -194,7 +194,7 @@ def test_limit_of_trades_that_the_config_overrides_is_no_reason_to_refuse(
 @pytest.mark.parametrize(
     "there", ['{"strategy_name": "Foreign", "params": {"buy": {}}}', "{broken"]
 )
-def test_file_of_another_strategy_or_none_is_replaced_only_with_force(
+def test_foreign_file_is_replaced_only_with_force(
     folder: Path, monkeypatch: pytest.MonkeyPatch, there: str
 ) -> None:
     monkeypatch.chdir(folder)

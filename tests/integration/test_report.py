@@ -17,9 +17,10 @@ from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT, perp_imbalance
 from perp_imbalance.cli.main import run
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.performance import buy_and_hold
 from perp_imbalance.reporting.backtest_result import Result, newest_result, read_result
 from perp_imbalance.reporting.strategy_runs import ReportInput, closes, load_report_input
-from perp_imbalance.reporting.tables import buy_and_hold, summary
+from perp_imbalance.reporting.tables import summary
 from perp_imbalance.strategy.palette import palette
 
 __all__ = ["browser"]

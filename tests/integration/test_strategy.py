@@ -69,9 +69,7 @@ def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("runmode", [RunMode.BACKTEST, RunMode.HYPEROPT, RunMode.DRY_RUN])
-def test_setting_is_the_configs_until_a_parameter_file_says_otherwise(
-    folder: Path, runmode: RunMode
-) -> None:
+def test_parameter_file_overrides_a_config_setting(folder: Path, runmode: RunMode) -> None:
     def setting() -> tuple[str, int]:
         section = {"entry_mode": "flip", "max_stale_candles": 7}
         exchange = {"name": "binance", "ccxt_config": SAFE}
@@ -171,7 +169,7 @@ SWAP = {"options": {"defaultType": "swap"}}
         {"ccxt_sync_config": SAFE},
     ],
 )
-def test_bot_that_would_take_the_perp_for_its_spot_does_not_start(
+def test_bot_without_the_spot_setting_does_not_start(
     folder: Path, runmode: RunMode, exchange: dict[str, Any]
 ) -> None:
     with pytest.raises(OperationalException) as caught:
@@ -215,9 +213,7 @@ def test_no_hyperopt_epoch_has_exit_z_at_or_above_enter_z(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
-    folder: Path, on: bool
-) -> None:
+def test_hyperopt_varies_optional_gates_only_when_on(folder: Path, on: bool) -> None:
     config: dict[str, Any] = {"spaces": ["all"], "exchange": {"name": "binance"}}
     section = {"use_oi": on, "use_funding": on}
     strategy = load(folder, runmode=RunMode.HYPEROPT, perp_imbalance=section, **config)
@@ -228,7 +224,7 @@ def test_hyperopt_varies_what_belongs_to_an_optional_gate_only_where_it_is_on(
 
 
 @pytest.mark.parametrize("on", [True, False])
-def test_no_parameter_that_hyperopt_varies_is_read_while_it_computes_indicators(
+def test_indicators_read_no_parameter_that_hyperopt_varies(
     folder: Path,
     sample_datadir: Path,
     caplog: pytest.LogCaptureFixture,
@@ -264,7 +260,7 @@ def test_no_parameter_that_hyperopt_varies_is_read_while_it_computes_indicators(
         ({}, False, False),
     ],
 )
-def test_switch_of_a_gate_in_the_config_wins_over_the_echo_of_it_in_a_parameter_file(
+def test_gate_switch_in_the_config_wins_over_a_file(
     folder: Path,
     section: dict[str, bool],
     filed: bool,
@@ -283,7 +279,7 @@ def test_switch_of_a_gate_in_the_config_wins_over_the_echo_of_it_in_a_parameter_
     assert told == ([] if found == filed else [f"{said}the config's counts"])
 
 
-def test_gate_that_the_exchange_has_no_series_for_stops_the_start(folder: Path) -> None:
+def test_gate_without_a_series_on_the_exchange_is_refused(folder: Path) -> None:
     section = {"use_oi": True}
     with pytest.raises(OperationalException) as caught:
         load(folder, exchange={"name": "bitget"}, perp_imbalance=section)
@@ -388,9 +384,7 @@ class WrongSpot(Candles):
         return self.analysed, None
 
 
-def test_pair_whose_spot_is_the_perp_is_named_once_until_it_differs(
-    folder: Path, sample_datadir: Path
-) -> None:
+def test_pair_whose_spot_is_the_perp_is_reported_once(folder: Path, sample_datadir: Path) -> None:
     exchange = {"name": "binance", "ccxt_config": SAFE}
     strategy = load(folder, runmode=RunMode.DRY_RUN, exchange=exchange)
     strategy.dp, strategy.started = WrongSpot(sample_datadir), pd.Timestamp.now("UTC")

@@ -233,7 +233,7 @@ COOLDOWN = [{"method": "CooldownPeriod", "stop_duration_candles": 3}]
     ],
     ids=["list", "property", "init"],
 )
-def test_protections_are_the_classes_unless_the_config_names_some(
+def test_config_protections_replace_the_class_protections(
     written: Path, caplog: pytest.LogCaptureFixture, lines: str
 ) -> None:
     define(written, lines)

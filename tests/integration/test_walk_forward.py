@@ -276,7 +276,7 @@ def resumed(datadir: Path, folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.freqtrade
-def test_walk_forward_survives_an_interrupt_and_the_death_of_a_worker(
+def test_walk_forward_survives_interrupt_and_worker_death(
     sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
 ) -> None:
     """One test, because each window is three runs of freqtrade."""

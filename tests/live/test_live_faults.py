@@ -89,9 +89,7 @@ def test_columns_and_signals_are_those_of_a_backtest(life: Life, case: Case) -> 
 
 
 @each_case
-def test_no_signal_comes_from_a_candle_that_is_judged_without_its_spot(
-    life: Life, case: Case
-) -> None:
+def test_candle_without_spot_gives_no_signal(life: Life, case: Case) -> None:
     seen = life.seen(case)
     unseen = seen.loc[seen.index.isin(case.unseen)]
     assert not unseen["premium"].notna().any()
@@ -99,7 +97,7 @@ def test_no_signal_comes_from_a_candle_that_is_judged_without_its_spot(
 
 
 @each_case
-def test_trades_are_those_of_a_backtest_where_the_bot_knew_as_much(life: Life, case: Case) -> None:
+def test_trades_equal_a_backtest_with_equal_knowledge(life: Life, case: Case) -> None:
     found, wanted = life.traded(case), life.backtested(case)
     if not case.blind:
         assert found == wanted
@@ -124,7 +122,7 @@ def test_position_without_a_spot_price_is_closed_as_stale(life: Life, case: Case
         assert position.opened + PLAN.stale <= position.closed <= BEGIN + PLAN.stale
 
 
-def test_exit_on_spot_that_is_a_candle_late_comes_one_candle_late(life: Life) -> None:
+def test_exit_on_late_spot_is_one_candle_late(life: Life) -> None:
     case = next(case for case in CASES if case.base == "LATEONE")
     backtest = life.expected(case)
     leaves = int(np.flatnonzero(backtest[f"exit_{held_side(life, case)}"].loc[BEGIN:])[0]) + BEGIN

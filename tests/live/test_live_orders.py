@@ -136,7 +136,7 @@ def test_an_entry_is_filled_and_its_stop_placed_at_the_exchange(cycle: Cycle) ->
     assert_agree(seen)
 
 
-def test_a_part_of_an_entry_is_booked_when_the_rest_is_cancelled(cycle: Cycle) -> None:
+def test_partial_entry_is_booked_when_the_rest_is_cancelled(cycle: Cycle) -> None:
     seen = cycle.steps["rest cancelled"]
     assert seen.orders[-1] == ("ETHUSDT", "SELL", CANCELED)
     trade = seen.trade(ETH)
@@ -145,7 +145,7 @@ def test_a_part_of_an_entry_is_booked_when_the_rest_is_cancelled(cycle: Cycle) -
     assert_agree(seen)
 
 
-def test_a_part_of_an_entry_has_no_stop_until_the_rest_is_cancelled(cycle: Cycle) -> None:
+def test_partial_entry_has_no_stop_until_the_rest_ends(cycle: Cycle) -> None:
     """freqtrade's way; what ``unfilledtimeout`` says is how long it lasts."""
     seen = cycle.steps["part"]
     assert seen.positions[ETH] < 0
@@ -199,7 +199,7 @@ def test_a_stop_at_the_exchange_closes_position_and_trade(cycle: Cycle) -> None:
     assert_agree(seen)
 
 
-def test_freqtrade_forgets_the_funding_of_a_position_that_its_stop_closed(cycle: Cycle) -> None:
+def test_freqtrade_omits_funding_of_stopped_positions(cycle: Cycle) -> None:
     """Known of freqtrade 2026.9: the wallet has it, the trade's profit does not."""
     seen = cycle.steps["exit"]
     trade = seen.trade(PEPE)
@@ -284,7 +284,7 @@ def spot_paths(cycle: Cycle) -> dict[str, set[str]]:
     return found
 
 
-def test_default_type_changes_no_endpoint_but_that_of_spot_candles(
+def test_default_type_changes_only_the_spot_endpoint(
     lives: dict[str, Cycle],
 ) -> None:
     """But for tickers, which a bot asks for or not as its candles happen to fall."""

@@ -220,9 +220,7 @@ def test_parts_are_closed_where_a_backtest_closes_them(
     assert parts == expected_parts
 
 
-def test_restart_in_a_zone_opens_nothing_twice_and_closes_what_was_open(
-    life: Life, backtested: pd.DataFrame
-) -> None:
+def test_restart_in_a_zone_repeats_no_entry(life: Life, backtested: pd.DataFrame) -> None:
     assert life.open_at_restart
     live = as_candles(life.trades)
     assert not live.duplicated(["pair", "open"]).any()

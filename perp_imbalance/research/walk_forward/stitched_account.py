@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from freqtrade.data.metrics import (
-    calculate_max_drawdown_from_balance,
     calculate_sharpe_from_balance,
 )
 from pandas import DataFrame
 from scipy import stats
+
+from perp_imbalance.indicators.performance import drawdown
 
 #: Value of a unit by day, ``2024-01-31`` as its key.
 Growth = dict[str, float]
@@ -195,7 +196,9 @@ def describe(
     :param deviation: :func:`trial_deviation` of them, by day.
     """
     wallet, days = float(equity.iloc[0]), len(equity) - 1
-    said = Statistics(trades, days, float(equity.iloc[-1]) / wallet - 1, _drawdown(equity))
+    said = Statistics(
+        trades, days, float(equity.iloc[-1]) / wallet - 1, -float(drawdown(equity).min()) / 100.0
+    )
     if trades is not None and trades < least_trades:
         return _with(said, unsaid=f"{TOO_FEW_TRADES}: {trades}, fewer than {least_trades}")
     ratio = daily_sharpe(equity)
@@ -216,15 +219,6 @@ def describe(
 
 def _with(said: Statistics, **values: Any) -> Statistics:
     return Statistics(**(asdict(said) | values))
-
-
-def _drawdown(equity: "pd.Series[float]") -> float:
-    frame = DataFrame({"date": equity.index, "total_quote": equity.to_numpy()})
-    try:
-        found = calculate_max_drawdown_from_balance(frame, relative=True)
-    except ValueError:
-        return 0.0
-    return float(found.relative_account_drawdown)
 
 
 def stability(params: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

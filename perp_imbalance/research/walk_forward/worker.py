@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+from perp_imbalance.indicators.performance import buy_and_hold
 from perp_imbalance.research.walk_forward.stitched_account import (
-    Growth,
     daily_sharpe,
     window_equity,
 )
@@ -83,7 +83,7 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
                     result["presets"] = freqtrade.backtest("presets", bundle.fit.presets, window)
         except _RefusedError as error:
             return {**result, "refused": str(error)}
-        result["hold"] = buy_and_hold(folder / "data", bundle, window)
+        result["hold"] = held(folder / "data", bundle, window)
     return result
 
 
@@ -193,35 +193,35 @@ def _plain(trades: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def buy_and_hold(datadir: Path, bundle: Bundle, window: Window) -> dict[str, Any]:
+def held(datadir: Path, bundle: Bundle, window: Window) -> dict[str, Any]:
     """Return what holding all pairs in equal parts over the test part earned, and by day."""
     from freqtrade.configuration import TimeRange
     from freqtrade.data.history import load_pair_history
     from freqtrade.enums import CandleType
 
     timerange = TimeRange.parse_timerange(window.test_range)
-    returns: dict[str, float] = {}
-    days: Growth = {}
-    growths: list[pd.Series[float]] = []
-    for pair in bundle.pairs:
-        frame = load_pair_history(
+    frames = {
+        pair: load_pair_history(
             pair,
             bundle.config["timeframe"],
             datadir,
             timerange=timerange,
             data_format=bundle.config.get("dataformat_ohlcv"),
             candle_type=CandleType.FUTURES,
-        )
-        if frame.empty:
-            continue
-        growth = frame.set_index("date")["close"] / frame["open"].iloc[0]
-        returns[pair] = float(growth.iloc[-1]) - 1
-        growths.append(growth.resample("1D").last())
-    if growths:
-        # A pair that began late was cash until then.
-        mean = pd.concat(growths, axis=1).ffill().fillna(1.0).mean(axis=1)
-        days = {f"{day:%Y-%m-%d}": float(value) for day, value in mean.items()}
-    return {"pairs": returns, "days": days}
+        ).set_index("date")
+        for pair in bundle.pairs
+    }
+    frames = {pair: frame for pair, frame in frames.items() if len(frame)}
+    closes = pd.DataFrame(
+        {pair: frame["close"].resample("1D").last() for pair, frame in frames.items()}
+    )
+    first = pd.Series({pair: frame["open"].iloc[0] for pair, frame in frames.items()})
+    growth = buy_and_hold(closes, first)
+    last = closes.ffill().iloc[-1] if len(closes) else first
+    return {
+        "pairs": {pair: float(last[pair] / first[pair]) - 1 for pair in frames},
+        "days": {f"{day:%Y-%m-%d}": float(value) for day, value in growth.items()},
+    }
 
 
 def _scratch() -> str | None:

@@ -47,7 +47,7 @@ def test_whole_folder_has_nothing_to_say(market: Path) -> None:
     assert (data.pairs, data.notes) == ([PEPE, BTC], [])
 
 
-def test_contracts_that_cannot_be_traded_are_counted_in_one_line(market: Path) -> None:
+def test_untradable_contracts_are_counted_in_one_line(market: Path) -> None:
     for name in ("BTC_USD_BTC", "BTC_USDT_USDT-250926", "DOGE_USDT_USDT", "SOL_USDT_USDT"):
         add_contract(market, name)
     data = open_backtest_data(market, "1h", Settings(), uses_htf=False)
@@ -159,7 +159,7 @@ def either_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.usefixtures("either_order")
-def test_newer_funding_file_counts_whatever_the_directorys_order(market: Path) -> None:
+def test_newer_funding_file_counts_in_any_order(market: Path) -> None:
     right = next(PairHistories(market, "1h", Settings()).pairs([BTC]))
     older_beside_newer(market, "funding_rate", "funding_rate")
     older_beside_newer(market, "mark", "open")

@@ -109,7 +109,7 @@ def test_arguments_out_of_range_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_command_writes_the_sample_and_says_that_it_is_synthetic(
+def test_sample_command_says_that_it_is_synthetic(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     datadir = tmp_path / "binance"
@@ -123,7 +123,7 @@ def test_command_writes_the_sample_and_says_that_it_is_synthetic(
     assert (datadir / "futures" / "BTC_USDT_USDT-1h-mark.feather").is_file()
 
 
-def test_sample_of_now_reaches_beyond_today_and_leaves_the_other_one(
+def test_sample_now_reaches_today_and_keeps_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

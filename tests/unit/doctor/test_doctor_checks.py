@@ -61,7 +61,7 @@ def test_age_of_a_feed(traded: list[int], hours: float, max_stale: int, level: L
     assert check.level is level
 
 
-def test_coarse_tick_does_not_hide_behind_the_precision_of_the_exchange() -> None:
+def test_coarse_tick_is_seen_despite_exchange_precision() -> None:
     frame = hourly([0.0123, 0.0124, 0.0129])
     assert tick_size(frame, 1e-8) == pytest.approx(1e-4)
     assert tick_size(frame, 1e-2) == 1e-2
@@ -158,6 +158,14 @@ def test_versions(installed: str | None, level: Level) -> None:
 
 
 @pytest.mark.parametrize(
+    ("running", "level"),
+    [("2026.9", Level.OK), ("2026.9.1", Level.WARNING), ("2026.10", Level.WARNING)],
+)
+def test_newer_freqtrade_than_tested_is_a_warning(running: str, level: Level) -> None:
+    assert bot_checks.check_versions({"freqtrade": running}, ["freqtrade>=2026.9"]).level is level
+
+
+@pytest.mark.parametrize(
     ("offset", "level"),
     [
         (0, Level.OK),
@@ -175,9 +183,7 @@ def test_clock(offset: int | None, level: Level) -> None:
     ("grace", "level"),
     [(15, Level.WARNING), (60, Level.OK), (90, Level.OK), (120, Level.WARNING)],
 )
-def test_late_candles_are_waited_for_as_long_as_an_entry_may_come(
-    grace: float, level: Level
-) -> None:
+def test_late_candle_grace_covers_the_entry_age(grace: float, level: Level) -> None:
     assert bot_checks.check_late_candles(grace, 120).level is level
 
 
@@ -247,7 +253,7 @@ def test_misspelt_section_is_a_warning(key: str, warned: bool) -> None:
         *(("1h", "4h", False, False), ("5m", "3m", True, False)),
     ],
 )
-def test_higher_timeframe_that_the_gate_would_refuse_is_a_warning_while_it_is_off(
+def test_unusable_htf_is_a_warning_while_its_gate_is_off(
     timeframe: str, htf: str, use_htf: bool, warned: bool
 ) -> None:
     found = bot_checks.check_idle_higher_timeframe(timeframe, htf, Thresholds(use_htf=use_htf))
@@ -300,7 +306,7 @@ def test_gate_needs_its_series_on_the_newest_candle(
     assert (f"set {switch} to false" in check.message) is (level is not Level.OK)
 
 
-def test_gap_at_the_other_end_of_the_comparison_passes_by_itself() -> None:
+def test_gap_in_open_interest_is_a_warning() -> None:
     frame = interest(range(ROWS)).drop(index=ROWS - 13)
     perp = hourly([100.0 + row % 2 for row in range(ROWS)])
     check = series_checks.check_series(perp, frame, OI, "1h", Thresholds())

@@ -154,9 +154,7 @@ def test_price_ratio_is_the_median_of_what_was_traded() -> None:
 @pytest.mark.parametrize(
     ("timeframe", "first"), [("5m", "2024-01-01 03:55"), ("1h", "2024-01-01 03:00")]
 )
-def test_higher_candle_becomes_visible_on_the_candle_that_closes_with_it(
-    timeframe: str, first: str
-) -> None:
+def test_htf_candle_is_visible_at_its_close(timeframe: str, first: str) -> None:
     rows = pd.date_range("2024-01-01", "2024-01-01 12:00", freq=timeframe.replace("m", "min"))
     htf = pd.date_range("2024-01-01", periods=2, freq="4h")
     known = align_higher_timeframe(
@@ -259,7 +257,7 @@ def test_exit_tag_says_why_the_bias_left() -> None:
     assert signals["exit_tag"].tolist() == [None, "flipped", None, "stale_spot", None, "cooled"]
 
 
-def test_bias_ends_with_the_last_candle_that_the_stale_rule_allows() -> None:
+def test_bias_ends_at_max_stale_candles() -> None:
     hours = 140
     date = pd.date_range("2024-01-01", periods=hours, freq="h", tz="UTC")
     spot_close = np.full(hours, 100.0) + np.tile([0.0, 0.01], hours // 2)
@@ -301,7 +299,7 @@ NAN = np.nan
         ([0, 0], [NAN, NAN], 12, "stale_spot"),
     ],
 )
-def test_position_whose_exit_nobody_saw_ends_when_its_bias_is_elsewhere(
+def test_missed_exit_closes_the_position_later(
     bias: list[int], premium: list[float], age: int, reason: str | None
 ) -> None:
     columns = table(bias=bias, premium=premium)
@@ -319,7 +317,7 @@ def test_position_whose_exit_nobody_saw_ends_when_its_bias_is_elsewhere(
         ([-1, 0, 0, 0], 0, None),
     ],
 )
-def test_position_entered_by_hand_without_a_bias_is_left_to_whoever_entered_it(
+def test_manual_position_without_a_bias_is_left_alone(
     bias: list[int], since_signal: int | None, reason: str | None
 ) -> None:
     columns = table(bias=bias, premium=[0.1] * len(bias))

@@ -111,7 +111,7 @@ def test_coin_of_a_used_ticker_has_no_z_of_the_old_one(preset: str, filled: bool
     assert np.isfinite(old["z"].iloc[-1])
 
 
-def test_candles_that_are_missing_count_as_those_that_freqtrade_fills_in() -> None:
+def test_missing_candles_count_as_filled_ones() -> None:
     filled, sparse = (ticker_used_again(filled=how) for how in (True, False))
     whole = imbalance_columns(*filled).assign(date=filled[0]["date"])
     part = imbalance_columns(*sparse).assign(date=sparse[0]["date"])

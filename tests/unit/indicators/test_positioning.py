@@ -31,7 +31,7 @@ def rates(**settled: float) -> pd.DataFrame:
     ("timeframe", "blind", "first"),
     [("1h", "07:00", "08:00"), ("5m", "07:55", "08:00"), ("15m", "07:45", "08:00")],
 )
-def test_funding_rate_is_seen_by_the_first_candle_that_closes_after_it_was_settled(
+def test_funding_rate_is_visible_after_its_settlement(
     timeframe: str, blind: str, first: str
 ) -> None:
     """The candle that closes at 08:00 has what was settled at 00:00, not what is at 08:00."""
@@ -69,7 +69,7 @@ def interest(dates: pd.Series, amount: float | None = 5.0) -> pd.DataFrame:
     return pd.DataFrame({"date": dates, **columns}).astype(dict.fromkeys(columns, float))
 
 
-def test_open_interest_is_seen_by_the_candle_that_opened_when_it_was_counted() -> None:
+def test_open_interest_is_visible_on_its_own_candle() -> None:
     frame = candles("2025-01-01 00:00", "2025-01-01 05:00", "1h")
     known = open_interest(frame, interest(frame["date"].iloc[2:4]))
     np.testing.assert_array_equal(known, [np.nan, np.nan, 5, 5, np.nan, np.nan])

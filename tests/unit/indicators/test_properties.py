@@ -178,9 +178,7 @@ def test_premium_without_z_holds_the_bias(z: Floats, data: st.DataObject) -> Non
 
 @settings(max_examples=200)
 @given(z_series, st.data())
-def test_where_the_window_starts_changes_no_bias_after_its_first_event(
-    z: Floats, data: st.DataObject
-) -> None:
+def test_window_start_changes_no_bias_after_an_event(z: Floats, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, z.size))
     has_premium = np.isfinite(z)
     whole = vector_bias(z, has_premium, 4)[start:]
@@ -231,7 +229,7 @@ def test_every_zone_ends_in_one_exit_of_its_side(z: Floats) -> None:
     markets(), st.sampled_from(["zone", "flip"]), st.sampled_from([("short", "long"), ("long",)])
 )
 @settings(max_examples=60)
-def test_candle_in_a_bias_is_an_entry_or_names_every_reason_why_not(
+def test_biased_candle_enters_or_names_every_reason(
     market: tuple[pd.DataFrame, pd.DataFrame], mode: Any, sides: tuple[str, ...]
 ) -> None:
     table = signal(*market).assign(close=market[0]["close"])

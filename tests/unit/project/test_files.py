@@ -11,7 +11,7 @@ from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write, atomic_write_text, temporary_folder
 
 
-def test_folder_is_made_and_the_older_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     file = tmp_path / "new" / "pairs.json"
     atomic_write_text(file, "zł")
     with atomic_write(file) as part:

@@ -206,7 +206,7 @@ def test_thresholds_of_a_preset_are_the_strategys(
     assert Thresholds(**values) == PRESETS.get(preset, Thresholds())
 
 
-def test_rules_that_are_no_thresholds_have_the_defaults_of_the_config(
+def test_pine_rules_have_the_config_defaults(
     script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
     plots = {

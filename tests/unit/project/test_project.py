@@ -77,7 +77,7 @@ def test_workflow_runs_what_continuous_integration_runs() -> None:
         assert re.search(rf"^{target.removeprefix('make ')}:", MAKEFILE, re.MULTILINE)
 
 
-def test_workflow_installs_the_debian_packages_that_continuous_integration_does() -> None:
+def test_workflow_installs_the_debian_packages_of_ci() -> None:
     wanted = set(re.findall(r"apt-get install -y -qq (\w+)", CI))
     steps = " ".join(step.get("run", "") for step in workflow_job()["steps"])
     installed = re.search(r"apt-get install --yes (.*)", steps)

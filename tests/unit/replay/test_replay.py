@@ -303,7 +303,7 @@ def test_ccxt_reads_the_markets(tiny_datadir: Path) -> None:
 @pytest.mark.parametrize(
     ("default_type", "path"), [("future", "/api/v3/klines"), ("swap", "/fapi/v1/klines")]
 )
-def test_only_default_type_future_gets_spot_candles_for_a_spot_pair(
+def test_only_default_type_future_returns_spot_candles(
     tiny_replay: Replay, default_type: str, path: str
 ) -> None:
     exchange(tiny_replay.url, default_type).fetch_ohlcv("BTC/USDT", "1h", limit=2)
@@ -356,7 +356,7 @@ def test_a_number_is_written_exactly_and_without_an_exponent(value: float) -> No
         ("/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": "1e3"}, -1102),
     ],
 )
-def test_queries_no_client_would_send_are_refused_in_binances_words(
+def test_malformed_queries_get_binance_errors(
     path: str, params: dict[str, Any], code: int, tiny_replay: Replay
 ) -> None:
     status, answer = get(tiny_replay.url, path, **params)

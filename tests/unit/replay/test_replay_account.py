@@ -87,7 +87,7 @@ def refused(code: int) -> Any:
     return pytest.raises(RequestError, check=lambda error: error.code == code)
 
 
-def test_a_market_order_takes_the_other_side_and_pays_the_taker_fee(account: Account) -> None:
+def test_market_order_crosses_and_pays_the_taker_fee(account: Account) -> None:
     order = account.place(request(), 10)
     assert (order.status, order.average) == ("FILLED", number(101))
     assert account.position(BTC).amount == 2
@@ -322,9 +322,7 @@ def test_funding_is_paid_by_the_side_that_is_held_then(account: Account, market:
     assert booked(account, "FUNDING_FEE") == [number("-0.22"), number("-0.48")]
 
 
-def test_a_position_that_a_candle_closed_pays_no_funding_at_its_end(
-    account: Account, market: OnePerp
-) -> None:
+def test_closed_position_pays_no_funding_at_candle_end(account: Account, market: OnePerp) -> None:
     account.place(request(), 10)
     account.place_algo(stop(90), 20)
     market.closes(100, low=80, high=101)

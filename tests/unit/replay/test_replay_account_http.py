@@ -89,7 +89,7 @@ def test_a_signed_request_is_answered(replay: AccountReplay) -> None:
         ({"timestamp": ""}, 400, -1102),
     ],
 )
-def test_a_request_that_is_not_signed_right_is_refused_as_by_binance(
+def test_wrong_signature_is_refused_as_by_binance(
     replay: AccountReplay, wrong: dict[str, Any], status: int, code: int
 ) -> None:
     answer = send(replay, *BALANCE, **wrong)
@@ -246,9 +246,7 @@ def test_freqtrade_starts_with_the_right_account_alone(
 @pytest.mark.parametrize(
     ("code", "expected"), [(-2019, ccxt.InsufficientFunds), (-2010, ccxt.InvalidOrder)]
 )
-def test_at_binances_own_address_ccxt_reads_refusals_as_they_are_meant(
-    code: int, expected: type[Exception]
-) -> None:
+def test_ccxt_maps_refusals_to_its_errors(code: int, expected: type[Exception]) -> None:
     """ccxt keeps some of Binance's numbers by address, so at a replay's they are unknown to it."""
     body = {"code": code, "msg": "Margin is insufficient."}
     asked = ("https://fapi.binance.com/fapi/v1/order", "POST")

@@ -82,7 +82,7 @@ def last_hour(rows: list[Any]) -> int:
         (LateCandles(pair=SPOT, candles=2, seconds=60), 2 * HOUR + MINUTE),
     ],
 )
-def test_a_late_candle_is_seen_that_much_later_and_by_then_is_whole(
+def test_late_candle_appears_later_and_complete(
     tiny_datadir: Path, fault: LateCandles, delay: int
 ) -> None:
     with faulty(tiny_datadir, [fault]) as (replay, hand), running_replay(tiny_datadir) as sound:
@@ -105,7 +105,7 @@ def test_only_candles_within_the_fault_are_late(tiny_datadir: Path) -> None:
             assert last_hour(klines(replay)) == seen, hour
 
 
-def test_lateness_hits_the_candles_of_its_market_and_nothing_else(tiny_datadir: Path) -> None:
+def test_lateness_affects_only_its_market(tiny_datadir: Path) -> None:
     with (
         faulty(tiny_datadir, [LateCandles(pair=SPOT, candles=3)]) as (replay, _),
         faulty(tiny_datadir, []) as (sound, _),
@@ -135,7 +135,7 @@ def market(replay: Replay, path: str = "/api/v3/exchangeInfo") -> dict[str, str]
     return {row["symbol"]: row["status"] for row in get(replay.url, path)[1]["symbols"]}
 
 
-def test_a_delisted_market_has_no_new_candles_and_the_list_says_so(tiny_datadir: Path) -> None:
+def test_delisted_market_has_no_new_candles(tiny_datadir: Path) -> None:
     with faulty(tiny_datadir, [Delisted(pair=SPOT, start=at(90) + pd.Timedelta(minutes=1))]) as (
         replay,
         hand,
@@ -188,7 +188,7 @@ def test_bad_prices_are_in_the_candles_of_their_span_alone(
         assert get(replay.url, path)[1] == get(sound.url, path)[1]
 
 
-def test_a_halted_perp_has_flat_candles_without_volume_and_a_standing_price(
+def test_halted_perp_has_flat_candles_without_volume(
     tiny_datadir: Path,
 ) -> None:
     fault = Halted(pair=PERP, start=at(90), end=at(95))
@@ -304,7 +304,7 @@ def test_a_wrong_file_of_faults_is_one_clear_error(tmp_path: Path, text: str, re
     assert "\n" not in message
 
 
-def test_the_command_refuses_faults_that_are_not_there_in_one_line(
+def test_unknown_fault_is_refused_in_one_line(
     tiny_datadir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = str(tmp_path / "faults.json")

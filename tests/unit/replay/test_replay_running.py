@@ -76,7 +76,7 @@ def test_no_part_of_binance_is_left_out_of_the_config() -> None:
     assert set(ccxt.binance().urls["api"]) == set(API_PATHS)
 
 
-def test_freqtrade_merges_the_replay_over_the_options_of_another_config(tiny_config: Path) -> None:
+def test_replay_config_merges_over_another_config(tiny_config: Path) -> None:
     config = load_from_files([str(tiny_config), str(ROOT / "config" / "replay.json")])
     ccxt_config = config["exchange"]["ccxt_config"]
     assert ccxt_config["options"] == {"defaultType": "future"}

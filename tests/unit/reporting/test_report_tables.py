@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 from support.reports import HOUR, PAIR, START, STATS, trade
 
+from perp_imbalance.indicators.performance import buy_and_hold, drawdown
 from perp_imbalance.reporting.figures import Figures
 from perp_imbalance.reporting.tables import (
-    buy_and_hold,
     by_strategy,
     cooling,
     cumulative_share,
-    drawdown,
     grouped,
     marked_wallet,
     premium_against_price,
@@ -149,7 +148,7 @@ def test_hours_are_in_the_order_of_the_clock() -> None:
         ("|z| at entry", [2], [5], ["0–1.5", "2–2.5"]),
     ],
 )
-def test_groups_that_the_first_strategy_lacks_are_in_their_place(
+def test_groups_missing_in_the_first_strategy_keep_order(
     grouping: str, first: list[int], second: list[int], order: list[str]
 ) -> None:
     trades = {

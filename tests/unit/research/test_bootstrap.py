@@ -73,7 +73,7 @@ def interval_of(rows: Rows, horizon: int = 24) -> Bootstrap:
     return Bootstrap(known, rows, horizon, block=BLOCK, draws=100, seed=0)
 
 
-def test_interval_is_widened_only_where_events_are_few_or_overlap() -> None:
+def test_interval_widens_for_few_or_overlapping_events() -> None:
     rng = np.random.default_rng(2)
     many = np.sort(rng.choice(25_900, 1_000, replace=False))
     assert 1.0 < interval_of(many).widening < 1.03

@@ -81,7 +81,7 @@ def test_noise_has_no_edge_after_costs(seed: int) -> None:
     assert not any(finding.has_edge for finding in overall(market(seed, size=2e-4)))
 
 
-def test_way_back_of_the_premium_is_told_from_a_move_of_the_coin() -> None:
+def test_premium_reversion_is_told_from_a_price_move() -> None:
     closes = overall(market(3, closing=0.5))
     for finding in closes:
         # All there is: the coin itself does not react.
@@ -160,7 +160,7 @@ def test_interval_is_as_wide_as_chance() -> None:
             assert found.net_high - found.net_low == pytest.approx(expected, rel=0.2)
 
 
-def test_events_and_drift_are_drawn_from_the_same_stretches_of_time() -> None:
+def test_events_and_drift_use_the_same_blocks() -> None:
     """Long rises and falls move the mean of the events, and hardly what is left of it."""
     candles = market(8)
     trend = np.exp(np.cumsum(3e-3 * np.where(np.arange(ROWS) // 500 % 2, 1, -1)))
@@ -265,7 +265,7 @@ def test_preset_and_side_have_one_colour_in_every_panel() -> None:
     assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
 
 
-def test_series_known_on_part_of_the_candles_is_told_with_its_harm() -> None:
+def test_partial_series_is_reported_with_its_effect() -> None:
     candles = market(1)
     rows = len(candles.perp)
     half = np.where(np.arange(rows) < rows // 2, 0.0001, np.nan)

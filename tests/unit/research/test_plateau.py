@@ -44,7 +44,7 @@ def test_plateau_has_events_on_half_of_its_sides() -> None:
     assert ranked(half)[1, 1] == 1.0
 
 
-def test_neighbour_of_few_events_pulls_down_and_holds_up_nothing() -> None:
+def test_neighbour_with_few_events_does_not_count() -> None:
     means = [[4.0, 4.0, 4.0], [4.0, 5.0, -3.0]]
     assert ranked(means, [[1, 1, 1], [1, 1, 0]])[1, 1] == -3.0
     # Itself it is not ranked; and if most are such, the cell beside them is not either.
@@ -52,12 +52,12 @@ def test_neighbour_of_few_events_pulls_down_and_holds_up_nothing() -> None:
     assert np.isnan(ranked(means, [[1, 0, 0], [1, 1, 0]])[1, 1])
 
 
-def test_in_a_single_row_only_what_lies_between_others_is_a_plateau() -> None:
+def test_row_ends_are_no_plateau() -> None:
     np.testing.assert_array_equal(ranked([[7.0, 3.0, 2.0, 4.0]]), [[NAN, 2.0, 2.0, NAN]])
     np.testing.assert_array_equal(ranked([[7.0], [3.0]]), [[NAN], [NAN]])
 
 
-def test_same_events_are_listed_once_and_neighbours_beyond_the_grid_do_not_count() -> None:
+def test_equal_events_are_listed_once() -> None:
     enters, exits = [0.5, 1.0, 1.5], [0.3, 0.6, 0.9]
     found = Sweep(Path("unused"), CellAxis(enters), CellAxis(exits), 30)
     for enter, leave in itertools.product(enters, exits):
@@ -99,7 +99,7 @@ def test_neighbours_are_elsewhere_however_fine_the_grid(step: float) -> None:
     assert best.worst == worst.worst == pytest.approx(-0.01)
 
 
-def test_cells_of_the_same_events_are_listed_once_however_many_values_they_hold() -> None:
+def test_cells_of_equal_events_are_listed_once() -> None:
     found = Sweep(Path("unused"), CellAxis([2.0, 2.2, 2.4, 2.6]), CellAxis([0.3]), 30)
     for enter, combinations in ((2.0, 1), (2.2, 3), (2.4, 7), (2.6, 1)):
         for _ in range(combinations):

@@ -68,7 +68,7 @@ def signalled(folder: Path, datadir: Path, thresholds: Thresholds) -> pd.DataFra
     return signals
 
 
-def test_signals_of_random_combinations_are_those_of_the_strategy(
+def test_sweep_signals_equal_the_strategys(
     btc: PairHistory, sample_datadir: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "strategies"
@@ -168,7 +168,7 @@ def test_axis_of_too_many_values_is_refused_at_once(text: str) -> None:
     assert len(parse_values("1:1000:1", int)) == 1000
 
 
-def test_forward_return_begins_at_the_next_open_and_pays_funding(btc: PairHistory) -> None:
+def test_forward_return_starts_next_open_and_pays_funding(btc: PairHistory) -> None:
     horizons = (1, 7)
     found = forward_returns(btc, horizons)
     opens = btc.perp["open"].to_numpy()
@@ -185,7 +185,7 @@ def test_forward_return_begins_at_the_next_open_and_pays_funding(btc: PairHistor
         assert np.isnan(found.move[number, len(opens) - 1 - horizon :]).all()
 
 
-def test_time_range_begins_with_its_first_candle_and_ends_before_its_last(
+def test_time_range_includes_its_start_and_not_its_end(
     sample_datadir: Path,
 ) -> None:
     folder = PairHistories(sample_datadir, "1h", Settings(), timerange="20250401-20250501")
@@ -260,7 +260,7 @@ def test_higher_timeframe_does_not_matter_while_its_gate_is_off(
     assert "no plateau: no cell has neighbours enough" in process.stdout
 
 
-def test_entry_whose_horizon_ends_beyond_the_candles_is_no_event(btc: PairHistory) -> None:
+def test_entry_beyond_the_last_horizon_is_no_event(btc: PairHistory) -> None:
     thresholds = PRESETS["balanced"]
     entries = Screen(btc, Settings(), (1,), 0.001).entries_of(thresholds, "short")
     # The open that would end it is one after the last.

@@ -175,7 +175,7 @@ def test_table_has_a_column_for_each_active_gate() -> None:
         assert [heading for heading in headings if "gate" in heading] == active
 
 
-def test_watch_shows_only_what_is_new_and_waits_for_the_next_candle() -> None:
+def test_watch_shows_only_news_and_waits_for_a_candle() -> None:
     matches, given = market(2, 200)
     ranking = rank(matches, given, rules())
     shown: list[Ranking] = []
@@ -191,7 +191,7 @@ def test_watch_shows_only_what_is_new_and_waits_for_the_next_candle() -> None:
     assert shown == [ranking]
 
 
-def test_watch_looks_again_for_late_candles_within_its_patience_only() -> None:
+def test_watch_retries_late_candles_within_its_limit() -> None:
     matches, given = market(2, 200)
     ranking = rank(matches, given, rules())
     opened = NOW.floor("1h")
@@ -204,7 +204,7 @@ def test_watch_looks_again_for_late_candles_within_its_patience_only() -> None:
     assert seconds_to_wait(late, "1h", later, 90) == pytest.approx(55 * 60 + 4)
 
 
-def test_pairlist_has_the_sound_pairs_and_replaces_only_its_own_kind(tmp_path: Path) -> None:
+def test_pairlist_replaces_only_a_pairlist(tmp_path: Path) -> None:
     matches, given = market(3, 200)
     file = tmp_path / "pairs.json"
     rows = rank(matches, given, rules()).rows
@@ -247,7 +247,7 @@ def without_trades(given: Snapshot, rows: slice) -> Snapshot:
     return given._replace(frames={**given.frames, key: spot})
 
 
-def test_perp_without_a_spot_price_on_its_last_candle_is_left_out() -> None:
+def test_perp_without_a_recent_spot_price_is_left_out() -> None:
     matches, given = market(1, 200)
     found = rank(matches, without_trades(given, slice(-1, None)), rules())
     assert found.rows == []
@@ -386,7 +386,7 @@ def test_watch_shows_the_same_candles_in_a_new_order() -> None:
     assert shown == [ranking, other]
 
 
-def test_watch_waits_for_a_candle_that_did_not_come_with_the_close() -> None:
+def test_watch_waits_for_a_missing_candle() -> None:
     ranking = rank(*market(1, 200), rules())
     closed = NOW.floor("1h") + pd.Timedelta("1h")
     wait = partial(seconds_to_wait, ranking, "1h", patience=90)

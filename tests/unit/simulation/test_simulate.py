@@ -95,7 +95,7 @@ def test_stop_of_a_long_ends_at(candle: Candle, rate: float) -> None:
     assert outcome(trades) == [(1, 1, 2, "stop_loss", rate)]
 
 
-def test_stop_of_a_short_lies_above_and_acts_on_the_entry_candle() -> None:
+def test_short_stop_acts_on_the_entry_candle() -> None:
     rows = [FLAT, (100.0, 111.0, 99.0, 100.0), FLAT]
     trades = simulate(candles(rows), said(3, enter_short=[0]), PLAIN)
     assert outcome(trades) == [(-1, 1, 1, "stop_loss", 110.0)]
@@ -164,7 +164,7 @@ def test_funding_counts_from_entry_to_exit_with_both(side: str, funding: float) 
     assert trade["profit_abs"] == pytest.approx(funding)
 
 
-def test_leverage_multiplies_amount_and_ratio_and_draws_the_stop_nearer() -> None:
+def test_leverage_scales_amount_ratio_and_stop() -> None:
     rows = [FLAT, FLAT, (98.0, 98.0, 96.0, 97.0), FLAT]
     rules = PLAIN._replace(leverage=4.0)
     (trade,) = simulate(candles(rows), said(4, enter_long=[0]), rules)

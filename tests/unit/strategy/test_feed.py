@@ -74,7 +74,7 @@ def row(**changes: float) -> dict[str, Any]:
         ),
     ],
 )
-def test_missing_premium_is_a_trouble_when_its_candle_has_been_waited_for(
+def test_missing_premium_is_reported_after_the_grace(
     changes: dict[str, float], reason: str
 ) -> None:
     last = row(premium=np.nan, **changes)

@@ -91,7 +91,7 @@ def keys_read_by(source: str) -> set[str]:
     return {name for found in _READ.findall(source) for name in found} - {""}
 
 
-def test_known_keys_of_a_protection_are_those_that_freqtrade_reads() -> None:
+def test_protection_keys_are_those_freqtrade_reads() -> None:
     """By its sources: a key that a newer freqtrade adds would be refused as misspelt."""
     found = ProtectionResolver.search_all_objects({}, enum_failed=False)
     sources = {str(each["name"]): Path(each["location"]).read_text("utf-8") for each in found}
