@@ -205,20 +205,22 @@ def test_stop_on_close_ends_at_the_next_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "value", "is_entered"),
+    ("side", "price", "is_entered"),
     [
-        ("max_entry_drift", 0.01, False),
-        ("max_entry_drift", 0.03, True),
-        ("max_entry_gain", 0.01, True),
+        ("enter_long", 102.0, False),
+        ("enter_long", 100.9, True),
+        ("enter_long", 60.0, True),
+        ("enter_short", 98.0, False),
+        ("enter_short", 99.1, True),
+        ("enter_short", 140.0, True),
     ],
 )
 def test_entry_is_refused_where_the_price_ran_away(
-    rule: str, value: float, is_entered: bool
+    side: str, price: float, is_entered: bool
 ) -> None:
-    rows = [FLAT, (102.0, 102.0, 102.0, 102.0), FLAT]
-    change: dict[str, Any] = {rule: value}
-    rules = PLAIN._replace(**change)
-    assert bool(simulate(candles(rows), said(3, enter_long=[0]), rules).size) is is_entered
+    rows = [FLAT, (price,) * 4, FLAT]
+    rules = PLAIN._replace(max_entry_drift=0.01)
+    assert bool(simulate(candles(rows), said(3, **{side: [0]}), rules).size) is is_entered
 
 
 def test_scale_out_closes_part_once_at_the_middle() -> None:
