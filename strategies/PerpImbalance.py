@@ -46,8 +46,8 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
     process_only_new_candles = True
     startup_candle_count = STARTUP_CANDLES
 
-    # The bias decides when a position ends; the stoploss is for the day it is wrong. This one is of
-    # the price, whatever the leverage: the signal buys wicks, which a near stop sells at the bottom.
+    # The bias decides when a position ends; the stoploss is for the day it is wrong. It is of the
+    # price, whatever the leverage: the signal buys wicks, and a near stop sells their bottom.
     minimal_roi = {"0": 100}  # noqa: RUF012
     stoploss = -0.30
     use_exit_signal = True

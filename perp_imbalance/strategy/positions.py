@@ -79,6 +79,8 @@ class Positions(IStrategy):
     settings: Settings
     max_stale_candles: IntParameter
     position_adjustment_enable: bool
+    stoploss: float
+    order_types: dict[str, Any]
     protections = _protections(None)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -126,8 +128,8 @@ class Positions(IStrategy):
 
         freqtrade refuses to start where an exchange cannot, so this waits until it is known.
         """
-        dp = getattr(self, "dp", None)
-        if dp is not None and offers_mark_stops(dp._exchange):
+        exchange = getattr(getattr(self, "dp", None), "_exchange", None)
+        if exchange is not None and offers_mark_stops(exchange):
             # A new dict: the class's own is shared by all strategies.
             self.order_types = {PRICE_TYPE: MARK, **self.order_types}
 
