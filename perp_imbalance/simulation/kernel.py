@@ -49,7 +49,7 @@ _POSITION = np.dtype(
         *((name, np.int64) for name in ("side", "entry_row", "filled_row", "scaled_row")),
         *((name, np.int64) for name in ("order_row", "order_reason")),
         # Prices in ticks of the entry's month, amounts in steps.
-        *((name, np.float64) for name in ("tick", "entry", "amount", "order")),
+        *((name, np.float64) for name in ("tick", "entry", "amount", "whole", "order")),
         *((name, np.float64) for name in ("stop", "liquidation", "stake", "leverage")),
         *((name, np.float64) for name in ("spent", "realized", "funding")),
         # A candle that reaches one of these ends the position.
@@ -83,6 +83,9 @@ _compiled = njit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=
 _OPEN_PRICE, _HIGH, _LOW, _CLOSE, _TICKS = range(5)
 
 Records = NDArray[np.void]
+
+#: In ns.
+_HOUR = 3_600_000_000_000
 
 
 @_compiled
@@ -185,7 +188,7 @@ def _enter(
     position.scaled_row = -1
     position.order_row = -1
     position.tick = tick
-    position.amount = amount
+    position.amount = position.whole = amount
     position.leverage = leverage
     position.entry = steps_nearest(price, tick)
     position.realized = 0.0
@@ -214,6 +217,7 @@ def _enter(
 
 @_compiled
 def _book(
+    times: Ints,
     amounts: Floats,
     funding: Floats,
     funded: Ints,
@@ -230,6 +234,9 @@ def _book(
     :param price: ticks at which they are.
     """
     side, size = position.side, position.amount / amounts[p, 0]
+    if times[row] // _HOUR == times[position.filled_row] // _HOUR:
+        # freqtrade reckons a settlement anew each full hour: until then, of what was held before.
+        size = position.whole / amounts[p, 0]
     paid = 0.0
     for event in range(funded[position.filled_row, 0], funded[row, 1]):
         paid += funding[event] * size
@@ -241,10 +248,12 @@ def _book(
     position.realized += round8(side * (left - entered))
     position.funding += earned
     position.filled_row = row
+    position.whole = position.amount
 
 
 @_compiled
 def _close(
+    times: Ints,
     amounts: Floats,
     funding: Floats,
     funded: Ints,
@@ -261,7 +270,7 @@ def _close(
     """Close a position by its order and write its trade."""
     position = positions[p]
     price = position.order
-    _book(amounts, funding, funded, terms, position, p, row, position.amount, price)
+    _book(times, amounts, funding, funded, terms, position, p, row, position.amount, price)
     trade = trades[counts[1]]
     trade.pair = p
     trade.side = position.side
@@ -290,6 +299,7 @@ def _close(
 
 @_compiled
 def _scale_out(
+    times: Ints,
     prices: Floats,
     amounts: Floats,
     funding: Floats,
@@ -324,7 +334,7 @@ def _scale_out(
     fills = prices[_LOW, row] <= ticks / position.tick <= prices[_HIGH, row]
     if amount <= 0.0 or rest < least or not fills:
         return
-    _book(amounts, funding, funded, terms, position, p, row, amount, ticks)
+    _book(times, amounts, funding, funded, terms, position, p, row, amount, ticks)
     position.amount -= amount
     left = worth(position.amount, position.entry, 1.0, per_unit * position.tick)
     position.stake = left / position.leverage
@@ -514,7 +524,9 @@ def run(  # noqa: C901
                     if waited >= terms.exit_timeout:
                         position.order_row = -1
                 if terms.scale_out > 0.0 and _is_back(prices, flags, middle, position, row):
-                    _scale_out(prices, amounts, funding, funded, middle, terms, position, p, row)
+                    _scale_out(
+                        times, prices, amounts, funding, funded, middle, terms, position, p, row
+                    )
                 _order(prices, signal, terms, position, row)
                 if position.order_row < 0:
                     break
@@ -523,6 +535,7 @@ def run(  # noqa: C901
                 if not prices[_LOW, row] <= price <= prices[_HIGH, row]:
                     break
                 _close(
+                    times,
                     amounts,
                     funding,
                     funded,
@@ -546,6 +559,7 @@ def run(  # noqa: C901
         position.order = steps_nearest(prices[_OPEN_PRICE, row], position.tick)
         position.order_reason = _FORCED
         _close(
+            times,
             amounts,
             funding,
             funded,
