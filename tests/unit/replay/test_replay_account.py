@@ -293,7 +293,8 @@ def test_candle_triggers_a_stop_by_the_price_it_asks_for(
     filled_at: float | None,
 ) -> None:
     account.place(request(), 10)
-    algo = account.place_algo(stop(90, **({"by_mark": True} if by_mark else {})), 20)
+    asked: dict[str, Any] = {"by_mark": True} if by_mark else {}
+    algo = account.place_algo(stop(90, **asked), 20)
     market.closes(100, low=low, high=101, marks=marks)
     account.settle(100)
     assert (algo.order and algo.order.average) == filled_at
