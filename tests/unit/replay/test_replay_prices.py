@@ -23,7 +23,7 @@ def write(datadir: Path, timeframe: str, kind: CandleType, rows: list[tuple[floa
 
 def reaches(datadir: Path) -> list[tuple[float, float]]:
     """Return low and high of the mark price by closed candle of two hours."""
-    prices = StoredPrices(CandleStore(datadir), lambda *_: None)  # type: ignore[arg-type, return-value]
+    prices = StoredPrices(CandleStore(datadir), lambda *_: None)  # type: ignore[arg-type]
     start = milliseconds(START)
     found = prices.candles("BTCUSDT", start, start + 2 * 3_600_000)
     return [(float(candle.mark_low), float(candle.mark_high)) for candle in found]
