@@ -46,9 +46,10 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
     process_only_new_candles = True
     startup_candle_count = STARTUP_CANDLES
 
-    # The bias decides when a position ends; the stoploss is for the day it is wrong.
+    # The bias decides when a position ends; the stoploss is for the day it is wrong. It is of the
+    # price, whatever the leverage: the signal buys wicks, and a near stop sells their bottom.
     minimal_roi = {"0": 100}  # noqa: RUF012
-    stoploss = -0.10
+    stoploss = -0.30
     use_exit_signal = True
     order_types = {  # noqa: RUF012
         "entry": "limit",
@@ -69,7 +70,7 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
             if config["runmode"] in TRADE_MODES:
                 check_spot_setting(config)
             self.settings = Settings.from_config(config)
-            self.apply_money_settings()
+            self.apply_money_settings(PerpImbalance)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None
         self.htf_premiums: dict[str, HtfPremium] = {}

@@ -85,7 +85,8 @@ def _print_checks(console: "Console", report: "Report") -> None:
 
 def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
     figures = ("scale", "rule", "ratio", "perp late", "spot late", "no spot", "tick noise")
-    table = folding_table(("perp", "spot", *figures), figures)
+    money = ("leverage", "stop", "liquidated")
+    table = folding_table(("perp", "spot", *figures, *money), (*figures, *money))
     for pair in pairs:
         table.add_row(
             pair.perp,
@@ -97,6 +98,9 @@ def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
             "" if pair.spot_behind is None else str(pair.spot_behind),
             _figure(pair.without_spot, ".1%"),
             _figure(pair.tick_noise, ".2f"),
+            _figure(pair.leverage, "g"),
+            _figure(pair.stop, ".1%"),
+            _figure(pair.liquidation, ".1%"),
         )
     console.print(table)
 

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         report, overrides.NAME, lambda: overrides.check_overrides(overriding, loaded, config)
     )
     report.checks += changed or []
+    report.checks += stake_checks.check_stoploss_source(loaded, overriding)
     if attempt(report, "config", lambda: opening.validate_config(config)):
         report.checks.append(Check("config", Level.OK, "valid for freqtrade"))
     if not spot_safe:
@@ -220,7 +222,15 @@ def _examine_exchange(
         stake_checks.STAKE,
         lambda: stake_checks.examine_money(config, exchange, plan.strategy, traded),
     )
-    report.checks += trades or []
+    if trades is not None:
+        report.checks += trades[0]
+        rooms = {room.pair: room for room in trades[1]}
+        report.pairs = [
+            replace(pair, leverage=room.leverage, stop=room.move, liquidation=room.liquidation)
+            if (room := rooms.get(pair.perp))
+            else pair
+            for pair in report.pairs
+        ]
     tell("local data", steps - 1, steps)
     local = attempt(
         report, local_data_checks.NAME, lambda: _examine_local_data(config, matches, plan)

@@ -43,6 +43,9 @@ class PairFigures:
     :ivar premium_stdev: standard deviation of the premium, a fraction.
     :ivar tick: the coarser tick of spot and perp, as a fraction of the price.
     :ivar tick_noise: ``tick / premium_stdev``.
+    :ivar leverage: of its positions, at most what the exchange allows.
+    :ivar stop: how far its price may move to the stoploss, a fraction of the price.
+    :ivar liquidation: the same to the nearer of the liquidation prices of a long and a short.
     """
 
     perp: str
@@ -56,6 +59,9 @@ class PairFigures:
     premium_stdev: float = math.nan
     tick: float = math.nan
     tick_noise: float = math.nan
+    leverage: float = math.nan
+    stop: float = math.nan
+    liquidation: float = math.nan
 
 
 @dataclass(slots=True)

@@ -78,7 +78,7 @@ _ON_EXCHANGE = _Rule(
     "stoploss_on_exchange is off: nothing guards a position while the bot is down",
 )
 
-_KEYS = (*_RULES, "order_types", "position_adjustment_enable")
+_KEYS = (*_RULES, "order_types", "position_adjustment_enable", "stoploss")
 
 
 def overridden(config: Mapping[str, Any]) -> dict[str, Any]:

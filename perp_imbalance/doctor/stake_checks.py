@@ -1,5 +1,6 @@
 """Stakes that open no trade, and stoplosses that leave the price no room."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,7 +13,14 @@ from freqtrade.util import get_dry_run_wallet
 from pandas import DataFrame
 
 from perp_imbalance.doctor.findings import Check, Level
-from perp_imbalance.doctor.opening import is_live, only_tells
+from perp_imbalance.doctor.opening import Loaded, is_live, only_tells, settings_of
+from perp_imbalance.strategy.positions import (
+    MARK,
+    PRICE_TYPE,
+    Positions,
+    declaring_class,
+    offers_mark_stops,
+)
 from perp_imbalance.strategy.settings import SECTION
 
 STAKE, STOPLOSS = "stake", "stoploss"
@@ -121,6 +129,7 @@ class Room(NamedTuple):
     :ivar move: to its stoploss, a fraction of the price.
     :ivar fees: of a round trip, a fraction of the price.
     :ivar swing: see :class:`Traded`.
+    :ivar liquidation: to the nearer liquidation price, a fraction of the price; NaN: not known.
     """
 
     pair: str
@@ -128,10 +137,16 @@ class Room(NamedTuple):
     move: float
     fees: float
     swing: float
+    liquidation: float = math.nan
 
     @property
     def finding(self) -> tuple[Level, str]:
         """How bad it is, and why."""
+        if self.move >= self.liquidation:
+            return (
+                Level.MUST_FIX,
+                f"behind its liquidation price, which is {self.liquidation:.2%} away",
+            )
         if self.move <= self.fees:
             return Level.MUST_FIX, f"no more than the fees of a round trip ({self.fees:.2%})"
         if self.move <= self.swing:
@@ -156,22 +171,69 @@ def check_stoploss(stoploss: float, rooms: Sequence[Room]) -> list[Check]:
     level, why = worst.finding
     if level is Level.OK:
         message = f"at leverage {worst.leverage:g}, where the price has moved by {worst.move:.2%}"
+        known = [room for room in rooms if room.liquidation > 0]
+        if known:
+            near = min(known, key=lambda room: room.liquidation - room.move)
+            message += f"; {near.pair} is liquidated {near.liquidation:.2%} from its entry"
         return [Check(STOPLOSS, level, message)]
     said = (
         f"at leverage {worst.leverage:g}, a stoploss of {abs(stoploss):.3g} of the stake ends a "
         f"position when the price of {worst.pair} has moved by {worst.move:.2%}"
     )
     others = sum(room.finding[0] is level for room in rooms) - 1
+    mend = "narrow" if worst.move >= worst.liquidation else "widen"
     message = (
         f"{said}, {why}{f', and so for {others} more pairs' if others else ''}: lower "
-        f"{SECTION}.leverage, or widen the stoploss"
+        f"{SECTION}.leverage, or {mend} the stoploss"
     )
     return [Check(STOPLOSS, level, message)]
 
 
+def check_stoploss_source(loaded: Loaded, overrides: Mapping[str, Any]) -> list[Check]:
+    """Tell of a stoploss that is the user's own: freqtrade takes it of the stake.
+
+    :param overrides: what the config itself says.
+    """
+    strategy = loaded.strategy
+    if settings_of(strategy) is None:
+        return []
+    declaring = declaring_class(type(strategy), "stoploss")
+    if "stoploss" in overrides:
+        source = "the config"
+    elif "stoploss" in loaded.params:
+        source = "the parameter file"
+    elif Positions not in declaring.__bases__:
+        source = declaring.__name__
+    else:
+        return []
+    message = (
+        f"{source} sets it to {strategy.stoploss:g} of the stake, which leverage does not scale, "
+        "in place of the strategy's own of the price"
+    )
+    return [Check(STOPLOSS, Level.OK, message)]
+
+
+def check_price_type(exchange: Any, strategy: Any) -> list[Check]:
+    """Say which price triggers the stop on the exchange.
+
+    :param exchange: freqtrade's, open.
+    """
+    types = strategy.order_types
+    if settings_of(strategy) is None or not types.get("stoploss_on_exchange"):
+        return []
+    own = types.get(PRICE_TYPE)
+    if own is None and not offers_mark_stops(exchange):
+        message = (
+            f"{exchange.name} offers freqtrade no stop by the mark price: one trade at the stop's "
+            "price triggers it"
+        )
+        return [Check(STOPLOSS, Level.WARNING, message)]
+    return [Check(STOPLOSS, Level.OK, f"the {own or MARK} price triggers it on the exchange")]
+
+
 def examine_money(
     config: Mapping[str, Any], exchange: Any, strategy: Any, traded: Sequence[Traded]
-) -> list[Check]:
+) -> tuple[list[Check], list[Room]]:
     """Look at stake and stoploss of every pair, as freqtrade would reckon them for an entry.
 
     :param exchange: freqtrade's, open.
@@ -179,7 +241,7 @@ def examine_money(
     :param traded: the pairs that have candles.
     """
     if only_tells(strategy):
-        return []
+        return [], []
     stake = Stake.of(config)
     # A strategy may stake what it likes.
     is_own = type(strategy).custom_stake_amount is not IStrategy.custom_stake_amount
@@ -196,8 +258,11 @@ def examine_money(
             )
             checks.append(check_stake(each.pair, stake, smallest, leverage))
         move = abs(strategy.stoploss) / leverage
-        rooms.append(Room(each.pair, leverage, move, 2 * _fee(exchange, each.pair), each.swing))
-    return checks + check_stoploss(strategy.stoploss, rooms)
+        liquidation = limits.liquidation(each, leverage)
+        fees = 2 * _fee(exchange, each.pair)
+        rooms.append(Room(each.pair, leverage, move, fees, each.swing, liquidation))
+    checks += check_stoploss(strategy.stoploss, rooms) + check_price_type(exchange, strategy)
+    return checks, rooms
 
 
 def _leverage(strategy: Any, traded: Traded) -> float | None:
@@ -236,6 +301,33 @@ class _Limits:
                 return leverage
         limit = self._exchange.markets[pair]["limits"].get("leverage", {}).get("max")
         return min(leverage, float(limit)) if limit else leverage
+
+    def liquidation(self, traded: Traded, leverage: float) -> float:
+        """Return how far the nearer liquidation price is, as freqtrade reckons it with its buffer.
+
+        A fraction of the price; NaN where the exchange does not tell. What freqtrade reckons for a
+        dry-run is what it reckons for a backtest; a live position's comes from the exchange.
+        """
+        if not self._are_known:
+            return math.nan
+        stake = self._stake or traded.price
+        distances = []
+        for is_short in (False, True):
+            try:
+                price = self._exchange.get_liquidation_price(
+                    pair=traded.pair,
+                    open_rate=traded.price,
+                    is_short=is_short,
+                    amount=stake * leverage / traded.price,
+                    stake_amount=stake,
+                    leverage=leverage,
+                    wallet_balance=stake,
+                )
+            except FreqtradeException:
+                continue
+            if price is not None:
+                distances.append(abs(price / traded.price - 1))
+        return min(distances, default=math.nan)
 
     @cached_property
     def _are_known(self) -> bool:

@@ -31,7 +31,7 @@ class _Options(BaseModel):
 
 
 class _Stoploss(_Options):
-    stoploss: Annotated[int | float, Field(lt=0)] = -1
+    stoploss: Annotated[int | float, Field(ge=-1, lt=0)] = -1
 
 
 class _Trailing(_Options):

@@ -76,7 +76,6 @@ class Terms(NamedTuple):
     scale_out: float
     stop_on_close: float
     max_entry_drift: float
-    max_entry_gain: float
     amount_reserve: float
     liquidation_buffer: float
     exit_timeout: float
@@ -187,7 +186,7 @@ def _enter(
     stake, leverage = _stake(amounts, tiers, terms, p, price, tied, free)
     amount = steps_below(stake / price * leverage, per_unit)
     drift = side * (price / prices[_CLOSE, row - 1] - 1.0)
-    if amount <= 0.0 or not -terms.max_entry_gain <= drift <= terms.max_entry_drift:
+    if amount <= 0.0 or not drift <= terms.max_entry_drift:
         return
     position = positions[p]
     position.side = side

@@ -67,13 +67,12 @@ class Rules(NamedTuple):
         at the next open; 0: none. The first candle that counts is that of the entry.
     :ivar max_entry_drift: share by which the open of the entry may lie beyond the signal's close,
         against the entry.
-    :ivar max_entry_gain: the same in favour of the entry.
     :ivar exit_timeout: seconds for which an exit order may stay open.
     :ivar protections: not simulated: anything in it is refused.
     """
 
     fee: float = 0.0005
-    stoploss: float = -0.10
+    stoploss: float = -0.30
     leverage: float = 1.0
     wallet: float = 1000.0
     stake_amount: float = 0.0
@@ -82,7 +81,6 @@ class Rules(NamedTuple):
     scale_out: float = 0.0
     stop_on_close: float = 0.0
     max_entry_drift: float = np.inf
-    max_entry_gain: float = np.inf
     amount_reserve: float = 0.05
     liquidation_buffer: float = 0.05
     exit_timeout: float = 600.0
@@ -231,7 +229,6 @@ def check_rules(rules: Rules) -> None:
         "scale_out": (0.0 <= rules.scale_out < 1.0, "from 0 to below 1"),
         "stop_on_close": (0.0 <= rules.stop_on_close < 1.0, "from 0 to below 1"),
         "max_entry_drift": (rules.max_entry_drift > 0.0, "above 0"),
-        "max_entry_gain": (rules.max_entry_gain > 0.0, "above 0"),
     }
     for name, (is_allowed, wanted) in allowed.items():
         if not is_allowed:

@@ -5,8 +5,18 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators.signals import SIDES
+
 #: The exit tag of a part that is closed at the middle of the bands.
 SCALE_OUT_TAG = "scale_out"
+
+#: The exit tag of a position against which a candle has closed too far.
+STOP_ON_CLOSE_TAG = "stop_on_close"
+
+#: The largest share of the stake at which the stoploss of the strategies stands. Above it, the
+#: liquidation price of most pairs is nearer.
+DEEPEST_STOPLOSS = 0.90
 
 #: freqtrade's protections, unless the config has its own list. Times in candles.
 PROTECTIONS: tuple[dict[str, Any], ...] = (
@@ -71,32 +81,81 @@ def misspelt_key(protection: Mapping[str, Any]) -> str | None:
     return None
 
 
+def stoploss_of_stake(of_price: float, leverage: float) -> float:
+    """Return the stoploss as freqtrade takes it, as a share of the stake.
+
+    :param of_price: share of the price, below 0.
+    :param leverage: at least 1.
+
+    >>> stoploss_of_stake(-0.3, 1), stoploss_of_stake(-0.3, 2), stoploss_of_stake(-0.3, 5)
+    (-0.3, -0.6, -0.9)
+    """
+    return max(round(of_price * leverage, 6), -DEEPEST_STOPLOSS)
+
+
+def check_stoploss(stoploss: float) -> None:
+    """Refuse a stoploss that closes at once, or never.
+
+    :param stoploss: as a strategy has it: a share of the stake, below 0.
+    :raises SettingsError: one line that says what is allowed.
+
+    >>> check_stoploss(-0.3)
+    """
+    if not -1 <= stoploss < 0:
+        raise SettingsError(
+            f"stoploss is {stoploss:g}, it must be from -1 to below 0: -0.3 is 30 % of the stake"
+        )
+
+
+def closed_against(close: float, open_rate: float, side: str, share: float) -> bool:
+    """Tell whether a close stands as far against a position as ``stop_on_close`` allows, or more.
+
+    :param side: ``short`` or ``long``.
+    :param share: of the price.
+
+    >>> closed_against(95.0, 100.0, "long", 0.05), closed_against(95.0, 100.0, "short", 0.05)
+    (True, False)
+    """
+    return SIDES[side] * (close / open_rate - 1) <= -share
+
+
 def entry_refusal(
-    age: timedelta, rate: float, signal_close: float, *, max_age: timedelta, max_drift: float
+    age: timedelta,
+    rate: float,
+    signal_close: float,
+    side: str,
+    *,
+    max_age: timedelta,
+    max_drift: float,
 ) -> str | None:
     """Say why an entry comes too late for its signal; None where it does not.
+
+    A better price than the signal's is no reason: the deepest wicks would be refused.
 
     :param age: time since the close of the signal's candle.
     :param rate: price of the entry.
     :param signal_close: close of the signal's candle.
-    :param max_drift: share by which the price may have moved since.
+    :param side: ``short`` or ``long``.
+    :param max_drift: share by which the price may have moved against the entry since.
 
     >>> limits = {"max_age": timedelta(seconds=120), "max_drift": 0.01}
-    >>> entry_refusal(timedelta(seconds=200), 100.0, 100.0, **limits)
+    >>> entry_refusal(timedelta(seconds=200), 100.0, 100.0, "long", **limits)
     'its signal is 200 seconds old, more than the 120 allowed'
-    >>> entry_refusal(timedelta(seconds=5), 103.0, 100.0, **limits)
-    'the price has moved by +3.00 % since its signal, more than the 1 % allowed'
+    >>> entry_refusal(timedelta(seconds=5), 103.0, 100.0, "long", **limits)
+    'the price has risen by 3.00 % since its signal, more than the 1 % allowed'
+    >>> entry_refusal(timedelta(seconds=5), 103.0, 100.0, "short", **limits)
     """
     if age > max_age:
         return (
             f"its signal is {age.total_seconds():.0f} seconds old, "
             f"more than the {max_age.total_seconds():.0f} allowed"
         )
-    drift = rate / signal_close - 1
+    drift = SIDES[side] * (rate / signal_close - 1)
     # A close that is no price allows no entry either.
-    if not abs(drift) <= max_drift:
+    if not drift <= max_drift:
+        moved = "risen" if side == "long" else "fallen"
         return (
-            f"the price has moved by {drift * 100:+.2f} % since its signal, "
+            f"the price has {moved} by {drift * 100:.2f} % since its signal, "
             f"more than the {max_drift * 100:g} % allowed"
         )
     return None

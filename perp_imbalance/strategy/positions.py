@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
 from freqtrade.enums import TRADE_MODES
 from freqtrade.exchange import timeframe_to_prev_date, timeframe_to_seconds
 from freqtrade.persistence import Trade
@@ -11,12 +12,40 @@ from freqtrade.strategy import IntParameter, IStrategy
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.signals import overdue_exit, reached_middle
-from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG, entry_refusal, stake_to_close
+from perp_imbalance.strategy.order_rules import (
+    SCALE_OUT_TAG,
+    STOP_ON_CLOSE_TAG,
+    check_stoploss,
+    closed_against,
+    entry_refusal,
+    stake_to_close,
+    stoploss_of_stake,
+)
 from perp_imbalance.strategy.settings import SECTION, Settings
 
 logger = logging.getLogger(__name__)
 
 _ADJUSTS = "position_adjustment_enable"
+
+#: What freqtrade calls the price that triggers a stop on the exchange, and the mark price there.
+PRICE_TYPE, MARK = "stoploss_price_type", "mark"
+
+
+def offers_mark_stops(exchange: Any) -> bool:
+    """Tell whether an exchange can trigger a stop by the mark price.
+
+    :param exchange: freqtrade's.
+    """
+    return MARK in exchange.get_option("stop_price_type_value_mapping", {})
+
+
+def declaring_class(kind: type, name: str) -> type:
+    """Return the class from which another one has an attribute.
+
+    >>> declaring_class(bool, "real")
+    <class 'int'>
+    """
+    return next(base for base in kind.__mro__ if name in vars(base))
 
 
 def _protections(own: Any) -> Any:
@@ -50,6 +79,8 @@ class Positions(IStrategy):
     settings: Settings
     max_stale_candles: IntParameter
     position_adjustment_enable: bool
+    stoploss: float
+    order_types: dict[str, Any]
     protections = _protections(None)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -57,12 +88,19 @@ class Positions(IStrategy):
         if "protections" in vars(cls):
             cls.protections = _protections(vars(cls)["protections"])
 
-    def apply_money_settings(self) -> None:
+    def apply_money_settings(self, shipped: type) -> None:
         """Let the config's section win over the class where it names a setting, and say so.
 
+        The stoploss of the shipped class is of the price: it is scaled by the leverage. Any other
+        is the user's own, and of the stake as freqtrade takes it.
+
+        :param shipped: the class that wires the strategy.
         :raises SettingsError: where the class leaves it no way to.
         """
         kind, named = type(self), self.settings.model_fields_set
+        if declaring_class(kind, "stoploss") is shipped:
+            self.stoploss = stoploss_of_stake(self.stoploss, self.settings.leverage)
+        check_stoploss(self.config.get("stoploss", self.stoploss))
         if "protections" in named and kind.protections is not Positions.protections:
             logger.warning("the config's protections count, not those of %s", kind.__name__)
         if self.settings.scale_out and not self.position_adjustment_enable:
@@ -77,6 +115,23 @@ class Positions(IStrategy):
                     *(_ADJUSTS, kind.__name__),
                 )
             self.position_adjustment_enable = True
+
+    def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
+        """Look at the stoploss when freqtrade has loaded everything that may change it."""
+        super().ft_load_hyper_params(hyperopt)
+        check_stoploss(self.stoploss)
+        if self.config["runmode"] in TRADE_MODES:
+            self.trigger_stops_by_mark()
+
+    def trigger_stops_by_mark(self) -> None:
+        """Let the mark price trigger stops on the exchange, where it can and nobody chose another.
+
+        freqtrade refuses to start where an exchange cannot, so this waits until it is known.
+        """
+        exchange = getattr(getattr(self, "dp", None), "_exchange", None)
+        if exchange is not None and offers_mark_stops(exchange):
+            # A new dict: the class's own is shared by all strategies.
+            self.order_types = {PRICE_TYPE: MARK, **self.order_types}
 
     @property
     def candle(self) -> timedelta:
@@ -123,6 +178,7 @@ class Positions(IStrategy):
             current_time - (last["date"] + self.candle),
             rate,
             last["close"],
+            side,
             max_age=timedelta(seconds=self.settings.max_entry_age_seconds),
             max_drift=self.settings.max_entry_drift,
         )
@@ -172,11 +228,20 @@ class Positions(IStrategy):
         current_profit: float,
         **kwargs: Any,
     ) -> str | bool | None:
-        """Close a position whose exit signal fell into a time when the bot was down."""
-        if self.config["runmode"] not in TRADE_MODES:
+        """Close a position against which the last candle has closed as far as ``stop_on_close``.
+
+        Judged on closed candles from the entry's on: what a backtest and a bot both know at the
+        next open. A bot also closes a position whose exit signal fell into a time when it was down.
+        """
+        is_bot = self.config["runmode"] in TRADE_MODES
+        if not is_bot and not self.settings.stop_on_close:
             return None
         dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
         if dataframe.empty:
+            return None
+        if self.settings.stop_on_close and self.is_stopped_on_close(trade, dataframe.iloc[-1]):
+            return STOP_ON_CLOSE_TAG
+        if not is_bot:
             return None
         age = int((current_time - trade.open_date_utc) / self.candle)
         signal_candle = self.signal_candle(trade)
@@ -187,6 +252,12 @@ class Positions(IStrategy):
             age,
             self.max_stale_candles.value,
             int((dataframe["date"] >= signal_candle).sum()) if is_known else None,
+        )
+
+    def is_stopped_on_close(self, trade: Trade, last: "pd.Series[Any]") -> bool:
+        """Tell whether ``stop_on_close`` ends a position on the last closed candle."""
+        return last["date"] > self.signal_candle(trade) and closed_against(
+            last["close"], trade.open_rate, trade.trade_direction, self.settings.stop_on_close
         )
 
     def signal_candle(self, trade: Trade) -> datetime:

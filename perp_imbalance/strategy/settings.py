@@ -51,9 +51,12 @@ class Settings(BaseModel):
     :param leverage: leverage of every position; the exchange's limit caps it.
     :param max_entry_age_seconds: time after the close of a signal's candle in which it may be
         entered.
-    :param max_entry_drift: share by which the price may have moved from that close.
+    :param max_entry_drift: share by which the price may have moved from that close against the
+        entry: up for a long, down for a short.
     :param scale_out: share of a position that is closed when the price is back at ``bb_middle``;
         0: none.
+    :param stop_on_close: share of the price by which a candle that closes against a position ends
+        it at the next open; 0: none does.
     :param protections: freqtrade's protections, in freqtrade's own words.
     """
 
@@ -73,6 +76,7 @@ class Settings(BaseModel):
     max_entry_age_seconds: PositiveFloat = 120.0
     max_entry_drift: PositiveFloat = 0.01
     scale_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    stop_on_close: Annotated[float, Field(ge=0, lt=1)] = 0.0
     protections: list[dict[str, Any]] = list(PROTECTIONS)
 
     @property

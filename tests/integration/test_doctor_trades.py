@@ -12,7 +12,14 @@ from support.freqtrade import ROOT
 from perp_imbalance.doctor import Check, Level, Report
 from perp_imbalance.doctor.opening import Loaded
 from perp_imbalance.doctor.overrides import check_overrides, overridden
-from perp_imbalance.doctor.stake_checks import Room, Stake, check_stake, check_stoploss
+from perp_imbalance.doctor.stake_checks import (
+    Room,
+    Stake,
+    check_price_type,
+    check_stake,
+    check_stoploss,
+)
+from perp_imbalance.strategy.settings import Settings
 
 pytestmark = [
     pytest.mark.freqtrade,
@@ -122,7 +129,8 @@ def test_parameter_file_is_what_overrides_are_compared_with(
 
 
 class OnExchange:
-    order_types = {"entry": "limit", "stoploss_on_exchange": True}  # noqa: RUF012
+    order_types: dict[str, Any] = {"entry": "limit", "stoploss_on_exchange": True}  # noqa: RUF012
+    settings: Settings
 
 
 @pytest.mark.parametrize(("dry_run", "levels"), [(True, [Level.OK]), (False, [Level.WARNING])])
@@ -140,7 +148,7 @@ def test_stake_below_the_smallest_one_opens_no_trade(doctor: Examine) -> None:
     report = doctor([BTC, ETH], stake_amount=1, perp_imbalance={"leverage": 2.0})
     fixes = to_fix(report)
     assert [(check.name, check.pair) for check in fixes] == [("stake", BTC), ("stake", ETH)]
-    assert fixes[1].message.startswith("a stake of 1 USDT is below the smallest one of 2.9")
+    assert fixes[1].message.startswith("a stake of 1 USDT is below the smallest one of 3.75")
     assert (
         "at leverage 2: no trade of it would ever be opened; raise stake_amount or"
         in fixes[1].message
@@ -199,7 +207,8 @@ def test_stake_against_the_smallest_one(
 
 
 def test_leverage_that_leaves_the_price_no_room_must_be_fixed(doctor: Examine) -> None:
-    fix = only_fix(doctor([BTC, ETH], perp_imbalance={"leverage": 100.0}))
+    settings = {"leverage": 100.0}
+    fix = only_fix(doctor([BTC, ETH], stoploss=-0.1, perp_imbalance=settings))
     assert fix.name == "stoploss"
     assert "a stoploss of 0.1 of the stake ends a position when the price of" in fix.message
     assert "has moved by 0.10%, no more than the fees of a round trip (0.10%)" in fix.message
@@ -210,6 +219,84 @@ def test_leverage_is_at_most_that_of_the_exchange(doctor: Examine) -> None:
     """By freqtrade's own tiers of Binance, 330 USDT of 1000PEPE may have 50 at most."""
     report = doctor(["1000PEPE/USDT:USDT"], perp_imbalance={"leverage": 120.0})
     assert "at leverage 50," in only_fix(report).message
+
+
+def test_stop_behind_the_liquidation_price_must_be_fixed(doctor: Examine) -> None:
+    """freqtrade's tiers of Binance: 0.4 % of maintenance margin on 330 USDT of BTC."""
+    fix = only_fix(doctor([BTC], stoploss=-0.98, perp_imbalance={"leverage": 10.0}))
+    assert fix.message == (
+        "at leverage 10, a stoploss of 0.98 of the stake ends a position when the price of "
+        f"{BTC} has moved by 9.80%, behind its liquidation price, which is 9.08% away: lower "
+        "perp_imbalance.leverage, or narrow the stoploss"
+    )
+
+
+@pytest.mark.parametrize(
+    ("leverage", "stop", "liquidation"),
+    # Of freqtrade's buffer of 5 % and the nearer of both sides.
+    [(1.0, 0.3, 0.9424), (2.0, 0.3, 0.4694), (3.0, 0.3, 0.3116), (10.0, 0.09, 0.0908)],
+)
+def test_report_has_stop_and_liquidation_of_each_pair(
+    doctor: Examine, leverage: float, stop: float, liquidation: float
+) -> None:
+    report = doctor([BTC], perp_imbalance={"leverage": leverage})
+    assert not to_fix(report)
+    (pair,) = report.pairs
+    found = (pair.leverage, pair.stop, pair.liquidation)
+    assert found == pytest.approx((leverage, stop, liquidation), abs=1e-4)
+    assert any(
+        f"{BTC} is liquidated {pair.liquidation:.2%} from its entry" in check.message
+        for check in named(report, "stoploss", Level.OK)
+    )
+
+
+def test_own_stoploss_is_told_as_freqtrade_takes_it(doctor: Examine, strategies: Path) -> None:
+    def source(name: str = "PerpImbalance", **config: Any) -> list[str]:
+        report = doctor([BTC], name, strategy_path=str(strategies), **config)
+        found = named(report, "stoploss", Level.OK)
+        return [
+            check.message.split(" of the stake")[0] for check in found if "sets" in check.message
+        ]
+
+    assert source() == source(perp_imbalance={"leverage": 2.0}) == []
+    assert source("Mine") == []
+    (strategies / "Mine.py").write_text(STRATEGY + "    stoploss = -0.2\n", encoding="utf-8")
+    assert source("Mine") == ["Mine sets it to -0.2"]
+    content = {"strategy_name": "PerpImbalance", "params": {"stoploss": {"stoploss": -0.15}}}
+    (strategies / "PerpImbalance.json").write_text(json.dumps(content), encoding="utf-8")
+    assert source() == ["the parameter file sets it to -0.15"]
+    assert source(stoploss=-0.1) == ["the config sets it to -0.1"]
+
+
+class _Exchange:
+    name = "Someone"
+
+    def __init__(self, *prices: str) -> None:
+        self.prices = prices
+
+    def get_option(self, name: str, default: Any) -> Any:
+        return dict.fromkeys(self.prices)
+
+
+@pytest.mark.parametrize(
+    ("prices", "types", "level", "said"),
+    [
+        (("last", "mark"), {}, Level.OK, "the mark price triggers it"),
+        (("last", "mark"), {"stoploss_price_type": "last"}, Level.OK, "the last price triggers it"),
+        (("last",), {}, Level.WARNING, "Someone offers freqtrade no stop by the mark price"),
+        ((), {}, Level.WARNING, "Someone offers freqtrade no stop by the mark price"),
+        (("mark",), {"stoploss_on_exchange": False}, None, ""),
+    ],
+)
+def test_price_that_triggers_the_stop_is_told(
+    prices: tuple[str, ...], types: dict[str, Any], level: Level | None, said: str
+) -> None:
+    strategy = OnExchange()
+    strategy.settings = Settings()
+    strategy.order_types = {**OnExchange.order_types, **types}
+    checks = check_price_type(_Exchange(*prices), strategy)
+    assert [check.level for check in checks] == ([] if level is None else [level])
+    assert all(check.message.startswith(said) for check in checks)
 
 
 @pytest.mark.parametrize(
@@ -278,8 +365,9 @@ def test_live_config_is_looked_at_as_one(doctor: Examine) -> None:
     live: dict[str, Any] = {"dry_run": False, "stake_amount": 5000, "max_open_trades": 1}
     report = doctor([BTC], **live, perp_imbalance={"leverage": 3.0})
     assert not to_fix(report)
-    (check,) = named(report, "stoploss", Level.OK)
-    assert "at leverage 3," in check.message
+    stop, price = named(report, "stoploss", Level.OK)
+    assert "at leverage 3, where the price has moved by 30.00%" in stop.message
+    assert price.message.startswith("the mark price triggers it")
     off = {"stoploss_on_exchange": False, "entry": "limit", "exit": "limit", "stoploss": "market"}
     report = doctor([BTC], **{**live, "stake_amount": 1}, order_types=off)
     assert only_fix(report).name == "stake"

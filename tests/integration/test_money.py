@@ -174,8 +174,11 @@ def test_leverage_is_that_of_the_config_as_far_as_allowed(
     assert found == leverage
 
 
-def test_entry_in_time_is_confirmed(strategy: IStrategy) -> None:
-    assert confirmed(strategy, seconds=100)
+@pytest.mark.parametrize("rate", [99.1, 100.0, 101.1, 140.0])
+def test_entry_in_time_at_its_price_or_better_is_confirmed(
+    strategy: IStrategy, rate: float
+) -> None:
+    assert confirmed(strategy, seconds=100, rate=rate)
     assert PairLocks.get_all_locks() == []
 
 

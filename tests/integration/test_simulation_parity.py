@@ -28,6 +28,8 @@ SHORT = [
     (1, DRIFT._replace(stoploss=-0.10)),
     (3, DRIFT._replace(stoploss=-0.10, leverage=3.0, max_open_trades=2)),
     (1, DRIFT._replace(stoploss=-0.30, leverage=3.0, scale_out=0.5)),
+    (3, DRIFT._replace(stoploss=-0.30, max_open_trades=3, stop_on_close=0.01)),
+    (1, DRIFT._replace(stoploss=-0.90, leverage=3.0, scale_out=0.5, stop_on_close=0.02)),
     (3, DRIFT._replace(stoploss=-0.01, max_open_trades=3, stake_amount=50.0)),
     (3, DRIFT._replace(stoploss=-0.99, leverage=20.0, max_open_trades=3, stake_amount=20.0)),
 ]
@@ -60,6 +62,7 @@ def random_rules(count: int) -> list[tuple[int, Rules]]:
                 stake_amount=float(random.choice([0.0, 7.0, 33.3, 400.0])),
                 max_open_trades=int(random.integers(1, 4)),
                 scale_out=float(random.choice([0.0, 0.0, 0.25, 0.5, 0.9])),
+                stop_on_close=float(random.choice([0.0, 0.003, 0.01, 0.05])),
                 max_entry_drift=float(random.choice([0.002, 0.01, 0.05])),
             ),
         )
@@ -94,7 +97,8 @@ def test_trades_of_the_sample_are_those_of_freqtrade(
 ) -> None:
     cases = ALL if FULL else SHORT
     reasons = compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, **SAMPLE_SPAN)
-    assert reasons >= {"cooled", "stop_loss", "force_exit"} if FULL else {"cooled", "stop_loss"}
+    expected = {"cooled", "stop_loss", "stop_on_close"}
+    assert reasons >= (expected | {"force_exit"} if FULL else expected)
 
 
 @pytest.mark.freqtrade
@@ -129,5 +133,5 @@ def test_trades_of_real_candles_are_those_of_freqtrade(
     overlay["perp_imbalance"] = {"htf_timeframe": higher}
     if not FULL:
         overlay["timerange"] = span
-    cases = ALL if FULL else SHORT[1:4]
+    cases = ALL if FULL else SHORT[1:5]
     compare(shared_candles(folder), strategy, pairs, cases, tmp_path, **overlay)

@@ -124,7 +124,7 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
             "entry_mode, sides, max_stale_candles, premium_source, use_funding, use_oi, alerts, "
             "alert_only, spot_pairs, leverage, max_entry_age_seconds, max_entry_drift, scale_out, "
-            "protections",
+            "stop_on_close, protections",
         ),
         (
             "PerpImbalance",

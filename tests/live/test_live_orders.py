@@ -251,6 +251,8 @@ def test_the_real_strategy_trades_a_whole_cycle(lives: dict[str, Cycle]) -> None
     assert_agree(seen)
     for pair, amount in seen.positions.items():
         assert seen.stops[pair] >= abs(amount)
+    assert cycle.account.algos
+    assert all(algo.request.by_mark for algo in cycle.account.algos)
     for trade in closed.itertuples():
         earned = money(cycle, trade, seen.booked)
         lost = funding(cycle.account, str(trade.pair)) if stopped(trade) else Decimal(0)

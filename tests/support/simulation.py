@@ -75,6 +75,7 @@ class Backtest:
             update={
                 "leverage": rules.leverage,
                 "scale_out": rules.scale_out,
+                "stop_on_close": rules.stop_on_close,
                 "max_entry_drift": rules.max_entry_drift,
             }
         )
@@ -101,7 +102,7 @@ class Backtest:
         pairs = list(frames)
         markets = join([self.market(pair, frames[pair]) for pair in pairs])
         parts = [signals_of(frames[pair]) for pair in pairs]
-        rules = rules._replace(fee=self.freqtrade.fee, max_entry_gain=rules.max_entry_drift)
+        rules = rules._replace(fee=self.freqtrade.fee)
         return named(simulate(markets, join_signals(parts), rules), frames)
 
     def market(self, pair: str, frame: pd.DataFrame) -> Markets:

@@ -23,7 +23,10 @@ class Price(NamedTuple):
 
 
 class Candle(NamedTuple):
-    """A closed candle of traded prices, with the reach of the mark price in the same time."""
+    """A closed candle of traded prices, with the reach of the mark price in the same time.
+
+    Where a longer candle of the mark price is not over, that is the mark price known at the end.
+    """
 
     end: int
     open: Decimal
@@ -112,8 +115,13 @@ class StoredPrices:
             end = int(traded.ends[row])
             opened, high, low = (_decimal(traded.values[row, column]) for column in range(3))
             mark = _row_that_ends(marks, end)
-            mark_high = high if mark is None else _decimal(marks.values[mark, 1])
-            mark_low = low if mark is None else _decimal(marks.values[mark, 2])
+            if mark is not None:
+                mark_high, mark_low = (_decimal(marks.values[mark, column]) for column in (1, 2))
+            elif known := self._mark(symbol, end):
+                # Inside a longer candle of the mark price, its reach is not known yet.
+                mark_high = mark_low = known
+            else:
+                mark_high, mark_low = high, low
             found.append(Candle(end, opened, high, low, mark_high, mark_low))
         return found
 

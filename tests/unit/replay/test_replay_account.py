@@ -46,8 +46,16 @@ class OnePerp:
         price = number(bid)
         self.price = Price(price, price + 1, price, number(bid if mark is None else mark))
 
-    def closes(self, end: int, low: float, high: float, opened: float = 100) -> None:
-        values = [number(value) for value in (opened, high, low, high, low)]
+    def closes(
+        self,
+        end: int,
+        low: float,
+        high: float,
+        opened: float = 100,
+        marks: tuple[float, float] | None = None,
+    ) -> None:
+        mark_low, mark_high = marks or (low, high)
+        values = [number(value) for value in (opened, high, low, mark_high, mark_low)]
         self.closed.append(Candle(end, *values))
 
 
@@ -263,6 +271,34 @@ def test_a_stop_by_mark_price_looks_at_the_mark_price_alone(
     account.settle(40)
     assert algo.order is not None
     assert algo.order.average == 89
+
+
+@pytest.mark.parametrize(
+    ("by_mark", "low", "marks", "filled_at"),
+    [
+        # A wick of traded prices that the mark price does not follow, and the other way round.
+        (False, 80, (95, 101), 90),
+        (True, 80, (95, 101), None),
+        (False, 91, (85, 101), None),
+        (True, 91, (85, 101), 91),
+        (True, 80, (90, 101), 90),
+    ],
+)
+def test_candle_triggers_a_stop_by_the_price_it_asks_for(
+    account: Account,
+    market: OnePerp,
+    by_mark: bool,
+    low: float,
+    marks: tuple[float, float],
+    filled_at: float | None,
+) -> None:
+    account.place(request(), 10)
+    asked: dict[str, Any] = {"by_mark": True} if by_mark else {}
+    algo = account.place_algo(stop(90, **asked), 20)
+    market.closes(100, low=low, high=101, marks=marks)
+    account.settle(100)
+    assert (algo.order and algo.order.average) == filled_at
+    assert algo.is_open is (filled_at is None)
 
 
 def test_a_stop_that_would_trigger_at_once_is_refused(account: Account) -> None:

@@ -194,10 +194,17 @@ def test_ccxt_trades_a_whole_round(binance: tuple[Any, AccountReplay]) -> None:
     trigger = client.create_order(
         pair, "market", "sell", 0.01, params={"stopPrice": ask * 0.9, "reduceOnly": True}
     )
-    assert client.fetch_open_orders(pair, params={"stop": True})[0]["id"] == trigger["id"]
+    (waiting,) = client.fetch_open_orders(pair, params={"stop": True})
+    assert (waiting["id"], waiting["info"]["workingType"]) == (trigger["id"], "CONTRACT_PRICE")
     client.cancel_order(trigger["id"], pair, params={"stop": True})
     assert client.fetch_order(trigger["id"], pair, params={"stop": True})["status"] == "canceled"
     assert client.fetch_orders(pair, params={"stop": True})[0]["id"] == trigger["id"]
+    # As freqtrade asks for a stop with stoploss_price_type "mark".
+    asked = {"stopPrice": ask * 0.9, "reduceOnly": True, "workingType": "MARK_PRICE"}
+    by_mark = client.create_order(pair, "market", "sell", 0.01, params=asked)
+    assert by_mark["info"]["workingType"] == "MARK_PRICE"
+    assert replay.account.open_algos()[0].request.by_mark
+    client.cancel_order(by_mark["id"], pair, params={"stop": True})
     exited = client.create_order(pair, "market", "sell", 0.01, params={"reduceOnly": True})
     fills = client.fetch_my_trades(pair)
     assert [fill["order"] for fill in fills] == [entry["id"], exited["id"]]

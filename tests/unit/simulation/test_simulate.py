@@ -205,20 +205,22 @@ def test_stop_on_close_ends_at_the_next_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "value", "is_entered"),
+    ("side", "price", "is_entered"),
     [
-        ("max_entry_drift", 0.01, False),
-        ("max_entry_drift", 0.03, True),
-        ("max_entry_gain", 0.01, True),
+        ("enter_long", 102.0, False),
+        ("enter_long", 100.9, True),
+        ("enter_long", 60.0, True),
+        ("enter_short", 98.0, False),
+        ("enter_short", 99.1, True),
+        ("enter_short", 140.0, True),
     ],
 )
 def test_entry_is_refused_where_the_price_ran_away(
-    rule: str, value: float, is_entered: bool
+    side: str, price: float, is_entered: bool
 ) -> None:
-    rows = [FLAT, (102.0, 102.0, 102.0, 102.0), FLAT]
-    change: dict[str, Any] = {rule: value}
-    rules = PLAIN._replace(**change)
-    assert bool(simulate(candles(rows), said(3, enter_long=[0]), rules).size) is is_entered
+    rows = [FLAT, (price,) * 4, FLAT]
+    rules = PLAIN._replace(max_entry_drift=0.01)
+    assert bool(simulate(candles(rows), said(3, **{side: [0]}), rules).size) is is_entered
 
 
 def test_scale_out_closes_part_once_at_the_middle() -> None:
@@ -244,6 +246,27 @@ def test_settlement_at_a_partial_exit_counts_twice(minutes: int, units: float) -
     (trade,) = simulate(pair._replace(times=times), given, rules)
     assert trade["scaled_row"] == 4
     assert trade["funding"] == pytest.approx(-0.25 * units)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "stop_row", "funding"), [(60, 3, 2.0), (5, 4, 2.0), (60, 4, 1.5)]
+)
+def test_settlement_at_a_scale_out_counts_again_for_the_rest(
+    minutes: int, stop_row: int, funding: float
+) -> None:
+    """freqtrade reckons it anew at each full hour: before that, it counts for the whole amount."""
+    prices = {name: np.full(6, 98.0) for name in ("open", "high", "low", "close")}
+    for price in prices.values():
+        price[2:] = 100.0
+    prices["low"][stop_row] = 50.0
+    # The scale-out at the open of row 3 falls on a full hour, at which funding is settled.
+    times = 10 * HOUR + (np.arange(6) - 3) * (minutes * HOUR // 60)
+    paid: dict[str, Any] = {"funding_times": [10 * HOUR], "funding_fees": [-1.0]}
+    pair = market(times, prices, tick=0.01, amount_step=0.001, **paid)
+    rules = PLAIN._replace(scale_out=0.5, stake_amount=98.0)
+    (trade,) = simulate(pair, said(6, middle=[100.0] * 6, enter_long=[0]), rules)
+    assert (trade["scaled_row"], trade["exit_row"]) == (3, stop_row)
+    assert trade["funding"] == pytest.approx(funding)
 
 
 def test_scale_out_needs_a_price_that_was_beyond_the_middle() -> None:

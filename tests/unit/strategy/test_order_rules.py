@@ -4,6 +4,7 @@ import inspect
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,33 +12,84 @@ import pytest
 from freqtrade.plugins.protections import IProtection
 from freqtrade.resolvers import ProtectionResolver
 
+from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.signals import reached_middle
-from perp_imbalance.strategy.order_rules import entry_refusal, misspelt_key, stake_to_close
+from perp_imbalance.strategy.order_rules import (
+    check_stoploss,
+    closed_against,
+    entry_refusal,
+    misspelt_key,
+    stake_to_close,
+    stoploss_of_stake,
+)
 
 
-def refusal(seconds: float, rate: float) -> str | None:
-    return entry_refusal(
-        timedelta(seconds=seconds), rate, 100.0, max_age=timedelta(seconds=120), max_drift=0.01
-    )
+def refusal(seconds: float, rate: float, side: str) -> str | None:
+    limits: dict[str, Any] = {"max_age": timedelta(seconds=120), "max_drift": 0.01}
+    return entry_refusal(timedelta(seconds=seconds), rate, 100.0, side, **limits)
 
 
 @pytest.mark.parametrize("seconds", [0, 119.9, 120])
-@pytest.mark.parametrize("rate", [99.1, 100.0, 100.9])
-def test_entry_in_time_and_near_its_signal_is_not_refused(seconds: float, rate: float) -> None:
-    assert refusal(seconds, rate) is None
+@pytest.mark.parametrize(
+    ("side", "rate"),
+    # A better price passes, however much better.
+    [
+        *(("long", rate) for rate in (1.0, 70.0, 98.9, 100.0, 100.9)),
+        *(("short", rate) for rate in (300.0, 130.0, 101.1, 100.0, 99.1)),
+    ],
+)
+def test_entry_in_time_at_its_price_or_better_passes(
+    seconds: float, side: str, rate: float
+) -> None:
+    assert refusal(seconds, rate, side) is None
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rate", "reason"),
+    ("seconds", "rate", "side", "reason"),
     [
-        (121, 100.0, "its signal is 121 seconds old, more than the 120 allowed"),
-        (1, 98.9, "the price has moved by -1.10 % since its signal, more than the 1 % allowed"),
-        (1, 101.1, "the price has moved by +1.10 % since its signal, more than the 1 % allowed"),
-        (1, np.nan, "the price has moved by +nan % since its signal, more than the 1 % allowed"),
+        (121, 100.0, "long", "its signal is 121 seconds old, more than the 120 allowed"),
+        (1, 98.9, "short", "the price has fallen by 1.10 % since its signal, more than the 1 % al"),
+        (1, 101.1, "long", "the price has risen by 1.10 % since its signal, more than the 1 % all"),
+        (1, np.nan, "long", "the price has risen by nan % since its signal, more than the 1 % all"),
+        (1, np.nan, "short", "the price has fallen by nan % since its signal, more than the 1 % "),
     ],
 )
-def test_entry_that_comes_too_late_is_refused(seconds: float, rate: float, reason: str) -> None:
-    assert refusal(seconds, rate) == reason
+def test_entry_too_late_or_at_a_worse_price_is_refused(
+    seconds: float, rate: float, side: str, reason: str
+) -> None:
+    assert str(refusal(seconds, rate, side)).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("leverage", "stoploss"), [(1, -0.3), (2, -0.6), (3, -0.9), (3.1, -0.9), (125, -0.9)]
+)
+def test_stoploss_of_the_price_grows_with_leverage(leverage: float, stoploss: float) -> None:
+    assert stoploss_of_stake(-0.3, leverage) == stoploss
+
+
+@pytest.mark.parametrize("stoploss", [0.0, 0.3, -1.01, -30.0, np.nan, np.inf, -np.inf])
+def test_stoploss_that_is_no_share_of_the_stake_is_refused(stoploss: float) -> None:
+    with pytest.raises(
+        SettingsError, match=f"^stoploss is {stoploss:g}, it must be from -1 to bel"
+    ):
+        check_stoploss(stoploss)
+
+
+@pytest.mark.parametrize(
+    ("side", "close", "is_closed"),
+    [
+        ("long", 95.0, True),
+        ("long", 94.0, True),
+        ("long", 95.01, False),
+        ("long", 106.0, False),
+        ("short", 105.01, True),
+        ("short", 104.99, False),
+        ("short", 94.0, False),
+        ("long", np.nan, False),
+    ],
+)
+def test_close_against_a_position(side: str, close: float, is_closed: bool) -> None:
+    assert closed_against(close, 100.0, side, 0.05) == is_closed
 
 
 @pytest.mark.parametrize(

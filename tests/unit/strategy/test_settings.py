@@ -26,7 +26,7 @@ def test_config_without_the_section_has_the_defaults() -> None:
             "the config has an unknown key perp_imbalance.entry_modus: known here are "
             "htf_timeframe, entry_mode, sides, max_stale_candles, premium_source, use_funding, "
             "use_oi, alerts, alert_only, spot_pairs, leverage, max_entry_age_seconds, "
-            "max_entry_drift, scale_out, protections",
+            "max_entry_drift, scale_out, stop_on_close, protections",
         ),
         (
             {"entry_mode": "flop"},
@@ -44,6 +44,15 @@ def test_config_without_the_section_has_the_defaults() -> None:
             {"max_stale_candles": -1},
             "the config's perp_imbalance.max_stale_candles is -1, it should be greater than or "
             "equal to 0",
+        ),
+        (
+            {"stop_on_close": -0.1},
+            "the config's perp_imbalance.stop_on_close is -0.1, it should be greater than or "
+            "equal to 0",
+        ),
+        (
+            {"stop_on_close": 1},
+            "the config's perp_imbalance.stop_on_close is 1, it should be less than 1",
         ),
         (
             {"sides": ["up"]},
