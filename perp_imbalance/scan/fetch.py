@@ -29,7 +29,7 @@ from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_p
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
 from perp_imbalance.strategy.gate_series import check_series, gate_series, gate_series_keys
-from perp_imbalance.strategy.parameters import BIAS_MEMORY
+from perp_imbalance.strategy.parameters import BIAS_MEMORY, STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
 
 #: Told what is being done: the text, steps done, steps in all.
@@ -76,8 +76,8 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
 
 
 def candles_needed(thresholds: Thresholds) -> int:
-    """Return how many candles make a bias exact."""
-    return thresholds.lookback + BIAS_MEMORY
+    """Return how many candles make a bias exact, at most those that a bot loads."""
+    return min(thresholds.lookback + BIAS_MEMORY, STARTUP_CANDLES)
 
 
 class Feed:
