@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
-from functools import cache
 from typing import Any, TypeVar, get_args
 
 from freqtrade.exceptions import OperationalException
@@ -23,7 +22,7 @@ from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
-from perp_imbalance.strategy.settings import Settings, check_setting
+from perp_imbalance.strategy.settings import Settings, check_setting, warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -268,7 +267,7 @@ class OwnParameters(IStrategy):
                 f"at most {STARTUP_CANDLES} are loaded at start"
             )
         if thresholds.robust_z and thresholds.enter_z < _ROBUST_ENTER_Z:
-            _warn_once(
+            warn_once(
                 f"robust_z is on and enter_z is {thresholds.enter_z:g}: robust z-scores have "
                 f"longer tails, take at least {_ROBUST_ENTER_Z:g}"
             )
@@ -284,11 +283,6 @@ class OwnParameters(IStrategy):
         names = (*PARAMETER_NAMES, *OPTIONAL_GATES)
         values = {name: getattr(self, name).value for name in names}
         return Thresholds(**values, hot_z=PRESETS[self.preset].hot_z)
-
-
-@cache
-def _warn_once(message: str) -> None:
-    logger.warning("%s", message)
 
 
 def _declarations(owner: object) -> list[tuple[str, Any]]:

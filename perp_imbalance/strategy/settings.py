@@ -1,7 +1,9 @@
 """The config's section ``perp_imbalance``: settings that are no thresholds."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Annotated, Any, get_args
 
 from pydantic import (
@@ -27,8 +29,16 @@ from perp_imbalance.markets.spot_pairs import STRICT, PremiumSource, SpotPair
 from perp_imbalance.strategy.alerts import AlertKind
 from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
 
+logger = logging.getLogger(__name__)
+
 #: The name of the section in freqtrade's config.
 SECTION = "perp_imbalance"
+
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time it is given in this process."""
+    logger.warning("%s", message)
 
 
 def _perp_name(key: str) -> str:
@@ -94,7 +104,14 @@ class Settings(BaseModel):
         >>> Settings(sides=["long", "short"]).of_preset("deep_discount").sides
         ['long', 'short']
         """
-        if preset not in PRESET_SIDES or "sides" in self.model_fields_set:
+        if preset not in PRESET_SIDES:
+            return self
+        if "sides" in self.model_fields_set:
+            if set(self.sides) - set(PRESET_SIDES[preset]):
+                warn_once(
+                    f"the preset {preset} enters {' and '.join(PRESET_SIDES[preset])} only; the "
+                    f"config's {SECTION}.sides is {' and '.join(self.sides)}, and counts"
+                )
             return self
         return self.model_copy(update={"sides": list(PRESET_SIDES[preset])})
 

@@ -192,7 +192,13 @@ def _unknown_names(code: str) -> set[str]:
     }
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    return names - stored - arguments - functions - {*_PYNE_TYPES, "int", "float", "bool", "str", "list"}
+    return (
+        names
+        - stored
+        - arguments
+        - functions
+        - {*_PYNE_TYPES, "int", "float", "bool", "str", "list"}
+    )
 
 
 def translate(pine: str) -> PyneScript:

@@ -178,8 +178,7 @@ def test_scale_in_the_name_is_divided_out(
     ids=["bands", "deviation", "robust"],
 )
 def test_inputs_act_with_the_preset_own(
-    more: dict[str, Any],
-    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+    more: dict[str, Any], script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
     own = Thresholds(
         enter_z=1.1,
