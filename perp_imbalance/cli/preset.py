@@ -137,7 +137,7 @@ def _tried(
         parameters.write(Path(place, f"{strategy_name}.json"), strategy_name)
         # A config's own value would win, and hide the file's until it is taken out.
         trial = {key: value for key, value in config.items() if key not in options}
-        trial["strategy_path"] = place
+        trial["strategy_path"] = str(place)
         strategy = load_strategy(trial, about=about)
         lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
         if lacking:
