@@ -11,7 +11,7 @@ FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_bac
 .PHONY: help backtest check test test-live test-freqtrade lint bench pictures clean
 
 help:
-	@echo "make backtest                      backtest the three presets on a synthetic sample market"
+	@echo "make backtest                      backtest the four presets on a synthetic sample market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
 	@echo "make check                         the fast tests: all that start no freqtrade process"
 	@echo "make test                          run all tests"

@@ -1,6 +1,6 @@
 """The columns of the signal, from the candles of a perp and of its spot pair."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -8,6 +8,12 @@ import numpy as np
 import pandas as pd
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.deviation import (
+    Deviation,
+    RobustZScore,
+    deviation_bps,
+    robust_z_score,
+)
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
 from perp_imbalance.indicators.hysteresis import hysteresis
@@ -22,11 +28,12 @@ from perp_imbalance.indicators.premium import (
     premium,
     traded_close,
 )
-from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats, check_memory
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
-from perp_imbalance.indicators.zscore import z_score
+from perp_imbalance.indicators.zscore import ZScore, z_score
 
 _kept_z_score, _kept_bands = memoize(z_score), memoize(bollinger_bands)
+_kept_robust, _kept_deviation = memoize(robust_z_score), memoize(deviation_bps)
 
 
 class HtfPremium(NamedTuple):
@@ -126,7 +133,7 @@ def threshold_columns(
     series: Mapping[str, Floats] = MappingProxyType({}),
     keep: bool = False,
 ) -> dict[str, np.ndarray[tuple[int], np.dtype[np.float64] | np.dtype[np.int64]]]:
-    """Return the columns that depend on thresholds: z-scores, bands and bias.
+    """Return the columns that depend on thresholds: z-scores, deviation, bands and bias.
 
     :param perp: candles, columns ``date``, ``close`` and ``volume``.
     :param fraction: the premium of each.
@@ -139,11 +146,18 @@ def threshold_columns(
     :param keep: whether z-scores and bands are kept for the next call with the same candles: for
         hyperopt, whose epochs ask again and again.
     """
-    z_of, bands_of = (_kept_z_score, _kept_bands) if keep else (z_score, bollinger_bands)
+    bands_of = _kept_bands if keep else bollinger_bands
+    deviation_of = _kept_deviation if keep else deviation_bps
+    if thresholds.min_deviation_bps > 0:
+        check_memory(thresholds.dev_len, memory)
     times = pd.DatetimeIndex(perp["date"].array, copy=False).asi8
     grid = Grid(times, memory)
     filled = grid.fill(fraction)
-    z = z_of(filled, thresholds.len_prem, thresholds.smooth_len, memory)
+    z = z_by(thresholds, filled, memory, keep=keep)
+    # The robust z-score is made of deviations.
+    deviation: Deviation | RobustZScore = (
+        z if isinstance(z, RobustZScore) else deviation_of(filled, thresholds.dev_len, memory)
+    )
     close = grid.fill(believable_close(perp, spot_close, fraction))
     bands = bands_of(close, thresholds.bb_len, thresholds.bb_k, memory)
     bias = hysteresis(
@@ -157,9 +171,7 @@ def threshold_columns(
         htf_z = np.full(fraction.size, np.nan)
     else:
         htf_grid = Grid(htf.times, memory)
-        higher = z_of(
-            htf_grid.fill(htf.premium), thresholds.len_prem, thresholds.smooth_len, memory
-        )
+        higher = z_by(thresholds, htf_grid.fill(htf.premium), memory, keep=keep)
         rows, values = open_times(perp, "perp"), htf_grid.pick(higher.z)
         htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, values)
     own: dict[str, Floats] = {}
@@ -169,6 +181,7 @@ def threshold_columns(
     return {
         "z_raw": grid.pick(z.raw),
         "z": grid.pick(z.z),
+        "deviation_bps": grid.pick(deviation.bps),
         "bb_middle": grid.pick(bands.middle),
         "bb_upper": grid.pick(bands.upper),
         "bb_lower": grid.pick(bands.lower),
@@ -176,6 +189,21 @@ def threshold_columns(
         "htf_z": htf_z,
         **{name: grid.pick(values) for name, values in own.items()},
     }
+
+
+def z_by(
+    thresholds: Thresholds, fraction: Floats, memory: int = MEMORY_CANDLES, *, keep: bool = False
+) -> ZScore | RobustZScore:
+    """Return the z-scores that thresholds ask for: by mean and deviation, or robust ones.
+
+    :param fraction: premiums.
+    :param keep: whether they are kept for the next call with the same premiums.
+    """
+    plain, kept = (
+        (robust_z_score, _kept_robust) if thresholds.robust_z else (z_score, _kept_z_score)
+    )
+    z_of: Callable[..., ZScore | RobustZScore] = kept if keep else plain
+    return z_of(fraction, thresholds.z_len, thresholds.smooth_len, memory)
 
 
 def with_columns(
@@ -222,8 +250,8 @@ def imbalance_columns(
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
     :param memory: candles over which a window may reach back, on either timeframe: those that a
         bot loads at its start.
-    :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
-        htf_z``, with the index of ``perp``.
+    :return: ``spot_close, premium, premium_pct, z_raw, z, deviation_bps, bb_middle, bb_upper,
+        bb_lower, bias, htf_z``, with the index of ``perp``.
     :raises DataError: if candles lack a column, or are not in order of time.
     :raises SettingsError: if the higher timeframe is no multiple of the timeframe, or a window is
         longer than the memory.

@@ -26,8 +26,9 @@ class Series:
     :ivar candle_type: freqtrade's name of it.
     :ivar ability: ccxt's name of the ability to fetch its history.
     :ivar words: what a message calls it.
-    :ivar column: the column that it becomes on the perp's rows.
-    :ivar on_rows: returns that column, from the perp's candles, their timeframe and the series.
+    :ivar column: the column of the perp's rows that the gate goes by.
+    :ivar on_rows: returns it, and others that the series becomes, by name: from the perp's candles,
+        their timeframe and the series.
     :ivar with_candles: whether freqtrade downloads it together with the candles of perps.
     """
 
@@ -35,7 +36,7 @@ class Series:
     ability: str
     words: str
     column: str
-    on_rows: Callable[[pd.DataFrame, str, pd.DataFrame], Floats]
+    on_rows: Callable[[pd.DataFrame, str, pd.DataFrame], dict[str, Floats]]
     with_candles: bool = False
 
 
@@ -91,8 +92,12 @@ def _htf(thresholds: Thresholds, htf_z: Floats) -> Passes:
     return htf_z >= thresholds.htf_z_min, htf_z <= -thresholds.htf_z_min
 
 
+def _deviation(thresholds: Thresholds, bps: Floats) -> Passes:
+    return bps >= thresholds.min_deviation_bps, bps <= -thresholds.min_deviation_bps
+
+
 def _funding(thresholds: Thresholds, rate: Floats) -> Passes:
-    # The crowded side pays: longs where the rate is positive.
+    # The crowded side pays, so much per 8 hours: longs where the rate is positive.
     return rate >= thresholds.funding_min, rate <= -thresholds.funding_min
 
 
@@ -119,6 +124,14 @@ GATES = (
         thresholds=("len_prem", "smooth_len", "htf_z_min"),
         columns=("htf_z",),
         passes=_htf,
+    ),
+    Gate(
+        name="deviation gate",
+        tag="deviation",
+        switch="min_deviation_bps",
+        thresholds=("dev_len",),
+        columns=("deviation_bps",),
+        passes=_deviation,
     ),
     Gate(
         name="funding gate",
@@ -150,7 +163,9 @@ GATES = (
             ability="fetchOpenInterestHistory",
             words="past open interest",
             column="open_interest",
-            on_rows=lambda candles, _, interest: open_interest(candles, interest),
+            on_rows=lambda candles, _, interest: {
+                "open_interest": open_interest(candles, interest)
+            },
         ),
     ),
 )

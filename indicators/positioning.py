@@ -5,19 +5,23 @@ Each is one array on the rows of the perp's candles, NaN where nothing is known 
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import on_rows_of, open_times
 from perp_imbalance.indicators.rolling import Floats
 
+#: Rates are compared per so many hours, whatever the interval of their settlement.
+FUNDING_HOURS = 8
+
 #: A funding rate that was settled longer ago than this is no longer known: exchanges settle at
 #: least every 8 hours, so one was missed.
 MAX_FUNDING_AGE = timeframe_ns("16h")
 
-_SECOND = 10**9
+_SECOND, _HOUR = 10**9, timeframe_ns("1h")
 
 
-def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) -> Floats:
+def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) -> dict[str, Floats]:
     """Return for each candle the last funding rate that was settled before its close.
 
     One that is settled at the very close belongs to the next candle: exchanges publish it seconds
@@ -26,10 +30,11 @@ def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) ->
     :param candles: column ``date``.
     :param timeframe: their length.
     :param rates: freqtrade's funding rates: ``date`` of the settlement, ``funding_rate``.
-    :return: fractions of the position, NaN where none is known.
+    :return: ``funding_rate``, a fraction of the position per 8 hours, and ``funding_rate_raw``, the
+        fraction that was paid; NaN where none is known.
     """
     closes = open_times(candles, "perp") + timeframe_ns(timeframe)
-    known = np.full(closes.size, np.nan)
+    known = {name: np.full(closes.size, np.nan) for name in ("funding_rate", "funding_rate_raw")}
     if rates.empty:
         return known
     # Exchanges stamp a settlement some milliseconds late; freqtrade keeps what they write.
@@ -37,8 +42,28 @@ def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) ->
     at = np.searchsorted(settled, closes, side="left") - 1
     there = at >= 0
     there[there] = closes[there] - settled[at[there]] <= MAX_FUNDING_AGE
-    known[there] = rates["funding_rate"].to_numpy(dtype=np.float64)[at[there]]
+    paid = rates["funding_rate"].to_numpy(dtype=np.float64)
+    known["funding_rate_raw"][there] = paid[at[there]]
+    known["funding_rate"][there] = (paid * FUNDING_HOURS / funding_hours(settled))[at[there]]
     return known
+
+
+def funding_hours(settled: NDArray[np.int64]) -> Floats:
+    """Return for how many hours each funding rate was paid: since the settlement before it.
+
+    Known from settlements up to each one only. Where that is no interval of an exchange (more than
+    8 hours, so one was missed; or less than one), the interval before it counts.
+
+    :param settled: times of settlements in nanoseconds, rising.
+    :return: whole hours, NaN before the first interval.
+
+    >>> funding_hours(np.array([0, 8, 12, 36]) * 3600 * 10**9)
+    array([nan,  8.,  4.,  4.])
+    """
+    hours = np.full(settled.size, np.nan)
+    hours[1:] = np.rint(np.diff(settled) / _HOUR)
+    hours[(hours < 1) | (hours > FUNDING_HOURS)] = np.nan
+    return pd.Series(hours).ffill().to_numpy(dtype=np.float64)
 
 
 def open_interest(candles: pd.DataFrame, interest: pd.DataFrame) -> Floats:

@@ -1,11 +1,15 @@
-"""The thresholds of the signal and the three presets of the source: the one place of their values.
+"""The thresholds of the signal and the presets: the one place of their values.
 
 Source: ``docs/reference/signal.md``, "Parameters and presets".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Literal
 
 from perp_imbalance.errors import SettingsError
+
+Side = Literal["long", "short"]
 
 #: The timeframe of the strategy, unless the config names another.
 TIMEFRAME = "1h"
@@ -34,10 +38,16 @@ class Thresholds:
     :param htf_z_min: ``|htf_z|`` from which the higher timeframe agrees; at least 0.
     :param hot_z: ``|z|`` at which the tint of a drawing is fully hot; above 0. No signal uses it.
     :param use_funding: whether an entry needs the funding rate to say the same; no preset does.
-    :param funding_min: rate that the crowded side pays at least, as a fraction; at least 0.
+    :param funding_min: rate that the crowded side pays at least, as a fraction per 8 hours; at
+        least 0.
     :param use_oi: whether an entry needs rising open interest; no preset does.
     :param oi_len: candles over which it must have risen; at least 1.
     :param oi_min: share by which; above -1.
+    :param min_deviation_bps: how far from its own median a premium must be for an entry, in basis
+        points; at least 0, which is off.
+    :param dev_len: finite premiums in the window of that median; at least 2.
+    :param robust_z: whether z is computed with median and MAD over ``dev_len`` premiums in place of
+        mean and standard deviation over ``len_prem``; no preset does.
     :raises SettingsError: if a value lies outside its allowed range.
 
     >>> Thresholds(enter_z=2.0).exit_z
@@ -59,6 +69,9 @@ class Thresholds:
     use_oi: bool = False
     oi_len: int = 12
     oi_min: float = 0.01
+    min_deviation_bps: float = 0.0
+    dev_len: int = 200
+    robust_z: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traded with."""
@@ -73,6 +86,8 @@ class Thresholds:
             ("funding_min", self.funding_min >= 0, "at least 0"),
             ("oi_len", self.oi_len >= 1, "at least 1"),
             ("oi_min", self.oi_min > -1, "above -1"),
+            ("min_deviation_bps", self.min_deviation_bps >= 0, "at least 0"),
+            ("dev_len", self.dev_len >= 2, "at least 2"),
             ("hot_z", self.hot_z > 0, "above 0"),
         )
         for name, holds, demand in rules:
@@ -80,9 +95,20 @@ class Thresholds:
                 raise SettingsError(f"{name} is {getattr(self, name):g}, it must be {demand}")
 
     @property
+    def z_len(self) -> int:
+        """Premiums in the window of z: of its mean, or of its median."""
+        return self.dev_len if self.robust_z else self.len_prem
+
+    @property
+    def z_lookback(self) -> int:
+        """Candles before z has a value, on a market without gaps."""
+        window = 2 * self.dev_len - 1 if self.robust_z else self.len_prem
+        return window + self.smooth_len - 1
+
+    @property
     def lookback(self) -> int:
-        """Candles before every column has a value, on a market without gaps."""
-        return max(self.len_prem + self.smooth_len - 1, self.bb_len, self.oi_len + 1)
+        """Candles before every column has a full window, on a market without gaps."""
+        return max(self.z_lookback, self.bb_len, self.oi_len + 1, self.dev_len)
 
 
 #: Names of all thresholds, in the order of the presets' table.
@@ -103,4 +129,9 @@ PRESETS = {
         htf_z_min=0.6,
         hot_z=2.5,
     ),
+    # Of this project, not of the source.
+    "deep_discount": Thresholds(min_deviation_bps=10.0),
 }
+
+#: The sides that a preset enters, of those that do not enter both.
+PRESET_SIDES: Mapping[str, tuple[Side, ...]] = {"deep_discount": ("long",)}

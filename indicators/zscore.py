@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from perp_imbalance.indicators.rolling import (
     MEMORY_CANDLES,
     Floats,
+    Rows,
     check_memory,
     dense_ema,
     dense_mean_stdev,
@@ -62,6 +63,21 @@ def z_score(
     forget(stdev, rows, len_prem, memory)
     raw = np.subtract(dense, mean, out=mean)
     raw /= stdev
+    return smooth_raw(raw, rows, premium.size, len_prem, smooth_len, memory)
+
+
+def smooth_raw(
+    raw: Floats, rows: Rows, size: int, window: int, smooth_len: int, memory: int
+) -> ZScore:
+    """Return raw z-scores and their EMA, both on the rows of all premiums.
+
+    :param raw: one per finite premium, NaN where undefined.
+    :param rows: those of the finite premiums.
+    :param size: length of the result.
+    :param window: finite premiums that each raw z-score is made of.
+    :param smooth_len: period of the EMA; 1 is none.
+    :param memory: rows over which a value may reach back, its own included.
+    """
     known = finite_rows(raw)
     inputs = raw[known]
     smooth = dense_ema(inputs, smooth_len)
@@ -70,10 +86,10 @@ def z_score(
     if smooth_len > 1 and span(rows) - inputs.size + smooth_len + settled > memory:
         ends = row_numbers(known)
         numbers = row_numbers(rows)
-        begins = numbers[ends - len_prem + 1]
+        begins = numbers[ends - window + 1]
         _start_anew(smooth, inputs, begins, numbers[ends] - memory + 1, smooth_len)
     z = expand(smooth, known, raw.size)
-    return ZScore(expand(raw, rows, premium.size), expand(z, rows, premium.size))
+    return ZScore(expand(raw, rows, size), expand(z, rows, size))
 
 
 def _candles_to_settle(smooth_len: int) -> int:

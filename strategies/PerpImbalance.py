@@ -69,7 +69,7 @@ class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, Freqtrade
         try:
             if config["runmode"] in TRADE_MODES:
                 check_spot_setting(config)
-            self.settings = Settings.from_config(config)
+            self.settings = Settings.from_config(config).of_preset(self.preset)
             self.apply_money_settings(PerpImbalance)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None

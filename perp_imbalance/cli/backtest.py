@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STRATEGIES = ("PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive")
+STRATEGIES = (
+    "PerpImbalance",
+    "PerpImbalanceConservative",
+    "PerpImbalanceAggressive",
+    "PerpImbalanceDeepDiscount",
+)
 SAMPLE_DATADIR = Path("user_data/sample/binance")
 
 EXAMPLE = """\
@@ -31,8 +36,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "backtest",
-        help="backtest the three presets on local candles, without an exchange",
-        description="Run freqtrade's own backtesting of the three presets on the candles of a "
+        help="backtest the four presets on local candles, without an exchange",
+        description="Run freqtrade's own backtesting of the four presets on the candles of a "
         "folder, or on the generated sample market. The list of markets, which freqtrade needs "
         "even so, comes from a replay of the folder on this machine.",
         epilog=EXAMPLE,

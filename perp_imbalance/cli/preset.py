@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from perp_imbalance.cli.options import add_config, config_files
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import temporary_folder
-from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.indicators.thresholds import PRESET_SIDES, PRESETS, Side
 
 if TYPE_CHECKING:
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
@@ -56,7 +56,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def list_presets(arguments: argparse.Namespace) -> int:
     """Print all presets."""
-    presets = {name: asdict(preset) for name, preset in PRESETS.items()}
+    presets = {name: _preset_values(name) for name in PRESETS}
     print(json.dumps(presets, indent=2) if arguments.json else _table(presets))
     return 0
 
@@ -73,6 +73,7 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
+    from perp_imbalance.strategy.settings import SECTION
 
     name, strategy = arguments.name, arguments.strategy
     parameters = _parameters(name)
@@ -97,6 +98,12 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     kept = [f"{key} {values[key]}" for key in PARAMETER_NAMES if key not in named]
     if kept:
         print(f"Not in {name}, kept from {strategy}: {', '.join(kept)}")
+    if name in PRESET_SIDES:
+        sides = json.dumps(list(PRESET_SIDES[name]))
+        print(
+            f"A parameter file cannot say which sides are entered. {name} is made for one: set "
+            f'"sides": {sides} in the config\'s section "{SECTION}"'
+        )
     return 0
 
 
@@ -181,7 +188,7 @@ def _values(name: str) -> dict[str, Any]:
     from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS
 
     if name in PRESETS:
-        return asdict(PRESETS[name])
+        return _preset_values(name)
     parameters = _parameters(name)
     parameters.check_names(name, OUR_PARAMETERS)
     values: dict[str, Any] = {}
@@ -191,6 +198,12 @@ def _values(name: str) -> dict[str, Any]:
     return values
 
 
+def _preset_values(name: str) -> dict[str, Any]:
+    """Return the thresholds of a preset, and the sides that it enters."""
+    sides = PRESET_SIDES.get(name, get_args(Side))
+    return {**asdict(PRESETS[name]), "sides": list(sides)}
+
+
 def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     """Return values side by side, one in a line."""
     width = max(map(len, columns)) + 2
@@ -198,6 +211,10 @@ def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
     first = max(map(len, names))
     lines = [" " * first + "".join(f"{name:>{width}}" for name in columns)]
     for name in names:
-        values = "".join(f"{preset[name]!s:>{width}}" for preset in columns.values())
+        values = "".join(f"{_cell(preset[name]):>{width}}" for preset in columns.values())
         lines.append(f"{name:<{first}}{values}")
     return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "+".join(value) if isinstance(value, list) else str(value)

@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_timerange(arguments.timerange)
     config = load_config(config_files(arguments))
-    settings = Settings.from_config(config)
+    settings = Settings.from_config(config).of_preset(arguments.preset)
     horizons = parse_values(arguments.horizons, int, "number of candles to hold")
     check_costs(horizons, arguments.fee, arguments.seed)
     check_counts(arguments)

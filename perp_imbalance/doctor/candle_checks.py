@@ -146,7 +146,7 @@ def check_higher_timeframe(htf: HtfPremium | None, thresholds: Thresholds, timef
 
     :param htf: the premiums of the higher timeframe; None where there are none.
     """
-    needed = thresholds.len_prem + thresholds.smooth_len - 1
+    needed = thresholds.z_lookback
     found = 0 if htf is None else int(np.isfinite(htf.premium).sum())
     if found >= needed:
         return Check("higher timeframe", Level.OK, f"{found} {timeframe} premiums")

@@ -135,7 +135,7 @@ def study(
     groups = dict(_groups(candles))
     returns = _Returns(candles, screen.forward)
     for preset, thresholds in presets.items():
-        for side in settings.sides:
+        for side in settings.of_preset(preset).sides:
             events: dict[Kind, NDArray[np.int64]] = {
                 "flip": screen.flips_of(thresholds, side),
                 "entry": screen.entries_of(settings.gated(thresholds), side),

@@ -16,7 +16,7 @@ _SIGNAL = ("len_prem", "smooth_len", "enter_z", "exit_z")
 
 # By the switch of each gate that needs no series, what else belongs to it alone.
 _GATES = {
-    gate.switch: [name for name in gate.thresholds if name not in _SIGNAL]
+    gate.switch: [name for name in gate.thresholds if name not in (*_SIGNAL, gate.switch)]
     for gate in GATES
     if gate.series is None
 }

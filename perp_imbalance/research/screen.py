@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.deviation import deviation_bps, robust_z_score
 from perp_imbalance.indicators.gates import GATES, Gate
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe
 from perp_imbalance.indicators.hysteresis import entry_rows, hysteresis, zone_starts
@@ -39,12 +40,31 @@ class Row(NamedTuple):
     t: float
 
 
+class ZBasis(NamedTuple):
+    """What a z-score is computed with."""
+
+    length: int
+    smooth_len: int
+    is_robust: bool
+
+
 class Bias(NamedTuple):
     """A bias as entries need it: the rows of each side, where zones begin, and how many do."""
 
     of: dict[str, Bools]
     starts: NDArray[np.int64]
     zones: dict[str, int]
+
+
+def z_basis(thresholds: Thresholds) -> ZBasis:
+    """Return what thresholds compute z with."""
+    return ZBasis(thresholds.z_len, thresholds.smooth_len, thresholds.robust_z)
+
+
+def z_of(premium: Floats, basis: ZBasis) -> Floats:
+    """Return z-scores by what they are computed with."""
+    score = robust_z_score if basis.is_robust else z_score
+    return score(premium, basis.length, basis.smooth_len).z
 
 
 class _KeptGate:
@@ -54,7 +74,11 @@ class _KeptGate:
         self, gate: Gate, passes_of: Callable[[Gate, Thresholds], dict[str, Bools]]
     ) -> None:
         self.is_on, self._gate, self._passes_of = gate.is_on, gate, passes_of
-        self._key = attrgetter(*gate.thresholds)
+        # A switch may be the number that it compares with.
+        names = [gate.switch, *gate.thresholds]
+        if "len_prem" in names:
+            names += ["z_len", "robust_z"]
+        self._key = attrgetter(*names)
         self._kept: dict[Any, dict[str, Bools]] = {}
 
     def passes(self, thresholds: Thresholds) -> dict[str, Bools]:
@@ -94,12 +118,12 @@ class Screen:
         self._columns = {"close": self._close, "premium": candles.premium, **candles.series}
         self._gates = [_KeptGate(gate, self._passes_of) for gate in GATES]
 
-    def _z_of(self, len_prem: int, smooth_len: int) -> Floats:
-        return z_score(self._candles.premium, len_prem, smooth_len).z
+    def _z_of(self, basis: ZBasis) -> Floats:
+        return z_of(self._candles.premium, basis)
 
-    def _bias_of(self, len_prem: int, smooth_len: int, enter_z: float, exit_z: float) -> Bias:
+    def _bias_of(self, basis: ZBasis, enter_z: float, exit_z: float) -> Bias:
         bias = hysteresis(
-            self._z(len_prem, smooth_len),
+            self._z(basis),
             self._has_premium,
             enter_z=enter_z,
             exit_z=exit_z,
@@ -113,11 +137,11 @@ class Screen:
             {name: int(np.count_nonzero(inside == side)) for name, side in SIDES.items()},
         )
 
-    def _htf_z_of(self, len_prem: int, smooth_len: int) -> Floats:
+    def _htf_z_of(self, basis: ZBasis) -> Floats:
         htf = self._candles.htf
         if htf is None:
             return np.full(self._rows.size, np.nan)
-        z = z_score(htf.premium, len_prem, smooth_len).z
+        z = z_of(htf.premium, basis)
         return align_higher_timeframe(
             self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
         )
@@ -129,14 +153,15 @@ class Screen:
             bands = bollinger_bands(self._candles.band_close, thresholds.bb_len, thresholds.bb_k)
             columns |= {"bb_upper": bands.upper, "bb_lower": bands.lower}
         if "htf_z" in gate.columns:
-            columns["htf_z"] = self._htf_z(thresholds.len_prem, thresholds.smooth_len)
+            columns["htf_z"] = self._htf_z(z_basis(thresholds))
+        if "deviation_bps" in gate.columns:
+            columns["deviation_bps"] = deviation_bps(self._candles.premium, thresholds.dev_len).bps
         short, long = gate.passes(thresholds, *(columns[name] for name in gate.columns))
         return {"short": short, "long": long}
 
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""
-        lookback = (thresholds.len_prem, thresholds.smooth_len)
-        bias = self._bias(*lookback, thresholds.enter_z, thresholds.exit_z)
+        bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
         passes = self._has_premium
         for gate in self._gates:
             if gate.is_on(thresholds):
@@ -146,16 +171,13 @@ class Screen:
 
     def flips_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the bias takes a side, gates or not."""
-        bias = self._bias(
-            *(thresholds.len_prem, thresholds.smooth_len, thresholds.enter_z, thresholds.exit_z)
-        )
+        bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
         rows = bias.starts[bias.of[side][bias.starts]]
         return rows[rows.searchsorted(self._candles.begin) :]
 
     def rows_of(self, thresholds: Thresholds) -> list[Row]:
         """Return one row of results per side and horizon."""
-        lookback = (thresholds.len_prem, thresholds.smooth_len)
-        zones = self._bias(*lookback, thresholds.enter_z, thresholds.exit_z).zones
+        zones = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z).zones
         found = []
         last = self._rows.size - 1
         for side in self._settings.sides:

@@ -18,7 +18,8 @@ from perp_imbalance.strategy import gate_series
 #: A series that is known on a smaller share of the candles is told of.
 ENOUGH_KNOWN = 0.95
 
-_FUNDING = "funding_rate"
+# What the funding gate goes by, and what net returns pay.
+_FUNDING, _PAID = "funding_rate", "funding_rate_raw"
 
 
 def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: str) -> str | None:
@@ -52,7 +53,7 @@ def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str
     gate, free = "the gate lets nothing pass", "net returns leave funding out"
     on = dict.fromkeys(one.series for of in gated for one in active_gates(of) if one.series)
     paid = f"{free} and {gate}" if any(one.column == _FUNDING for one in on) else free
-    series = [("funding rates", candles.series[_FUNDING], paid)]
+    series = [("funding rates", candles.series[_PAID], paid)]
     series += [
         (one.column.replace("_", " "), candles.series[one.column], gate)
         for one in on

@@ -7,7 +7,7 @@ from typing import Any
 import ccxt
 from freqtrade.enums import CandleType, TradingMode
 from freqtrade.exceptions import FreqtradeException
-from freqtrade.exchange import date_minus_candles
+from freqtrade.exchange import date_minus_candles, timeframe_to_seconds
 from freqtrade.misc import chunks
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
@@ -24,12 +24,13 @@ from perp_imbalance.freqtrade_bridge.pairs import without_blacklisted
 from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.positioning import FUNDING_HOURS
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
 from perp_imbalance.strategy.gate_series import check_series, gate_series, gate_series_keys
-from perp_imbalance.strategy.parameters import BIAS_MEMORY
+from perp_imbalance.strategy.parameters import BIAS_MEMORY, STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
 
 #: Told what is being done: the text, steps done, steps in all.
@@ -76,8 +77,8 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
 
 
 def candles_needed(thresholds: Thresholds) -> int:
-    """Return how many candles make a bias exact."""
-    return thresholds.lookback + BIAS_MEMORY
+    """Return how many candles make a bias exact, at most those that a bot loads."""
+    return min(thresholds.lookback + BIAS_MEMORY, STARTUP_CANDLES)
 
 
 class Feed:
@@ -191,15 +192,37 @@ class Feed:
         return _numbers(tickers, "quoteVolume")
 
     def _funding_rates(self) -> dict[str, float]:
-        """Return the funding rate by perp; empty where the exchange does not tell all at once."""
+        """Return the funding rate per 8 hours by perp, if the exchange tells all at once."""
+        client = self._client
         try:
             if hasattr(self.exchange, "fetch_funding_rates"):
                 rates = self.exchange.fetch_funding_rates()
             else:
-                rates = self._client.fetch_funding_rates([match.perp for match in self.wanted])
+                rates = client.fetch_funding_rates([match.perp for match in self.wanted])
+            intervals = rates
+            # Binance tells intervals elsewhere, and only those that are not 8 hours.
+            has_any = any(answer.get("interval") for answer in rates.values())
+            if not has_any and client.has.get("fetchFundingIntervals") is True:
+                intervals = client.fetch_funding_intervals()
         except (FreqtradeException, ccxt.BaseError):
             return {}
-        return _numbers(rates, "fundingRate")
+        return {
+            pair: per_8_hours(rate, intervals.get(pair, {}).get("interval"))
+            for pair, rate in _numbers(rates, "fundingRate").items()
+        }
+
+
+def per_8_hours(rate: float, interval: str | None) -> float:
+    """Return a funding rate as one that would be paid every 8 hours.
+
+    :param interval: for how long it is paid, as ccxt writes it; None is 8 hours.
+
+    >>> per_8_hours(0.0001, "4h"), per_8_hours(0.0001, None)
+    (0.0002, 0.0001)
+    """
+    return (
+        rate if interval is None else rate * FUNDING_HOURS * 3600 / timeframe_to_seconds(interval)
+    )
 
 
 def _numbers(answers: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, float]:

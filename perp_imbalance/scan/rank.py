@@ -61,7 +61,7 @@ class Snapshot(NamedTuple):
     :ivar now: the time at which they were asked for.
     :ivar precision: the step of a price by pair, as the exchange names it.
     :ivar volume: traded within 24 hours, in the quote currency, by perp.
-    :ivar funding: the rate by perp.
+    :ivar funding: the rate per 8 hours by perp.
     """
 
     frames: Mapping[Key, DataFrame]

@@ -20,7 +20,7 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
     enter = f"enter_z {rules.thresholds.enter_z:g}"
     table = Table(title=f"{rules.name}, {rules.timeframe}, {enter}", title_justify="left")
     table.add_column("perp", overflow="fold")
-    headings = ("z", "bias", "since (UTC)", "premium %", "funding %", "24h", *names)
+    headings = ("z", "bias", "since (UTC)", "premium %", "funding % / 8h", "24h", *names)
     for heading in (*headings, "missing", "tick noise", "sound", "against"):
         # On a narrow terminal, folded, not cut.
         table.add_column(heading, justify="right", overflow="fold")

@@ -131,15 +131,14 @@ class GateSeries(IStrategy):
 def series_column(
     dataframe: DataFrame, timeframe: str, frame: DataFrame, kind: CandleType
 ) -> dict[str, Floats]:
-    """Return what a series becomes on the perp's rows, under the name of its column.
+    """Return what a series becomes on the perp's rows: columns by name.
 
     :param dataframe: the perp's candles.
     :param timeframe: theirs.
     :param frame: the series as freqtrade gives it; it may be empty.
     :param kind: that of a gate's series.
     """
-    series = _BY_KIND[kind]
-    return {series.column: series.on_rows(dataframe, timeframe, frame)}
+    return _BY_KIND[kind].on_rows(dataframe, timeframe, frame)
 
 
 def missing_series(columns: dict[str, Floats]) -> str | None:

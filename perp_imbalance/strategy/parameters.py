@@ -22,7 +22,7 @@ from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES
 from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
-from perp_imbalance.strategy.settings import Settings, check_setting
+from perp_imbalance.strategy.settings import Settings, check_setting, warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -37,18 +37,23 @@ _DECIMALS = {
     "exit_z": (0.1, 1.1, "sell"),
     "bb_k": (0.5, 3.0, "buy"),
     "htf_z_min": (0.0, 2.0, "buy"),
+    "min_deviation_bps": (0.0, 30.0, "buy"),
     "funding_min": (0.0, 0.001, "buy"),
     "oi_min": (-0.1, 0.2, "buy"),
 }
-# A funding rate is a small number.
-_PLACES = {"funding_min": 5}
+# A funding rate is a small number; a tenth of a basis point is nothing.
+_PLACES = {"funding_min": 5, "min_deviation_bps": 1}
 _INTEGERS = {
     "len_prem": (10, 200, LOOKBACK_SPACE),
     "smooth_len": (1, 10, LOOKBACK_SPACE),
     "bb_len": (20, 200, LOOKBACK_SPACE),
+    "dev_len": (20, 200, LOOKBACK_SPACE),
     "oi_len": (1, 48, LOOKBACK_SPACE),
 }
-_BOOLEANS = {"use_sigma": "buy", "use_htf": "buy"}
+_BOOLEANS = {"use_sigma": "buy", "use_htf": "buy", "robust_z": LOOKBACK_SPACE}
+
+# Robust z-scores have longer tails: below this they make entries of the everyday.
+_ROBUST_ENTER_Z = 2.0
 
 #: The thresholds that are parameters: all but ``hot_z``, which no signal uses.
 PARAMETER_NAMES = (*_DECIMALS, *_INTEGERS, *_BOOLEANS)
@@ -167,6 +172,9 @@ class OwnParameters(IStrategy):
     bb_k: DecimalParameter
     use_htf: BooleanParameter
     htf_z_min: DecimalParameter
+    min_deviation_bps: DecimalParameter
+    dev_len: IntParameter
+    robust_z: BooleanParameter
     entry_mode: CategoricalParameter
     max_stale_candles: IntParameter
     #: The names that the class itself gives a value.
@@ -250,7 +258,20 @@ class OwnParameters(IStrategy):
         """
         for name in SPACES:
             check_value(name, getattr(self, name).value)
-        lookback = self.thresholds().lookback
+        thresholds = self.thresholds()
+        deviation = thresholds.z_lookback if thresholds.robust_z else thresholds.dev_len
+        if deviation > STARTUP_CANDLES:
+            twice = " with robust_z" if thresholds.robust_z else ""
+            raise SettingsError(
+                f"dev_len is {thresholds.dev_len}, which looks back {deviation} candles{twice}: "
+                f"at most {STARTUP_CANDLES} are loaded at start"
+            )
+        if thresholds.robust_z and thresholds.enter_z < _ROBUST_ENTER_Z:
+            warn_once(
+                f"robust_z is on and enter_z is {thresholds.enter_z:g}: robust z-scores have "
+                f"longer tails, take at least {_ROBUST_ENTER_Z:g}"
+            )
+        lookback = replace(thresholds, robust_z=False, dev_len=2).lookback
         if lookback > LONGEST_LOOKBACK:
             raise SettingsError(
                 f"len_prem, smooth_len and bb_len look back {lookback} candles, "

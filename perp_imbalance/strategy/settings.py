@@ -1,8 +1,10 @@
 """The config's section ``perp_imbalance``: settings that are no thresholds."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, get_args
+from functools import cache
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     AfterValidator,
@@ -16,15 +18,27 @@ from pydantic_core import PydanticCustomError
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
-from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, MAX_STALE_CANDLES, Thresholds
+from perp_imbalance.indicators.thresholds import (
+    HTF_TIMEFRAME,
+    MAX_STALE_CANDLES,
+    PRESET_SIDES,
+    Side,
+    Thresholds,
+)
 from perp_imbalance.markets.spot_pairs import STRICT, PremiumSource, SpotPair
 from perp_imbalance.strategy.alerts import AlertKind
 from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
 
+logger = logging.getLogger(__name__)
+
 #: The name of the section in freqtrade's config.
 SECTION = "perp_imbalance"
 
-Side = Literal["long", "short"]
+
+@cache
+def warn_once(message: str) -> None:
+    """Log a warning, the first time it is given in this process."""
+    logger.warning("%s", message)
 
 
 def _perp_name(key: str) -> str:
@@ -40,7 +54,7 @@ class Settings(BaseModel):
     :param htf_timeframe: the higher timeframe of the HTF gate.
     :param entry_mode: ``zone``: the first candle of a zone that passes the gates; ``flip``: only
         the candle on which the bias flips.
-    :param sides: which sides may be entered.
+    :param sides: which sides may be entered; where the config names none, those of the preset.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
     :param premium_source: what the perp is compared with.
     :param use_funding: whether an entry needs the funding rate to agree.
@@ -83,6 +97,27 @@ class Settings(BaseModel):
     def entered_sides(self) -> list[Side]:
         """The sides that the bot enters."""
         return [] if self.alert_only else self.sides
+
+    def of_preset(self, preset: str) -> "Settings":
+        """Return the settings with the sides of a preset, unless the config names some.
+
+        :param preset: one of ``PRESETS``.
+
+        >>> Settings().of_preset("deep_discount").sides
+        ['long']
+        >>> Settings(sides=["long", "short"]).of_preset("deep_discount").sides
+        ['long', 'short']
+        """
+        if preset not in PRESET_SIDES:
+            return self
+        if "sides" in self.model_fields_set:
+            if set(self.sides) - set(PRESET_SIDES[preset]):
+                warn_once(
+                    f"the preset {preset} enters {' and '.join(PRESET_SIDES[preset])} only; the "
+                    f"config's {SECTION}.sides is {' and '.join(self.sides)}, and counts"
+                )
+            return self
+        return self.model_copy(update={"sides": list(PRESET_SIDES[preset])})
 
     def gated(self, thresholds: Thresholds) -> Thresholds:
         """Return thresholds with the optional gates that the config switches on."""

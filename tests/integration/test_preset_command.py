@@ -67,6 +67,8 @@ def test_applied_preset_is_what_the_strategy_trades_with(folder: Path, name: str
     assert process.returncode == 0, process.stderr
     assert process.stdout.startswith(f"PerpImbalance now trades with {name}: ")
     assert values(traded_with(folder)) == values(PRESETS[name])
+    # Parameter files have no sides.
+    assert ('set "sides": ["long"] in the config' in process.stdout) == (name == "deep_discount")
 
 
 def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
@@ -210,7 +212,10 @@ def test_foreign_file_is_replaced_only_with_force(
 
 def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None:
     listed = json.loads(perp_imbalance("preset", "list", "--json", cwd=folder).stdout)
+    sides = {name: found.pop("sides") for name, found in listed.items()}
     assert {name: Thresholds(**found) for name, found in listed.items()} == PRESETS
+    assert [name for name, of in sides.items() if of != ["long", "short"]] == ["deep_discount"]
+    assert sides["deep_discount"] == ["long"]
     text = perp_imbalance("preset", "list", cwd=folder).stdout
     assert text.split()[: len(PRESETS)] == list(PRESETS)
     assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3$", text, re.MULTILINE)

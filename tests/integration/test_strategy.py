@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from freqtrade.optimize.hyperopt_tools import HyperoptStateContainer
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from support.data_provider import Candles
-from support.freqtrade import PRESET_STRATEGIES, ROOT
+from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT
 
+from perp_imbalance.freqtrade_bridge.config import load_config
+from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
+from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.strategy.parameters import (
     BIAS_MEMORY,
     LONGEST_LOOKBACK,
     STARTUP_CANDLES,
 )
+from perp_imbalance.strategy.settings import warn_once
 
 BINANCE_CANDLES_IN_ONE_REQUEST = 494
 
@@ -88,6 +93,51 @@ def test_parameter_file_overrides_a_config_setting(folder: Path, runmode: RunMod
     assert setting() == ("flip", 3)
 
 
+def test_robust_z_with_a_low_enter_z_warns_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_once.cache_clear()
+    (folder / "PerpImbalance.json").write_text(
+        '{"strategy_name": "PerpImbalance", "params": {"lookback": {"robust_z": true}}}'
+    )
+    assert load(folder).thresholds() == replace(PRESETS["balanced"], robust_z=True)
+    load(folder)
+    assert [text for text in caplog.messages if "robust_z" in text] == [
+        "robust_z is on and enter_z is 1.7: robust z-scores have longer tails, take at least 2"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "sides"),
+    [
+        ("PerpImbalanceDeepDiscount", {}, ["long"]),
+        ("PerpImbalanceDeepDiscount", {"sides": ["long", "short"]}, ["long", "short"]),
+        ("PerpImbalanceDeepDiscount", {"sides": ["short"]}, ["short"]),
+        ("PerpImbalanceDeepDiscount", {"alert_only": True}, []),
+        ("PerpImbalance", {}, ["long", "short"]),
+    ],
+)
+def test_sides_are_those_of_the_preset_unless_the_config_names_some(
+    folder: Path, caplog: pytest.LogCaptureFixture, name: str, section: Any, sides: list[str]
+) -> None:
+    warn_once.cache_clear()
+    strategy = load(folder, name, perp_imbalance=section)
+    assert strategy.settings.entered_sides == sides
+    warned = [text for text in caplog.messages if "deep_discount enters long only" in text]
+    assert len(warned) == ("sides" in section)
+
+
+def test_fragment_of_deep_discount_has_pairs_and_slots_for_it() -> None:
+    config = load_config([CONFIG, ROOT / "config" / "deep-discount.json"])
+    pairs = config["exchange"]["pair_whitelist"]
+    assert len(set(pairs)) == len(pairs) == 30
+    assert config["max_open_trades"] == 10
+    strategy = load_strategy(config, with_parameters=True)
+    assert strategy.preset == "deep_discount"
+    assert strategy.settings.entered_sides == ["long"]
+    check_spot_setting(config)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -97,6 +147,20 @@ def test_parameter_file_overrides_a_config_setting(folder: Path, runmode: RunMod
             '"lookback": {"len_prem": 400}',
             "PerpImbalance: len_prem, smooth_len and bb_len look back 402 candles, at most "
             f"{LONGEST_LOOKBACK} fit into the candles loaded at start",
+        ),
+        (
+            '"lookback": {"dev_len": 500}',
+            "PerpImbalance: dev_len is 500, which looks back 500 candles: at most "
+            f"{STARTUP_CANDLES} are loaded at start",
+        ),
+        (
+            '"lookback": {"dev_len": 240, "robust_z": true}',
+            "PerpImbalance: dev_len is 240, which looks back 481 candles with robust_z: at most "
+            f"{STARTUP_CANDLES} are loaded at start",
+        ),
+        (
+            '"buy": {"min_deviation_bps": -5}',
+            "PerpImbalance: min_deviation_bps is -5, it must be at least 0",
         ),
         (
             '"buy": {"entry_mode": "flop"}',

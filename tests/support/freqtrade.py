@@ -24,7 +24,12 @@ ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config.json"
 SHARED = ROOT.parent / "shared" / "market_data"
 SAMPLE_PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT", "1000PEPE/USDT:USDT"]
-PRESET_STRATEGIES = ["PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive"]
+PRESET_STRATEGIES = [
+    "PerpImbalance",
+    "PerpImbalanceConservative",
+    "PerpImbalanceAggressive",
+    "PerpImbalanceDeepDiscount",
+]
 TIMEOUT_SECONDS = 300
 
 Freqtrade = Callable[..., "subprocess.CompletedProcess[str]"]

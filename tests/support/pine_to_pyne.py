@@ -17,7 +17,7 @@ _TOKEN = re.compile(
     |(?P<operator>==|!=|>=|<=|[-+*/%<>?:()\[\],=]))""",
     re.VERBOSE,
 )
-_TYPE = r"(?:int|float|bool|string|color|table)"
+_TYPE = r"(?:int|float|bool|string|color|table|array<float>)"
 _DECLARATION = re.compile(
     rf"(?P<kind>const |var )?(?:(?P<type>{_TYPE}) )?(?P<name>[a-z_A-Z]\w*) = "
 )
@@ -28,7 +28,7 @@ _NAMESPACES = {"str": "string"}
 # PyneCore's ticker has the exchange in front of it, TradingView's has not.
 _VARIABLES = {"syminfo.ticker": "syminfo.root"}
 _PYNE_TYPES = ("Color", "Persistent", "PersistentSeries", "Table")
-_TYPES = {"string": "str", "color": "Color", "table": "Table"}
+_TYPES = {"string": "str", "color": "Color", "table": "Table", "array<float>": "list"}
 
 
 class UnknownPineError(Exception):
@@ -192,7 +192,13 @@ def _unknown_names(code: str) -> set[str]:
     }
     arguments = {node.arg for node in nodes if isinstance(node, ast.arg)}
     functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
-    return names - stored - arguments - functions - {*_PYNE_TYPES, "int", "float", "bool", "str"}
+    return (
+        names
+        - stored
+        - arguments
+        - functions
+        - {*_PYNE_TYPES, "int", "float", "bool", "str", "list"}
+    )
 
 
 def translate(pine: str) -> PyneScript:

@@ -37,6 +37,7 @@ def test_funding_rate_is_visible_after_its_settlement(
     """The candle that closes at 08:00 has what was settled at 00:00, not what is at 08:00."""
     frame = candles("2025-01-01 00:00", "2025-01-01 12:00", timeframe)
     known = known_funding(frame, timeframe, rates(at_0000=0.0003, at_0800=0.0005))
+    known = known["funding_rate_raw"]
     at = pd.Series(known, index=frame["date"].dt.strftime("%H:%M"))
     assert at["00:00"] == 0.0003
     assert at[blind] == 0.0003
@@ -45,23 +46,54 @@ def test_funding_rate_is_visible_after_its_settlement(
 
 def test_funding_rate_of_a_feed_that_stopped_is_forgotten() -> None:
     frame = candles("2025-01-01 00:00", "2025-01-02 12:00", "1h")
-    known = known_funding(frame, "1h", rates(at_0000=0.0003))
+    known = known_funding(frame, "1h", rates(at_0000=0.0003))["funding_rate_raw"]
     # 16 hours after the settlement: by then another was due.
     assert np.isfinite(known[:16]).all()
     assert np.isnan(known[16:]).all()
-    assert np.isnan(known_funding(frame, "1h", rates())).all()
+    assert np.isnan(list(known_funding(frame, "1h", rates()).values())).all()
+
+
+def settlements(*hours: float) -> pd.DataFrame:
+    """Settlements of 0.0004 each, so many hours after the first candle opens."""
+    first = pd.Timestamp("2025-01-01", tz="UTC")
+    dates = pd.DatetimeIndex([first + pd.Timedelta(hours=hour) for hour in hours])
+    return pd.DataFrame({"date": dates.as_unit("ms"), "funding_rate": 0.0004})
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "per_8_hours"),
+    [
+        ((0, 8, 16), 17, 0.0004),
+        ((0, 1, 2), 2, 0.0032),
+        ((0, 2, 4), 5, 0.0016),
+        # 8 hours until 16:00, 4 from then on: the first of those shows it.
+        ((0, 8, 16, 20, 24), 19, 0.0004),
+        ((0, 8, 16, 20, 24), 20, 0.0008),
+        ((0, 4, 8, 16), 16, 0.0004),
+        # 12 hours are no interval: one of every 4 hours was missed.
+        ((0, 4, 16), 17, 0.0008),
+        # Its interval is not known yet.
+        ((0, 8), 5, np.nan),
+    ],
+)
+def test_funding_rate_is_per_8_hours_whatever_the_interval(
+    hours: tuple[float, ...], at: int, per_8_hours: float
+) -> None:
+    frame = candles("2025-01-01 00:00", "2025-01-02 12:00", "1h")
+    known = known_funding(frame, "1h", settlements(*hours))
+    np.testing.assert_allclose(known["funding_rate"][at], per_8_hours)
+    assert known["funding_rate_raw"][at] == 0.0004
 
 
 @given(cut=st.integers(1, 40))
 def test_funding_rates_to_come_change_nothing(cut: int) -> None:
     frame = candles("2025-01-01 00:00", "2025-01-02 16:00", "1h")
-    settled = pd.date_range("2025-01-01", periods=6, freq="8h", tz="UTC").as_unit("ms")
-    every = pd.DataFrame({"date": settled, "funding_rate": np.arange(6) * 1e-4})
+    every = settlements(0, 8, 16, 20, 24, 32).assign(funding_rate=np.arange(6) * 1e-4)
     close = frame["date"].iloc[cut - 1] + pd.Timedelta("1h")
     then = every[every["date"] < close]
-    np.testing.assert_array_equal(
-        known_funding(frame, "1h", every)[:cut], known_funding(frame, "1h", then)[:cut]
-    )
+    before = known_funding(frame, "1h", then)
+    for name, values in known_funding(frame, "1h", every).items():
+        np.testing.assert_array_equal(values[:cut], before[name][:cut])
 
 
 def interest(dates: pd.Series, amount: float | None = 5.0) -> pd.DataFrame:

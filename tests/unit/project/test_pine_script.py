@@ -1,8 +1,9 @@
 """``pine/perp_imbalance.pine`` computes what the strategy computes: a changed line fails here."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from perp_imbalance.indicators import (
 )
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.hysteresis import EntryMode
-from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, THRESHOLD_NAMES
+from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, PRESET_SIDES, THRESHOLD_NAMES, Side
 from perp_imbalance.markets.spot_matching import match_spot
 from perp_imbalance.strategy.alerts import TITLES, flip_message
 from perp_imbalance.strategy.settings import Settings
@@ -37,6 +38,7 @@ TOLERANCES = {
     "premium": (1e-12, 1e-15),
     "z_raw": (0, 1e-6),
     "z": (0, 1e-6),
+    "deviation_bps": (0, 1e-9),
     "bb_middle": (1e-9, 0),
     "bb_upper": (1e-9, 0),
     "bb_lower": (1e-9, 0),
@@ -102,6 +104,7 @@ def expected(
     scale: float = 1.0,
     mode: EntryMode = "zone",
     max_stale_candles: int = Settings().max_stale_candles,
+    sides: Collection[Side] = get_args(Side),
 ) -> pd.DataFrame:
     perp, spot = candles
     columns = imbalance_columns(
@@ -114,7 +117,7 @@ def expected(
         max_stale_candles=max_stale_candles,
     )
     rows = perp.join(columns)
-    rows = rows.join(entry_signals(rows, thresholds, mode)).join(exit_signals(rows))
+    rows = rows.join(entry_signals(rows, thresholds, mode, sides)).join(exit_signals(rows))
     rows["exit_tag"] = [TAGS.index(tag or "") for tag in rows["exit_tag"]]
     return rows
 
@@ -133,9 +136,10 @@ def test_every_column_of_a_preset_equals_the_strategys(
 ) -> None:
     spots = {"BINANCE:BTCUSDT": btc[1]}
     found = run_pyne(script, btc[0], spots, tmp_path, plots=PLOTS, inputs={"preset": preset})
-    wanted = expected(btc, PRESETS[preset])
+    sides = PRESET_SIDES.get(preset, get_args(Side))
+    wanted = expected(btc, PRESETS[preset], sides=sides)
     assert set(wanted["bias"]) == {-1, 0, 1}
-    assert wanted["enter_short"].any()
+    assert wanted["enter_short"].any() == ("short" in sides)
     assert wanted["enter_long"].any()
     assert_equal(found, wanted)
 
@@ -168,8 +172,13 @@ def test_scale_in_the_name_is_divided_out(
     assert_equal(found, expected(pepe, PRESETS["balanced"], scale=1000))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"min_deviation_bps": 3.0, "dev_len": 30}, {"robust_z": True, "dev_len": 120}],
+    ids=["bands", "deviation", "robust"],
+)
 def test_inputs_act_with_the_preset_own(
-    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+    more: dict[str, Any], script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
     own = Thresholds(
         enter_z=1.1,
@@ -182,6 +191,7 @@ def test_inputs_act_with_the_preset_own(
         use_htf=True,
         htf_z_min=0.1,
         hot_z=2.0,
+        **more,
     )
     inputs: dict[str, Any] = {f"own_{name}": getattr(own, name) for name in PINE_NAMES}
     inputs |= {"preset": "own", "entry_mode": "flip", "max_stale_candles": 3}

@@ -19,7 +19,8 @@ SIGNATURES = {
         "use_sigma: bool = True, bb_len: int = 100, bb_k: float = 1.25, use_htf: bool = False, "
         "htf_z_min: float = 0.8, hot_z: float = 3.0, use_funding: bool = False, "
         "funding_min: float = 0.0001, use_oi: bool = False, oi_len: int = 12, "
-        "oi_min: float = 0.01) -> None"
+        "oi_min: float = 0.01, min_deviation_bps: float = 0.0, dev_len: int = 200, "
+        "robust_z: bool = False) -> None"
     ),
     "entry_signals": (
         "(columns: pandas.DataFrame, thresholds: "
@@ -45,12 +46,14 @@ SIGNATURES = {
     ),
 }
 
+PRESETS = ("conservative", "balanced", "aggressive", "deep_discount")
+
 
 def test_public_names_are_these() -> None:
     values = {"PRESETS", "__version__"}
     assert set(perp_imbalance.__all__) == values | set(SIGNATURES)
     assert set(perp_imbalance.__all__) <= set(dir(perp_imbalance))
-    assert set(perp_imbalance.PRESETS) == {"conservative", "balanced", "aggressive"}
+    assert set(perp_imbalance.PRESETS) == {*PRESETS}
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -100,8 +103,9 @@ SWITCH = {"yes": "1", "no": "0"}
 
 def test_reference_page_has_the_values_of_the_presets() -> None:
     page = (ROOT / "docs" / "reference" / "signal.md").read_text("utf-8")
-    rows = re.findall(r"^\| (`\w+`(?: / `\w+`)?) \| (.*?) \| (.*?) \| (.*?) \|", page, re.MULTILINE)
-    presets = [perp_imbalance.PRESETS[name] for name in ("conservative", "balanced", "aggressive")]
+    values_of = r" \| (.*?)" * len(PRESETS)
+    rows = re.findall(rf"^\| (`\w+`(?: / `\w+`)?){values_of} \|", page, re.MULTILINE)
+    presets = [perp_imbalance.PRESETS[name] for name in PRESETS]
     compared = 0
     for names, *values in rows:
         for at, name in enumerate(re.findall(r"\w+", names)):
@@ -110,4 +114,4 @@ def test_reference_page_has_the_values_of_the_presets() -> None:
                 told = [value.split(" / ")[at] for value in values]
                 wanted = [getattr(preset, name) for preset in presets]
                 assert [float(SWITCH.get(one, one)) for one in told] == wanted, name
-    assert compared == 10
+    assert compared == 13

@@ -269,7 +269,8 @@ def test_partial_series_is_reported_with_its_effect() -> None:
     candles = market(1)
     rows = len(candles.perp)
     half = np.where(np.arange(rows) < rows // 2, 0.0001, np.nan)
-    partly = replace(candles, series={"funding_rate": half, "open_interest": half})
+    names = ("funding_rate", "funding_rate_raw", "open_interest")
+    partly = replace(candles, series=dict.fromkeys(names, half))
     gated = replace(PRESETS["balanced"], use_funding=True, use_oi=True)
     free = "elsewhere net returns leave funding out"
     assert thin_series(partly, [PRESETS["balanced"]]) == [
@@ -284,7 +285,7 @@ def test_partial_series_is_reported_with_its_effect() -> None:
     assert thin_series(late, [PRESETS["balanced"]]) == [
         "no funding rates: net returns leave funding out"
     ]
-    whole = replace(candles, series={**candles.series, "funding_rate": np.full(rows, 0.0001)})
+    whole = replace(candles, series={**candles.series, "funding_rate_raw": np.full(rows, 0.0001)})
     assert thin_series(whole, [PRESETS["balanced"]]) == []
     assert thin_series(whole, [PRESETS["conservative"]]) == [
         "no candles of the higher timeframe: the gate lets nothing pass"

@@ -368,7 +368,7 @@ def test_table_shows_what_the_row_says() -> None:
     cells = {str(column.header): list(column.cells) for column in table.columns}
     assert cells["bias"] == ["[red]short[/]", "[green]long[/]", ""]
     assert cells["since (UTC)"] == ["01-01 12:00", "earlier", ""]
-    assert cells["funding %"] == ["+0.0100", "+0.0100", ""]
+    assert cells["funding % / 8h"] == ["+0.0100", "+0.0100", ""]
     assert cells["24h"] == ["1M", "1M", ""]
     assert cells["sigma gate"] == ["yes", "no", "?"]
     assert (cells["missing"][0], cells["tick noise"][1]) == ("12.5%", "all")

@@ -1,5 +1,6 @@
 """The config's section is refused in one line, before anything trades with it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -128,3 +129,8 @@ def test_threshold_out_of_range_is_refused(values: dict[str, Any], message: str)
 )
 def test_presets_are_those_of_the_specification(preset: str, values: tuple[Any, ...]) -> None:
     assert Thresholds(*values) == PRESETS[preset]
+
+
+def test_deep_discount_is_balanced_below_minus_10_bps_long_only() -> None:
+    assert PRESETS["deep_discount"] == replace(PRESETS["balanced"], min_deviation_bps=10)
+    assert Settings().of_preset("deep_discount").sides == ["long"]

@@ -1,0 +1,117 @@
+"""How far a premium is from its own median: in basis points, and as a robust z-score."""
+
+from typing import NamedTuple
+
+import bottleneck
+import numpy as np
+
+from perp_imbalance.indicators.rolling import (
+    MEMORY_CANDLES,
+    Floats,
+    check_memory,
+    expand,
+    finite_rows,
+    forget,
+    row_numbers,
+    span,
+)
+from perp_imbalance.indicators.zscore import MIN_STDEV, smooth_raw
+
+#: Finite premiums before a deviation is defined, or the whole window where that is shorter.
+LEAST_PREMIUMS = 100
+
+#: The standard deviation of a normal distribution in units of its median absolute deviation (MAD).
+_NORMAL = 1.4826
+_BPS = 1e4
+
+
+class Deviation(NamedTuple):
+    """How far each premium is from the median of the last ones, in basis points."""
+
+    bps: Floats
+
+
+class RobustZScore(NamedTuple):
+    """The robust z-score before and after smoothing, with the deviations that it is made of."""
+
+    raw: Floats
+    z: Floats
+    bps: Floats
+
+
+def deviation_bps(premium: Floats, dev_len: int, memory: int = MEMORY_CANDLES) -> Deviation:
+    """Return ``1e4 × (premium − median)`` over the last finite premiums, the current one included.
+
+    The window holds those of the last ``dev_len`` premiums that lie within the memory. It is NaN
+    where that is fewer than 100, or than ``dev_len`` where this is smaller.
+
+    Source: ``docs/reference/signal.md``, rule 8.
+
+    :param premium: fractions; NaN where there is no fresh price.
+    :param dev_len: finite premiums in the window; at least 2.
+    :param memory: rows over which a window may reach back, its own included.
+    :return: one array of the premium's length, NaN where undefined.
+
+    >>> deviation_bps(np.array([0.0, 0.0, 0.001]), 3).bps
+    array([nan, nan, 10.])
+    """
+    rows = finite_rows(premium)
+    dense = premium[rows]
+    least = min(LEAST_PREMIUMS, dev_len)
+    median = _moving_median(dense, dev_len, least)
+    # The fast path: so few rows are missing that no window reaches back beyond the memory.
+    if span(rows) - dense.size + dev_len > memory:
+        numbers = row_numbers(rows)
+        at = np.arange(dense.size)
+        held = at + 1 - numbers.searchsorted(numbers - memory + 1)
+        short = held < np.minimum(at + 1, dev_len)
+        for length in np.unique(held[short]):
+            those = short & (held == length)
+            median[those] = _moving_median(dense, int(length), least)[those]
+    return Deviation(expand((dense - median) * _BPS, rows, premium.size))
+
+
+def robust_z_score(
+    premium: Floats, dev_len: int, smooth_len: int, memory: int = MEMORY_CANDLES
+) -> RobustZScore:
+    """Return ``(premium − median) / (1.4826 × MAD)``, and its EMA.
+
+    MAD is the median of the last ``dev_len`` distances of premiums to their own medians. Both
+    windows are full, so the first value needs ``2 × dev_len − 1`` finite premiums.
+
+    Source: ``docs/reference/signal.md``, rule 2.
+
+    :param premium: fractions; NaN where there is no fresh price.
+    :param dev_len: finite premiums in each window, the current one included.
+    :param smooth_len: period of the EMA; 1 is none.
+    :param memory: rows over which a value may reach back, its own included.
+    :return: three arrays of the premium's length, NaN where undefined.
+    :raises SettingsError: if the windows are longer than the memory.
+
+    >>> robust_z_score(np.array([0.0, 2.0, 0.0, 3.0]), 2, 1).z.round(4)
+    array([    nan,     nan, -0.6745,  0.8094])
+    """
+    window = 2 * dev_len - 1
+    check_memory(window + smooth_len - 1, memory)
+    deviation = deviation_bps(premium, dev_len, memory).bps
+    rows = finite_rows(premium)
+    dense = deviation[rows]
+    spread = _moving_median(np.abs(dense), dev_len, dev_len)
+    spread *= _NORMAL
+    spread[spread <= MIN_STDEV * _BPS] = np.nan
+    # Distances to the median of a window that was not full yet do not count.
+    spread[: window - 1] = np.nan
+    forget(spread, rows, window, memory)
+    smoothed = smooth_raw(dense / spread, rows, premium.size, window, smooth_len, memory)
+    return RobustZScore(smoothed.raw, smoothed.z, deviation)
+
+
+def _moving_median(dense: Floats, length: int, least: int) -> Floats:
+    """Return the median of the last values, NaN where a window holds fewer than ``least``.
+
+    bottleneck: a moving median of 200 takes it a sixth of the time that pandas needs.
+    """
+    if dense.size < least or length < least:
+        return np.full(dense.size, np.nan)
+    median: Floats = bottleneck.move_median(dense, min(length, dense.size), least)
+    return median
