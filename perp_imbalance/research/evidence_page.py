@@ -37,7 +37,7 @@ _TRADED = (
     "interval: errors of trades of one week may go together, whatever their pair; where there are "
     f"fewer than {MIN_TRADES} trades or {MIN_WEEKS} weeks with any, there is none. p is one-sided: "
     "of no profit. q: the false discovery rate over the lines of one part at which this one would "
-    "still count (Benjamini-Yekutieli)."
+    "still count (Benjamini-Hochberg)."
 )
 _SECTIONS = {
     "nulls": (

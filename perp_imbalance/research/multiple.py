@@ -72,7 +72,8 @@ def weekly_totals(table: pd.DataFrame) -> pd.DataFrame:
 def false_discovery(p_values: Sequence[float | None] | Floats) -> list[float | None]:
     """Return of each p its q: the false discovery rate at which it would still count.
 
-    By Benjamini and Yekutieli, which holds however the tests depend on each other.
+    By Benjamini and Hochberg, which holds for tests that go together, as horizons, pairs and
+    presets mostly do.
 
     >>> false_discovery([None, 0.5])
     [None, 0.5]
@@ -82,7 +83,7 @@ def false_discovery(p_values: Sequence[float | None] | Floats) -> list[float | N
     known = [p for p in p_values if p is not None]
     if not known:
         return [None for _ in p_values]
-    adjusted = iter(multipletests(known, alpha=RATE, method="fdr_by")[1])
+    adjusted = iter(multipletests(known, alpha=RATE, method="fdr_bh")[1])
     return [None if p is None else float(next(adjusted)) for p in p_values]
 
 
