@@ -129,7 +129,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_writable(file)
     folders, notes = opened_folders(arguments, config, settings)
     check_pairs(folders, parts)
-    left_out = [*notes, *what_is_left_out(folders, method)]
+    left_out = [*notes, *what_is_left_out(folders, method, parts)]
     freeze = _frozen(arguments, folders, method) if arguments.freeze else None
     parts = [part for part in parts if part.name != TEST or (freeze and freeze.exists)]
     for said in left_out:
@@ -292,20 +292,25 @@ def method_of(arguments: argparse.Namespace) -> "Method":
     )
 
 
-def what_is_left_out(folders: "Sequence[Opened]", method: "Method") -> list[str]:
+def what_is_left_out(
+    folders: "Sequence[Opened]", method: "Method", parts: "Sequence[Part]"
+) -> list[str]:
     """Say in sentences what of which pairs cannot be studied, or only in part, and why.
 
-    :raises DataError: if no pair has candles enough, or one has not the series of any preset.
+    :raises DataError: if no pair has candles enough, a part has none, or a pair has not the series
+        of any preset.
     """
     from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series
 
     short: list[tuple[str, str]] = []
     said: list[tuple[str, str]] = []
+    empty = list(parts)
     for folder, pairs in folders:
         gated = _gated(folder)
         for candles in folder.pairs(pairs):
             pair = candles.match.perp
+            empty = [part for part in empty if part.of(candles) is None]
             if method.is_too_short(candles):
                 short.append((pair, method.too_short))
                 continue
@@ -315,6 +320,8 @@ def what_is_left_out(folders: "Sequence[Opened]", method: "Method") -> list[str]
             said += [(pair, sentence) for sentence in thin_series(candles, studied)]
     if len(short) == sum(len(pairs) for _, pairs in folders):
         raise DataError(f"{method.too_short}; take more candles, or a smaller --block")
+    if empty:
+        raise DataError(f"--{empty[0].name} has no candles: name a time that the folders have")
     return by_sentence([*said, *short])
 
 

@@ -179,7 +179,7 @@ def report_of(found: Collected, *, draws: int, seed: int) -> Report:
         lines(trades, (*_LINE, "year")),
         by_class(trades, _LINE, "deviation", SIZES),
         by_class(trades, _LINE, "premium", LEVELS),
-        slopes(trades, _LINE, "deviation"),
+        slopes(trades, _LINE, "deviation", SIZES),
         found.nulls.rows(),
         found.nulls.inverted(),
         families,
@@ -199,8 +199,8 @@ def traded_verdict(report: Report) -> list[str]:
         spa = "too few weeks to test it"
         if family["spa_p"] is not None:
             spa = (
-                f"p {family['spa_p']:.2f} that the best is no better than not trading (Hansen's "
-                f"SPA, weeks drawn in blocks of {family['block']})"
+                f"against not trading, Hansen's SPA test of the best gives p {family['spa_p']:.2f} "
+                f"(weeks drawn in blocks of {family['block']})"
             )
         said.append(
             f"{part}: as traded, {sum(row['net'] > 0 for row in singles)} of {len(singles)} lines "

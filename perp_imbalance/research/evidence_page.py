@@ -54,8 +54,8 @@ _SECTIONS = {
         "If the premium matters, more of it should earn more.",
     ),
     "slopes": (
-        "Slope over the deviation",
-        "net: by how many bps a trade earns more with each bps of |deviation|.",
+        "Slope over the classes of the deviation",
+        "net: by how many bps a trade earns more from one class of |deviation| to the next.",
     ),
     "by_premium": ("By level of the premium", "The premium of the signal's candle, in bps."),
     "held": (

@@ -149,14 +149,19 @@ def by_class(
     return found
 
 
-def slopes(table: pd.DataFrame, keys: Sequence[str], column: str) -> list[dict[str, Any]]:
-    """Return by how much net grows with each bps of a figure of the signal."""
+def slopes(
+    table: pd.DataFrame, keys: Sequence[str], column: str, ends: Sequence[float]
+) -> list[dict[str, Any]]:
+    """Return by how much net grows from one class of a figure of the signal to the next.
+
+    By class, because a single huge value would else decide the slope and make its error look small.
+    """
     found = []
     for names, rows in table.groupby(list(keys), sort=False):
+        dose = rows[column].to_numpy(np.float64)
+        number = np.where(np.isfinite(dose), np.digitize(dose, ends[1:-1]), np.nan)
         slope = clustered_slope(
-            rows["net"].to_numpy(np.float64),
-            rows[column].to_numpy(np.float64),
-            rows["week"].to_numpy(np.int64),
+            rows["net"].to_numpy(np.float64), number, rows["week"].to_numpy(np.int64)
         )
         found.append({**_named(keys, names), **slope._asdict()})
     return found
