@@ -76,7 +76,7 @@ class Freeze:
         self._write()
 
     def look(self) -> None:
-        """Count one more look at the test set, before it is computed: who sees an error saw it."""
+        """Count one more look at the test set: before it is computed, so that none is lost."""
         self.looks.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
         self._write()
 

@@ -1,5 +1,7 @@
 """Pooled trades show an edge that is planted, none in noise, and stand where they should."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -224,6 +226,14 @@ def test_deviation_is_from_the_median_of_the_last_200() -> None:
     assert np.isfinite(found[109:]).all()
     assert found[900] == pytest.approx(1e4 * (premium[900] - np.median(premium[701:901])))
     assert pd.isna(deviation_bps(np.full(300, np.nan))).all()
+
+
+def test_slow_libraries_are_imported_when_they_are_needed() -> None:
+    modules = "perp_imbalance.cli.evidence, perp_imbalance.research.evidence_page"
+    code = f"import sys, {modules}; print({{'arch', 'statsmodels', 'patsy'}} & {{*sys.modules}})"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "set()"
 
 
 @pytest.mark.parametrize("nulls", [-1, 1, 199])
