@@ -3,29 +3,49 @@
 import argparse
 import json
 import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
-from perp_imbalance.errors import DataError
+from perp_imbalance.errors import CommandError, DataError, SettingsError
 from perp_imbalance.files import atomic_write_text, run_name
-from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from perp_imbalance.research.event_study import Finding, Method
+    from perp_imbalance.research.evidence import Collected
+    from perp_imbalance.research.freeze import Freeze
     from perp_imbalance.research.pair_history import PairHistories
+    from perp_imbalance.research.split import Part
+    from perp_imbalance.strategy.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 _EXAMPLE = """example:
-  perp-imbalance evidence --datadir user_data/data/binance --pairs BTC/USDT:USDT --horizons 4,24
+  perp-imbalance evidence --datadir user_data/data/binance --horizons 4,24 \\
+      --design 20200101-20230101 --validation 20230101-20240101 \\
+      --test 20240101- --freeze choices.json
 
-What followed flips of the bias and entries, per pair, preset and side: gross, against the drift of
-the same side, and net of two taker fees and funding, with 95 % intervals of a block bootstrap; by
-year, by volatility; and how much of it was the premium's own way back. Writes JSON and HTML.
+First what the strategy's trades earned, all pairs together: entries, exits, stop, fees and funding
+as in a backtest, one position a pair and slots for all, in bps of the stake at leverage 1. t and
+intervals know that trades of one week go together, whatever their pair. The same by pair, by year,
+by the size of the deviation (the premium less the median of the last 200) and by the premium; with
+doubled fees; beside nulls, which are signals that mean nothing, traded likewise; and what remains
+of the best result once it is known how many were looked at (SPA, StepM, false discovery rate).
+
+Then what followed flips of the bias and entries, per pair, preset and side, over fixed horizons:
+gross, against the drift of the same side, and net of two taker fees and funding, with 95 %
+intervals of a block bootstrap; by year, by volatility; and how much of it was the premium's own way
+back. Writes JSON and HTML.
+
+A split names times, and pairs after an @ if not all are meant: --test 20200101-@SOL/USDT:USDT. The
+test part needs --freeze FILE. The first run writes thresholds, options, code version and their hash
+to it, and computes the other parts; the same command again computes the test part, too, and counts
+the look in FILE. Every later look is counted and said; anything changed in between is refused. With
+a split, the fixed horizons are those of the design part alone.
 
 A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
 said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
@@ -46,7 +66,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    add_candles(parser)
+    add_candles(parser, several=True)
     parser.add_argument(
         "--horizons", default="1,4,12,24", metavar="N,N", help="candles (default: %(default)s)"
     )
@@ -63,7 +83,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--draws", type=int, default=2000, metavar="N", help="bootstrap (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws")
+    parser.add_argument(
+        "--stoploss",
+        type=float,
+        default=0.30,
+        metavar="SHARE",
+        help="of the price, of the trades (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--nulls",
+        type=int,
+        default=200,
+        metavar="N",
+        help="of each kind; 0: none (default: %(default)s)",
+    )
+    split = parser.add_argument_group("split", "as FROM-TO or FROM-TO@PAIR,PAIR")
+    split.add_argument("--design", metavar="PART", help="what choices were made on")
+    split.add_argument("--validation", metavar="PART", help="what they were checked on")
+    split.add_argument("--test", metavar="PART", help="what nobody has looked at; needs --freeze")
+    split.add_argument(
+        "--freeze", type=Path, metavar="FILE", help="what was decided, and the looks at the test"
+    )
     parser.add_argument("--json", action="store_true", help="print the JSON as well")
     parser.set_defaults(run=run)
 
@@ -72,41 +113,161 @@ def run(arguments: argparse.Namespace) -> int:
     """Study every pair, write both files and say the verdict."""
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.event_study import as_rows, verdict
-    from perp_imbalance.research.evidence_page import write_evidence
+    from perp_imbalance.research.evidence import Collected, Costs, report_of, traded_verdict
+    from perp_imbalance.research.evidence_page import traded_lines, write_evidence
+    from perp_imbalance.research.nulls import Nulls
+    from perp_imbalance.research.split import TEST
     from perp_imbalance.strategy.settings import Settings
 
     check_timerange(arguments.timerange)
     config = load_config(config_files(arguments))
     settings = Settings.from_config(config)
     method = method_of(arguments)
+    costs = Costs(arguments.fee, arguments.stoploss)
+    parts = parts_of(arguments)
     file = Path(config["user_data_dir"]) / "evidence" / f"{run_name('evidence')}.json"
     check_writable(file)
-    uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
-    folder, data = pair_histories(arguments, config, settings, uses_htf=uses_htf)
-    pairs = data.pairs
-    left_out = [*data.notes, *what_is_left_out(folder, pairs, method)]
+    folders, notes = opened_folders(arguments, config, settings)
+    check_pairs(folders, parts)
+    left_out = [*notes, *what_is_left_out(folders, method, parts)]
+    freeze = _frozen(arguments, folders, method) if arguments.freeze else None
+    parts = [part for part in parts if part.name != TEST or (freeze and freeze.exists)]
     for said in left_out:
         logger.warning("%s", said)
-    findings = _studied(folder, pairs, method)
+    if freeze and freeze.exists:
+        freeze.look()
+    nulls = Nulls(arguments.nulls, arguments.seed)
+    collected = Collected(PRESETS, settings, costs, method.horizons, nulls)
+    findings = _studied(folders, method, parts, collected)
     if not findings:
         raise DataError(verdict(findings))
+    report = report_of(collected, draws=arguments.draws, seed=arguments.seed)
+    if freeze and not freeze.exists:
+        freeze.write()
+    verdicts = traded_verdict(report) + ([freeze.said] if freeze else [])
+    datadirs = [str(folder.histories.datadir) for folder in folders]
+    first = folders[0].histories
     content = {
-        "datadir": str(folder.datadir),
-        "timeframe": folder.timeframe,
-        "htf_timeframe": folder.settings.htf_timeframe,
+        "datadir": ", ".join(datadirs),
+        "timeframe": first.timeframe,
+        "htf_timeframe": first.settings.htf_timeframe,
         "timerange": arguments.timerange,
         "verdict": verdict(findings),
+        "traded_verdict": verdicts,
+        "stoploss": arguments.stoploss,
+        "fee": arguments.fee,
         "left_out": left_out,
+        "looks": freeze.looks if freeze else [],
+        "traded": report.as_values(),
         "findings": as_rows(findings),
     }
-    title = f"Evidence: {folder.datadir}, {folder.timeframe}"
-    write_evidence(findings, file.with_suffix(".html"), title=title, left_out=left_out)
+    title = f"Evidence: {content['datadir']}, {first.timeframe}"
+    page = file.with_suffix(".html")
+    write_evidence(findings, page, title=title, left_out=left_out, report=report, verdicts=verdicts)
     text = json.dumps(content, indent=1)
     atomic_write_text(file, text)
-    print(text if arguments.json else "\n".join([*_lines(findings), *left_out, verdict(findings)]))
+    lines = [*traded_lines(report), *_lines(findings), *left_out, verdict(findings), *verdicts]
+    print(text if arguments.json else "\n".join(lines))
     if not arguments.json:
-        print(f"{file}\n{file.with_suffix('.html')}")
+        print(f"{file}\n{page}")
     return 0
+
+
+class Opened(NamedTuple):
+    """A folder of candles, with those of its pairs that are looked at."""
+
+    histories: "PairHistories"
+    pairs: "Sequence[str]"
+
+
+def opened_folders(
+    arguments: argparse.Namespace, config: "Mapping[str, Any]", settings: "Settings"
+) -> tuple[list[Opened], list[str]]:
+    """Return every folder that was named, and lines about what of them is left out.
+
+    :raises PerpImbalanceError: if one lacks what was asked for, or two have the same pair.
+    """
+    from perp_imbalance.data.folder import CandleFolder
+
+    datadirs = arguments.datadir or [Path(config["datadir"])]
+    wanted = arguments.pairs
+    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
+    named: list[Sequence[str] | None] = [wanted for _ in datadirs]
+    if wanted and len(datadirs) > 1:
+        there = [CandleFolder(datadir).contracts(timeframe) for datadir in datadirs]
+        named = [[pair for pair in wanted if pair in contracts] for contracts in there]
+        missing = sorted(set(wanted).difference(*there))
+        if missing:
+            raise DataError(
+                f"no folder has {timeframe} candles of {', '.join(missing)}: "
+                f"{', '.join(map(str, datadirs))}"
+            )
+    uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
+    folders, notes, seen = list[Opened](), list[str](), dict[str, Path]()
+    for datadir, pairs in zip(datadirs, named, strict=True):
+        if pairs is not None and not pairs:
+            continue
+        histories, data = pair_histories(
+            *(arguments, config, settings), uses_htf=uses_htf, datadir=datadir, pairs=pairs
+        )
+        for pair in data.pairs:
+            if pair in seen:
+                raise DataError(
+                    f"{pair} is in {seen[pair]} and in {datadir}: name one of them, or --pairs"
+                )
+            seen[pair] = datadir
+        folders.append(Opened(histories, data.pairs))
+        notes += data.notes
+    return folders, notes
+
+
+def parts_of(arguments: argparse.Namespace) -> "list[Part]":
+    """Return the parts of the split; one with everything where nothing is split.
+
+    :raises PerpImbalanceError: if that is no honest split.
+    """
+    from perp_imbalance.research.split import PARTS, WHOLE, Part
+
+    texts = {name: getattr(arguments, name) for name in PARTS}
+    if bool(arguments.test) != bool(arguments.freeze):
+        raise CommandError(
+            "--test and --freeze go together: what is decided is written to a file before the test "
+            "part is computed, such as --test 20240101- --freeze choices.json"
+        )
+    if not arguments.design and any(texts.values()):
+        raise CommandError("--validation and --test need --design: what choices were made on")
+    if arguments.freeze:
+        check_writable(arguments.freeze)
+    return [Part.parse(name, text) for name, text in texts.items() if text] or [WHOLE]
+
+
+def check_pairs(folders: "Sequence[Opened]", parts: "Sequence[Part]") -> None:
+    """Refuse parts that share candles, or have none.
+
+    :raises PerpImbalanceError: naming them.
+    """
+    from perp_imbalance.research.split import check_parts
+
+    check_parts(parts, [pair for folder in folders for pair in folder.pairs])
+
+
+def _frozen(
+    arguments: argparse.Namespace, folders: "Sequence[Opened]", method: "Method"
+) -> "Freeze":
+    """Return the freeze of this run, whether its file is there or not yet."""
+    from perp_imbalance.research.freeze import Freeze, code_version
+
+    first = folders[0].histories
+    options = ("timeframe", "timerange", "fee", "stoploss", "nulls", "design", "validation", "test")
+    decided = {
+        **code_version(),
+        "thresholds": {name: asdict(first.settings.gated(of)) for name, of in PRESETS.items()},
+        "settings": first.settings.model_dump(mode="json"),
+        "options": {name: getattr(arguments, name) for name in options},
+        "method": asdict(method),
+        "pairs": sorted(pair for folder in folders for pair in folder.pairs),
+    }
+    return Freeze(arguments.freeze, decided)
 
 
 def method_of(arguments: argparse.Namespace) -> "Method":
@@ -116,57 +277,83 @@ def method_of(arguments: argparse.Namespace) -> "Method":
     """
     from perp_imbalance.research.event_study import Method
     from perp_imbalance.research.grid import parse_values
+    from perp_imbalance.research.nulls import check_nulls
 
     horizons = sorted(set(parse_values(arguments.horizons, int, "number of candles to hold")))
     check_costs(horizons, arguments.fee, arguments.seed)
+    check_nulls(arguments.nulls)
+    # Not a number is neither.
+    if not 0 < arguments.stoploss <= 1:
+        raise SettingsError(
+            f"--stoploss is {arguments.stoploss:g}, it must be above 0 and at most 1"
+        )
     return Method(
         horizons, 2 * arguments.fee, arguments.block, arguments.draws, seed=arguments.seed
     )
 
 
 def what_is_left_out(
-    folder: "PairHistories", pairs: "Sequence[str]", method: "Method"
+    folders: "Sequence[Opened]", method: "Method", parts: "Sequence[Part]"
 ) -> list[str]:
     """Say in sentences what of which pairs cannot be studied, or only in part, and why.
 
-    :raises DataError: if no pair has candles enough, or one has not the series of any preset.
+    :raises DataError: if no pair has candles enough, a part has none, or a pair has not the series
+        of any preset.
     """
     from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series
 
-    gated = {name: folder.settings.gated(thresholds) for name, thresholds in PRESETS.items()}
     short: list[tuple[str, str]] = []
     said: list[tuple[str, str]] = []
-    for candles in folder.pairs(pairs):
-        pair = candles.match.perp
-        if method.is_too_short(candles):
-            short.append((pair, method.too_short))
-            continue
-        without = lacking(candles, gated, folder)
-        said += [(pair, f"entries of {name} left out: {why}") for name, why in without.items()]
-        studied = [gated[name] for name in gated.keys() - without.keys()]
-        said += [(pair, sentence) for sentence in thin_series(candles, studied)]
-    if len(short) == len(pairs):
+    empty = list(parts)
+    for folder, pairs in folders:
+        gated = _gated(folder)
+        for candles in folder.pairs(pairs):
+            pair = candles.match.perp
+            empty = [part for part in empty if part.of(candles) is None]
+            if method.is_too_short(candles):
+                short.append((pair, method.too_short))
+                continue
+            without = lacking(candles, gated, folder)
+            said += [(pair, f"entries of {name} left out: {why}") for name, why in without.items()]
+            studied = [gated[name] for name in gated.keys() - without.keys()]
+            said += [(pair, sentence) for sentence in thin_series(candles, studied)]
+    if len(short) == sum(len(pairs) for _, pairs in folders):
         raise DataError(f"{method.too_short}; take more candles, or a smaller --block")
+    if empty:
+        raise DataError(f"--{empty[0].name} has no candles: name a time that the folders have")
     return by_sentence([*said, *short])
 
 
-def _studied(folder: "PairHistories", pairs: "Sequence[str]", method: "Method") -> "list[Finding]":
-    """Return what every pair's events were followed by, and show a bar meanwhile."""
+def _gated(folder: "PairHistories") -> "dict[str, Thresholds]":
+    return {name: folder.settings.gated(thresholds) for name, thresholds in PRESETS.items()}
+
+
+def _studied(
+    folders: "Sequence[Opened]", method: "Method", parts: "Sequence[Part]", collected: "Collected"
+) -> "list[Finding]":
+    """Collect every pair's trades, return what its events were followed by, and show a bar."""
     from rich.console import Console
     from rich.progress import track
 
     from perp_imbalance.research.event_study import study
 
     findings: list[Finding] = []
-    for candles in track(
-        folder.pairs(pairs),
+    histories = ((folder, candles) for folder, pairs in folders for candles in folder.pairs(pairs))
+    for folder, candles in track(
+        histories,
         "evidence",
-        total=len(pairs),
+        total=sum(len(pairs) for _, pairs in folders),
         console=Console(stderr=True),
         transient=True,
     ):
-        findings += study(candles, PRESETS, folder.settings, method)
+        without = [] if method.is_too_short(candles) else lacking(candles, _gated(folder), folder)
+        for part in parts:
+            history = part.of(candles)
+            if history is not None:
+                collected.add(part.name, history, without)
+                if part is parts[0]:
+                    findings += study(history, PRESETS, folder.settings, method)
     return findings
 
 

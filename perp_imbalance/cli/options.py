@@ -30,9 +30,18 @@ def config_files(arguments: argparse.Namespace) -> list[Path]:
     return arguments.config or [DEFAULT_CONFIG]
 
 
-def add_candles(parser: argparse.ArgumentParser) -> None:
-    """Add which stored candles to look at: folder, timeframe, time range and pairs."""
-    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
+def add_candles(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """Add which stored candles to look at: folder, timeframe, time range and pairs.
+
+    :param several: whether more than one folder may be named; the option is a list then.
+    """
+    parser.add_argument(
+        "--datadir",
+        type=Path,
+        action="append" if several else "store",
+        metavar="FOLDER",
+        help="folder of candles" + ("; more than once: all of them together" if several else ""),
+    )
     parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
     parser.add_argument(
         "--htf-timeframe",

@@ -22,12 +22,15 @@ def pair_histories(
     settings: "Settings",
     *,
     uses_htf: bool,
+    datadir: Path | None = None,
+    pairs: "Sequence[str] | None" = None,
 ) -> "tuple[PairHistories, BacktestData]":
     """Return the folder that the options of ``add_candles`` name, else the config's.
 
     Its settings have the higher timeframe that a backtest of the folder would take.
 
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
+    :param datadir: one of several folders, where the options name several; with ``pairs``.
     :raises PerpImbalanceError: if it has no perp on the timeframe, or not the higher timeframe that
         was named, or a file of it is broken.
     """
@@ -35,12 +38,12 @@ def pair_histories(
     from perp_imbalance.research.pair_history import PairHistories
 
     data = open_backtest_data(
-        arguments.datadir or Path(config["datadir"]),
+        datadir or arguments.datadir or Path(config["datadir"]),
         arguments.timeframe or config.get("timeframe", TIMEFRAME),
         settings,
         exchange=config["exchange"]["name"],
         data_format=config["dataformat_ohlcv"],
-        pairs=arguments.pairs,
+        pairs=pairs if datadir else arguments.pairs,
         htf_timeframe=arguments.htf_timeframe,
         uses_htf=uses_htf,
         timerange=arguments.timerange,

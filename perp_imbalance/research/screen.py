@@ -25,6 +25,12 @@ from perp_imbalance.strategy.settings import Settings
 # Settings of each gate kept at a time: two booleans a candle each.
 _CACHED = 64
 
+# Columns that come from prices or from series of their own, and not from the premium.
+_NOT_PREMIUM = {
+    *("close", "bb_upper", "bb_lower"),
+    *(name for gate in GATES if gate.series for name in gate.columns),
+}
+
 
 class Row(NamedTuple):
     """What one side of a combination earned over one horizon, net, per unit of stake."""
@@ -74,6 +80,7 @@ class _KeptGate:
         self, gate: Gate, passes_of: Callable[[Gate, Thresholds], dict[str, Bools]]
     ) -> None:
         self.is_on, self._gate, self._passes_of = gate.is_on, gate, passes_of
+        self.columns = gate.columns
         # A switch may be the number that it compares with.
         names = [gate.switch, *gate.thresholds]
         if "len_prem" in names:
@@ -174,6 +181,24 @@ class Screen:
         bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
         rows = bias.starts[bias.of[side][bias.starts]]
         return rows[rows.searchsorted(self._candles.begin) :]
+
+    def bias_of(self, thresholds: Thresholds) -> NDArray[np.int64]:
+        """Return the bias of every candle."""
+        bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
+        sides = [np.where(bias.of[name], side, 0) for name, side in SIDES.items()]
+        found: NDArray[np.int64] = np.sum(sides, axis=0)
+        return found
+
+    def passes_of(self, thresholds: Thresholds, side: str, *, of_premium: bool) -> Bools:
+        """Return where the gates pass that look at the premium, or those that look at all else.
+
+        :param of_premium: which of them. That there is a premium belongs to the first.
+        """
+        passes: Bools = self._has_premium if of_premium else np.ones_like(self._has_premium)
+        for gate in self._gates:
+            if gate.is_on(thresholds) and of_premium != (_NOT_PREMIUM.issuperset(gate.columns)):
+                passes = passes & gate.passes(thresholds)[side]
+        return passes
 
     def rows_of(self, thresholds: Thresholds) -> list[Row]:
         """Return one row of results per side and horizon."""

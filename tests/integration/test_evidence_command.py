@@ -9,6 +9,7 @@ import pytest
 from support.freqtrade import perp_imbalance, refused
 
 from perp_imbalance.cli.main import build_parser
+from perp_imbalance.indicators import PRESETS
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 
@@ -58,6 +59,10 @@ def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> Non
     assert "<td>flip (no trade)</td>" in page
     assert "A flip of the bias is no trade" in page
     assert "<h2>By year and by volatility</h2>" in page
+    assert page.index("<th>net bps</th>") < page.index("<h2>Fixed horizons, pair by pair</h2>")
+    for head in ("Against signals that mean nothing", "By size of the deviation", "By pair"):
+        assert f"<h2>{head}</h2>" in page
+    assert {row["side"] for row in content["traded"]["traded"]} == {"long", "short", "both"}
 
 
 def test_entries_whose_gate_has_no_series_are_left_out_in_words(
@@ -142,6 +147,23 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
             "no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",
         ),
         (["--timerange", "20251220-"], "too few candles to say anything: the span is shorter than"),
+        (["--stoploss", "0"], "--stoploss is 0, it must be above 0 and at most 1"),
+        (["--stoploss", "nan"], "--stoploss is nan, it must be above 0 and at most 1"),
+        (["--nulls", "20"], "--nulls is 20, it must be 0 (none) or at least 200"),
+        (["--test", "20250301-"], "--test and --freeze go together: what is decided is written"),
+        (["--freeze", "choices.json"], "--test and --freeze go together: what is decided"),
+        (["--validation", "20250301-"], "--validation and --test need --design"),
+        (["--design", "2025"], "--design is '2025': write a timerange, and pairs"),
+        (
+            ["--design", "-20250301", "--validation", "20250201-"],
+            "--design and --validation share candles",
+        ),
+        (
+            ["--design", "20200101-20250301@X/USDT:USDT"],
+            "--design names X/USDT:USDT, of which there are",
+        ),
+        (["--design", "20200101-20200201"], "--design has no candles: name a time that"),
+        (["--datadir", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_study_of_nothing_is_refused_in_one_line(
@@ -156,6 +178,82 @@ def test_study_of_nothing_is_refused_in_one_line(
     said = refused(["--datadir", str(sample_datadir), *arguments], capsys)
     assert message in " ".join(said.split())
     assert not (folder / "user_data" / "evidence").exists()
+
+
+def test_same_pair_in_two_folders_is_refused(
+    folder: Path,
+    sample_datadir: Path,
+    lean_datadir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    both = ["--datadir", str(sample_datadir), "--datadir", str(lean_datadir)]
+    said = " ".join(refused([*both, "--pairs", BTC], capsys).split())
+    assert f"{BTC} is in {sample_datadir} and in {lean_datadir}: name one of them" in said
+    said = " ".join(refused([*both, "--pairs", "X/USDT:USDT"], capsys).split())
+    assert "no folder has 1h candles of X/USDT:USDT" in said
+
+
+def test_pairs_of_several_folders_are_pooled(
+    folder: Path, sample_datadir: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(sample_datadir, other)
+    for file in other.rglob("BTC_*"):
+        file.unlink()
+    one = tmp_path / "one"
+    shutil.copytree(sample_datadir, one)
+    for file in one.rglob("ETH_*"):
+        file.unlink()
+    process = perp_imbalance(
+        *("evidence", "--datadir", str(one), "--datadir", str(other), "--pairs", BTC, ETH),
+        *("--horizons", "4", "--draws", "100", "--nulls", "0", "--json"),
+        cwd=folder,
+    )
+    assert process.returncode == 0, process.stderr
+    content = json.loads(process.stdout)
+    assert content["datadir"] == f"{one}, {other}"
+    tables = content["traded"]
+    assert {row["pair"] for row in tables["by_pair"]} == {BTC, ETH}
+    counts = {row["preset"]: row["trades"] for row in tables["traded"] if row["side"] == "both"}
+    for preset, trades in counts.items():
+        assert trades == sum(r["trades"] for r in tables["by_pair"] if r["preset"] == preset)
+    assert tables["nulls"] == []
+
+
+def test_test_part_is_computed_after_the_freeze_and_looks_are_counted(
+    folder: Path, sample_datadir: Path
+) -> None:
+    command = [
+        *("evidence", "--datadir", str(sample_datadir), "--pairs", BTC, ETH, "--horizons", "4"),
+        *("--draws", "100", "--nulls", "200", "--block", "24", "--json"),
+        *("--design", "-20250301", "--test", "20250301-", "--freeze", "choices.json"),
+    ]
+    parts, looks, said = [], [], []
+    for _ in range(3):
+        process = perp_imbalance(*command, cwd=folder)
+        assert process.returncode == 0, process.stderr
+        content = json.loads(process.stdout)
+        tables = content["traded"]
+        parts.append({row["part"] for rows in tables.values() for row in rows if "part" in row})
+        looks.append(len(content["looks"]))
+        said.append(content["traded_verdict"][-1])
+        # A shifted premium may leave a strict preset without a trade.
+        assert max(row["nulls"] for row in tables["nulls"]) == 200
+    assert parts == [{"design"}, {"design", "test"}, {"design", "test"}]
+    assert looks == [0, 1, 2]
+    assert "the test set was not computed" in said[0]
+    assert "first look at the test set" in said[1]
+    assert "look number 2 at this test set" in said[2]
+    frozen = json.loads((folder / "choices.json").read_text("utf-8"))["frozen"]
+    assert frozen["options"]["fee"] == 0.0005
+    assert set(frozen["thresholds"]) == set(PRESETS)
+    changed = perp_imbalance(*command, "--fee", "0.0004", cwd=folder)
+    assert changed.returncode == 2
+    assert "was frozen with other options, method: the test set is for what was" in " ".join(
+        changed.stderr.split()
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,242 @@
+"""Pooled trades show an edge that is planted, none in noise, and stand where they should."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.history import ROWS, made_history
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators import PRESETS
+from perp_imbalance.indicators.hysteresis import exits
+from perp_imbalance.indicators.signals import SIDES
+from perp_imbalance.research.as_traded import BITS, Market, Setup, inverted, rules_of
+from perp_imbalance.research.evidence import (
+    BOTH,
+    Collected,
+    Costs,
+    Report,
+    report_of,
+    traded_verdict,
+)
+from perp_imbalance.research.evidence_page import traded_lines, traded_parts
+from perp_imbalance.research.nulls import KINDS, Nulls, check_nulls, scattered
+from perp_imbalance.research.pair_history import PairHistory
+from perp_imbalance.research.pooled import clustered_mean, deviation_bps
+from perp_imbalance.research.screen import Screen
+from perp_imbalance.strategy.settings import Settings
+
+SETTINGS = Settings()
+AGGRESSIVE = PRESETS["aggressive"]
+GATED = {"aggressive": AGGRESSIVE, "gated": replace(AGGRESSIVE, use_sigma=True, bb_k=0.5)}
+COSTS = Costs(fee=0.0005, stoploss=0.30)
+
+
+def report(*histories: PairHistory, nulls: int = 200, costs: Costs = COSTS) -> Report:
+    collected = Collected(GATED, SETTINGS, costs, (1, 4), Nulls(nulls, 1))
+    for candles in histories:
+        collected.add("all", candles)
+    return report_of(collected, draws=500, seed=1)
+
+
+def market_and_setup(candles: PairHistory, preset: str = "aggressive") -> tuple[Market, Setup]:
+    screen = Screen(candles, SETTINGS, (1,), 0.001)
+    market = Market(candles, rules_of(SETTINGS, COSTS.fee, COSTS.stoploss))
+    return market, Setup(screen, candles, GATED[preset], SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def planted() -> Report:
+    return report(*(made_history(n, reaction=-4.0, pair=f"X{n}/USDT:USDT") for n in range(3)))
+
+
+@pytest.fixture(scope="module")
+def noise() -> Report:
+    return report(*(made_history(n, size=2e-4, pair=f"X{n}/USDT:USDT") for n in range(3)))
+
+
+def test_planted_edge_is_found(planted: Report) -> None:
+    for row in planted.traded:
+        assert row["net"] > 5, row
+        assert row["t"] > 3
+        assert row["low"] > 0
+        assert row["net_doubled"] == pytest.approx(row["net"] - 10, abs=0.2)
+        assert row["side"] == BOTH or row["q"] < 0.01
+    family = planted.families["all"]
+    assert family["spa_p"] < 0.01
+    assert len(family["better"]) == family["results"] == 4
+    assert "4 of 4 lines of preset and side earned more" in traded_verdict(planted)[0]
+
+
+def test_planted_edge_beats_every_null(planted: Report) -> None:
+    kinds = {row["null"] for row in planted.nulls}
+    assert kinds == set(KINDS)
+    for row in planted.nulls:
+        assert row["nulls"] == 200
+        assert row["percentile"] == 100, row
+        assert row["p"] == pytest.approx(1 / 201)
+        assert row["null_low"] < row["null_mean"] < row["null_high"] < row["net"]
+    for row in planted.inverted:
+        assert row["net_inverted"] < -20
+
+
+def test_nulls_lose_what_they_cost(planted: Report) -> None:
+    for row in planted.nulls:
+        if row["null"] in ("shifted zones", "shifted premium", "random entries"):
+            assert row["null_mean"] == pytest.approx(-10, abs=3), row
+
+
+def test_more_deviation_earns_more_where_it_should(planted: Report, noise: Report) -> None:
+    for row in planted.slopes:
+        assert row["net"] > 10
+        assert row["t"] > 3
+    assert {row["deviation"] for row in planted.by_deviation} <= {
+        *("0 to 5", "5 to 10", "10 to 20", "20 to 30", "> 30")
+    }
+    assert all(abs(row["t"]) < 3 for row in noise.slopes)
+
+
+def test_noise_shows_no_edge(noise: Report) -> None:
+    for row in noise.traded:
+        assert row["net"] == pytest.approx(-10, abs=6)
+        assert row["q"] is None or row["q"] > 0.05
+    assert noise.families["all"]["spa_p"] > 0.2
+    assert noise.families["all"]["better"] == []
+    assert (
+        "StepM keeps none at 5 %, a false discovery rate of 5 % none" in (traded_verdict(noise)[0])
+    )
+    # Real signals of noise stand among the nulls, not beyond them.
+    assert np.mean([row["p"] < 0.05 for row in noise.nulls]) < 0.3
+
+
+def test_groups_share_out_the_trades(planted: Report) -> None:
+    for row in planted.traded:
+        if row["side"] == BOTH:
+            continue
+        for table in (planted.by_pair, planted.by_year, planted.by_premium):
+            rows = [r for r in table if all(r[k] == row[k] for k in ("part", "preset", "side"))]
+            assert sum(r["trades"] for r in rows) == row["trades"]
+    assert {type(row["year"]) for row in planted.by_year} == {int}
+
+
+def test_table_that_is_read_first_comes_first(planted: Report) -> None:
+    first, *_ = traded_parts(planted)
+    assert first.startswith("<table>")
+    assert "95 % interval" in first
+    lines = traded_lines(planted)
+    assert len(lines) == 1 + len(planted.traded)
+    assert "net bps" in lines[0]
+
+
+def test_stop_ends_trades(planted: Report) -> None:
+    tight = report(made_history(0), nulls=0, costs=replace(COSTS, stoploss=0.001))
+    loose = report(made_history(0), nulls=0)
+    assert tight.nulls == []
+    for short, long in zip(tight.traded, loose.traded, strict=True):
+        assert short["trades"] == long["trades"]
+        assert short["held"] < long["held"]
+
+
+def test_signals_are_those_that_are_screened() -> None:
+    candles = made_history(4)
+    for preset in GATED:
+        market, setup = market_and_setup(candles, preset)
+        screen = Screen(candles, SETTINGS, (1,), 0.001)
+        for side, (enter, leave) in BITS.items():
+            rows = screen.entries_of(GATED[preset], side)
+            assert np.array_equal(np.flatnonzero(setup.flags & enter), rows)
+            bias = screen.bias_of(GATED[preset])
+            ends = np.flatnonzero(exits(bias, SIDES[side]))
+            assert np.array_equal(np.flatnonzero(setup.flags & leave), ends)
+        # Unless the candles end, or the price ran away, each entry is a trade.
+        earned = market.trade(setup.flags)
+        assert earned.rows.size >= sum(map(len, setup.entries.values())) - 1
+
+
+def test_trade_earns_the_move_less_fees_and_funding() -> None:
+    candles = made_history(5)
+    funding = np.where(np.arange(ROWS) % 8 == 0, 1e-4, 0.0)
+    paying, setup = market_and_setup(replace(candles, funding=funding))
+    free, _ = market_and_setup(candles)
+    opens = candles.perp["open"].to_numpy()
+    with_funding, without = paying.trade(setup.flags), free.trade(setup.flags)
+    ends = without.rows + 1 + without.held
+    move = without.side * (opens[ends] / opens[without.rows + 1] - 1)
+    assert without.net == pytest.approx(move - 0.001, abs=2e-4)
+    paid = np.concatenate([[0.0], np.cumsum(funding)])
+    # freqtrade's backtest pays what is settled at the very time of the entry, and of the exit.
+    due = paid[ends + 1] - paid[without.rows + 1]
+    assert without.net - with_funding.net == pytest.approx(without.side * due, abs=2e-5)
+
+
+def test_premium_that_is_not_shifted_gives_the_real_signals() -> None:
+    for preset in GATED:
+        _, setup = market_and_setup(made_history(6), preset)
+        assert np.array_equal(setup.with_shifted_premium(0), setup.flags)
+        assert not np.array_equal(setup.with_shifted_premium(500), setup.flags)
+
+
+def test_inverted_twice_is_the_signal() -> None:
+    _, setup = market_and_setup(made_history(6))
+    assert np.array_equal(inverted(inverted(setup.flags)), setup.flags)
+
+
+def test_random_entries_keep_number_side_and_duration() -> None:
+    rng = np.random.default_rng(0)
+    held = np.array([1, 3, 3, 10, 40])
+    market, _ = market_and_setup(made_history(7))
+    for side in SIDES:
+        for _ in range(20):
+            earned = market.trade(scattered(rng, held, ROWS, side))
+            assert sorted(earned.held) == sorted(held)
+            assert set(earned.side) == {SIDES[side]}
+
+
+@pytest.mark.parametrize("shared", [0.0, 1.0])
+def test_interval_misses_as_rarely_as_said_where_pairs_go_together(shared: float) -> None:
+    """Trades of five pairs in one week share what the market did; a plain t would not know."""
+    rng = np.random.default_rng(3)
+    misses, times = 0, 600
+    for _ in range(times):
+        weeks = np.sort(rng.integers(0, 60, 300))
+        net = rng.standard_t(4, 300) + shared * rng.normal(size=60)[weeks]
+        mean = clustered_mean(net, weeks)
+        assert mean.low is not None
+        assert mean.high is not None
+        misses += mean.low > 0 or mean.high < 0
+    assert 0.03 < misses / times < 0.075
+
+
+@pytest.mark.parametrize(("trades", "weeks"), [(19, 19), (40, 9)])
+def test_few_trades_or_weeks_have_no_interval(trades: int, weeks: int) -> None:
+    net = np.random.default_rng(0).normal(size=trades)
+    mean = clustered_mean(net, np.arange(trades) % weeks)
+    assert mean.net == pytest.approx(net.mean() * 1e4)
+    assert mean.t is mean.low is mean.p is None
+
+
+def test_deviation_is_from_the_median_of_the_last_200() -> None:
+    premium = np.random.default_rng(1).normal(size=1000) * 1e-3
+    premium[50:60] = np.nan
+    found = deviation_bps(premium)
+    assert np.isnan(found[:109]).all()
+    assert np.isfinite(found[109:]).all()
+    assert found[900] == pytest.approx(1e4 * (premium[900] - np.median(premium[701:901])))
+    assert pd.isna(deviation_bps(np.full(300, np.nan))).all()
+
+
+def test_slow_libraries_are_imported_when_they_are_needed() -> None:
+    modules = "perp_imbalance.cli.evidence, perp_imbalance.research.evidence_page"
+    code = f"import sys, {modules}; print({{'arch', 'statsmodels', 'patsy'}} & {{*sys.modules}})"
+    command = [sys.executable, "-c", code]
+    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert output.strip() == "set()"
+
+
+@pytest.mark.parametrize("nulls", [-1, 1, 199])
+def test_too_few_nulls_are_refused(nulls: int) -> None:
+    with pytest.raises(SettingsError, match=r"--nulls is .*, it must be 0 \(none\) or at least"):
+        check_nulls(nulls)
