@@ -3,7 +3,8 @@
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from benchmarks.report import HOLES, OURS, PANDAS, TALIB, Results, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import imbalance_columns
+from perp_imbalance.indicators.deviation import robust_z_score
+from perp_imbalance.indicators.zscore import z_score
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 
@@ -117,7 +120,18 @@ def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]
         variants.check_parity(call(), expected, name)
     premium = np.nan_to_num(expected["premium"].to_numpy(dtype=np.float64))
     close = perp["close"].to_numpy(dtype=np.float64)
-    return {**frames, TALIB: lambda: variants.bare_talib(premium, close)}
+    # The cost of each option, beside the columns of the preset balanced.
+    options = {
+        "deviation gate": replace(variants.BALANCED, min_deviation_bps=10.0),
+        "robust z": replace(variants.BALANCED, robust_z=True),
+    }
+    for name, thresholds in options.items():
+        frames[f"with {name}"] = partial(imbalance_columns, perp, spot, thresholds=thresholds)
+    scores = {
+        "z alone": lambda: z_score(premium, variants.BALANCED.len_prem, 3),
+        "robust z alone": lambda: robust_z_score(premium, variants.BALANCED.dev_len, 3),
+    }
+    return {**frames, **scores, TALIB: lambda: variants.bare_talib(premium, close)}
 
 
 def measure_strategy(candles: market.Candles, rounds: int) -> Times:

@@ -16,7 +16,7 @@ OURS, HOLES, PANDAS, TALIB = (
     "plain pandas",
     "bare TA-Lib calls",
 )
-_PACKAGES = ("numpy", "pandas", "TA-Lib", "freqtrade")
+_PACKAGES = ("numpy", "pandas", "TA-Lib", "bottleneck", "freqtrade")
 _TARGET_TALIB, _TARGET_PANDAS, _TARGET_MILLISECONDS = 2.5, 1 / 3, 5.0
 _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
 

@@ -1,11 +1,13 @@
 """The same columns as a trader would write them with pandas, and the bare TA-Lib calls."""
 
+import bottleneck
 import numpy as np
 import pandas as pd
 import talib
 
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import Thresholds
+from perp_imbalance.indicators.deviation import LEAST_PREMIUMS
 from perp_imbalance.indicators.premium import MAX_PREMIUM
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
 from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES
@@ -20,6 +22,7 @@ TOLERANCES = {
     "premium_pct": (1e-9, 1e-13),
     "z_raw": (0.0, 1e-6),
     "z": (0.0, 1e-6),
+    "deviation_bps": (0.0, 1e-8),
     "bb_middle": (1e-9, 0.0),
     "bb_upper": (1e-9, 0.0),
     "bb_lower": (1e-9, 0.0),
@@ -56,6 +59,9 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     ).mean()
     z_raw, z = z_raw.reindex(perp.index), z.reindex(perp.index)
 
+    median = finite.rolling(BALANCED.dev_len, min_periods=LEAST_PREMIUMS).median()
+    deviation = (1e4 * (finite - median)).reindex(perp.index)
+
     believable = close.mask(absurd).dropna()
     bands = believable.rolling(BALANCED.bb_len)
     middle = bands.mean().where(_fits_memory(perp, believable, BALANCED.bb_len))
@@ -75,6 +81,7 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
             "premium_pct": premium * 100.0,
             "z_raw": z_raw,
             "z": z,
+            "deviation_bps": deviation,
             "bb_middle": middle,
             "bb_upper": middle + width,
             "bb_lower": middle - width,
@@ -91,11 +98,12 @@ def _fits_memory(perp: pd.DataFrame, values: "pd.Series[float]", length: int) ->
 
 
 def bare_talib(premium: Floats, close: Floats) -> tuple[Floats, ...]:
-    """Return what TA-Lib computes of the columns, from arrays without gaps: no frame, no bias."""
+    """Return the columns that libraries compute, from arrays without gaps: no frame, no bias."""
     return (
         talib.SMA(premium, BALANCED.len_prem),
         talib.STDDEV(premium, BALANCED.len_prem),
         talib.EMA(premium, BALANCED.smooth_len),
+        bottleneck.move_median(premium, BALANCED.dev_len, LEAST_PREMIUMS),
         *talib.BBANDS(close, BALANCED.bb_len, BALANCED.bb_k, BALANCED.bb_k),
     )
 

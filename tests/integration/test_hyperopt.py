@@ -32,14 +32,14 @@ TIMERANGE = "20250301-20250615"
 BASE = {
     **{name: asdict(PRESETS["balanced"])[name] for name in PARAMETER_NAMES},
     **{"use_htf": True, "htf_z_min": 0.3, "entry_mode": "zone", "max_stale_candles": 12},
-    **{"funding_min": 0.0, "oi_len": 12, "oi_min": -0.05, "min_deviation_bps": 0.5},
+    **{"funding_min": 0.0, "oi_len": 12, "oi_min": -0.05, "min_deviation_bps": 2.0},
 }
 OTHER = {
     **{"enter_z": 1.4, "exit_z": 0.4, "len_prem": 30, "smooth_len": 2, "use_sigma": False},
     **{"bb_len": 40, "bb_k": 0.8, "use_htf": False, "htf_z_min": 1.2},
     **{"entry_mode": "flip", "max_stale_candles": 1},
     **{"funding_min": 0.0003, "oi_len": 3, "oi_min": 0.02},
-    **{"min_deviation_bps": 6.0, "dev_len": 40, "robust_z": True},
+    **{"min_deviation_bps": 6.0, "dev_len": 20, "robust_z": True},
 }
 
 STRATEGY = """

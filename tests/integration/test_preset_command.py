@@ -218,7 +218,7 @@ def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None
     assert sides["deep_discount"] == ["long"]
     text = perp_imbalance("preset", "list", cwd=folder).stdout
     assert text.split()[: len(PRESETS)] == list(PRESETS)
-    assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3$", text, re.MULTILINE)
+    assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3 +1\.7$", text, re.MULTILINE)
 
 
 def test_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
