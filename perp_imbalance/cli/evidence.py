@@ -145,10 +145,10 @@ def run(arguments: argparse.Namespace) -> int:
     if freeze and not freeze.exists:
         freeze.write()
     verdicts = traded_verdict(report) + ([freeze.said] if freeze else [])
-    datadirs = [str(folder.histories.datadir) for folder in folders]
+    datadirs = ", ".join(str(folder.histories.datadir) for folder in folders)
     first = folders[0].histories
     content = {
-        "datadir": ", ".join(datadirs),
+        "datadir": datadirs,
         "timeframe": first.timeframe,
         "htf_timeframe": first.settings.htf_timeframe,
         "timerange": arguments.timerange,
@@ -161,15 +161,15 @@ def run(arguments: argparse.Namespace) -> int:
         "traded": report.as_values(),
         "findings": as_rows(findings),
     }
-    title = f"Evidence: {content['datadir']}, {first.timeframe}"
-    page = file.with_suffix(".html")
+    page, title = file.with_suffix(".html"), f"Evidence: {datadirs}, {first.timeframe}"
     write_evidence(findings, page, title=title, left_out=left_out, report=report, verdicts=verdicts)
     text = json.dumps(content, indent=1)
     atomic_write_text(file, text)
+    if arguments.json:
+        print(text)
+        return 0
     lines = [*traded_lines(report), *_lines(findings), *left_out, verdict(findings), *verdicts]
-    print(text if arguments.json else "\n".join(lines))
-    if not arguments.json:
-        print(f"{file}\n{page}")
+    print("\n".join([*lines, str(file), str(page)]))
     return 0
 
 

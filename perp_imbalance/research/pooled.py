@@ -47,7 +47,7 @@ def weeks_of(times: NDArray[np.int64]) -> NDArray[np.int64]:
     >>> weeks_of(pd.DatetimeIndex(["2024-01-07", "2024-01-08"]).as_unit("ns").asi8).tolist()
     [2817, 2818]
     """
-    return (times - _MONDAY_NS) // _WEEK_NS + 1
+    return (times - _MONDAY_NS) // _WEEK_NS
 
 
 def clustered_mean(net: Floats, weeks: NDArray[np.int64]) -> Mean:
