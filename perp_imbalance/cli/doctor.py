@@ -85,8 +85,7 @@ def _print_checks(console: "Console", report: "Report") -> None:
 
 def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
     figures = ("scale", "rule", "ratio", "perp late", "spot late", "no spot", "tick noise")
-    money = ("leverage", "stop", "liquidated")
-    table = folding_table(("perp", "spot", *figures, *money), (*figures, *money))
+    table = folding_table(("perp", "spot", *figures), figures)
     for pair in pairs:
         table.add_row(
             pair.perp,
@@ -98,6 +97,20 @@ def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
             "" if pair.spot_behind is None else str(pair.spot_behind),
             _figure(pair.without_spot, ".1%"),
             _figure(pair.tick_noise, ".2f"),
+        )
+    console.print(table)
+    _print_stops(console, [pair for pair in pairs if not math.isnan(pair.stop)])
+
+
+def _print_stops(console: "Console", pairs: "list[PairFigures]") -> None:
+    """Print how far each price may move to its stop and to its liquidation."""
+    if not pairs:
+        return
+    figures = ("leverage", "stop", "liquidated")
+    table = folding_table(("perp", *figures), figures)
+    for pair in pairs:
+        table.add_row(
+            pair.perp,
             _figure(pair.leverage, "g"),
             _figure(pair.stop, ".1%"),
             _figure(pair.liquidation, ".1%"),

@@ -55,7 +55,8 @@ def check_series(
     :param places: see :func:`switch_places`.
     """
     column = series_column(perp, timeframe, frame, kind)
-    ((name, values),) = column.items()
+    # The first is what the gate looks at.
+    name, values = next(iter(column.items()))
     words = name.replace("_", " ")
     switch = _SWITCHES[kind]
     mend = f"set {switch} to false{places.get(switch, '')}, or take the pair off the whitelist"

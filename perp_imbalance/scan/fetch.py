@@ -217,7 +217,7 @@ def per_8_hours(rate: float, interval: str | None) -> float:
 
     :param interval: for how long it is paid, as ccxt writes it; None is 8 hours.
 
-    >>> per_8_hours(0.0001, "4h"), per_8_hours(0.0001, None)
+    >>> round(per_8_hours(0.0001, "4h"), 9), per_8_hours(0.0001, None)
     (0.0002, 0.0001)
     """
     return (

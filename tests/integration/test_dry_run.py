@@ -159,7 +159,7 @@ def test_bot_series_equal_those_of_a_backtest(bot: Bot, today: Path, pair: str) 
         for kind in (CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST)
     )
     expected = {
-        "funding_rate": known_funding(found, "1h", rates),
+        **known_funding(found, "1h", rates),
         "open_interest": open_interest(found, interest),
     }
     for column, values in expected.items():
