@@ -148,7 +148,7 @@ def test_hyperopt_with_two_workers_varies_what_lookbacks_do(
     exported = tmp_path / "user_data" / "strategies" / "PerpImbalance.json"
     best = json.loads(exported.read_text("utf-8"))["params"]["lookback"]
     # What belongs to a gate that is off is exported, too, but not varied.
-    assert set(best) == {"len_prem", "smooth_len", "bb_len", "oi_len"}
+    assert set(best) == {"len_prem", "smooth_len", "bb_len", "oi_len", "dev_len", "robust_z"}
     assert not any("oi_len" in epoch["params_dict"] for epoch in epochs)
 
 
