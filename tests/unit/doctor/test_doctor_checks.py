@@ -292,7 +292,7 @@ def rates(hours: list[int]) -> pd.DataFrame:
         (rates([0, 8, 16, 24]), FUNDING, Level.OK, "known on"),
         (rates([]), FUNDING, Level.MUST_FIX, "the funding gate has no funding rate of it"),
         # The last candle closes at 40:00, and a rate is known for 16 hours.
-        (rates([23]), FUNDING, Level.MUST_FIX, "unknown to the last 1 candles"),
+        (rates([15, 23]), FUNDING, Level.MUST_FIX, "unknown to the last 1 candles"),
     ],
 )
 def test_gate_needs_its_series_on_the_newest_candle(
