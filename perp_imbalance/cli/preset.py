@@ -159,7 +159,12 @@ def _copy_strategies(source: Path, place: Path) -> None:
             # freqtrade follows a link to where the file lies, and to the parameters beside that.
             shutil.copyfile(entry, place / entry.name)
         elif entry.name not in (f"{source.stem}.json", "__pycache__"):
-            (place / entry.name).symlink_to(entry.resolve())
+            # Where links need a privilege, a copy serves: the folder is small.
+            target = place / entry.name
+            try:
+                target.symlink_to(entry.resolve())
+            except OSError:
+                (shutil.copytree if entry.is_dir() else shutil.copyfile)(entry, target)
 
 
 def _parameters(name: str) -> "ParameterFile":

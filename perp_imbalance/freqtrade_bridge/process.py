@@ -154,11 +154,29 @@ def _run(
 def _end(child: "subprocess.Popen[str]") -> None:
     """End the child and its workers: first as Ctrl-C does, then for good."""
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGINT)
-        with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            child.communicate(timeout=GRACE_SECONDS)
-        os.killpg(child.pid, signal.SIGKILL)
+        if hasattr(os, "killpg"):
+            os.killpg(child.pid, signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                child.communicate(timeout=GRACE_SECONDS)
+        kill_group(child.pid)
     child.wait()
+
+
+def kill_group(pid: int) -> None:
+    """Kill a process that leads a group, with its group; where there are no groups, its children.
+
+    :raises ProcessLookupError: if there is no such group.
+    """
+    if hasattr(os, "killpg"):
+        os.killpg(pid, signal.SIGKILL)
+        return
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for each in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
 
 
 @contextmanager
@@ -231,7 +249,8 @@ def _end_with_parent() -> None:
     A process that is killed cannot end its children, and this one has a session of its own.
     """
     parent = os.getppid()
-    if os.getsid(0) != os.getpid():
+    # Windows has no sessions: there a killed parent leaves this process to end by itself.
+    if not hasattr(os, "getsid") or os.getsid(0) != os.getpid():
         return
 
     def watch() -> None:

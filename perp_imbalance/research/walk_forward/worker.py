@@ -1,9 +1,7 @@
 """One window on a worker: freqtrade's hyperopt, then freqtrade's backtesting of its winner."""
 
 import json
-import os
 import platform
-import signal
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -237,11 +235,13 @@ def stop_windows(run: str) -> None:
     """End every process that a run has on this worker."""
     import psutil
 
+    from perp_imbalance.freqtrade_bridge.process import kill_group
+
     _stopped.add(run)
     for child in psutil.Process().children():
         with suppress(psutil.Error, ProcessLookupError):
             if any(f"{run}-" in word for word in child.cmdline()):
-                os.killpg(child.pid, signal.SIGKILL)
+                kill_group(child.pid)
 
 
 @contextmanager

@@ -1,0 +1,51 @@
+"""freqtrade's process is run and ended on platforms without POSIX process groups, too."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from perp_imbalance import files
+from perp_imbalance.freqtrade_bridge import process
+
+PARENT = """
+import subprocess, sys
+child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.fixture
+def without_posix(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module, name in ((os, "killpg"), (os, "getsid"), (signal, "SIGHUP")):
+        monkeypatch.delattr(module, name)
+    monkeypatch.setattr(files, "fcntl", None)
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_command_runs_without_process_groups() -> None:
+    found = process._run([sys.executable, "-c", "print(7)"], cwd=None, proxies=True, capture=True)
+    assert (found.returncode, found.stdout.strip()) == (0, "7")
+    with files.temporary_folder() as folder:
+        assert folder.is_dir()
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_child_and_its_children_end_without_process_groups() -> None:
+    child = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
+    assert child.stdout
+    grandchild = psutil.Process(int(child.stdout.readline()))
+    process._end(child)
+    assert child.returncode
+    psutil.wait_procs([grandchild], timeout=30)
+    assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.usefixtures("without_posix")
+def test_watch_over_the_parent_is_left_out_without_sessions() -> None:
+    process._end_with_parent()
