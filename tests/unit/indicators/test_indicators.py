@@ -278,7 +278,7 @@ def test_columns_are_those_of_the_specification() -> None:
     columns = imbalance_columns(candles, candles)
     assert list(columns) == [
         *("spot_close", "premium", "premium_pct", "z_raw", "z"),
-        *("bb_middle", "bb_upper", "bb_lower", "bias", "htf_z"),
+        *("bb_middle", "bb_upper", "bb_lower", "bias", "htf_z", "deviation_bps"),
     ]
     assert columns.index.tolist() == [7, 8, 9]
     assert columns["bias"].tolist() == [0, 0, 0]
