@@ -37,8 +37,7 @@ def test_funding_rate_is_seen_by_the_first_candle_that_closes_after_it_was_settl
     """The candle that closes at 08:00 has what was settled at 00:00, not what is at 08:00."""
     frame = candles("2025-01-01 00:00", "2025-01-01 12:00", timeframe)
     known = known_funding(frame, timeframe, rates(at_0000=0.0003, at_0800=0.0005))
-    known = known["funding_rate_raw"]
-    at = pd.Series(known, index=frame["date"].dt.strftime("%H:%M"))
+    at = pd.Series(known["funding_rate_raw"], index=frame["date"].dt.strftime("%H:%M"))
     assert at["00:00"] == 0.0003
     assert at[blind] == 0.0003
     assert at[first] == 0.0005

@@ -85,7 +85,7 @@ def signal(perp: pd.DataFrame, spot: pd.DataFrame, thresholds: Thresholds = SMAL
 def test_cutting_off_the_future_changes_no_earlier_value(
     market: tuple[pd.DataFrame, pd.DataFrame],
     rows: int,
-    robust: bool,  # noqa: FBT001
+    robust: bool,
 ) -> None:
     thresholds = replace(SMALL, robust_z=robust, min_deviation_bps=0.5)
     perp, spot = market
