@@ -181,12 +181,12 @@ def threshold_columns(
     return {
         "z_raw": grid.pick(z.raw),
         "z": grid.pick(z.z),
-        "deviation_bps": grid.pick(deviation.bps),
         "bb_middle": grid.pick(bands.middle),
         "bb_upper": grid.pick(bands.upper),
         "bb_lower": grid.pick(bands.lower),
         "bias": grid.pick(bias),
         "htf_z": htf_z,
+        "deviation_bps": grid.pick(deviation.bps),
         **{name: grid.pick(values) for name, values in own.items()},
     }
 
@@ -250,8 +250,8 @@ def imbalance_columns(
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
     :param memory: candles over which a window may reach back, on either timeframe: those that a
         bot loads at its start.
-    :return: ``spot_close, premium, premium_pct, z_raw, z, deviation_bps, bb_middle, bb_upper,
-        bb_lower, bias, htf_z``, with the index of ``perp``.
+    :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
+        htf_z, deviation_bps``, with the index of ``perp``.
     :raises DataError: if candles lack a column, or are not in order of time.
     :raises SettingsError: if the higher timeframe is no multiple of the timeframe, or a window is
         longer than the memory.

@@ -14,7 +14,7 @@ from perp_imbalance.indicators.gates import GATES, Gate
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe
 from perp_imbalance.indicators.hysteresis import entry_rows, hysteresis, zone_starts
 from perp_imbalance.indicators.premium import open_times
-from perp_imbalance.indicators.rolling import Bools, Floats
+from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Bools, Floats, check_memory
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zscore import z_score
@@ -162,6 +162,7 @@ class Screen:
         if "htf_z" in gate.columns:
             columns["htf_z"] = self._htf_z(z_basis(thresholds))
         if "deviation_bps" in gate.columns:
+            check_memory(thresholds.dev_len, MEMORY_CANDLES)
             columns["deviation_bps"] = deviation_bps(self._candles.premium, thresholds.dev_len).bps
         short, long = gate.passes(thresholds, *(columns[name] for name in gate.columns))
         return {"short": short, "long": long}

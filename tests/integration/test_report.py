@@ -145,7 +145,8 @@ def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Pa
     other = read_result(changed(lambda content: content, PerpImbalance=json.dumps(params)))
     seen = load_report_input(other, sample_datadir, STRATEGIES).seen
     assert [found.thresholds.exit_z for found in seen] == [
-        *(0.3, PRESETS["conservative"].exit_z, PRESETS["aggressive"].exit_z)
+        *(0.3, PRESETS["conservative"].exit_z, PRESETS["aggressive"].exit_z),
+        PRESETS["deep_discount"].exit_z,
     ]
 
 
@@ -197,7 +198,9 @@ def test_a_strategy_of_others_is_left_out_and_named(changed: Changed, sample_dat
         return content
 
     found = load_report_input(read_result(changed(rename)), sample_datadir, STRATEGIES)
-    assert [seen.outcome.strategy for seen in found.seen] == PRESET_STRATEGIES[:2]
+    assert [seen.outcome.strategy for seen in found.seen] == [
+        name for name in PRESET_STRATEGIES if name != "PerpImbalanceAggressive"
+    ]
     assert found.notes == [
         f"Left out: Foreign: no strategy in {STRATEGIES} that is made of PerpImbalance."
     ]

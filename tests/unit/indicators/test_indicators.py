@@ -275,8 +275,8 @@ def test_columns_are_those_of_the_specification() -> None:
     candles = pd.DataFrame({"date": date, "close": 100.0, "volume": 1.0}, index=[7, 8, 9])
     columns = imbalance_columns(candles, candles)
     assert list(columns) == [
-        *("spot_close", "premium", "premium_pct", "z_raw", "z", "deviation_bps"),
-        *("bb_middle", "bb_upper", "bb_lower", "bias", "htf_z"),
+        *("spot_close", "premium", "premium_pct", "z_raw", "z"),
+        *("bb_middle", "bb_upper", "bb_lower", "bias", "htf_z", "deviation_bps"),
     ]
     assert columns.index.tolist() == [7, 8, 9]
     assert columns["bias"].tolist() == [0, 0, 0]

@@ -44,7 +44,7 @@ def test_value_is_the_one_of_the_last_candles_alone(
     market: tuple[pd.DataFrame, pd.DataFrame], end: int, smooth_len: int
 ) -> None:
     thresholds = Thresholds(len_prem=8, smooth_len=smooth_len, bb_len=10)
-    columns = ["z_raw", "z", "bb_middle", "bb_upper", "bb_lower", "htf_z"]
+    columns = ["z_raw", "z", "bb_middle", "bb_upper", "bb_lower", "htf_z", "deviation_bps"]
 
     def last_row(begin: int, htf_begin: int) -> "pd.Series[float]":
         perp, spot = (frame.iloc[begin:end] for frame in market)

@@ -36,9 +36,8 @@ def test_funding_rate_is_visible_after_its_settlement(
 ) -> None:
     """The candle that closes at 08:00 has what was settled at 00:00, not what is at 08:00."""
     frame = candles("2025-01-01 00:00", "2025-01-01 12:00", timeframe)
-    found = known_funding(frame, timeframe, rates(at_0000=0.0003, at_0800=0.0005))
-    known = found["funding_rate_raw"]
-    at = pd.Series(known, index=frame["date"].dt.strftime("%H:%M"))
+    known = known_funding(frame, timeframe, rates(at_0000=0.0003, at_0800=0.0005))
+    at = pd.Series(known["funding_rate_raw"], index=frame["date"].dt.strftime("%H:%M"))
     assert at["00:00"] == 0.0003
     assert at[blind] == 0.0003
     assert at[first] == 0.0005

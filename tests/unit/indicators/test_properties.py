@@ -1,6 +1,7 @@
 """What holds for any candles: no look-ahead, no poison, no dependence on where a window starts."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from perp_imbalance.indicators.signals import (
 from perp_imbalance.indicators.zscore import z_score
 
 SMALL = Thresholds(
-    enter_z=1.2, exit_z=0.6, len_prem=8, smooth_len=3, bb_len=10, bb_k=0.8, use_htf=True
+    enter_z=1.2, exit_z=0.6, len_prem=8, smooth_len=3, bb_len=10, bb_k=0.8, use_htf=True, dev_len=6
 )
 ENTER_Z, EXIT_Z = 1.7, 0.9
 
@@ -57,7 +58,7 @@ def markets(draw: st.DrawFn, hours: int = 160) -> tuple[pd.DataFrame, pd.DataFra
     return perp_frame, spot_frame
 
 
-def signal(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
+def signal(perp: pd.DataFrame, spot: pd.DataFrame, thresholds: Thresholds = SMALL) -> pd.DataFrame:
     """All columns, entries and exits, with a higher timeframe made of the same candles."""
 
     def higher(frame: pd.DataFrame) -> pd.DataFrame:
@@ -70,24 +71,28 @@ def signal(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     columns = imbalance_columns(
         perp,
         spot,
-        thresholds=SMALL,
+        thresholds=thresholds,
         timeframe="1h",
         htf=(higher(perp), higher(spot)),
         max_stale_candles=4,
     )
     table = columns.assign(close=perp["close"])
-    return pd.concat([columns, entry_signals(table, SMALL), exit_signals(table)], axis=1)
+    return pd.concat([columns, entry_signals(table, thresholds), exit_signals(table)], axis=1)
 
 
 @settings(max_examples=60)
-@given(markets(), st.integers(1, 159))
+@given(markets(), st.integers(1, 159), st.booleans())
 def test_cutting_off_the_future_changes_no_earlier_value(
-    market: tuple[pd.DataFrame, pd.DataFrame], rows: int
+    market: tuple[pd.DataFrame, pd.DataFrame],
+    rows: int,
+    robust: bool,
 ) -> None:
+    thresholds = replace(SMALL, robust_z=robust, min_deviation_bps=0.5)
     perp, spot = market
     now = perp["date"].iloc[rows - 1]
-    past = signal(perp.iloc[:rows], spot[spot["date"] <= now])
-    pd.testing.assert_frame_equal(past, signal(perp, spot).iloc[:rows], check_exact=True)
+    past = signal(perp.iloc[:rows], spot[spot["date"] <= now], thresholds)
+    whole = signal(perp, spot, thresholds)
+    pd.testing.assert_frame_equal(past, whole.iloc[:rows], check_exact=True)
 
 
 @settings(max_examples=60)
