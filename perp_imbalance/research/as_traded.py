@@ -41,7 +41,7 @@ def rules_of(settings: Settings, fee: float, stoploss: float) -> Rules:
         wallet=_WALLET,
         stake_amount=_STAKE,
         scale_out=settings.scale_out,
-        stop_on_close=float(getattr(settings, "stop_on_close", 0.0)),
+        stop_on_close=settings.stop_on_close,
         max_entry_drift=settings.max_entry_drift,
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from perp_imbalance.indicators.deviation import deviation_bps
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.as_traded import NAMES, Market, Setup, rules_of
@@ -14,11 +15,11 @@ from perp_imbalance.research.multiple import as_values, false_discovery, family_
 from perp_imbalance.research.nulls import Nulls
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.research.pooled import (
+    DEV_LEN,
     LEVELS,
     MIN_TRADES,
     SIZES,
     by_class,
-    deviation_bps,
     lines,
     slopes,
     weeks_of,
@@ -69,12 +70,13 @@ class Collected:
         market = Market(candles, rules_of(self.settings, self.costs.fee, self.costs.stoploss))
         screen = Screen(candles, self.settings, self.horizons, 2 * self.costs.fee)
         begin = candles.begin
-        deviation = deviation_bps(candles.premium)[begin:]
+        deviation = deviation_bps(candles.premium, DEV_LEN).bps[begin:]
         premium = candles.premium[begin:] * _BPS
         for preset, thresholds in self.presets.items():
             if preset in left_out:
                 continue
-            setup = Setup(screen, candles, self.settings.gated(thresholds), self.settings)
+            settings = self.settings.of_preset(preset)
+            setup = Setup(screen, candles, settings.gated(thresholds), settings)
             real = market.trade(setup.flags, setup.middle)
             double = market.trade(setup.flags, setup.middle, market.with_doubled_costs)
             times = market.times[real.rows]

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import Floats
+from perp_imbalance.indicators.thresholds import Thresholds
 
 #: Fewer trades than this have no error to speak of, nor have trades in fewer weeks.
 MIN_TRADES, MIN_WEEKS = 20, 10
@@ -17,8 +18,8 @@ MIN_TRADES, MIN_WEEKS = 20, 10
 SIZES = (0.0, 5.0, 10.0, 20.0, 30.0, np.inf)
 LEVELS = (-np.inf, -30.0, -20.0, -10.0, -5.0, 0.0, 5.0, 10.0, 20.0, 30.0, np.inf)
 
-#: The deviation is that from the median of so many premiums, of which so many must be there.
-DEV_LEN, DEV_MIN = 200, 100
+#: The deviation is that from the median of so many premiums.
+DEV_LEN = Thresholds().dev_len
 
 _BPS = 1e4
 _WEEK_NS = 7 * 24 * 3_600_000_000_000
@@ -89,16 +90,6 @@ def _fit(values: Floats, regressors: Floats, weeks: NDArray[np.int64]) -> Any:
 
     clusters = {"groups": np.unique(weeks, return_inverse=True)[1]}
     return OLS(values, regressors).fit(cov_type="cluster", cov_kwds=clusters, use_t=True)
-
-
-def deviation_bps(premium: Floats) -> Floats:
-    """Return how far each premium lies from the median of the last ones, itself among them."""
-    finite = np.isfinite(premium)
-    known = pd.Series(premium[finite])
-    found = np.full(premium.size, np.nan)
-    median = known.rolling(DEV_LEN, min_periods=DEV_MIN).median()
-    found[finite] = _BPS * (known - median).to_numpy()
-    return found
 
 
 def classes(values: Floats, ends: Sequence[float]) -> Iterator[tuple[str, NDArray[np.bool_]]]:

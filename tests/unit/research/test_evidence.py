@@ -5,7 +5,6 @@ import sys
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from support.history import ROWS, made_history
 
@@ -25,7 +24,7 @@ from perp_imbalance.research.evidence import (
 from perp_imbalance.research.evidence_page import traded_lines, traded_parts
 from perp_imbalance.research.nulls import KINDS, Nulls, check_nulls, scattered
 from perp_imbalance.research.pair_history import PairHistory
-from perp_imbalance.research.pooled import clustered_mean, deviation_bps
+from perp_imbalance.research.pooled import clustered_mean
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.strategy.settings import Settings
 
@@ -216,16 +215,6 @@ def test_few_trades_or_weeks_have_no_interval(trades: int, weeks: int) -> None:
     mean = clustered_mean(net, np.arange(trades) % weeks)
     assert mean.net == pytest.approx(net.mean() * 1e4)
     assert mean.t is mean.low is mean.p is None
-
-
-def test_deviation_is_from_the_median_of_the_last_200() -> None:
-    premium = np.random.default_rng(1).normal(size=1000) * 1e-3
-    premium[50:60] = np.nan
-    found = deviation_bps(premium)
-    assert np.isnan(found[:109]).all()
-    assert np.isfinite(found[109:]).all()
-    assert found[900] == pytest.approx(1e4 * (premium[900] - np.median(premium[701:901])))
-    assert pd.isna(deviation_bps(np.full(300, np.nan))).all()
 
 
 def test_slow_libraries_are_imported_when_they_are_needed() -> None:
