@@ -131,11 +131,18 @@ def test_worst_trade_without_candles_is_told_without_a_link(tmp_path: Path) -> N
 def result_file(folder: Path, *trades: dict[str, Any], wallet: pd.DataFrame | None = None) -> Path:
     """Write a result; freqtrade's older ones are without a wallet."""
     file = folder / "result.zip"
-    rows = [one | {name: str(one[name]) for name in ("open_date", "close_date")} for one in trades]
-    stats = {"strategy": {"a": {**STATS, "trades": rows}}, "strategy_comparison": []}
+    rows = [
+        {**one, "amount": 2.0, "enter_tag": "short_zone_z"}
+        | {name: str(one[name]) for name in ("open_date", "close_date")}
+        for one in trades
+    ]
+    span = {"start": START, "end": START + 9 * HOUR}
+    stamps = {f"backtest_{name}_ts": int(at.timestamp() * 1000) for name, at in span.items()}
+    more = {"timeframe": "1h", "pairlist": [PAIR], "market_change": 0.0, **stamps}
+    stats = {"strategy": {"a": {**STATS, **more, "trades": rows}}, "strategy_comparison": []}
     with ZipFile(file, "w") as archive:
         archive.writestr("result.json", json.dumps(stats))
-        archive.writestr("result_config.json", "{}")
+        archive.writestr("result_config.json", json.dumps({"exchange": {"name": "binance"}}))
         if wallet is not None:
             content = BytesIO()
             wallet.to_feather(content)

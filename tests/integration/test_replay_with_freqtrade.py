@@ -147,7 +147,7 @@ def test_freqtrade_is_ended_when_its_time_is_over(
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
     with pytest.raises(subprocess.TimeoutExpired) as over:
         capture_freqtrade(["trade"], configs=[tiny_config], overlay={}, timeout=0.5)
-    overlay = over.value.cmd[over.value.cmd.index("trade") + 4]
+    overlay = over.value.cmd[over.value.cmd.index("trade") + 2]
     assert str(scratch) in overlay
     assert not processes_with(overlay)
     assert not list(scratch.iterdir())
