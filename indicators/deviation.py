@@ -1,5 +1,6 @@
 """How far a premium is from its own median: in basis points, and as a robust z-score."""
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import bottleneck
@@ -8,6 +9,7 @@ import numpy as np
 from perp_imbalance.indicators.rolling import (
     MEMORY_CANDLES,
     Floats,
+    Ints,
     check_memory,
     expand,
     finite_rows,
@@ -23,6 +25,8 @@ LEAST_PREMIUMS = 100
 #: The standard deviation of a normal distribution in units of its median absolute deviation (MAD).
 _NORMAL = 1.4826
 _BPS = 1e4
+#: From so many rows on, compiled code is worth the third of a second that numba takes to import.
+_MANY_ROWS = 10_000
 
 
 class Deviation(NamedTuple):
@@ -57,17 +61,12 @@ def deviation_bps(premium: Floats, dev_len: int, memory: int = MEMORY_CANDLES) -
     """
     rows = finite_rows(premium)
     dense = premium[rows]
-    least = min(LEAST_PREMIUMS, dev_len)
-    median = _moving_median(dense, dev_len, least)
-    # The fast path: so few rows are missing that no window reaches back beyond the memory.
+    begins = _begins(dense.size, dev_len)
+    # Otherwise so few rows are missing that no window reaches back beyond the memory.
     if span(rows) - dense.size + dev_len > memory:
         numbers = row_numbers(rows)
-        at = np.arange(dense.size)
-        held = at + 1 - numbers.searchsorted(numbers - memory + 1)
-        short = held < np.minimum(at + 1, dev_len)
-        for length in np.unique(held[short]):
-            those = short & (held == length)
-            median[those] = _moving_median(dense, int(length), least)[those]
+        np.maximum(begins, numbers.searchsorted(numbers - memory + 1), out=begins)
+    median = _moving_median(dense, begins, dev_len, min(LEAST_PREMIUMS, dev_len))
     return Deviation(expand((dense - median) * _BPS, rows, premium.size))
 
 
@@ -96,7 +95,7 @@ def robust_z_score(
     deviation = deviation_bps(premium, dev_len, memory).bps
     rows = finite_rows(premium)
     dense = deviation[rows]
-    spread = _moving_median(np.abs(dense), dev_len, dev_len)
+    spread = _moving_median(np.abs(dense), _begins(dense.size, dev_len), dev_len, dev_len)
     spread *= _NORMAL
     spread[spread <= MIN_STDEV * _BPS] = np.nan
     # Distances to the median of a window that was not full yet do not count.
@@ -106,11 +105,33 @@ def robust_z_score(
     return RobustZScore(smoothed.raw, smoothed.z, deviation)
 
 
-def _moving_median(dense: Floats, length: int, least: int) -> Floats:
-    """Return the median of the last values, NaN where a window holds fewer than ``least``.
+def _begins(size: int, length: int) -> Ints:
+    """Return the first row of each window of that length."""
+    return np.maximum(np.arange(1 - length, size + 1 - length), 0)
 
-    bottleneck: a moving median of 200 takes it a sixth of the time that pandas needs.
+
+def _moving_median(dense: Floats, begins: Ints, longest: int, least: int) -> Floats:
+    """Return the median of each window, NaN where it holds fewer than ``least``.
+
+    Compiled for many rows. A bot has few, and freqtrade's own image has no numba; a file system on
+    which numba can keep nothing is a RuntimeError.
     """
+    if dense.size >= _MANY_ROWS:
+        with suppress(ImportError, RuntimeError):
+            from perp_imbalance.indicators.moving_median import moving_median
+
+            return moving_median(dense, begins, longest, least)
+    median = _full_median(dense, longest, least)
+    held = np.arange(1, dense.size + 1) - begins
+    short = held < np.minimum(np.arange(1, dense.size + 1), longest)
+    for length in np.unique(held[short]):
+        those = short & (held == length)
+        median[those] = _full_median(dense, int(length), least)[those]
+    return median
+
+
+def _full_median(dense: Floats, length: int, least: int) -> Floats:
+    """Return the median of the last values, NaN where there are fewer than ``least``."""
     if dense.size < least or length < least:
         return np.full(dense.size, np.nan)
     median: Floats = bottleneck.move_median(dense, min(length, dense.size), least)

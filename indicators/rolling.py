@@ -18,6 +18,7 @@ from perp_imbalance.errors import SettingsError
 MEMORY_CANDLES = 459
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Rows = Bools | slice
 
@@ -98,7 +99,7 @@ def check_memory(length: int, memory: int) -> None:
         )
 
 
-def row_numbers(rows: Rows) -> NDArray[np.int64]:
+def row_numbers(rows: Rows) -> Ints:
     """Return the number of each row that :func:`finite_rows` found."""
     return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else np.flatnonzero(rows)
 

@@ -1,12 +1,17 @@
 """The distance of a premium from its median: what it is made of, and how far back it looks."""
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators import PRESETS, Thresholds, imbalance_columns
+from perp_imbalance.indicators import PRESETS, Thresholds, deviation, imbalance_columns
 from perp_imbalance.indicators.deviation import deviation_bps, robust_z_score
+from perp_imbalance.indicators.moving_median import moving_median
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats
 
 MISSING = [0.0, 0.05, 0.3, 0.7]
@@ -94,3 +99,42 @@ def test_new_gates_are_off_in_presets_of_the_source(preset: str) -> None:
 def test_deviation_that_cannot_be_traded_is_refused(values: dict[str, float], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Thresholds(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.3])
+@pytest.mark.parametrize("digits", [9, 4])
+@pytest.mark.parametrize("dev_len", [2, 99, 200])
+def test_compiled_medians_equal_those_of_a_bot(
+    missing: float, digits: int, dev_len: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # With 4 digits, most windows hold a value more than once.
+    premium = premiums(missing, 12_000).round(digits)
+    monkeypatch.setattr(deviation, "_MANY_ROWS", 12_001)
+    bots = deviation_bps(premium, dev_len).bps, robust_z_score(premium, dev_len, 3).z
+    monkeypatch.setattr(deviation, "_MANY_ROWS", 1)
+    compiled = deviation_bps(premium, dev_len).bps, robust_z_score(premium, dev_len, 3).z
+    np.testing.assert_array_equal(compiled, bots)
+
+
+@given(
+    values=st.lists(st.floats(-1e6, 1e6, width=64) | st.sampled_from([0.0, -0.0, 1.0]), min_size=1),
+    length=st.integers(1, 30),
+    least=st.integers(1, 30),
+)
+@example(values=[1.0 + 2**-52, 1.0, 1.0 - 2**-53] * 40, length=7, least=1)
+def test_moving_median_is_that_of_pandas(values: list[float], length: int, least: int) -> None:
+    series = pd.Series(values, dtype=np.float64)
+    begins = np.maximum(np.arange(1, len(values) + 1) - length, 0)
+    found = moving_median(np.array(values), begins, length, least)
+    wanted = series.rolling(length, min_periods=min(least, length)).median()
+    if least > length:
+        wanted[:] = np.nan
+    np.testing.assert_allclose(found, wanted, rtol=1e-15)
+
+
+def test_medians_need_no_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    premium = premiums(0.0, 300)
+    wanted = deviation_bps(premium, 200).bps
+    monkeypatch.setattr(deviation, "_MANY_ROWS", 1)
+    monkeypatch.setitem(sys.modules, "perp_imbalance.indicators.moving_median", None)
+    np.testing.assert_array_equal(deviation_bps(premium, 200).bps, wanted)
