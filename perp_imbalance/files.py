@@ -14,30 +14,31 @@ from typing import Any
 
 from perp_imbalance.errors import CommandError
 
+#: How the names of folders begin that hold files which are being written.
+_PART_PREFIX = ".perp-imbalance-part-"
+
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
     """Yield where to write a file; it gets its name, in place of an older one, when it is whole.
 
-    Its folder is made. Of what was begun and not finished nothing stays.
+    Its folder is made. Of what was begun and not finished nothing stays; what a killed run left in
+    that folder goes when the next file is written there.
 
     :raises CommandError: if it cannot be written there.
 
     >>> with atomic_write(Path("ranking.csv")) as part:  # doctest: +SKIP
     ...     part.write_text("perp,z", encoding="utf-8")
     """
-    # Two processes may write the same file: each has a part of its own, the later one stays.
-    part = file.with_name(f"{file.name}.{secrets.token_hex(4)}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(file)
+        # Two processes may write the same file: each has a part of its own, the later one stays.
+        with temporary_folder(file.parent, _PART_PREFIX) as folder:
+            part = folder / f"{file.name}.part"
+            yield part
+            part.replace(file)
     except OSError as error:
         raise CommandError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        # Where its folder is no folder, there is nothing to remove.
-        with suppress(OSError):
-            part.unlink()
 
 
 def run_name(what: str) -> str:

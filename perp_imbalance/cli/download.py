@@ -63,8 +63,9 @@ def run(arguments: argparse.Namespace) -> int:
     files = config_files(arguments)
     config = load_config(files)
     markets, perps = load_universe(config)
-    matches = match_perps(config, markets, perps)
-    spotless = about_spotless(matches, markets.values(), config["exchange"]["name"])
+    exchange = str(config["exchange"]["name"])
+    matches = match_perps(markets, Settings.from_config(config), exchange, perps)
+    spotless = about_spotless(matches, markets.values(), exchange)
     beside: dict[str, set[str]] = {"spot": set(), "index": set()}
     for match in matches:
         if match.spot is not None:

@@ -134,6 +134,8 @@ def run(arguments: argparse.Namespace) -> int:
     parts = [part for part in parts if part.name != TEST or (freeze and freeze.exists)]
     for said in left_out:
         logger.warning("%s", said)
+    # Which the log has told of already.
+    left_out += [line for folder in folders for line in folder.histories.left_out]
     if freeze and freeze.exists:
         freeze.look()
     nulls = Nulls(arguments.nulls, arguments.seed)
@@ -306,9 +308,11 @@ def what_is_left_out(
     short: list[tuple[str, str]] = []
     said: list[tuple[str, str]] = []
     empty = list(parts)
+    read = 0
     for folder, pairs in folders:
         gated = _gated(folder)
         for candles in folder.pairs(pairs):
+            read += 1
             pair = candles.match.perp
             empty = [part for part in empty if part.of(candles) is None]
             if method.is_too_short(candles):
@@ -318,7 +322,7 @@ def what_is_left_out(
             said += [(pair, f"entries of {name} left out: {why}") for name, why in without.items()]
             studied = [gated[name] for name in gated.keys() - without.keys()]
             said += [(pair, sentence) for sentence in thin_series(candles, studied)]
-    if len(short) == sum(len(pairs) for _, pairs in folders):
+    if len(short) == read:
         raise DataError(f"{method.too_short}; take more candles, or a smaller --block")
     if empty:
         raise DataError(f"--{empty[0].name} has no candles: name a time that the folders have")

@@ -45,15 +45,17 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.exchange import load_markets, match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe
     from perp_imbalance.markets.spot_matching import about_spotless
+    from perp_imbalance.strategy.settings import Settings
 
     config = load_config(config_files(arguments))
+    settings, exchange = Settings.from_config(config), str(config["exchange"]["name"])
     if arguments.whitelist:
         markets, perps = load_universe(config)
-        matches = match_perps(config, markets, perps)
+        matches = match_perps(markets, settings, exchange, perps)
     else:
         markets = load_markets(config)
-        matches = match_perps(config, markets)
-    spotless = about_spotless(matches, markets.values(), config["exchange"]["name"])
+        matches = match_perps(markets, settings, exchange)
+    spotless = about_spotless(matches, markets.values(), exchange)
     if spotless and not any(match.spot for match in matches):
         logger.warning(spotless)
     if arguments.json:

@@ -159,6 +159,14 @@ def select_perps(
     return matches, [left_out_line(folder, left_out)] if left_out else []
 
 
+#: What perps that are left out have in common, by how the reason of one begins.
+_KINDS = {
+    "no ": "without spot candles",
+    "its price is": "with another price than the spot pair",
+    "the candles of": "with the perp's own candles as spot",
+}
+
+
 def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> str:
     """Return one line about all perps that are left out, with their count.
 
@@ -169,7 +177,7 @@ def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> 
         return f"{pair} in {folder.datadir} is left out: {reason}"
     reasons: dict[str, list[str]] = {}
     for pair, reason in left_out:
-        kind = "without spot candles" if reason.startswith("no ") else reason
+        kind = next((kind for start, kind in _KINDS.items() if reason.startswith(start)), reason)
         reasons.setdefault(kind, []).append(pair)
     said = "; ".join(f"{len(pairs)} {kind} ({named(pairs)})" for kind, pairs in reasons.items())
     return f"{len(left_out)} perps in {folder.datadir} are left out: {said}"

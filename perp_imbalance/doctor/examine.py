@@ -201,7 +201,7 @@ def _examine_exchange(
             _late_candle_grace(exchange), plan.settings.max_entry_age_seconds
         )
     )
-    matches = match_perps(config, exchange.markets, pairs)
+    matches = match_perps(exchange.markets, plan.settings, name, pairs)
     spotless = bot_checks.check_spotless(matches, exchange.markets, name)
     report.checks += spotless
     steps = _STEPS + len(matches)

@@ -20,6 +20,7 @@ from perp_imbalance.doctor.findings import Check, Level, Report
 from perp_imbalance.errors import CommandError, PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.exchange import (
+    check_markets,
     closing_exchange,
     load_exchange,
     public_client,
@@ -183,22 +184,19 @@ def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
 
     The caller closes it.
     """
-    name = config["exchange"]["name"]
     # As a utility: a bot's exchange would open websockets.
     config["runmode"] = RunMode.UTIL_EXCHANGE
     exchange = attempt(report, "exchange", lambda: load_exchange(config))
     if exchange is None:
         return None
-    if exchange.markets and attempt(report, "exchange", lambda: _validated(exchange, config)):
+    if attempt(report, "exchange", lambda: _validated(exchange, config)):
         return exchange
     with closing_exchange(exchange):
-        if not exchange.markets:
-            message = f"{name} gave no list of its markets: check the network"
-            report.checks.append(Check("exchange", Level.MUST_FIX, message))
-    return None
+        return None
 
 
 def _validated(exchange: Any, config: dict[str, Any]) -> bool:
+    check_markets(exchange)
     exchange.validate_config(config)
     return True
 

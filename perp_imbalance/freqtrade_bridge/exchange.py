@@ -38,15 +38,23 @@ def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
     with translate_freqtrade_errors(f"exchange {name}"):
         exchange = load_exchange(config)
     with closing_exchange(exchange):
-        with translate_freqtrade_errors(f"exchange {name}"):
-            # freqtrade loads them when they are first asked for, and logs each failed try.
-            is_listed = bool(exchange.markets)
-        if not is_listed:
-            raise BridgeError(
-                f"{name} gave no list of its markets: check the network, or ask freqtrade "
-                "list-markets"
-            )
+        check_markets(exchange)
         yield exchange
+
+
+def check_markets(exchange: Any) -> None:
+    """Let freqtrade load the markets of an exchange.
+
+    :raises BridgeError: if it gets none.
+    """
+    with translate_freqtrade_errors(f"exchange {exchange.id}"):
+        # freqtrade loads them when they are first asked for, and logs each failed try.
+        is_listed = bool(exchange.markets)
+    if not is_listed:
+        raise BridgeError(
+            f"{exchange.id} gave no list of its markets: check the network, or ask freqtrade "
+            "list-markets"
+        )
 
 
 def load_exchange(config: dict[str, Any]) -> Any:
@@ -151,22 +159,24 @@ def price_step(exchange: Any, pair: str) -> float:
 
 
 def match_perps(
-    config: Mapping[str, Any], markets: Mapping[str, Any], perps: Sequence[str] | None = None
+    markets: Mapping[str, Any],
+    settings: Settings,
+    exchange: str,
+    perps: Sequence[str] | None = None,
 ) -> list[SpotMatch]:
     """Return the spot pair of every perp, in the order of their names.
 
-    :param config: freqtrade's config; its section ``perp_imbalance`` may name spot pairs.
     :param markets: all markets of the exchange by symbol.
+    :param settings: they may name spot pairs.
+    :param exchange: freqtrade's name.
     :param perps: the perps to match; without, all active ones of the exchange.
     """
-    settings = Settings.from_config(config)
     if perps is None:
         perps = [
             symbol
             for symbol, market in markets.items()
             if is_perp(market) and market.get("active") is not False
         ]
-    exchange = str(config["exchange"]["name"])
     return [
         match_spot(
             perp,

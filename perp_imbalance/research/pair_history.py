@@ -1,5 +1,6 @@
 """The candles of a folder as research needs them: a perp with its spot pair and its funding."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import Matching, select_perps
+from perp_imbalance.data.backtest_data import Matching, left_out_line, select_perps
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, cost_keys
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium
@@ -22,6 +23,8 @@ from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import series_column
 from perp_imbalance.strategy.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class PairHistories:
     :param timerange: freqtrade's ``--timerange``; None for all there is.
     :param data_format: the config's ``dataformat_ohlcv``.
     :ivar perps: the perps on this timeframe that can be traded.
+    :ivar left_out: one line about those that were read and whose prices refuse their spot pair.
     :raises DataError: if there are none.
     """
 
@@ -78,18 +82,33 @@ class PairHistories:
         self._timerange = TimeRange.parse_timerange(timerange)
         matches, _ = select_perps(self.folder, timeframe, self._matching)
         self.perps = [match.perp for match in matches]
+        self.left_out: list[str] = []
 
     def pairs(self, wanted: Sequence[str] | None = None) -> Iterator[PairHistory]:
-        """Read perps in turn; those that cannot be traded are left out.
+        """Read perps in turn; those that cannot be traded are left out, as the bot does.
+
+        Those whose prices refuse the match are known when all are read; the log tells of them once.
 
         :param wanted: freqtrade's names; None for every perp.
-        :raises DataError: for a pair that the folder lacks, or whose prices give no premium.
+        :raises DataError: for a pair that the folder lacks, or if none is left.
         """
         matches, _ = select_perps(self.folder, self.timeframe, self._matching, wanted)
+        refused = []
         for match in matches:
-            yield self._read(match)
+            history = self._read(match)
+            if isinstance(history, PairHistory):
+                yield history
+            else:
+                refused.append((match.perp, history))
+        line = left_out_line(self.folder, refused) if refused else ""
+        if len(refused) == len(matches):
+            raise DataError(f"{line}: none is left")
+        if line and line not in self.left_out:
+            logger.warning("%s", line)
+            self.left_out.append(line)
 
-    def _read(self, match: SpotMatch) -> PairHistory:
+    def _read(self, match: SpotMatch) -> PairHistory | str:
+        """Return the history of a perp, or why its prices refuse its spot pair."""
         pair = match.perp
         perp = self._load(pair, self.timeframe, CandleType.FUTURES)
         begin = self._begin(perp)
@@ -100,7 +119,7 @@ class PairHistories:
         spot = self._load(str(match.spot), self.timeframe, CandleType(match.source))
         found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match))
         if found.refusal:
-            raise DataError(f"{pair} in {self.datadir}: {found.refusal}")
+            return found.refusal
         rates = self._load(*cost_keys(pair, self._exchange)["funding rates"])
         return PairHistory(
             match,

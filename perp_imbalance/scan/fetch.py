@@ -107,8 +107,9 @@ class Feed:
             quote_currencies=[self.config["stake_currency"]], tradable_only=True, active_only=True
         )
         self.matches = match_perps(
-            self.config,
             self.exchange.markets,
+            Settings.from_config(self.config),
+            str(self.config["exchange"]["name"]),
             without_blacklisted(
                 self.config, [name for name, market in perps.items() if is_perp(market)], perps
             ),

@@ -27,6 +27,7 @@ from perp_imbalance.markets.spot_matching import is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.replay import replay_config, running_replay
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES
+from perp_imbalance.strategy.settings import Settings
 
 
 class Names(NamedTuple):
@@ -171,7 +172,7 @@ def test_names_of_the_exchange_find_their_spot(opened: ReportInput) -> None:
     perps = [symbol for symbol, market in markets.items() if is_perp(market)]
     found = {
         match.perp: (match.spot, match.scale) if match.spot else None
-        for match in match_perps(opened.config, markets, perps)
+        for match in match_perps(markets, Settings(), opened.name, perps)
     }
     assert found == NAMES[opened.name].found
 
@@ -212,9 +213,8 @@ def test_exchange_has_the_candle_types_that_the_table_says(opened: ReportInput) 
 def test_spot_pair_of_another_exchange_is_refused(opened: ReportInput) -> None:
     """An override names a pair of the same exchange; there is no way to name another one."""
     perp = opened.config["exchange"]["pair_whitelist"][0]
-    overrides = {"spot_pairs": {perp: {"pair": "BTC/FDUSD"}}}
-    config = {**opened.config, "perp_imbalance": overrides}
-    (match,) = match_perps(config, opened.exchange.markets, [perp])
+    settings = Settings.model_validate({"spot_pairs": {perp: {"pair": "BTC/FDUSD"}}})
+    (match,) = match_perps(opened.exchange.markets, settings, opened.name, [perp])
     assert match.spot is None
     assert match.reason == "the configured spot pair BTC/FDUSD is no spot market of the exchange"
 
@@ -233,7 +233,8 @@ def test_binance_perps_find_a_spot_of_their_quote(
         files = [CONFIG, fragment(f"binance-{stake.lower()}"), tmp_path / "overlay.json"]
         config = load_config(files)
         check_spot_setting(config)
-        matches = match_perps(config, *load_universe(config))
+        markets, perps = load_universe(config)
+        matches = match_perps(markets, Settings(), "binance", perps)
     found = {match.perp: (match.spot, match.scale) for match in matches}
     assert found == {
         f"{base}/{stake}:{stake}": (

@@ -147,6 +147,24 @@ def older_beside_newer(market: Path, kind: str, column: str) -> None:
     handler.ohlcv_store(BTC, "8h", frame.assign(**{column: frame[column] * 7}), key[2])
 
 
+def test_perp_of_another_coin_is_left_out_of_research(
+    market: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = market / "BTC_USDT-1h.feather"
+    spot = pd.read_feather(file)
+    spot[["open", "high", "low", "close"]] *= 7
+    spot.to_feather(file)
+    histories = PairHistories(market, "1h", Settings())
+    assert [history.match.perp for history in histories.pairs()] == [PEPE]
+    assert [history.match.perp for history in histories.pairs()] == [PEPE]
+    # Once, however often they are read.
+    (line,) = caplog.messages
+    assert line.startswith(f"{BTC} in {market} is left out: its price is 0.143 times that of BTC/")
+    assert histories.left_out == [line]
+    with pytest.raises(DataError, match=r"not the same coin.*: none is left"):
+        list(histories.pairs([BTC]))
+
+
 @pytest.fixture(params=[False, True], ids=["as listed", "reversed"])
 def either_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let directories list their files in either order."""

@@ -13,6 +13,7 @@ from perp_imbalance.freqtrade_bridge.exchange import match_perps
 from perp_imbalance.freqtrade_bridge.pairs import _perps, expand_whitelist
 from perp_imbalance.markets.spot_matching import about_spotless
 from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance.strategy.settings import Settings
 
 PERP = {"swap": True, "linear": True, "active": True}
 SPOT = {"spot": True, "active": True}
@@ -69,7 +70,7 @@ def many() -> dict[str, Any]:
 
 def test_forty_perps_without_spot_are_one_message() -> None:
     markets = many()
-    matches = match_perps(config([]), markets)
+    matches = match_perps(markets, Settings(), "binance")
     said = about_spotless(matches, markets.values(), "binance")
     assert said is not None
     assert said.startswith("40 of 43 perps have no spot pair and give no signals: A0/USDT:USDT, ")
@@ -80,7 +81,7 @@ def test_forty_perps_without_spot_are_one_message() -> None:
 
 def test_exchange_without_any_spot_market_is_named_once() -> None:
     markets = {name: market for name, market in many().items() if not market.get("spot")}
-    matches = match_perps(config([]), markets)
+    matches = match_perps(markets, Settings(), "binance")
     said = about_spotless(matches, markets.values(), "binanceusdm")
     assert said is not None
     assert said.startswith("binanceusdm lists no spot market at all")
@@ -90,7 +91,7 @@ def test_exchange_without_any_spot_market_is_named_once() -> None:
 
 def test_one_perp_without_spot_keeps_its_own_line() -> None:
     markets = {**MARKETS, "A/USDT:USDT": PERP}
-    matches = match_perps(config([]), markets)
+    matches = match_perps(markets, Settings(), "binance")
     said = about_spotless(matches, markets.values(), "binance")
     assert said == "A/USDT:USDT gets no spot candles: no spot pair of A against USDT"
     assert check_spotless(matches, markets, "binance") == []

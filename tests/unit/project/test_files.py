@@ -84,3 +84,22 @@ def test_temporary_folders_of_killed_runs_are_swept(tmp_path: Path) -> None:
     with temporary_folder(tmp_path) as mine:
         assert set(tmp_path.iterdir()) == {mine, *others}
     assert set(tmp_path.iterdir()) == set(others)
+
+
+def test_half_written_file_of_a_killed_run_is_swept(tmp_path: Path) -> None:
+    code = (
+        "import time; from pathlib import Path\n"
+        "from perp_imbalance.files import atomic_write\n"
+        f"with atomic_write(Path({str(tmp_path)!r}) / 'sweep-1.json') as part:\n"
+        "    part.write_text('half')\n"
+        "    print('written', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        run.stdout.readline()
+        atomic_write_text(tmp_path / "sweep-2.json", "of another run while that one lives")
+        assert len(list(tmp_path.iterdir())) == 2
+        run.kill()
+    atomic_write_text(tmp_path / "sweep-3.json", "the next")
+    assert {path.name for path in tmp_path.iterdir()} == {"sweep-2.json", "sweep-3.json"}

@@ -1,85 +1,31 @@
 """``pine/perp_imbalance.pine`` computes what the strategy computes: a changed line fails here."""
 
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
-import numpy as np
 import pandas as pd
 import pytest
 from support import pyne_spot
-from support.freqtrade import ROOT
+from support.pine_columns import PINE, PLOTS, TAGS, assert_equal, expected, market
 from support.pine_to_pyne import PyneScript, UnknownPineError, translate
-from support.pyne_run import NUMBERS, run_pyne, symbol
+from support.pyne_run import run_pyne, symbol
 
-from perp_imbalance.indicators import (
-    PRESETS,
-    Thresholds,
-    entry_signals,
-    exit_signals,
-    imbalance_columns,
-)
+from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
-from perp_imbalance.indicators.hysteresis import EntryMode
-from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, PRESET_SIDES, THRESHOLD_NAMES, Side
+from perp_imbalance.indicators.thresholds import PRESET_SIDES, THRESHOLD_NAMES, Side
 from perp_imbalance.markets.spot_matching import match_spot
 from perp_imbalance.strategy.alerts import TITLES, flip_message
 from perp_imbalance.strategy.settings import Settings
 
-PINE = ROOT / "pine" / "perp_imbalance.pine"
-CANDLES = 1200
 #: The optional gates need series that a chart does not have in one place.
 NOT_IN_PINE = {"use_funding", "funding_min", "use_oi", "oi_len", "oi_min"}
 PINE_NAMES = [name for name in THRESHOLD_NAMES if name not in NOT_IN_PINE]
-TAGS = ("", "cooled", "flipped", "stale_spot")
-#: Columns and how far PyneCore's may be from ours: relative and absolute.
-TOLERANCES = {
-    "premium": (1e-12, 1e-15),
-    "z_raw": (0, 1e-6),
-    "z": (0, 1e-6),
-    "deviation_bps": (0, 1e-9),
-    "bb_middle": (1e-9, 0),
-    "bb_upper": (1e-9, 0),
-    "bb_lower": (1e-9, 0),
-    "bias": (0, 0),
-    "htf_z": (0, 1e-6),
-    "enter_short": (0, 0),
-    "enter_long": (0, 0),
-    "exit_short": (0, 0),
-    "exit_long": (0, 0),
-    "exit_tag": (0, 0),
-}
-#: What the script does not plot, or only where a gate is on.
-PLOTS = {
-    "premium": "premium",
-    "every htf_z": "htf_z",
-    "exit_tag": f"{TAGS}.index(exit_tag)",
-}
 
 
 @pytest.fixture(scope="module")
 def script() -> PyneScript:
     return translate(PINE.read_text(encoding="utf-8"))
-
-
-def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Candles of the sample market; of its spot pair some are taken out, some were not traded."""
-    perps = pd.read_feather(datadir / "futures" / f"{perp}_USDT_USDT-1h-futures.feather")
-    spots = pd.read_feather(datadir / f"{spot}_USDT-1h.feather")
-    first = int(np.flatnonzero(perps["date"].dt.hour % 4 == 0)[0])
-    perps = perps.iloc[first : first + CANDLES].reset_index(drop=True)
-    spots = spots[spots["date"].between(perps["date"].iloc[0], perps["date"].iloc[-1])]
-    spots = spots.reset_index(drop=True)
-    # As freqtrade fills: flat at the close before, with a volume or without.
-    for candles, rows in ((perps, (250, 251)), (spots, (260, 261))):
-        for row in rows:
-            candles.loc[row:row, NUMBERS[:4]] = float(candles["close"].iloc[row - 1])
-    perps.loc[251, "volume"] = 0.0
-    spots.loc[300:320, "volume"] = 0.0
-    spots.loc[700, NUMBERS[:4]] *= 3
-    missing = [203, *range(400, 404), 500, *range(600, 630)]
-    return perps, spots.drop(index=missing).reset_index(drop=True)
 
 
 @pytest.fixture(scope="module")
@@ -90,44 +36,6 @@ def btc(sample_datadir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 @pytest.fixture(scope="module")
 def pepe(sample_datadir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return market(sample_datadir, "1000PEPE", "PEPE")
-
-
-def higher(candles: pd.DataFrame) -> pd.DataFrame:
-    how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
-    return candles.resample(HTF_TIMEFRAME, on="date").agg(how).dropna().reset_index()
-
-
-def expected(
-    candles: tuple[pd.DataFrame, pd.DataFrame],
-    thresholds: Thresholds,
-    *,
-    scale: float = 1.0,
-    mode: EntryMode = "zone",
-    max_stale_candles: int = Settings().max_stale_candles,
-    sides: Collection[Side] = get_args(Side),
-) -> pd.DataFrame:
-    perp, spot = candles
-    columns = imbalance_columns(
-        perp,
-        spot,
-        scale=scale,
-        thresholds=thresholds,
-        timeframe="1h",
-        htf=(higher(perp), higher(spot)),
-        max_stale_candles=max_stale_candles,
-    )
-    rows = perp.join(columns)
-    rows = rows.join(entry_signals(rows, thresholds, mode, sides)).join(exit_signals(rows))
-    rows["exit_tag"] = [TAGS.index(tag or "") for tag in rows["exit_tag"]]
-    return rows
-
-
-def assert_equal(found: pd.DataFrame, wanted: pd.DataFrame) -> None:
-    found = found.assign(htf_z=found["every htf_z"])
-    for name, (relative, absolute) in TOLERANCES.items():
-        np.testing.assert_allclose(
-            found[name], wanted[name].astype(float), relative, absolute, err_msg=name
-        )
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -142,19 +50,6 @@ def test_every_column_of_a_preset_equals_the_strategys(
     assert wanted["enter_short"].any() == ("short" in sides)
     assert wanted["enter_long"].any()
     assert_equal(found, wanted)
-
-
-def test_requested_spot_candles_are_never_filled(
-    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
-) -> None:
-    """With PyneCore's own ``request.security``; elsewhere the closes are looked up."""
-    perp, spot = (candles.iloc[:330] for candles in btc)
-    spot = spot[spot["date"] <= perp["date"].iloc[-1]]
-    found = run_pyne(
-        script, perp, {"BINANCE:BTCUSDT": spot}, tmp_path, plots=PLOTS, in_processes=True
-    )
-    assert found["premium"].isna().sum() > 20
-    assert_equal(found, expected((perp, spot), PRESETS["balanced"]))
 
 
 def test_scale_in_the_name_is_divided_out(

@@ -1,11 +1,9 @@
 """A scan says of every perp what the strategy would say, most extreme first."""
 
 import json
-import time
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from freqtrade.data.btanalysis import get_tick_size_over_time
 from freqtrade.enums import CandleType
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.scan import NOW, candles, market, rules, snapshot
 
 from perp_imbalance.doctor import Level
 from perp_imbalance.doctor import candle_checks as doctor
@@ -22,68 +21,13 @@ from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.indicators.hysteresis import LONG, SHORT
 from perp_imbalance.indicators.quality import most_decimals, premium_stdev
 from perp_imbalance.indicators.signals import gates
-from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.scan.fetch import candles_needed
-from perp_imbalance.scan.rank import Key, Ranking, Rules, Snapshot, rank
+from perp_imbalance.scan.rank import Ranking, Snapshot, rank
 from perp_imbalance.scan.show import footer, ranking_table
 from perp_imbalance.scan.watch import AGAIN_SECONDS, seconds_to_wait, watch
 from perp_imbalance.scan.write import check_target, is_pairlist, write_pairlist
 
-NOW = pd.Timestamp("2026-01-01 12:05", tz="UTC")
-PAIRS, COMPUTING_SECONDS = 450, 2.0
 SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
-
-
-def candles(closes: Any, timeframe: str) -> pd.DataFrame:
-    """Return candles of these closes, the last of which closed last before ``NOW``."""
-    last = NOW.floor(timeframe) - pd.Timedelta(timeframe)
-    closes = np.round(closes, 4)
-    return pd.DataFrame(
-        {
-            "date": pd.date_range(end=last, periods=len(closes), freq=timeframe),
-            **{name: closes + add for name, add in (("open", 1e-4), ("high", 2e-4))},
-            "low": closes - 1e-4,
-            "close": closes,
-            "volume": 5.0,
-        }
-    )
-
-
-def rules(preset: str = "balanced") -> Rules:
-    return Rules(preset, "1h", "4h", PRESETS[preset], 12)
-
-
-def snapshot(frames: dict[Key, pd.DataFrame]) -> Snapshot:
-    return Snapshot(frames, NOW, {}, {}, {})
-
-
-@cache
-def market(pairs: int, count: int) -> tuple[list[SpotMatch], Snapshot]:
-    """Return candles of so many perps with their spot pairs, on two timeframes."""
-    rng = np.random.default_rng(3)
-    matches, frames = [], {}
-    for number in range(pairs):
-        perp, spot = f"C{number}/USDT:USDT", f"C{number}/USDT"
-        matches.append(SpotMatch(perp, spot, 1, "identical", None))
-        for timeframe in ("1h", "4h"):
-            closes = 100 * np.exp(np.cumsum(rng.normal(0, 5e-3, count)))
-            premium = rng.normal(0, 1e-3, count)
-            frames[perp, timeframe, CandleType.FUTURES] = candles(closes * (1 + premium), timeframe)
-            frames[spot, timeframe, CandleType.SPOT] = candles(closes, timeframe)
-    return matches, snapshot(frames)
-
-
-@pytest.mark.parametrize("preset", ["balanced", "conservative"])
-def test_450_pairs_take_less_than_two_seconds_of_computing(preset: str) -> None:
-    matches, given = market(PAIRS, candles_needed(PRESETS[preset]))
-    took = []
-    for _ in range(3):
-        began = time.process_time()
-        found = rank(matches, given, rules(preset), 20)
-        took.append(time.process_time() - began)
-    assert found.ranked == PAIRS
-    print(f"{preset}: {PAIRS} pairs in {min(took):.2f} s of computing")
-    assert min(took) < COMPUTING_SECONDS
 
 
 def test_rows_are_ranked_by_absolute_z() -> None:
