@@ -224,10 +224,10 @@ def _examine_exchange(
     )
     if trades is not None:
         report.checks += trades[0]
-        rooms = {room.pair: room for room in trades[1]}
+        stops = {stop.pair: stop for stop in trades[1]}
         report.pairs = [
-            replace(pair, leverage=room.leverage, stop=room.move, liquidation=room.liquidation)
-            if (room := rooms.get(pair.perp))
+            replace(pair, leverage=stop.leverage, stop=stop.move, liquidation=stop.liquidation)
+            if (stop := stops.get(pair.perp))
             else pair
             for pair in report.pairs
         ]

@@ -123,7 +123,7 @@ def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float
     return Check(STAKE, Level.MUST_FIX, message, pair)
 
 
-class Room(NamedTuple):
+class StopDistance(NamedTuple):
     """How far the price of a pair may move against a position.
 
     :ivar move: to its stoploss, a fraction of the price.
@@ -159,28 +159,28 @@ class Room(NamedTuple):
         return Level.OK, ""
 
 
-def check_stoploss(stoploss: float, rooms: Sequence[Room]) -> list[Check]:
+def check_stoploss(stoploss: float, distances: Sequence[StopDistance]) -> list[Check]:
     """Judge the pair whose price has the least room: freqtrade's stoploss is of the stake.
 
     :param stoploss: the strategy's, below 0.
     """
-    if not rooms:
+    if not distances:
         return []
     order = [Level.MUST_FIX, Level.WARNING, Level.OK]
-    worst = min(rooms, key=lambda room: (order.index(room.finding[0]), room.move))
+    worst = min(distances, key=lambda distance: (order.index(distance.finding[0]), distance.move))
     level, why = worst.finding
     if level is Level.OK:
         message = f"at leverage {worst.leverage:g}, where the price has moved by {worst.move:.2%}"
-        known = [room for room in rooms if room.liquidation > 0]
+        known = [distance for distance in distances if distance.liquidation > 0]
         if known:
-            near = min(known, key=lambda room: room.liquidation - room.move)
+            near = min(known, key=lambda distance: distance.liquidation - distance.move)
             message += f"; {near.pair} is liquidated {near.liquidation:.2%} from its entry"
         return [Check(STOPLOSS, level, message)]
     said = (
         f"at leverage {worst.leverage:g}, a stoploss of {abs(stoploss):.3g} of the stake ends a "
         f"position when the price of {worst.pair} has moved by {worst.move:.2%}"
     )
-    others = sum(room.finding[0] is level for room in rooms) - 1
+    others = sum(distance.finding[0] is level for distance in distances) - 1
     mend = "narrow" if worst.move >= worst.liquidation else "widen"
     message = (
         f"{said}, {why}{f', and so for {others} more pairs' if others else ''}: lower "
@@ -233,7 +233,7 @@ def check_price_type(exchange: Any, strategy: Any) -> list[Check]:
 
 def examine_money(
     config: Mapping[str, Any], exchange: Any, strategy: Any, traded: Sequence[Traded]
-) -> tuple[list[Check], list[Room]]:
+) -> tuple[list[Check], list[StopDistance]]:
     """Look at stake and stoploss of every pair, as freqtrade would reckon them for an entry.
 
     :param exchange: freqtrade's, open.
@@ -247,7 +247,7 @@ def examine_money(
     is_own = type(strategy).custom_stake_amount is not IStrategy.custom_stake_amount
     checks = [] if is_own else check_balance(stake, config)
     limits = _Limits(exchange, stake.amount or 0.0)
-    rooms = []
+    distances = []
     for each in traded:
         leverage = limits.capped(each.pair, _leverage(strategy, each))
         if leverage is None:
@@ -260,9 +260,9 @@ def examine_money(
         move = abs(strategy.stoploss) / leverage
         liquidation = limits.liquidation(each, leverage)
         fees = 2 * _fee(exchange, each.pair)
-        rooms.append(Room(each.pair, leverage, move, fees, each.swing, liquidation))
-    checks += check_stoploss(strategy.stoploss, rooms) + check_price_type(exchange, strategy)
-    return checks, rooms
+        distances.append(StopDistance(each.pair, leverage, move, fees, each.swing, liquidation))
+    checks += check_stoploss(strategy.stoploss, distances) + check_price_type(exchange, strategy)
+    return checks, distances
 
 
 def _leverage(strategy: Any, traded: Traded) -> float | None:

@@ -55,7 +55,12 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
                 check_series(config["exchange"]["name"], kind, gate.switch)
         timeframe = str(config.get("timeframe", TIMEFRAME))
         rules = Rules(
-            preset, timeframe, settings.htf_timeframe, thresholds, settings.max_stale_candles
+            preset,
+            timeframe,
+            settings.htf_timeframe,
+            thresholds,
+            settings.max_stale_candles,
+            settings.of_preset(preset).sides,
         )
     else:
         name = config.get("strategy")
@@ -70,6 +75,7 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
             settings.htf_timeframe,
             strategy.thresholds(),
             int(strategy.max_stale_candles.value),
+            strategy.settings.sides,
         )
     if rules.thresholds.use_htf:
         check_higher(rules.timeframe, rules.htf_timeframe)

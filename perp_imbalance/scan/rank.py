@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from freqtrade.enums import CandleType
@@ -23,7 +23,7 @@ from perp_imbalance.indicators.quality import (
     tick_noise,
 )
 from perp_imbalance.indicators.signals import SIDES, gates
-from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.indicators.thresholds import Side, Thresholds
 from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import gate_series, series_column
@@ -40,6 +40,7 @@ class Rules(NamedTuple):
     """What the columns depend on.
 
     :ivar name: of the strategy or preset, to show.
+    :ivar sides: those that it enters.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Rules(NamedTuple):
     htf_timeframe: str
     thresholds: Thresholds
     max_stale_candles: int
+    sides: Sequence[Side] = get_args(Side)
 
     @property
     def candle(self) -> Timedelta:
@@ -168,7 +170,7 @@ def rank(
     first = found[:top]
     rows = [
         _row(one, gates, given, rules)
-        for one, gates in zip(first, _gates(first, rules.thresholds), strict=True)
+        for one, gates in zip(first, _gates(first, rules), strict=True)
     ]
     return Ranking(rows, len(found), left_out)
 
@@ -226,10 +228,11 @@ def _series_columns(
     return columns
 
 
-def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[Passes]:
+def _gates(found: Sequence[_Found], rules: Rules) -> list[Passes]:
     """Return of each perp whether each active gate lets the side of its z enter, None if unknown.
 
-    Of all at once: pandas takes longer to build a table of one row than all gates take.
+    None passes on a side that is not entered. Of all at once: pandas takes longer to build a table
+    of one row than all gates take.
     """
     if not found:
         return []
@@ -239,15 +242,16 @@ def _gates(found: Sequence[_Found], thresholds: Thresholds) -> list[Passes]:
         for one in found
     ]
     columns = DataFrame(last)
-    by_name = gates(columns, thresholds)
+    by_name = gates(columns, rules.thresholds)
     passes = {
         gate.name: (by_name[gate.name], columns[gate.columns[0]].notna().to_numpy())
-        for gate in active_gates(thresholds)
+        for gate in active_gates(rules.thresholds)
     }
     sides = [SHORT if one.z > 0 else LONG for one in found]
+    entered = [SIDES[side] for side in rules.sides]
     return [
         {
-            name: bool(gate[side][at]) if known[at] else None
+            name: side in entered and (bool(gate[side][at]) if known[at] else None)
             for name, (gate, known) in passes.items()
         }
         for at, side in enumerate(sides)

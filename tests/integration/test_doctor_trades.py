@@ -13,8 +13,8 @@ from perp_imbalance.doctor import Check, Level, Report
 from perp_imbalance.doctor.opening import Loaded
 from perp_imbalance.doctor.overrides import check_overrides, overridden
 from perp_imbalance.doctor.stake_checks import (
-    Room,
     Stake,
+    StopDistance,
     check_price_type,
     check_stake,
     check_stoploss,
@@ -311,8 +311,8 @@ def test_price_that_triggers_the_stop_is_told(
     ],
 )
 def test_stoploss_against_leverage(leverage: float, swing: float, level: Level, said: str) -> None:
-    calm = Room(ETH, 1, 0.1, 0.001, 0.0001)
-    room = Room(BTC, leverage, 0.1 / leverage, 0.001, swing)
+    calm = StopDistance(ETH, 1, 0.1, 0.001, 0.0001)
+    room = StopDistance(BTC, leverage, 0.1 / leverage, 0.001, swing)
     (check,) = check_stoploss(-0.1, [calm, room] if level is not Level.OK else [room])
     assert check.level is level
     assert said in check.message

@@ -27,6 +27,7 @@ class _Timed(Protocol):
 
 
 Timed = TypeVar("Timed", bound=_Timed)
+Placed = TypeVar("Placed", Order, AlgoOrder)
 
 
 def add_account_routes(app: web.Application, account: Account, clock: Callable[[], int]) -> None:
@@ -140,23 +141,6 @@ def _cancel(account: Account, query: Query, now: int) -> Any:
     return answers.order_answer(account.cancel(_found(account, query), now))
 
 
-def _open_orders(account: Account, query: Query, now: int) -> Any:
-    orders = account.open_orders(_some_symbol(account, query))
-    return [answers.order_answer(order) for order in orders]
-
-
-def _cancel_orders(account: Account, query: Query, now: int) -> Any:
-    for order in account.open_orders(_symbol(account, query)):
-        account.cancel(order, now)
-    return ALL_CANCELLED
-
-
-def _orders(account: Account, query: Query, now: int) -> Any:
-    symbol = _symbol(account, query)
-    orders = [order for order in account.orders if order.request.symbol == symbol]
-    return [answers.order_answer(order) for order in _listed(orders, query)]
-
-
 def _place_algo(account: Account, query: Query, now: int) -> Any:
     if query.text("algoType") != "CONDITIONAL":
         refuse(-1116, "Invalid orderType.")
@@ -172,21 +156,35 @@ def _cancel_algo(account: Account, query: Query, now: int) -> Any:
     return answers.cancelled_algo(account.cancel_algo(_found_algo(account, query), now))
 
 
-def _open_algos(account: Account, query: Query, now: int) -> Any:
-    algos = account.open_algos(_some_symbol(account, query))
-    return [answers.algo_answer(algo) for algo in algos]
+def _list_open(opened: Callable[..., list[Placed]], answer: Callable[[Placed], Any]) -> Answer:
+    """Return what answers with the open orders of one kind, of one symbol or of all."""
+
+    def handle(account: Account, query: Query, now: int) -> Any:
+        return [answer(order) for order in opened(account, _some_symbol(account, query))]
+
+    return handle
 
 
-def _cancel_algos(account: Account, query: Query, now: int) -> Any:
-    for algo in account.open_algos(_symbol(account, query)):
-        account.cancel_algo(algo, now)
-    return ALL_CANCELLED
+def _cancel_all(opened: Callable[..., list[Placed]], cancel: Callable[..., Any]) -> Answer:
+    """Return what cancels a symbol's open orders of one kind."""
+
+    def handle(account: Account, query: Query, now: int) -> Any:
+        for order in opened(account, _symbol(account, query)):
+            cancel(account, order, now)
+        return ALL_CANCELLED
+
+    return handle
 
 
-def _algos(account: Account, query: Query, now: int) -> Any:
-    symbol = _symbol(account, query)
-    algos = [algo for algo in account.algos if algo.request.symbol == symbol]
-    return [answers.algo_answer(algo) for algo in _listed(algos, query)]
+def _list_all(placed: Callable[[Account], list[Placed]], answer: Callable[[Placed], Any]) -> Answer:
+    """Return what answers with a symbol's orders of one kind, open or not."""
+
+    def handle(account: Account, query: Query, now: int) -> Any:
+        symbol = _symbol(account, query)
+        orders = [order for order in placed(account) if order.request.symbol == symbol]
+        return [answer(order) for order in _listed(orders, query)]
+
+    return handle
 
 
 def _fills(account: Account, query: Query, now: int) -> Any:
@@ -302,15 +300,17 @@ ROUTES: dict[tuple[str, str], Answer] = {
     ("PUT", "/fapi/v1/order"): _change,
     ("DELETE", "/fapi/v1/order"): _cancel,
     ("GET", "/fapi/v1/openOrder"): _open_order,
-    ("GET", "/fapi/v1/openOrders"): _open_orders,
-    ("DELETE", "/fapi/v1/allOpenOrders"): _cancel_orders,
-    ("GET", "/fapi/v1/allOrders"): _orders,
+    ("GET", "/fapi/v1/openOrders"): _list_open(Account.open_orders, answers.order_answer),
+    ("DELETE", "/fapi/v1/allOpenOrders"): _cancel_all(Account.open_orders, Account.cancel),
+    ("GET", "/fapi/v1/allOrders"): _list_all(lambda account: account.orders, answers.order_answer),
     ("POST", "/fapi/v1/algoOrder"): _place_algo,
     ("GET", "/fapi/v1/algoOrder"): _algo,
     ("DELETE", "/fapi/v1/algoOrder"): _cancel_algo,
-    ("GET", "/fapi/v1/openAlgoOrders"): _open_algos,
-    ("DELETE", "/fapi/v1/algoOpenOrders"): _cancel_algos,
-    ("GET", "/fapi/v1/allAlgoOrders"): _algos,
+    ("GET", "/fapi/v1/openAlgoOrders"): _list_open(Account.open_algos, answers.algo_answer),
+    ("DELETE", "/fapi/v1/algoOpenOrders"): _cancel_all(Account.open_algos, Account.cancel_algo),
+    ("GET", "/fapi/v1/allAlgoOrders"): _list_all(
+        lambda account: account.algos, answers.algo_answer
+    ),
     ("GET", "/fapi/v1/userTrades"): _fills,
     ("GET", "/fapi/v1/income"): _incomes,
     ("GET", "/fapi/v2/balance"): _balance,

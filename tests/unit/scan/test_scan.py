@@ -224,6 +224,17 @@ def test_gates_are_those_of_the_strategy_for_the_side_of_z() -> None:
     assert len(seen) == 4
 
 
+def test_no_gate_lets_a_side_enter_that_is_not_entered() -> None:
+    preset = replace(PRESETS["balanced"], min_deviation_bps=1e-6)
+    matches, given = market(20, candles_needed(preset))
+    every = rules()._replace(thresholds=preset)
+    both = rank(matches, given, every).rows
+    longs = rank(matches, given, every._replace(sides=["long"])).rows
+    assert {row.z > 0 for row in both if row.gates["deviation gate"]} == {True, False}
+    for row, long in zip(both, longs, strict=True):
+        assert long.gates == (row.gates if row.z < 0 else dict.fromkeys(row.gates, False))
+
+
 @pytest.mark.parametrize("unknown", [[], [0], [0, 1]])
 def test_gate_that_knows_nothing_is_told_from_one_that_fails(unknown: list[int]) -> None:
     matches, given = market(2, 200)
