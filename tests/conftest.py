@@ -7,6 +7,7 @@ from hypothesis import settings
 from support.doctor import configure, doctor, doctor_market, doctor_replay
 from support.freqtrade import folder, freqtrade, sample_datadir
 from support.tiny_replay import tiny_config, tiny_datadir, tiny_replay
+from support.today import today
 
 __all__ = [
     "configure",
@@ -19,6 +20,7 @@ __all__ = [
     "tiny_config",
     "tiny_datadir",
     "tiny_replay",
+    "today",
 ]
 
 #: Not tests, and strategies among them need freqtrade's own import path.

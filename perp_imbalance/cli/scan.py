@@ -30,10 +30,11 @@ All perps of the config's stake currency that have a premium, by |z| of the last
 the strategy's own columns and its thresholds. A gate says "yes" where it would let the side of z
 enter, "no" also where the strategy does not enter that side, and "?" where it lets nothing enter
 because what it looks at is not known. "missing" is the share of candles without a premium; "tick
-noise" is by how much one tick moves z. "sound" goes by the doctor's bounds, on the candles that a scan needs, which are fewer than the doctor looks at:
-"doubtful" where it would warn; "no", and dim, where z measures rounding or gaps: such a pair is not
-written into a pair list. "since" is when the candle of the flip closed; in JSON and CSV "candle" is
-when the last one opened. config/pairlist-scan.json makes a bot follow user_data/pairs.json.
+noise" is by how much one tick moves z. "sound" goes by the doctor's bounds, on the candles that a
+scan needs, which are fewer than the doctor looks at: "doubtful" where it would warn; "no", and dim,
+where z measures rounding or gaps: such a pair is not written into a pair list. "since" is when the
+candle of the flip closed; in JSON and CSV "candle" is when the last one opened.
+config/pairlist-scan.json makes a bot follow user_data/pairs.json.
 """
 
 

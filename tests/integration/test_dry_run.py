@@ -8,7 +8,6 @@ import sys
 import time
 import urllib.error
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +20,10 @@ from support.freqtrade import (
     ROOT,
     SAMPLE_PAIRS,
     Freqtrade,
-    add_open_interest,
     assert_fails_in_one_line,
-    spot_to_index,
 )
 from support.rest_api import RestApi, api_settings, free_port
 
-from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.indicators.positioning import change, known_funding, open_interest
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -67,17 +63,6 @@ class Bot(RestApi):
                 return frame
             time.sleep(0.5)
         raise AssertionError(f"no candles of {pair}: {self.log.read_text('utf-8')}")
-
-
-@pytest.fixture(scope="module")
-def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample market around now; the replay serves what its clock lets be known."""
-    datadir = tmp_path_factory.mktemp("today") / "binance"
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
-    spot_to_index(datadir, "ETH", "ETH")
-    add_open_interest(datadir, SAMPLE_PAIRS)
-    return datadir
 
 
 @pytest.fixture(scope="module")

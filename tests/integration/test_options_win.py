@@ -1,13 +1,14 @@
 """The options of a command win over every FREQTRADE__ variable of the environment."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
 from freqtrade.data.btanalysis import load_backtest_stats
-from support.freqtrade import CONFIG, ROOT, backtest_trades
+from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, backtest_trades
 from support.loopback_guard import loopback_only
 
 from perp_imbalance.cli.main import run
@@ -112,6 +113,60 @@ def test_walk_forward_takes_its_options_to_the_workers(
     (window,) = (json.loads(file.read_text("utf-8")) for file in out.glob("windows/*.json"))
     traded = [trade["pair"] for trades in window["presets"].values() for trade in trades]
     assert {*traded} == {PAIR}
+
+
+def test_preset_is_written_for_the_strategy_that_is_named(
+    userdir: Path,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    shutil.copytree(
+        ROOT / "strategies",
+        folder / "strategies",
+        ignore=shutil.ignore_patterns("__pycache__", "*.json"),
+    )
+    monkeypatch.chdir(folder)
+    ran("preset", "apply", "conservative", "--strategy", STRATEGY, "-c", str(CONFIG))
+    written = list((folder / "strategies").glob("*.json"))
+    assert written == [folder / "strategies" / f"{STRATEGY}.json"]
+    assert json.loads(written[0].read_text("utf-8"))["strategy_name"] == STRATEGY
+    assert str(userdir) not in capfd.readouterr().out
+
+
+def test_scan_and_pairs_do_what_their_options_say(
+    today: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "user_data").mkdir()
+    with running_replay(today) as replay, loopback_only(tmp_path):
+        settings: dict[str, Any] = replay_config(replay.url)
+        settings["user_data_dir"] = str(tmp_path / "user_data")
+        file = tmp_path / "replay.json"
+        file.write_text(json.dumps(settings), encoding="utf-8")
+        named = ["-c", str(CONFIG), "-c", str(file)]
+        for name, value in {
+            "STRATEGY": "RsiWithImbalance",
+            "STRATEGY_PATH": str(tmp_path),
+            "EXCHANGE__PAIR_WHITELIST": f'["{PAIR}"]',
+        }.items():
+            monkeypatch.setenv(f"FREQTRADE__{name}", value)
+        ran("scan", *named, "--preset", "conservative", "--json")
+        found = json.loads(capfd.readouterr().out)
+        assert {*found["rows"][0]["gates"]} == {"sigma gate", "HTF gate"}
+        # All perps with a spot pair, whatever the whitelist: that is what a scan is for.
+        assert {row["perp"] for row in found["rows"]} == {*SAMPLE_PAIRS} - {PAIR}
+        ran("pairs", *named, "--json")
+        assert {row["perp"] for row in json.loads(capfd.readouterr().out)} == {*SAMPLE_PAIRS}
+        # The variable that no option touches.
+        ran("pairs", *named, "--whitelist", "--json")
+        assert [row["perp"] for row in json.loads(capfd.readouterr().out)] == [PAIR]
+        monkeypatch.delenv("FREQTRADE__STRATEGY_PATH")
+        ran("scan", *named, "--strategy", STRATEGY, "--json")
+        assert json.loads(capfd.readouterr().out)["thresholds_of"] == STRATEGY
 
 
 def test_commands_on_an_exchange_do_what_their_options_say(

@@ -17,11 +17,10 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, add_open_interest, spot_to_index
+from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS
 from support.rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.cli.main import run
-from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
@@ -33,18 +32,6 @@ from perp_imbalance.scan.rank import rank
 SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
 WAIT_SECONDS = 60
 BTC, ETH, PEPE = SAMPLE_PAIRS
-
-
-@pytest.fixture(scope="module")
-def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sample market around now, in which ETH has an index in place of a spot pair."""
-    datadir = tmp_path_factory.mktemp("scan") / "binance"
-    midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    # 4h candles of the conservative preset: 350 of them are 58 days.
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
-    spot_to_index(datadir, "ETH", "ETH")
-    add_open_interest(datadir, SAMPLE_PAIRS)
-    return datadir
 
 
 @pytest.fixture(scope="module")
