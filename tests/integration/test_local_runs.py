@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from support.freqtrade import CONFIG, ROOT, backtest_trades
@@ -142,3 +143,51 @@ def test_candles_of_another_exchange_use_its_rules(
     assert {*trades["pair"]} == {"KPEPE/USDC:USDC"}
     assert {*trades["fee_open"]} == {0.00045}
     assert "Traceback" not in said.err
+
+
+@pytest.mark.freqtrade
+def test_nothing_that_a_backtest_leaves_holds_a_secret(
+    tiny_datadir: Path,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # One word that marks every secret, wherever it would turn up.
+    mark = "zQ7marked"
+    proxies = {"httpsProxy": f"http://user:{mark}@proxy.invalid:1"}
+    exchange = {
+        **{"name": "binance", "key": f"{mark}-key", "secret": f"{mark}-secret"},
+        "ccxt_config": {"headers": {"X-Auth": mark}, "options": {"defaultType": "future"}},
+        "ccxt_async_config": proxies,
+    }
+    server = {
+        **{"enabled": False, "listen_ip_address": "127.0.0.1", "listen_port": 8080},
+        **{"username": "trader", "password": f"{mark}-password"},
+        **{"jwt_secret_key": f"{mark}-0123456789-0123456789-0123456789"},
+        **{"ws_token": [f"{mark}-token"], "CORS_origins": []},
+    }
+    telegram = {"enabled": False, "token": f"{mark}:telegram", "chat_id": f"9{mark}"}
+    # A section that only a strategy knows reaches the result, where it is struck out.
+    mine = {"channel": "#trades", "access_token": f"{mark}-of-mine"}
+    files = hostile(tmp_path, exchange, api_server=server, telegram=telegram, mine=mine)
+    with pytest.raises(SystemExit) as left:
+        run(
+            [
+                *("backtest", "-c", str(files[0]), "-c", str(files[1])),
+                *("--datadir", str(tiny_datadir), "--strategies", "PerpImbalance"),
+            ]
+        )
+    assert left.value.code == 0
+    said = capfd.readouterr()
+    assert mark not in said.out + said.err + caplog.text
+    assert "Struck out of the result, for secrets: mine.access_token" in said.out
+    (result,) = (tmp_path / "user_data" / "backtest_results").glob("*.zip")
+    with ZipFile(result) as archive:
+        written = {name: archive.read(name) for name in archive.namelist()}
+    assert f"{result.stem}_config.json" in written
+    written |= {
+        str(file): file.read_bytes()
+        for file in (tmp_path / "user_data").rglob("*")
+        if file.is_file()
+    }
+    assert [name for name, content in written.items() if mark.encode() in content] == []
