@@ -11,11 +11,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import hyperopt, market, strategy, sweep, variants
-from benchmarks.report import HOLES, OURS, PANDAS, TALIB, Results, render
+from benchmarks.report import HOLES, OURS, PANDAS, ROBUST_Z, TALIB, Results, Z, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.indicators import imbalance_columns
 from perp_imbalance.indicators.deviation import robust_z_score
+from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.zscore import z_score
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
@@ -127,11 +128,25 @@ def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]
     }
     for name, thresholds in options.items():
         frames[f"with {name}"] = partial(imbalance_columns, perp, spot, thresholds=thresholds)
-    scores = {
-        "z alone": lambda: z_score(premium, variants.BALANCED.len_prem, 3),
-        "robust z alone": lambda: robust_z_score(premium, variants.BALANCED.dev_len, 3),
+    htf = market.higher(perp), market.higher(spot)
+    frames["with higher timeframe"] = partial(
+        imbalance_columns,
+        perp,
+        spot,
+        htf=htf,
+        timeframe=market.TIMEFRAME,
+        htf_timeframe=market.HIGHER_TIMEFRAME,
+    )
+    alone: dict[str, Callable[[], object]] = {
+        Z: lambda: z_score(premium, variants.BALANCED.len_prem, 3),
+        ROBUST_Z: lambda: robust_z_score(premium, variants.BALANCED.dev_len, 3),
     }
-    return {**frames, **scores, TALIB: lambda: variants.bare_talib(premium, close)}
+    # What the gates of funding and open interest read.
+    for switch, series in market.series(perp).items():
+        gate = GATE_SERIES[switch]
+        name = f"{gate.column.replace('_', ' ')} alone"
+        alone[name] = partial(gate.on_rows, perp, market.TIMEFRAME, series)
+    return {**frames, **alone, TALIB: lambda: variants.bare_talib(premium, close)}
 
 
 def measure_strategy(candles: market.Candles, rounds: int) -> Times:

@@ -8,7 +8,7 @@ import pandas as pd
 SEED = 20250101
 GAP_SHARE = 0.001
 OUTAGE_CANDLES = 20
-HIGHER_TIMEFRAME = "4h"
+TIMEFRAME, HIGHER_TIMEFRAME = "1h", "4h"
 
 _PREMIUM_SHOCK, _PREMIUM_MEMORY = 3e-4, 0.65
 
@@ -47,6 +47,19 @@ def higher(frame: pd.DataFrame) -> pd.DataFrame:
     """Return candles of the higher timeframe."""
     aggregated = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     return frame.resample(HIGHER_TIMEFRAME, on="date").agg(aggregated).reset_index()
+
+
+def series(perp: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Return the series of the optional gates, by the switch of each."""
+    random = np.random.default_rng(SEED)
+    interest = np.exp(random.normal(10.0, 0.1, len(perp)))
+    rates = perp[["date"]][::8].reset_index(drop=True)
+    return {
+        "use_funding": rates.assign(funding_rate=random.normal(1e-4, 1e-4, len(rates))),
+        "use_oi": perp[["date"]].assign(
+            open_interest_amount=interest, open_interest_value=interest
+        ),
+    }
 
 
 def _frame(

@@ -35,7 +35,7 @@ def test_quick_run_reports_on_everything(benchmark: ModuleType, tmp_path: Path) 
                 text,
             )
         )
-        == 7
+        == 8
     )
     assert str(ROOT) not in text
 
