@@ -1,4 +1,4 @@
-"""Draw the pictures of the README: the indicator's pane on the SYNTHETIC sample market.
+"""Draw the pictures of the README: the indicator's chart on the SYNTHETIC sample market.
 
 ``make pictures`` runs it. Nothing here is a result; it shows what the columns look like.
 """
@@ -18,15 +18,15 @@ PERP, STRATEGY = "BTC/USDT:USDT", "PerpImbalance"
 # The first extreme episode up to the outage of spot, two weeks later.
 START, END = pd.Timestamp("2025-02-13", tz="UTC"), pd.Timestamp("2025-03-04", tz="UTC")
 WIDTH, HEIGHT = 1400, 900
-PANES = {
-    "pane.png": palette("classic", dark=True),
-    "pane-light.png": palette("classic"),
-    "pane-safe.png": palette("safe"),
+CHARTS = {
+    "chart.png": palette("classic", dark=True),
+    "chart-light.png": palette("classic"),
+    "chart-safe.png": palette("safe"),
 }
 
 
-def draw_panes() -> None:
-    """Draw the pane in its palettes."""
+def draw_charts() -> None:
+    """Draw the chart in its palettes."""
     from perp_imbalance.data.sample import write_sample_market
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.plotting.chart import write_chart
@@ -42,14 +42,14 @@ def draw_panes() -> None:
             strategy=STRATEGY,
             datadir=sample.datadir,
         ) as found:
-            pane = found.pane(PERP).between(START, END)
-        pane = replace(pane, note="SYNTHETIC sample market, no real prices")
-        for file, colors in PANES.items():
-            page = folder / "pane.html"
-            write_chart(page, pane, colors, labels=True)
+            chart = found.chart(PERP).between(START, END)
+        chart = replace(chart, note="SYNTHETIC sample market, no real prices")
+        for file, colors in CHARTS.items():
+            page = folder / "chart.html"
+            write_chart(page, chart, colors, labels=True)
             take_picture(page, DOCS / file, width=WIDTH, height=HEIGHT)
             print(DOCS / file, file=sys.stderr)
 
 
 if __name__ == "__main__":
-    draw_panes()
+    draw_charts()

@@ -82,7 +82,7 @@ def robust_z_score(
 
     :param premium: fractions; NaN where there is no fresh price.
     :param dev_len: finite premiums in each window, the current one included.
-    :param smooth_len: period of the EMA; 1 is none.
+    :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
     :return: three arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.

@@ -69,7 +69,8 @@ def funding_hours(settled: NDArray[np.int64]) -> Floats:
 def open_interest(candles: pd.DataFrame, interest: pd.DataFrame) -> Floats:
     """Return for each candle the open interest that exchanges name by its opening time.
 
-    In coins, so that a move of the price is no move of it; where an exchange gives none, in money.
+    In coins, so that a move of the price does not change it; in money where an exchange gives no
+    coins.
 
     :param candles: column ``date``.
     :param interest: freqtrade's open interest on the same timeframe: ``date``,

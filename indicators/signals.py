@@ -23,7 +23,7 @@ from perp_imbalance.indicators.thresholds import Thresholds
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}
 
-#: Why a candle is no entry, beside the gates, whose names are such reasons, too.
+#: Reasons for which a candle does not enter. The names of gates that fail are reasons, too.
 NO_BIAS, NO_PREMIUM = "no bias", "no premium"
 ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "side is off"
 
@@ -90,7 +90,7 @@ def no_entry_reasons(
     mode: EntryMode = "zone",
     sides: Collection[str] = ("short", "long"),
 ) -> NDArray[np.object_]:
-    """Return per row why it is no entry, every reason that holds; an empty text where it is one.
+    """Return per row every reason for which it does not enter; an empty text where it does.
 
     The parameters are those of :func:`entry_signals`, whose entries have no reason.
     """

@@ -30,7 +30,7 @@ class Thresholds:
     :param enter_z: ``|z|`` at which a bias begins; above ``exit_z``.
     :param exit_z: ``|z|`` below which a bias ends; above 0.
     :param len_prem: finite premiums in the window of the z-score; at least 2.
-    :param smooth_len: period of the EMA over the raw z-score; 1 is none.
+    :param smooth_len: period of the EMA over the raw z-score; 1 does not smooth.
     :param use_sigma: whether an entry needs the close outside the Bollinger bands.
     :param bb_len: candles in the window of the bands; at least 2.
     :param bb_k: width of the bands in standard deviations; above 0.

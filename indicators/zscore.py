@@ -47,7 +47,7 @@ def z_score(
 
     :param premium: fractions; NaN where there is no fresh price.
     :param len_prem: finite premiums in the window, the current one included.
-    :param smooth_len: period of the EMA; 1 is none.
+    :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
     :return: two arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.
@@ -75,7 +75,7 @@ def smooth_raw(
     :param rows: those of the finite premiums.
     :param size: length of the result.
     :param window: finite premiums that each raw z-score is made of.
-    :param smooth_len: period of the EMA; 1 is none.
+    :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
     """
     known = finite_rows(raw)

@@ -299,8 +299,8 @@ def what_is_left_out(
 ) -> list[str]:
     """Say in sentences what of which pairs cannot be studied, or only in part, and why.
 
-    :raises DataError: if no pair has candles enough, a part has none, or a pair has not the series
-        of any preset.
+    :raises DataError: if no pair has candles enough, a part has none, or a pair lacks the series of
+        every preset.
     """
     from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series

@@ -1,4 +1,4 @@
-"""``perp-imbalance plot``: the indicator's pane, from the strategy's own columns."""
+"""``perp-imbalance plot``: the indicator's chart, from the strategy's own columns."""
 
 import argparse
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``plot``."""
     parser = subparsers.add_parser(
         "plot",
-        help="draw the indicator's pane of a pair as a page, or a picture",
+        help="draw the indicator's chart of a pair as a page, or a picture",
         description="Draw what the strategy computes on stored candles of a pair.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -109,36 +109,36 @@ def run(arguments: argparse.Namespace) -> int:
         with open_strategy_analysis(
             merged, strategy=strategy, datadir=datadir, timerange=arguments.timerange
         ) as found:
-            pane = found.pane(arguments.pair, funding=arguments.funding)
+            chart = found.chart(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
             status.update("backtest")
             if arguments.trades:
                 trades = trades_of(Path(arguments.trades), strategy)
             else:
                 trades = backtested(strategy, datadir, merged, arguments.timerange)
-            pane = replace(pane, trades=trades)
-            check_trades(pane, arguments.trades)
+            chart = replace(chart, trades=trades)
+            check_trades(chart, arguments.trades)
         if not arguments.datadir:
-            pane = replace(pane, note="SYNTHETIC sample market, no real prices")
+            chart = replace(chart, note="SYNTHETIC sample market, no real prices")
         status.update("drawing")
         colors = palette(arguments.palette, arguments.dark)
-        write_chart(output, pane, colors, labels=arguments.labels)
+        write_chart(output, chart, colors, labels=arguments.labels)
         if arguments.png:
             take_picture(output, arguments.png)
-    print("\n".join([drawn(pane), *data.notes]))
+    print("\n".join([drawn(chart), *data.notes]))
     print(output)
     if arguments.png:
         print(arguments.png)
     return 0
 
 
-def drawn(pane: "Chart") -> str:
-    """Return in a line what a pane shows."""
-    first, last = pane.frame["date"].iloc[[0, -1]]
-    count = "" if pane.trades is None else f", {len(pane.trades_drawn)} trades"
+def drawn(chart: "Chart") -> str:
+    """Return in a line what a chart shows."""
+    first, last = chart.frame["date"].iloc[[0, -1]]
+    count = "" if chart.trades is None else f", {len(chart.trades_drawn)} trades"
     span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
-    note = f"; {pane.note}" if pane.note else ""
-    return f"{len(pane.frame)} candles{count}, {span}{note}"
+    note = f"; {chart.note}" if chart.note else ""
+    return f"{len(chart.frame)} candles{count}, {span}{note}"
 
 
 def check_picture(picture: Path, page: Path) -> None:
@@ -152,32 +152,34 @@ def check_picture(picture: Path, page: Path) -> None:
         raise CommandError(f"{picture} would be a PNG: name it {picture.stem}.png")
 
 
-def check_trades(pane: "Chart", result: str) -> None:
+def check_trades(chart: "Chart", result: str) -> None:
     """Raise where a result has trades of the pair, but of other candles than are drawn.
 
-    :param result: the file they are from; empty where the backtest was run for this pane.
+    :param result: the file they are from; empty where the backtest was run for this chart.
     :raises DataError: saying what does not fit.
     """
-    trades = pane.trades
+    trades = chart.trades
     if not result or trades is None or trades.empty:
         return
-    trades = trades[trades["pair"] == pane.pair]
-    first, last = pane.frame["date"].iloc[[0, -1]]
+    trades = trades[trades["pair"] == chart.pair]
+    first, last = chart.frame["date"].iloc[[0, -1]]
     if trades.empty:
-        raise DataError(f"{result} has no trades of {pane.pair}: name a result that has")
-    if pane.trades_drawn.empty:
+        raise DataError(f"{result} has no trades of {chart.pair}: name a result that has")
+    if chart.trades_drawn.empty:
         raise DataError(
-            f"{result} has trades of {pane.pair} from {trades['open_date'].min():%Y-%m-%d} to "
+            f"{result} has trades of {chart.pair} from {trades['open_date'].min():%Y-%m-%d} to "
             f"{trades['close_date'].max():%Y-%m-%d}, and {first:%Y-%m-%d} to {last:%Y-%m-%d} is "
             "drawn: name another --timerange or result"
         )
     # freqtrade fills within the candle; prices of the file are rounded to the exchange's digits.
-    opened = trades.merge(pane.frame, left_on="open_date", right_on="date", suffixes=("_trade", ""))
+    opened = trades.merge(
+        chart.frame, left_on="open_date", right_on="date", suffixes=("_trade", "")
+    )
     outside = ~opened["open_rate"].between(opened["low"] * 0.999, opened["high"] * 1.001)
     if outside.any():
         bad = opened[outside].iloc[0]
         raise DataError(
-            f"{result} is of other candles: it has an entry of {pane.pair} at "
+            f"{result} is of other candles: it has an entry of {chart.pair} at "
             f"{bad['open_rate']:g} on {bad['open_date']:%Y-%m-%d %H:%M}, where the candle "
             f"drawn goes from {bad['low']:g} to {bad['high']:g}: name its --datadir"
         )
@@ -187,7 +189,7 @@ def default_output(user_data_dir: Path, pair: str) -> Path:
     """Return a name that no page has yet."""
     from freqtrade.misc import pair_to_filename
 
-    return user_data_dir / "plot" / f"{run_name(f'pane-{pair_to_filename(pair)}')}.html"
+    return user_data_dir / "plot" / f"{run_name(f'chart-{pair_to_filename(pair)}')}.html"
 
 
 def trades_of(result: Path, strategy: str) -> "pd.DataFrame":

@@ -24,7 +24,7 @@ examples:
 
 One page that needs no network: equity and drawdown beside buy-and-hold, profit by preset, exit tag,
 side, |z| at entry, hour and month, holding time beside the time z took to cool, what of a move was
-premium, and the worst trades with a small pane each.
+premium, and the worst trades with a small chart each.
 """
 
 

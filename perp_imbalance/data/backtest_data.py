@@ -281,7 +281,7 @@ def check_series(
         perp = frames[pair, data.timeframe, CandleType.FUTURES]
         spot = frames[str(match.spot), data.timeframe, CandleType(match.source)]
         name = f"{data.timeframe} candles of {match.name}"
-        said += _thin(pair, perp, spot, name, "elsewhere there is no entry")
+        said += _thin(pair, perp, spot, name, "elsewhere nothing is entered")
         for name, key in cost_keys(pair, exchange).items():
             frame = _within(data.folder.read(*key), span)
             said += _short(pair, perp, frame, data.timeframe, name)

@@ -152,7 +152,7 @@ def _wrong_type(config: Mapping[str, Any], about: str) -> BridgeError:
 
 
 def _wrong_sections(config: Mapping[str, Any]) -> list[str]:
-    """Return the settings of a config that should be sections, and are none."""
+    """Return the settings of a config that should be sections but are not."""
     from freqtrade.config_schema import CONF_SCHEMA
 
     known = CONF_SCHEMA["properties"]

@@ -12,8 +12,8 @@ from perp_imbalance.freqtrade_bridge.secrets import refusal
 def translate_freqtrade_errors(about: str) -> Iterator[None]:
     """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
 
-    Its account of each step belongs to its own commands, and of an error it logs a page. A value
-    that is none of a list of names it meets with a ValueError.
+    Its log of each step belongs to its own commands, and of an error it logs a page. For a value
+    outside a list of names it raises a ValueError.
 
     :param about: what the message is about, put behind it.
     """

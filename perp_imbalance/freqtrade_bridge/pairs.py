@@ -56,7 +56,7 @@ def expand_whitelist(config: Mapping[str, Any], markets: Mapping[str, Any]) -> l
 
     A name that the exchange does not list stays.
 
-    :raises ValueError: if a pattern is none.
+    :raises ValueError: if a pattern is not valid.
     """
     from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
 

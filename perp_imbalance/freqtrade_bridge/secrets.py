@@ -20,7 +20,7 @@ REDACTED = "REDACTED"
 # (sanitize_config); it knows neither the API server's keys nor what ccxt is given.
 _SECRET_NAME = re.compile(
     r"secret|password|passphrase|token|credential|authori[sz]ation|cookie"
-    # The sort_key of a pair list is none.
+    # A pair list's sort_key is not secret.
     r"|(^|_)(?<!sort_)(key|uid|login|twofa|auth|chat_id)$|api_?key|private_?key|wallet_?address|account_?id"
     r"|webhook_url|headers$",
     re.IGNORECASE,

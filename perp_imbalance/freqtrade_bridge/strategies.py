@@ -73,6 +73,6 @@ def check_loss(loss: str, user_data: Path) -> None:
     from perp_imbalance.freqtrade_bridge.internals import HyperOptLossResolver
 
     with translate_freqtrade_errors("--hyperopt-loss"):
-        # Its timeframe is none of this check's.
+        # freqtrade asks for one; the check does not depend on it.
         config = {"user_data_dir": user_data, "hyperopt_loss": loss, "timeframe": ""}
         HyperOptLossResolver.load_hyperoptloss(config)

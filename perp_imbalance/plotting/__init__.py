@@ -1,1 +1,1 @@
-"""What a trader looks at: the indicator's pane, and the colours of everything drawn."""
+"""What a trader looks at: the indicator's chart, and the colours of everything drawn."""

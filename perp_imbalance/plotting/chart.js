@@ -1,7 +1,7 @@
 "use strict";
-// One pane: title, controls and a plot of linked panels that draws only what is visible.
+// One chart: title, controls and a plot of linked panels that draws only what is visible.
 
-class PerpPane {
+class PerpChart {
   static count = 0;
 
   constructor(root) {
@@ -89,7 +89,7 @@ class PerpPane {
   // The line of z deepens with |z|: a gradient from one hot colour over the light one to the other.
   colorZ() {
     const { palette } = this.content;
-    const id = `perp-z-${PerpPane.count += 1}`;
+    const id = `perp-z-${PerpChart.count += 1}`;
     const stops = [[0, palette.z_hot_short], [0.5, palette.z_light], [1, palette.z_hot_long]];
     this.root.style.setProperty("--z", `url(#${id})`);
     this.root.insertAdjacentHTML("beforeend", `<svg width="0" height="0" aria-hidden="true"
@@ -186,8 +186,8 @@ class PerpPane {
   }
 }
 
-for (const root of document.querySelectorAll(".perp-pane")) {
-  const begin = () => { root.perpPane = new PerpPane(root); root.perpPane.draw(); };
+for (const root of document.querySelectorAll(".perp-chart")) {
+  const begin = () => { root.perpChart = new PerpChart(root); root.perpChart.draw(); };
   if (!root.classList.contains("small")) {
     begin();
   } else {

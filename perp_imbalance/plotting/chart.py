@@ -1,4 +1,4 @@
-"""The indicator's pane as HTML: the columns, once, and the script that draws what is visible."""
+"""The indicator's chart as HTML: the columns, once, and the script that draws what is visible."""
 
 import base64
 import html
@@ -29,7 +29,7 @@ class Chart:
     """What is drawn of a pair.
 
     :ivar seconds: length of a candle.
-    :ivar frame: candles, columns of the signal and ``no_entry``: why a candle is no entry.
+    :ivar frame: candles, columns of the signal and ``no_entry``: why a candle does not enter.
     :ivar trades: freqtrade's trades, of this pair or of any; None where none are drawn.
     :ivar funding: what longs pay during each candle, in percent; None where it is not drawn.
     :ivar note: what must be said beside the title, such as that the candles are synthetic.
@@ -71,23 +71,23 @@ class Chart:
 
 
 def chart_section(
-    pane: Chart, palette: Palette, *, labels: bool = False, small: bool = False
+    chart: Chart, palette: Palette, *, labels: bool = False, small: bool = False
 ) -> str:
-    """Return a pane as HTML, to be put into a page that has :func:`chart_scripts` once.
+    """Return a chart as HTML, to be put into a page that has :func:`chart_scripts` once.
 
     :param labels: whether flips of the bias are labelled.
     :param small: for one of several in a page: less high, no line of help, and drawn when it
         comes into view.
     """
-    content = json.dumps(_content(pane, palette, labels, small), separators=(",", ":"))
-    kind = "perp-pane small" if small else "perp-pane"
+    content = json.dumps(_content(chart, palette, labels, small), separators=(",", ":"))
+    kind = "perp-chart small" if small else "perp-chart"
     # Of JSON, only this would end the element.
     content = content.replace("</", "<\\/")
     return f'<section class="{kind}"><script type="application/json">{content}</script></section>'
 
 
 def chart_scripts(*, with_plotly: bool = True) -> str:
-    """Return style and scripts that draw every pane of a page; they belong at its end.
+    """Return style and scripts that draw every chart of a page; they belong at its end.
 
     :param with_plotly: False where the page has plotly's library from another figure.
     """
@@ -100,43 +100,43 @@ def chart_scripts(*, with_plotly: bool = True) -> str:
     return f"<style>{style}</style>{library}<script>{script}</script>"
 
 
-def chart_page(pane: Chart, palette: Palette, *, labels: bool = False) -> str:
-    """Return a self-contained page with one pane in it."""
+def chart_page(chart: Chart, palette: Palette, *, labels: bool = False) -> str:
+    """Return a self-contained page with one chart in it."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>{html.escape(f'{pane.pair} {pane.timeframe}, {pane.strategy}')}</title>"
+        f"<title>{html.escape(f'{chart.pair} {chart.timeframe}, {chart.strategy}')}</title>"
         f"<style>body{{margin:0;background:{palette.background}}}</style></head>"
-        f"<body>{chart_section(pane, palette, labels=labels)}{chart_scripts()}</body></html>"
+        f"<body>{chart_section(chart, palette, labels=labels)}{chart_scripts()}</body></html>"
     )
 
 
-def write_chart(file: Path, pane: Chart, palette: Palette, *, labels: bool = False) -> None:
+def write_chart(file: Path, chart: Chart, palette: Palette, *, labels: bool = False) -> None:
     """Write the page; it appears when it is whole.
 
     :raises CommandError: if it cannot be written there.
     """
-    atomic_write_text(file, chart_page(pane, palette, labels=labels))
+    atomic_write_text(file, chart_page(chart, palette, labels=labels))
 
 
-def _content(pane: Chart, palette: Palette, labels: bool, small: bool) -> dict[str, Any]:
+def _content(chart: Chart, palette: Palette, labels: bool, small: bool) -> dict[str, Any]:
     """Return what the script is given: plain data, and columns as the bytes of typed arrays."""
-    frame = pane.frame
+    frame = chart.frame
     dates = pd.DatetimeIndex(frame["date"]).as_unit("ms").asi8
     columns = {name: frame[name].to_numpy() for name in _FLOATS}
-    if pane.funding is not None:
-        columns["funding"] = pane.funding
+    if chart.funding is not None:
+        columns["funding"] = chart.funding
     reasons, codes = np.unique(frame["no_entry"].to_numpy(dtype=str), return_inverse=True)
     return {
-        "pair": pane.pair,
-        "timeframe": pane.timeframe,
-        "step": pane.seconds * 1000,
-        "strategy": pane.strategy,
-        "note": pane.note,
+        "pair": chart.pair,
+        "timeframe": chart.timeframe,
+        "step": chart.seconds * 1000,
+        "strategy": chart.strategy,
+        "note": chart.note,
         "source": _source(frame),
-        "htf": pane.htf_timeframe if pane.thresholds.use_htf else None,
-        "thresholds": asdict(pane.thresholds),
+        "htf": chart.htf_timeframe if chart.thresholds.use_htf else None,
+        "thresholds": asdict(chart.thresholds),
         "palette": asdict(palette),
         "labels": labels,
         "small": small,
@@ -145,7 +145,7 @@ def _content(pane: Chart, palette: Palette, labels: bool, small: bool) -> dict[s
         "bias": _packed(frame["bias"].to_numpy(), "<i1"),
         "no_entry": _packed(codes, "<u2"),
         "reasons": reasons.tolist(),
-        "trades": _trades(pane),
+        "trades": _trades(chart),
     }
 
 
@@ -161,11 +161,11 @@ def _packed(values: Any, kind: str) -> str:
     return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode("ascii")
 
 
-def _trades(pane: Chart) -> list[dict[str, Any]] | None:
+def _trades(chart: Chart) -> list[dict[str, Any]] | None:
     """Return the trades that are drawn as plain data."""
-    if pane.trades is None:
+    if chart.trades is None:
         return None
-    drawn: Any = pane.trades_drawn.itertuples()
+    drawn: Any = chart.trades_drawn.itertuples()
     return [
         {
             "side": "short" if trade.is_short else "long",

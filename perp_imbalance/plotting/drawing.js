@@ -209,7 +209,7 @@ class PerpDrawing {
     ];
   }
 
-  // One line; its colour, a gradient over the panel, is set by pane.js.
+  // One line; its colour, a gradient over the panel, is set by chart.js.
   zLine() {
     const line = { x: [], y: [] };
     for (const { x, zMin, zMax, zRising } of this.buckets) {

@@ -39,12 +39,12 @@ class StrategyAnalysis:
             self.strategy.dp = DataProvider(config, exchange)
             if not hasattr(self.strategy, "thresholds"):
                 raise CommandError(
-                    f"{config['strategy']} is not made of PerpImbalance: the pane is drawn "
+                    f"{config['strategy']} is not made of PerpImbalance: the chart is drawn "
                     "from the columns and thresholds of PerpImbalance and its presets"
                 )
             self.strategy.ft_bot_start()
 
-    def pane(self, pair: str, *, funding: bool = False) -> Chart:
+    def chart(self, pair: str, *, funding: bool = False) -> Chart:
         """Return what there is to draw of a pair, over the config's timerange.
 
         :param funding: whether the funding rate is drawn, too.

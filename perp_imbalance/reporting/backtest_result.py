@@ -249,8 +249,8 @@ def _rename_members(file: Path, stem: str, name: str) -> None:
 def read_result(file: Path) -> Result:
     """Return what a result file holds.
 
-    :raises DataError: if it is none, or holds no trades, or names a strategy as no class can be:
-        the name becomes that of a file.
+    :raises DataError: if it is no result, holds no trades, or names a strategy as no class can be
+        named: the name becomes that of a file.
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")

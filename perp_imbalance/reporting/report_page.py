@@ -1,4 +1,4 @@
-"""The report as one page: tables, figures, and the worst trades with a small pane each."""
+"""The report as one page: tables, figures, and the worst trades with a small chart each."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -18,9 +18,9 @@ from perp_imbalance.strategy.palette import Palette
 
 #: Trades of each strategy that are drawn because they lost most.
 WORST = 3
-#: Candles of a small pane before a trade and after it.
+#: Candles of a small chart before a trade and after it.
 AROUND = 30
-#: Most candles of a trade that a small pane shows.
+#: Most candles of a trade that a small chart shows.
 LONGEST = 400
 
 _COLUMNS = {
@@ -76,7 +76,7 @@ def write_report(
     for name in GROUPINGS:
         figure = figures.profit(tables[name], wallet, name)
         parts += _section(f"Profit by {name}", _SAID[name], figure, _folded(tables[name]))
-    if any(len(found.panes) for found in seen):
+    if any(len(found.charts) for found in seen):
         cooling, premium = figures.cooling(traded), figures.premium(traded)
         parts += _section("Held, and time to cool", _COOLING, cooling, _table(tables["cooling"]))
         parts += _section("Premium and price", _PREMIUM, premium, _table(tables["premium"]))
@@ -134,19 +134,19 @@ def _folded(table: pd.DataFrame) -> str:
 
 
 def _worst(seen: Sequence[StrategyRun], palette: Palette) -> list[str]:
-    """Return the worst trades as a table, and of those with candles a small pane each."""
+    """Return the worst trades as a table, and of those with candles a small chart each."""
     rows: list[dict[str, str]] = []
-    panes: list[str] = []
+    charts: list[str] = []
     for found in seen:
         if not len(found.trades):
             continue
         for trade in worst_trades(found.trades, WORST).itertuples():
             name = f"worst-{len(rows) + 1}"
-            pane = found.panes.get(str(trade.pair))
-            rows.append(_worst_row(found, trade, name if pane else None))
-            if pane is not None:
-                part = chart_section(_around(pane, trade, found), palette, small=True)
-                panes.append(f'<div id="{name}">{part}</div>')
+            chart = found.charts.get(str(trade.pair))
+            rows.append(_worst_row(found, trade, name if chart else None))
+            if chart is not None:
+                part = chart_section(_around(chart, trade, found), palette, small=True)
+                charts.append(f'<div id="{name}">{part}</div>')
     if not rows:
         return _section("Worst trades", "No trade lost money.")
     head = "".join(f"<th>{html.escape(key)}</th>" for key in rows[0])
@@ -155,16 +155,16 @@ def _worst(seen: Sequence[StrategyRun], palette: Palette) -> list[str]:
     )
     about = (
         f"The {WORST} of each strategy that lost the greatest share of their stake. perp-imbalance "
-        "plot draws the whole pane of a pair, with --trades and this result's name its trades."
+        "plot draws the whole chart of a pair, with --trades and this result's name its trades."
     )
     table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    grid = f'<div class="panes">{"".join(panes)}</div>'
-    return [*_section("Worst trades", about), table, grid, *_scripts(panes)]
+    grid = f'<div class="charts">{"".join(charts)}</div>'
+    return [*_section("Worst trades", about), table, grid, *_scripts(charts)]
 
 
-def _scripts(panes: Sequence[str]) -> list[str]:
+def _scripts(charts: Sequence[str]) -> list[str]:
     # The figures above have brought plotly's library.
-    return [chart_scripts(with_plotly=False)] if panes else []
+    return [chart_scripts(with_plotly=False)] if charts else []
 
 
 def _worst_row(found: StrategyRun, trade: Any, anchor: str | None) -> dict[str, str]:
@@ -184,11 +184,11 @@ def _worst_row(found: StrategyRun, trade: Any, anchor: str | None) -> dict[str, 
     }
 
 
-def _around(pane: Any, trade: Any, found: StrategyRun) -> Any:
-    """Return the part of a pane that a trade lies in."""
-    candle = pd.Timedelta(seconds=pane.seconds)
+def _around(chart: Any, trade: Any, found: StrategyRun) -> Any:
+    """Return the part of a chart that a trade lies in."""
+    candle = pd.Timedelta(seconds=chart.seconds)
     until = min(trade.close_date, trade.open_date + candle * LONGEST)
-    part = pane.between(trade.open_date - candle * AROUND, until + candle * AROUND)
+    part = chart.between(trade.open_date - candle * AROUND, until + candle * AROUND)
     one = found.trades.loc[[trade.Index]]
     return replace(
         part,
@@ -211,7 +211,7 @@ def _style(palette: Palette) -> str:
         ".wide{overflow-x:auto;margin:.5rem 0}"
         f"a{{color:{palette.long if not palette.dark else palette.text}}}"
         f"summary{{cursor:pointer;color:{palette.muted};font-size:.85rem}}"
-        ".panes{display:grid;gap:1rem;"
+        ".charts{display:grid;gap:1rem;"
         "grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}"
-        ".panes>div{min-width:0}"
+        ".charts>div{min-width:0}"
     )

@@ -37,14 +37,14 @@ class StrategyRun:
     """A strategy of a result with what it saw.
 
     :ivar trades: with the columns of :func:`with_signal_columns`.
-    :ivar panes: by pair; of pairs without candles there is none.
+    :ivar charts: by pair; of pairs without candles there is none.
     :ivar marked: the wallet with open positions at each candle's close; None without candles.
     """
 
     outcome: Outcome
     thresholds: Thresholds
     trades: pd.DataFrame
-    panes: Mapping[str, Chart]
+    charts: Mapping[str, Chart]
     marked: "pd.Series[float] | None" = None
 
 
@@ -82,17 +82,17 @@ def load_report_input(
             if thresholds is None:
                 others.append(outcome.strategy)
                 continue
-            panes, missing = _panes(outcome, datadir, config)
+            charts, missing = _charts(outcome, datadir, config)
         notes |= dict.fromkeys(missing)
         trades = outcome.trades
         if len(trades):
             candle = pd.Timedelta(seconds=timeframe_to_seconds(result.timeframe))
-            frames = {pair: pane.frame for pair, pane in panes.items()}
+            frames = {pair: chart.frame for pair, chart in charts.items()}
             trades = with_signal_columns(trades, frames, candle, thresholds.exit_z)
         wallet = None
         if len(trades) and len(prices):
             wallet = marked_wallet(trades, prices, float(outcome.stats["starting_balance"]))
-        seen.append(StrategyRun(outcome, thresholds, trades, panes, wallet))
+        seen.append(StrategyRun(outcome, thresholds, trades, charts, wallet))
     said = f"{', '.join(others)}: no strategy in {strategies} that is made of PerpImbalance"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
@@ -187,11 +187,11 @@ def _thresholds(config: Mapping[str, Any], strategy: str) -> Thresholds | None:
         return found.thresholds()  # type: ignore[no-any-return]
 
 
-def _panes(
+def _charts(
     outcome: Outcome, datadir: Path, config: Mapping[str, Any]
 ) -> tuple[dict[str, Chart], list[str]]:
     """Return what there is to draw of each pair that was traded, and what is missing."""
-    panes: dict[str, Chart] = {}
+    charts: dict[str, Chart] = {}
     missing = []
     pairs = sorted(set(outcome.trades["pair"])) if len(outcome.trades) else []
     # It tells of each pair that the first candles are only looked back on.
@@ -206,11 +206,11 @@ def _panes(
             quiet.setLevel(logging.ERROR)
             for pair in pairs:
                 try:
-                    panes[pair] = found.pane(pair)
+                    charts[pair] = found.chart(pair)
                 except DataError as error:
                     missing.append(f"Without z and premium: {error}.")
     except DataError as error:
-        missing.append(f"Without z, premium, panes and buy-and-hold: {error}.")
+        missing.append(f"Without z, premium, charts and buy-and-hold: {error}.")
     finally:
         quiet.setLevel(logging.NOTSET)
-    return panes, missing
+    return charts, missing

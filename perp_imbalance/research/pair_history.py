@@ -35,7 +35,7 @@ class PairHistory:
     :ivar premium: the premium of each candle, NaN where there is none.
     :ivar band_close: the perp's closes that enter its bands, NaN elsewhere.
     :ivar htf: premiums of the higher timeframe; None where the folder has none, and where that
-        timeframe is none above the candles': only the HTF gate looks at it.
+        timeframe is not longer than the candles'; only the HTF gate reads it.
     :ivar funding: funding paid by longs during each candle, as a fraction.
     :ivar series: the columns of the gates' series, by name; NaN where the folder has none.
     :ivar begin: the first row of the time range; rows before it are there to look back on.

@@ -89,7 +89,7 @@ WHOLE = Part("all")
 
 
 def check_parts(parts: Sequence[Part], pairs: Sequence[str]) -> None:
-    """Refuse a split that is none.
+    """Refuse a split whose parts share candles or name a pair without candles.
 
     :param pairs: those that there are candles of.
     :raises SettingsError: if two parts share candles.

@@ -45,7 +45,7 @@ def ranking_table(rows: Sequence[Row], rules: Rules) -> Table:
 
 
 def footer(found: Ranking, without: int, pairlist: Path | None) -> str:
-    """Return what stands below the table: how many perps it has, and which it has not.
+    """Return what stands below the table: how many perps it has, and which it lacks.
 
     :param without: perps that have nothing to compare with.
     :param pairlist: the pair list that was written.

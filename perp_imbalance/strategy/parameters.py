@@ -90,7 +90,7 @@ BIAS_MEMORY = STARTUP_CANDLES - LONGEST_LOOKBACK
 
 
 def check_value(name: str, value: Any) -> None:
-    """Refuse a value that is none for a parameter.
+    """Refuse a value that a parameter cannot have.
 
     :param name: one of :data:`SPACES`.
     :raises SettingsError: one line that says what is allowed.
@@ -136,7 +136,7 @@ def own_parameter(name: str, declared: Any) -> BaseParameter:
     """Return a parameter from what a class declares; a plain value becomes a fixed parameter.
 
     :param name: one of :data:`SPACES`, or of a parameter that a subclass adds.
-    :raises SettingsError: if a plain value is none for this parameter.
+    :raises SettingsError: if this parameter cannot have a plain value.
 
     >>> own_parameter("enter_z", 3.0).value
     3.0
@@ -195,7 +195,7 @@ class OwnParameters(IStrategy):
     def own_parameters(self) -> None:
         """Give this strategy parameters of its own.
 
-        :raises OperationalException: one line, if the class declares a value that is none.
+        :raises OperationalException: one line, if the class declares a value that is not valid.
         """
         with self.refusing_in_one_line():
             for name, value in _declarations(self):
@@ -208,7 +208,7 @@ class OwnParameters(IStrategy):
         freqtrade has no later hook than this one that a wrong value would stop with one line:
         ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
 
-        :raises OperationalException: one line, if a value is none for its parameter.
+        :raises OperationalException: one line, if a parameter cannot have its value.
         """
         # Again, for what the subclass's __init__ set.
         self.own_parameters()

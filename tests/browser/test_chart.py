@@ -1,4 +1,4 @@
-"""The pane, looked at in Chromium: what stands where, in which colour, and what it answers to."""
+"""The chart, looked at in Chromium: what stands where, in which colour, and what it answers to."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def candles(rows: int) -> pd.DataFrame:
     return frame
 
 
-def pane_of(frame: pd.DataFrame) -> Chart:
+def chart_of(frame: pd.DataFrame) -> Chart:
     return Chart("BTC/USDT:USDT", "1h", 3600, "PerpImbalance", "4h", THRESHOLDS, frame)
 
 
@@ -79,18 +79,18 @@ def frame() -> pd.DataFrame:
 
 @pytest.fixture
 def opened(browser: Browser, tmp_path: Path, frame: pd.DataFrame) -> Iterator[Open]:
-    """Open a pane; when the test ends, its console must have been silent and no network asked."""
+    """Open a chart; when the test ends, its console must have been silent and no network asked."""
     looks: list[Look] = []
 
     def opening(
-        pane: Chart | None = None,
+        chart: Chart | None = None,
         colors: Palette | None = None,
         *,
         labels: bool = False,
         width: int = 1200,
     ) -> Look:
-        file = tmp_path / "pane.html"
-        write_chart(file, pane or pane_of(frame), colors or palette(), labels=labels)
+        file = tmp_path / "chart.html"
+        write_chart(file, chart or chart_of(frame), colors or palette(), labels=labels)
         looks.append(Look(browser, file, width))
         return looks[-1]
 
@@ -106,7 +106,7 @@ def row_where(rows: "pd.Series[bool]", after: int = 100) -> int:
     return int(np.flatnonzero(rows.to_numpy()[after:])[0]) + after
 
 
-def test_pane_has_its_panels_on_one_axis_of_time(opened: Open, frame: pd.DataFrame) -> None:
+def test_chart_has_its_panels_on_one_axis_of_time(opened: Open, frame: pd.DataFrame) -> None:
     look = opened()
     panels = look.ask(
         "return ['yaxis', 'yaxis2', 'yaxis3', 'yaxis4'].map((y) => plot._fullLayout[y] &&"
@@ -121,7 +121,7 @@ def test_pane_has_its_panels_on_one_axis_of_time(opened: Open, frame: pd.DataFra
     assert {"htf_z", "premium above 0", "premium below 0"} <= {*names}
     assert look.ask("return [...new Set(plot.data.map(({ xaxis }) => xaxis || 'x'))]") == ["x"]
 
-    funded = opened(replace(pane_of(frame), funding=np.where(np.arange(ROWS) % 8, 0.0, 0.01)))
+    funded = opened(replace(chart_of(frame), funding=np.where(np.arange(ROWS) % 8, 0.0, 0.01)))
     assert "funding" in funded.ask("return plot.data.map(({ name }) => name)")
     funded.show(160, 200)
     assert "funding +0.0100 %" in funded.hover(168, 0.005, "y4")
@@ -211,7 +211,7 @@ def test_line_of_z_deepens_up_to_hot_z(opened: Open, frame: pd.DataFrame) -> Non
             for down in range(-3, 4)
         ]
         assert min(apart(seen, color(hottest)) for seen in near) <= 12
-        ends = look.ask("return ['y1', 'y2'].map((y) => Number(pane.gradient.getAttribute(y)))")
+        ends = look.ask("return ['y1', 'y2'].map((y) => Number(chart.gradient.getAttribute(y)))")
         panel = look.place(row, look.ask("return plot._fullLayout.yaxis2.range[1]"), "y2")[1]
         for end, z in zip(ends, (THRESHOLDS.hot_z, -THRESHOLDS.hot_z), strict=True):
             assert panel + end == pytest.approx(look.place(row, z, "y2")[1], abs=1.5)
@@ -251,7 +251,7 @@ def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame
 
 def test_chart_names_the_index_as_premium_source(opened: Open, frame: pd.DataFrame) -> None:
     source = source_column(frame["premium"].to_numpy(), "index")
-    look = opened(pane_of(frame.assign(premium_source=source)))
+    look = opened(chart_of(frame.assign(premium_source=source)))
     look.show(180, 240)
     assert "% against index" in look.hover(200, 0.0, "y3")
     assert "premium none, no fresh index price" in look.hover(232, 0.0, "y3")
@@ -259,7 +259,7 @@ def test_chart_names_the_index_as_premium_source(opened: Open, frame: pd.DataFra
 
 
 def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame) -> None:
-    look = opened(replace(pane_of(frame), trades=trade_at(frame, 120, 131)))
+    look = opened(replace(chart_of(frame), trades=trade_at(frame, 120, 131)))
     look.show(110, 140)
     points = look.ask(
         "return Object.fromEntries(plot.data.filter(({ name }) => /entry|exit|held/.test(name))"
@@ -301,7 +301,7 @@ def test_label_at_the_edge_is_not_cut(opened: Open, frame: pd.DataFrame) -> None
     assert label["x"] >= left["x"] + 2
 
 
-def test_pane_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
+def test_chart_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
     look = opened(labels=True, width=360)
     status = look.page.locator(".status")
     assert "some flips have no label" in status.inner_text()
@@ -325,7 +325,7 @@ def test_keyboard_pans_and_zooms(opened: Open) -> None:
     look = opened()
 
     def view() -> tuple[float, float]:
-        start, end = look.ask("return pane.view.map((at) => at / pane.content.step)")
+        start, end = look.ask("return chart.view.map((at) => at / chart.content.step)")
         return start, end
 
     whole = view()
@@ -362,19 +362,19 @@ def test_mouse_pans_and_zooms(opened: Open) -> None:
     look.page.mouse.move(x + 10 * look.candle_width(), y, steps=4)
     look.page.mouse.up()
     look.page.wait_for_function(
-        "() => { const pane = document.querySelector('.perp-pane').perpPane;"
-        " return Math.abs((pane.rows.dates[150] - pane.view[0]) / pane.content.step - 10) < 1; }"
+        "() => { const chart = document.querySelector('.perp-chart').perpChart;"
+        " return Math.abs((chart.rows.dates[150] - chart.view[0]) / chart.content.step - 10) < 1; }"
     )
-    width = look.ask("return pane.view[1] - pane.view[0]")
+    width = look.ask("return chart.view[1] - chart.view[0]")
     look.page.mouse.wheel(0, -300)
     look.page.wait_for_function(
-        "(width) => { const { view } = document.querySelector('.perp-pane').perpPane;"
+        "(width) => { const { view } = document.querySelector('.perp-chart').perpChart;"
         " return view[1] - view[0] < 0.99 * width; }",
         arg=width,
     )
     look.page.mouse.dblclick(x, y)
     look.page.wait_for_function(
-        "() => { const { view, all } = document.querySelector('.perp-pane').perpPane;"
+        "() => { const { view, all } = document.querySelector('.perp-chart').perpChart;"
         " return view[0] === all[0] && view[1] === all[1]; }"
     )
 
@@ -384,32 +384,32 @@ def test_narrow_window_shows_all_of_it(opened: Open) -> None:
     assert look.page.evaluate("document.documentElement.scrollWidth") <= 340
     assert look.ask("return plot._fullLayout.yaxis3._length") > 40
     assert "each candle = " in look.page.locator(".status").inner_text()
-    before = look.ask("return pane.bucketSize")
+    before = look.ask("return chart.bucketSize")
     look.page.set_viewport_size({"width": 1300, "height": 800})
     look.page.wait_for_function(
         "() => document.querySelector('.main-svg').clientWidth > 1200", timeout=5000
     )
-    assert look.ask("return pane.bucketSize") < before
+    assert look.ask("return chart.bucketSize") < before
 
 
 def test_35000_candles_open_and_pan(browser: Browser, tmp_path: Path) -> None:
     frame = candles(MANY)
     many = pd.concat([trade_at(frame, row, row + 6) for row in range(200, MANY - 10, 10)])
     file = tmp_path / "many.html"
-    pane = replace(pane_of(frame), trades=many, funding=np.full(MANY, 0.01))
-    write_chart(file, pane, palette(), labels=True)
+    chart = replace(chart_of(frame), trades=many, funding=np.full(MANY, 0.01))
+    write_chart(file, chart, palette(), labels=True)
     assert file.stat().st_size < MOST_BYTES
     # In time that the page worked: this machine has other things to do.
     look = Look(browser, file, 1400)
     loading = look.work_seconds()
-    look.ask("pane.show(pane.all[0], (pane.all[0] + pane.all[1]) / 4 + pane.all[0] / 2)")
+    look.ask("chart.show(chart.all[0], (chart.all[0] + chart.all[1]) / 4 + chart.all[0] / 2)")
     before = look.work_seconds()
     look.ask(
-        "for (let i = 0; i < 20; i += 1) { pane.pan(i < 10 ? 0.2 : -0.2);"
+        "for (let i = 0; i < 20; i += 1) { chart.pan(i < 10 ? 0.2 : -0.2);"
         " await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); }"
     )
     pan = (look.work_seconds() - before) / 20
-    drawn = look.page.locator(".perp-pane").get_attribute("data-drawn")
+    drawn = look.page.locator(".perp-chart").get_attribute("data-drawn")
     print(f"drawn after {drawn} ms, {loading:.2f} s of work; {pan * 1000:.0f} ms a pan")
     assert look.complaints == []
     look.page.close()
@@ -421,13 +421,13 @@ def test_candle_that_stands_for_several_keeps_their_extremes(
     browser: Browser, tmp_path: Path
 ) -> None:
     frame = candles(6000)
-    file = tmp_path / "pane.html"
-    write_chart(file, pane_of(frame), palette())
+    file = tmp_path / "chart.html"
+    write_chart(file, chart_of(frame), palette())
     look = Look(browser, file)
-    size = look.ask("return pane.bucketSize")
+    size = look.ask("return chart.bucketSize")
     assert size > 4
     assert look.page.locator(".status").inner_text() == f"each candle = {size} candles of 1h"
-    buckets = look.ask("return PerpBuckets.cut(pane.rows, ...pane.all, pane.bucketSize)")
+    buckets = look.ask("return PerpBuckets.cut(chart.rows, ...chart.all, chart.bucketSize)")
     groups = frame.groupby(np.arange(len(frame)) // size)
     assert [found["first"] for found in buckets] == list(range(0, len(frame), size))
     for name, column, how in (
@@ -448,20 +448,20 @@ def test_candle_that_stands_for_several_keeps_their_extremes(
     look.page.close()
 
 
-def test_small_panes_of_one_page_draw_when_they_come_into_view(
+def test_small_charts_of_one_page_draw_when_they_come_into_view(
     browser: Browser, tmp_path: Path, frame: pd.DataFrame
 ) -> None:
-    pane = pane_of(frame).between(frame["date"][100], frame["date"][180])
-    assert len(pane.frame) == 81
-    parts = "".join(chart_section(pane, palette(), small=True) for _ in range(6))
+    chart = chart_of(frame).between(frame["date"][100], frame["date"][180])
+    assert len(chart.frame) == 81
+    parts = "".join(chart_section(chart, palette(), small=True) for _ in range(6))
     file = tmp_path / "report.html"
     page = f'<!doctype html><meta charset="utf-8"><body>{parts}{chart_scripts()}</body>'
     file.write_text(page, encoding="utf-8")
     look = Look(browser, file, 900, 500)
-    drawn = ".perp-pane[data-drawn]"
+    drawn = ".perp-chart[data-drawn]"
     look.page.wait_for_selector(drawn)
     assert 0 < look.page.locator(drawn).count() < 6
-    look.page.locator(".perp-pane").last.scroll_into_view_if_needed()
-    look.page.wait_for_function("() => document.querySelectorAll('.perp-pane')[5].dataset.drawn")
+    look.page.locator(".perp-chart").last.scroll_into_view_if_needed()
+    look.page.wait_for_function("() => document.querySelectorAll('.perp-chart')[5].dataset.drawn")
     assert look.complaints == []
     look.page.close()

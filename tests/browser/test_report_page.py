@@ -110,17 +110,17 @@ def test_worst_trades_are_drawn_with_the_candles_around_them(tmp_path: Path) -> 
     assert cells(second)[-3:] == ["<stop>", "-2.00", "-4.00"]
     anchors = re.findall('href="#(.*?)"', worst)
     assert anchors == ["worst-1", "worst-2"] == re.findall('<div id="(.*?)"', worst)
-    panes = [json.loads(found) for found in re.findall('"application/json">(.*?)</script>', worst)]
-    assert [len(pane["trades"]) for pane in panes] == [1, 1]
-    assert [pane["trades"][0]["profit"] for pane in panes] == [-0.05, -0.02]
-    assert panes[0]["note"] == "-5.00% long, cooled"
+    charts = [json.loads(found) for found in re.findall('"application/json">(.*?)</script>', worst)]
+    assert [len(chart["trades"]) for chart in charts] == [1, 1]
+    assert [chart["trades"][0]["profit"] for chart in charts] == [-0.05, -0.02]
+    assert charts[0]["note"] == "-5.00% long, cooled"
     # Both ends included; of the longest trades, the beginning.
-    lengths = [len(pane["dates"]) * 3 / 4 // 8 for pane in panes]
+    lengths = [len(chart["dates"]) * 3 / 4 // 8 for chart in charts]
     assert lengths == [LONGEST + 2 * AROUND + 1, 3 + 2 * AROUND + 1]
 
 
 def test_worst_trade_without_candles_is_told_without_a_link(tmp_path: Path) -> None:
-    blind = replace(seen(trade(2, 5, profit_ratio=-0.1)), panes={})
+    blind = replace(seen(trade(2, 5, profit_ratio=-0.1)), charts={})
     worst = page_of(tmp_path, blind).partition("<h2>Worst trades")[2]
     assert "<a href" not in worst
     assert f"<td>{PAIR}</td>" in worst

@@ -80,7 +80,7 @@ def test_columns_are_computed_without_the_exchange(
     monkeypatch.chdir(ROOT)
     config = merged_config(hostile(tmp_path, exchange))
     with open_strategy_analysis(config, strategy="PerpImbalance", datadir=tiny_datadir) as found:
-        assert found.pane("BTC/USDT:USDT").frame["premium"].notna().any()
+        assert found.chart("BTC/USDT:USDT").frame["premium"].notna().any()
 
 
 @pytest.mark.usefixtures("guarded")

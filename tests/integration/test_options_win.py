@@ -80,7 +80,7 @@ def test_local_commands_do_what_their_options_say(
         tables = json.loads(capfd.readouterr().out)["tables"]
         assert [row["strategy"] for row in tables["preset"]] == [STRATEGY]
 
-        page = tmp_path / "pane.html"
+        page = tmp_path / "chart.html"
         ran(
             *("plot", *options(month, "--pair", PAIR, *htf, "--strategy", STRATEGY)),
             *("--trades", "--output", str(page)),

@@ -65,7 +65,7 @@ def drawn(file: Path) -> dict[str, Any]:
 def test_page_has_the_columns_of_the_strategy(
     plot: Plot, sample_datadir: Path, tmp_path: Path
 ) -> None:
-    file = tmp_path / "new" / "pane.html"
+    file = tmp_path / "new" / "chart.html"
     options = ("--strategy", "PerpImbalanceConservative", "--trades", "--funding")
     code, said = plot("--output", str(file), *options)
     assert code == 0, said
@@ -119,21 +119,21 @@ def test_no_entry_is_drawn_that_lies_before_the_time_range(sample_datadir: Path)
         merged_config([CONFIG]), strategy="PerpImbalance", datadir=sample_datadir
     ) as found:
         found.config["timerange"] = "20250301-20250601"
-        whole = found.pane(PAIR).frame
+        whole = found.chart(PAIR).frame
         entries = whole["no_entry"] == ""
         opened = np.flatnonzero(entries & (whole["bias"] == whole["bias"].shift(-3)))
         assert opened.size > 3
         for row in opened[:4]:
             start = whole["date"].iloc[row + 1]
             found.config["timerange"] = f"{start.timestamp():.0f}-"
-            frame = found.pane(PAIR).frame
+            frame = found.chart(PAIR).frame
             assert frame["date"].iloc[0] == start
             entered = frame[["enter_long", "enter_short"]].sum(axis=1) == 1
             np.testing.assert_array_equal(frame["no_entry"] == "", entered)
 
 
 def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path: Path) -> None:
-    overlay, file = tmp_path / "overlay.json", tmp_path / "pane.html"
+    overlay, file = tmp_path / "overlay.json", tmp_path / "chart.html"
     settings = {"sides": ["long"], "entry_mode": "flip"}
     overlay.write_text(json.dumps({"perp_imbalance": settings}), encoding="utf-8")
     code, said = plot("-c", "config.json", "-c", str(overlay), "--output", str(file))
@@ -157,18 +157,18 @@ def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path
         (("--strategy", "Nobody"), "Impossible to load Strategy 'Nobody'"),
         (("--strategy", "RsiWithImbalance"), "is not made of PerpImbalance"),
         (("--output", "README.md"), "README.md is there already: name another file, or add"),
-        (("--output", "/proc/pane.html"), "/proc/pane.html cannot be written: "),
+        (("--output", "/proc/chart.html"), "/proc/chart.html cannot be written: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),
         (("--trades", "config.json"), "config.json is no result of freqtrade's backtesting"),
         (("--datadir", "nowhere"), "there is no folder nowhere"),
-        (("--png", "pane.jpg"), "pane.jpg would be a PNG: name it pane.png"),
+        (("--png", "chart.jpg"), "chart.jpg would be a PNG: name it chart.png"),
         (("--output", "new.png", "--png", "./new.png"), "new.png is the page: name another file"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(
     plot: Plot, tmp_path: Path, arguments: tuple[str, str], message: str
 ) -> None:
-    code, said = plot("--output", str(tmp_path / "pane.html"), *arguments)
+    code, said = plot("--output", str(tmp_path / "chart.html"), *arguments)
     assert code == 2
     assert message in said
     assert "Traceback" not in said
@@ -185,19 +185,19 @@ def test_what_cannot_be_drawn_is_refused_in_one_line(
 def test_trades_of_other_candles_are_refused(changes: dict[str, Any], message: str) -> None:
     dates = pd.date_range("2025-01-01", periods=50, freq="1h", tz="UTC")
     frame = pd.DataFrame({"date": dates, "open": 100.0, "high": 110.0, "low": 90.0})
-    pane = Chart(PAIR, "1h", 3600, "PerpImbalance", "4h", PRESETS["balanced"], frame)
+    chart = Chart(PAIR, "1h", 3600, "PerpImbalance", "4h", PRESETS["balanced"], frame)
     shift = pd.Timedelta(days=changes.get("days", 0))
     trade = {
         **{"pair": changes.get("pair", PAIR), "open_rate": changes.get("rate", 110.0)},
         **{"open_date": dates[5] + shift, "close_date": dates[9] + shift},
     }
-    pane = replace(pane, trades=pd.DataFrame([trade]))
+    chart = replace(chart, trades=pd.DataFrame([trade]))
     with pytest.raises(DataError, match=message):
-        check_trades(pane, "r.zip")
-    # Those of a backtest of this pane are what they are.
-    check_trades(pane, "")
+        check_trades(chart, "r.zip")
+    # Those of a backtest of this chart are what they are.
+    check_trades(chart, "")
     known = {"pair": PAIR, "open_rate": 110.0, "open_date": dates[5], "close_date": dates[9]}
-    check_trades(replace(pane, trades=pd.DataFrame([known])), "r.zip")
+    check_trades(replace(chart, trades=pd.DataFrame([known])), "r.zip")
 
 
 def test_pair_without_spot_candles_is_refused_in_one_line(
@@ -206,7 +206,7 @@ def test_pair_without_spot_candles_is_refused_in_one_line(
     shutil.copytree(sample_datadir, tmp_path / "perps")
     for file in (tmp_path / "perps").glob("BTC_USDT-*"):
         file.unlink()
-    page = str(tmp_path / "pane.html")
+    page = str(tmp_path / "chart.html")
     code, said = plot("--datadir", str(tmp_path / "perps"), "--output", page)
     assert code == 2
     assert "is left out: no spot pair of BTC against USDT: none is left" in " ".join(said.split())
@@ -215,7 +215,7 @@ def test_pair_without_spot_candles_is_refused_in_one_line(
 def test_picture_needs_chromium(
     plot: Plot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, image = tmp_path / "pane.html", tmp_path / "pane.png"
+    page, image = tmp_path / "chart.html", tmp_path / "chart.png"
     if any(map(shutil.which, picture.BROWSERS)):
         code, said = plot("--output", str(page), "--png", str(image), "--dark")
         assert code == 0, said

@@ -155,7 +155,7 @@ def test_without_candles_the_report_says_so_and_does_without(
 ) -> None:
     page = tmp_path / "page.html"
     assert report(str(file), *configs, "--datadir", "nowhere", "--output", str(page)) == 0
-    note = "Without z, premium, panes and buy-and-hold: there is no folder nowhere"
+    note = "Without z, premium, charts and buy-and-hold: there is no folder nowhere"
     assert note in capsys.readouterr().out
     text = page.read_text("utf-8")
     assert note in text
@@ -314,7 +314,7 @@ def test_browser_shows_every_section_and_figure(page: Any) -> None:
         "Backtest of 2025-03-01 to 2025-05-01, 1h: SYNTHETIC sample market, no real prices"
     )
     assert page.locator("h2").all_inner_texts() == SECTIONS
-    figures = page.locator(".plotly-graph-div:not(.perp-pane *)")
+    figures = page.locator(".plotly-graph-div:not(.perp-chart *)")
     assert figures.count() == 8
     equity = figures.first
     names = equity.locator(".legendtext").all_text_contents()
@@ -322,18 +322,18 @@ def test_browser_shows_every_section_and_figure(page: Any) -> None:
     assert equity.locator(".scatterlayer .trace").count() == 2 * len(names)
 
 
-def test_worst_trades_have_a_small_pane_that_the_table_links_to(page: Any) -> None:
+def test_worst_trades_have_a_small_chart_that_the_table_links_to(page: Any) -> None:
     link = page.locator("table a").first
     name = str(link.get_attribute("href"))
     # With the keyboard alone.
     link.focus()
     page.keyboard.press("Enter")
-    pane = page.locator(f"{name} .perp-pane")
-    pane.locator(".main-svg").first.wait_for()
-    assert pane.evaluate("pane => pane.getBoundingClientRect().top < innerHeight")
+    chart = page.locator(f"{name} .perp-chart")
+    chart.locator(".main-svg").first.wait_for()
+    assert chart.evaluate("chart => chart.getBoundingClientRect().top < innerHeight")
     row = link.evaluate("link => link.closest('tr').innerText").split("\t")
-    assert row[1] in pane.inner_text()
-    assert "LONG bias" in pane.inner_text()
+    assert row[1] in chart.inner_text()
+    assert "LONG bias" in chart.inner_text()
 
 
 def test_hovering_a_bar_tells_its_trades(page: Any) -> None:

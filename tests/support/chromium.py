@@ -60,15 +60,15 @@ class Look:
         return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
     def ask(self, script: str, argument: Any = None) -> Any:
-        """Return what a script says; ``pane`` is the first pane, ``plot`` its plot."""
-        begin = "const pane = document.querySelector('.perp-pane').perpPane, plot = pane.plot;"
+        """Return what a script says; ``chart`` is the first chart, ``plot`` its plot."""
+        begin = "const chart = document.querySelector('.perp-chart').perpChart, plot = chart.plot;"
         return self.page.evaluate(f"async (argument) => {{ {begin} {script} }}", argument)
 
     def show(self, first: int, last: int) -> None:
         """Show candles by their rows, the last one included."""
         self.ask(
-            "const d = pane.rows.dates, h = pane.content.step / 2;"
-            "pane.show(d[argument[0]] - h, d[argument[1]] + h);",
+            "const d = chart.rows.dates, h = chart.content.step / 2;"
+            "chart.show(d[argument[0]] - h, d[argument[1]] + h);",
             [first, last],
         )
 
@@ -77,7 +77,7 @@ class Look:
         x, y = self.ask(
             "const box = plot.getBoundingClientRect(), all = plot._fullLayout;"
             "const x = all.xaxis, y = all[argument[2].replace('y', 'yaxis')];"
-            "return [box.left + x._offset + x.l2p(pane.rows.dates[argument[0]]),"
+            "return [box.left + x._offset + x.l2p(chart.rows.dates[argument[0]]),"
             " box.top + y._offset + y.l2p(argument[1])];",
             [row, value, axis],
         )
@@ -88,7 +88,7 @@ class Look:
         return float(
             self.ask(
                 "const x = plot._fullLayout.xaxis;"
-                "return x._length * pane.content.step / (pane.view[1] - pane.view[0]);"
+                "return x._length * chart.content.step / (chart.view[1] - chart.view[0]);"
             )
         )
 
@@ -102,11 +102,11 @@ class Look:
         self.page.wait_for_selector(".hoverlayer .hovertext", state="detached")
         self.page.mouse.move(*self.place(row, value, axis))
         self.page.wait_for_function(
-            "(row) => { const pane = document.querySelector('.perp-pane').perpPane;"
-            " const far = pane.bucketSize * pane.content.step;"
-            " const [met] = pane.plot._hoverdata || [];"
+            "(row) => { const chart = document.querySelector('.perp-chart').perpChart;"
+            " const far = chart.bucketSize * chart.content.step;"
+            " const [met] = chart.plot._hoverdata || [];"
             " return met && document.querySelector('.hoverlayer .hovertext')"
-            " && Math.abs(met.data.x[met.pointNumber] - pane.rows.dates[row]) < far; }",
+            " && Math.abs(met.data.x[met.pointNumber] - chart.rows.dates[row]) < far; }",
             arg=row,
         )
         return "\n".join(self.page.locator(".hoverlayer .nums .line").all_text_contents())

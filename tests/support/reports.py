@@ -56,5 +56,7 @@ def seen(*trades: dict[str, Any], name: str = "a") -> StrategyRun:
     )
     entered = pd.DataFrame(list(trades)).assign(enter_tag="short_zone_z")
     found = with_signal_columns(entered, {PAIR: frame}, HOUR, exit_z=0.9)
-    pane = Chart(PAIR, "1h", 3600, name, "4h", Thresholds(), frame)
-    return StrategyRun(Outcome(name, found, STATS, EQUITY, None), Thresholds(), found, {PAIR: pane})
+    chart = Chart(PAIR, "1h", 3600, name, "4h", Thresholds(), frame)
+    return StrategyRun(
+        Outcome(name, found, STATS, EQUITY, None), Thresholds(), found, {PAIR: chart}
+    )

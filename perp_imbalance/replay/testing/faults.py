@@ -297,7 +297,7 @@ class FaultyStore(CandleStore):
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
     :param faults: those of them that hit candles matter here
     :param clock: returns the time in ms
-    :raises DataError: where a fault names a pair that the folder has not
+    :raises DataError: where a fault names a pair that the folder lacks
     """
 
     def __init__(

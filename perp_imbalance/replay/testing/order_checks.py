@@ -27,7 +27,7 @@ def no_such_order(*, sent: bool) -> RequestError:
 
 
 def check_values(request: OrderRequest, steps: Steps) -> None:
-    """Raise where side, type, steps or the validity of an order are none.
+    """Raise where side, type, steps or validity of an order are not valid.
 
     :raises RequestError: as Binance refuses it
     """

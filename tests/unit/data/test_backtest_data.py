@@ -127,7 +127,7 @@ def test_perp_file_that_is_cut_in_whole_rows_is_told(market: Path) -> None:
 
 def test_spot_of_a_part_of_the_time_is_told(market: Path) -> None:
     keep_rows(market / "PEPE_USDT-1h.feather", 0.5)
-    said = "1h candles of PEPE/USDT on 50% of the time of its candles: elsewhere there is no entry"
+    said = "1h candles of PEPE/USDT on 50% of the time of its candles: elsewhere nothing is entered"
     assert notes(market) == [f"{PEPE}: {said}"]
 
 

@@ -1,4 +1,4 @@
-"""What the script of a pane is given to draw: trades, funding, source, text."""
+"""What the script of a chart is given to draw: trades, funding, source, text."""
 
 import json
 from dataclasses import replace
@@ -13,10 +13,10 @@ from perp_imbalance.plotting.chart import Chart, chart_section
 from perp_imbalance.strategy.palette import palette
 
 
-def pane(*trades: dict[str, Any]) -> Chart:
-    """Return a pane of the candles 10 to 20."""
+def chart(*trades: dict[str, Any]) -> Chart:
+    """Return a chart of the candles 10 to 20."""
     found = seen(*(trades or (trade(2, 5),)))
-    whole = replace(found.panes[PAIR], trades=found.trades, funding=np.arange(700.0))
+    whole = replace(found.charts[PAIR], trades=found.trades, funding=np.arange(700.0))
     return whole.between(START + 10 * HOUR, START + 20 * HOUR)
 
 
@@ -34,29 +34,29 @@ def test_trades_are_those_that_are_open_on_the_candles_drawn(
     opened: int, closed: int, is_drawn: bool
 ) -> None:
     other = trade(opened, closed, pair="ETH/USDT:USDT")
-    assert len(pane(trade(opened, closed), other).trades_drawn) == is_drawn
+    assert len(chart(trade(opened, closed), other).trades_drawn) == is_drawn
 
 
 def test_trade_is_told_as_freqtrade_has_it() -> None:
-    (told,) = given(pane(trade(12, 15, profit_ratio=0.01, profit_abs=2.0)))["trades"]
+    (told,) = given(chart(trade(12, 15, profit_ratio=0.01, profit_abs=2.0)))["trades"]
     opened = START.timestamp() * 1000 + 12 * 3_600_000
     assert told == {
         **{"side": "short", "opened": opened, "closed": opened + 3 * 3_600_000},
         **{"entry": 100.0, "exit": 98.0, "tag": "short_zone_z", "reason": "cooled"},
         **{"profit": 0.01, "amount": 2.0},
     }
-    assert given(pane(trade(12, 15, is_short=False)))["trades"][0]["side"] == "long"
+    assert given(chart(trade(12, 15, is_short=False)))["trades"][0]["side"] == "long"
 
 
-def test_part_of_a_pane_has_its_own_funding() -> None:
-    part = pane()
+def test_part_of_a_chart_has_its_own_funding() -> None:
+    part = chart()
     assert part.funding is not None
     assert part.funding.tolist() == list(range(10, 21))
     assert part.frame["date"].iloc[[0, -1]].tolist() == [START + 10 * HOUR, START + 20 * HOUR]
 
 
 def test_script_is_told_step_source_and_the_gate_that_is_on() -> None:
-    part = pane()
+    part = chart()
     content = given(part)
     # Milliseconds, as the dates are.
     assert (content["step"], content["source"], content["htf"]) == (3_600_000, "spot", None)
@@ -73,6 +73,6 @@ def test_script_is_told_step_source_and_the_gate_that_is_on() -> None:
 
 def test_text_cannot_end_the_element_it_stands_in() -> None:
     note = "</script><b>"
-    part = chart_section(replace(pane(), note=note), palette())
+    part = chart_section(replace(chart(), note=note), palette())
     assert part.count("</script>") == 1
-    assert given(replace(pane(), note=note))["note"] == note
+    assert given(replace(chart(), note=note))["note"] == note
