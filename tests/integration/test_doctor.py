@@ -159,7 +159,8 @@ def test_pairs_without_spot_are_one_finding(doctor: Examine, doctor_market: Path
 def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
     fix = only_fix(doctor(url="http://127.0.0.1:9"))
     assert (fix.name, fix.message) == (
-        *("exchange", "binance gave no list of its markets: check the network"),
+        "exchange",
+        "binance gave no list of its markets: check the network, or ask freqtrade list-markets",
     )
 
 
