@@ -73,6 +73,15 @@ def z_of(premium: Floats, basis: ZBasis) -> Floats:
     return score(premium, basis.length, basis.smooth_len).z
 
 
+def gate_key(gate: Gate) -> Callable[[Thresholds], Any]:
+    """Return what gives the same for thresholds with which a gate passes on the same rows."""
+    # A switch may be the number that it compares with.
+    names = [gate.switch, *gate.thresholds]
+    if "len_prem" in names:
+        names += ["z_len", "robust_z"]
+    return attrgetter(*names)
+
+
 class _KeptGate:
     """Where a gate passes, kept for thresholds that do not differ in what it depends on."""
 
@@ -81,11 +90,7 @@ class _KeptGate:
     ) -> None:
         self.is_on, self._gate, self._passes_of = gate.is_on, gate, passes_of
         self.columns = gate.columns
-        # A switch may be the number that it compares with.
-        names = [gate.switch, *gate.thresholds]
-        if "len_prem" in names:
-            names += ["z_len", "robust_z"]
-        self._key = attrgetter(*names)
+        self._key = gate_key(gate)
         self._kept: dict[Any, dict[str, Bools]] = {}
 
     def passes(self, thresholds: Thresholds) -> dict[str, Bools]:
@@ -123,7 +128,7 @@ class Screen:
         self._bias = lru_cache(1)(self._bias_of)
         self._htf_z = lru_cache(1)(self._htf_z_of)
         self._columns = {"close": self._close, "premium": candles.premium, **candles.series}
-        self._gates = [_KeptGate(gate, self._passes_of) for gate in GATES]
+        self._gates = [_KeptGate(gate, self.gate_passes) for gate in GATES]
 
     def _z_of(self, basis: ZBasis) -> Floats:
         return z_of(self._candles.premium, basis)
@@ -153,7 +158,7 @@ class Screen:
             self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
         )
 
-    def _passes_of(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
+    def gate_passes(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
         """Return per side where a gate passes."""
         columns = self._columns | gate.own_columns(thresholds, self._columns)
         if "bb_upper" in gate.columns:
@@ -166,6 +171,10 @@ class Screen:
             columns["deviation_bps"] = deviation_bps(self._candles.premium, thresholds.dev_len).bps
         short, long = gate.passes(thresholds, *(columns[name] for name in gate.columns))
         return {"short": short, "long": long}
+
+    def z_of(self, thresholds: Thresholds) -> Floats:
+        """Return the z-score of every candle."""
+        return self._z(z_basis(thresholds))
 
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""

@@ -1,6 +1,5 @@
 """freqtrade's backtest as compiled code: pure arrays in, trades or statistics out."""
 
-from perp_imbalance.simulation.kernel import REASONS, TRADE, Terms
 from perp_imbalance.simulation.markets import (
     Markets,
     Rules,
@@ -10,14 +9,19 @@ from perp_imbalance.simulation.markets import (
     market,
     signals,
 )
+from perp_imbalance.simulation.protections import not_simulated
+from perp_imbalance.simulation.records import REASONS, TRADE
 from perp_imbalance.simulation.simulate import (
     Statistics,
+    Terms,
     Trades,
+    Zones,
     simulate,
+    simulate_many,
     statistics,
     terms_of,
 )
-from perp_imbalance.simulation.zones import zone_flags
+from perp_imbalance.simulation.zones import zone_events
 
 __all__ = [
     "REASONS",
@@ -28,12 +32,15 @@ __all__ = [
     "Statistics",
     "Terms",
     "Trades",
+    "Zones",
     "join",
     "join_signals",
     "market",
+    "not_simulated",
     "signals",
     "simulate",
+    "simulate_many",
     "statistics",
     "terms_of",
-    "zone_flags",
+    "zone_events",
 ]

@@ -1,21 +1,26 @@
 """The trades that freqtrade's backtest makes of candles and signals, compiled.
 
-The rules are those of ``freqtrade/optimize/backtesting.py`` and ``persistence/trade_model.py``;
-``tests/integration/test_simulation_parity.py`` compares every trade. :func:`run` visits the pairs
-in freqtrade's order of time and pair, and only the candles on which something can happen.
+The rules are those of ``freqtrade/optimize/backtesting.py``, ``persistence/trade_model.py`` and
+``plugins/protections``; ``tests/integration/test_simulation_parity.py`` compares every trade.
+:func:`run` visits the pairs in freqtrade's order of time and pair, and only the candles on which
+something can happen.
 
-All of it stands in one file, which numba keeps compiled beside it: it compiles anew when this file
-changes, not when one does that is imported here.
+Numba keeps what it compiled beside this file, and compiles anew when this file changes, not when
+one does that is imported here. Most of the time that a first call takes goes into finding types:
+a field of a record is found five times as fast as an element of a table, a call of ``lesser`` as a
+choice by ``if``, and a comparison of three values takes longest.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from perp_imbalance.simulation.decimals import (
+    compiled,
+    greater,
+    is_within,
+    lesser,
     round8,
     share_of_amount,
     steps_above,
@@ -28,210 +33,153 @@ from perp_imbalance.simulation.markets import (
     ENTER_SHORT,
     EXIT_LONG,
     EXIT_SHORT,
-    Flags,
     Floats,
     Ints,
 )
-
-#: Why a trade ended; a trade's ``reason`` is a place in it.
-REASONS = ("open", "exit_signal", "stop_on_close", "stop_loss", "liquidation", "force_exit")
-_OPEN, _SIGNAL, _ON_CLOSE, _STOP, _LIQUIDATION, _FORCED = range(len(REASONS))
-
-#: A trade. ``pair`` counts from 0; rows are those of its pair; ``scaled_row`` is -1 where no part
-#: was closed before; ``amount`` and ``stake`` are what the last exit closed.
-TRADE = np.dtype(
-    [
-        *((name, np.int64) for name in ("pair", "side", "reason")),
-        *((name, np.int64) for name in ("entry_row", "exit_row", "scaled_row")),
-        *((name, np.float64) for name in ("open_rate", "close_rate", "amount", "stake")),
-        *((name, np.float64) for name in ("leverage", "funding", "profit_abs", "profit_ratio")),
-    ]
+from perp_imbalance.simulation.records import (
+    COOLDOWN,
+    DRAWDOWN,
+    FORCED,
+    GUARD,
+    LIQUIDATION,
+    ON_CLOSE,
+    OPEN,
+    SIGNAL,
+    STOP,
+    Records,
 )
 
-_POSITION = np.dtype(
-    [
-        *((name, np.int64) for name in ("side", "entry_row", "filled_row", "scaled_row")),
-        *((name, np.int64) for name in ("order_row", "order_reason")),
-        # Prices in ticks of the entry's month, amounts in steps.
-        *((name, np.float64) for name in ("tick", "entry", "amount", "order")),
-        *((name, np.float64) for name in ("stop", "liquidation", "stake", "leverage")),
-        *((name, np.float64) for name in ("spent", "realized", "funding", "funded_amount")),
-        # A candle that reaches one of these ends the position.
-        *((name, np.float64) for name in ("lower", "upper")),
-    ]
-)
+_MINUTE, _HOUR, _DAY = 60_000_000_000, 3_600_000_000_000, 86_400_000_000_000
+_ENTERS = ENTER_LONG | ENTER_SHORT
 
 
-class Terms(NamedTuple):
-    """The rules of a run as the compiled code takes them: see ``Rules``."""
-
-    fee: float
-    fee_scale: float
-    stoploss: float
-    leverage: float
-    wallet: float
-    stake_amount: float
-    tradable_balance_ratio: float
-    max_open_trades: int
-    scale_out: float
-    stop_on_close: float
-    max_entry_drift: float
-    amount_reserve: float
-    liquidation_buffer: float
-    exit_timeout: float
-
-
-_HOUR = 3_600_000_000_000
-_OPEN_PRICE, _HIGH, _LOW, _CLOSE, _TICKS = range(5)
-
-Records = NDArray[np.void]
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _compiled(function: _Function) -> _Function:
-    """Compile what compiled code alone calls: without wrappers and a cache of its own."""
-    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    made: _Function = njit(error_model="numpy", **options)(function)
-    return made
-
-
-@_compiled
-def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, terms: Terms) -> float:
+@compiled
+def _smallest_stake(limits: Any, price: float, stoploss: float, rules: Any) -> float:
     """Return the smallest stake at leverage 1, with freqtrade's reserve for a stoploss."""
-    margin = 1.0 + terms.amount_reserve
-    reserve = max(min(margin / (1.0 - stoploss), 1.5), 1.0)
-    smallest: float = max(amounts[p, 3] * reserve, amounts[p, 1] * price * margin)
-    return smallest
+    margin = 1.0 + rules.amount_reserve
+    reserve = greater(lesser(margin / (1.0 - stoploss), 1.5), 1.0)
+    least: float = greater(limits.min_cost * reserve, limits.min_amount * price * margin)
+    return least
 
 
-@_compiled
+@compiled
 def _stake(
-    amounts: Floats,
-    tiers: Floats,
-    terms: Terms,
-    p: int,
-    price: float,
-    tied: float,
-    free: float,
+    limits: Any, tiers: Records, rules: Any, p: int, price: float, tied: float, free: float
 ) -> tuple[float, float]:
     """Return stake and leverage of an entry; stake 0 where freqtrade enters nothing.
 
     :param tied: stakes of the open positions.
     :param free: what the wallet holds beside them.
     """
-    available = min((tied + free) * terms.tradable_balance_ratio - tied, free)
-    stake = terms.stake_amount
+    available = lesser((tied + free) * rules.tradable_balance_ratio - tied, free)
+    stake = rules.stake_amount
     if stake == 0.0:
-        stake = min((available + tied) / terms.max_open_trades, available)
-    if available < stake or stake <= 0.0:
+        stake = lesser((available + tied) / rules.max_open_trades, available)
+    if (available < stake) | (stake <= 0.0):
         return 0.0, 1.0
-    most, before = tiers[p, 0, 3], 0.0
-    for tier in range(tiers.shape[1]):
-        if np.isinf(tiers[p, tier, 0]):
+    most, before = tiers[p, 0].leverage, tiers[p, 0].leverage
+    for place in range(tiers.shape[1]):
+        tier = tiers[p, place]
+        if tier.least == np.inf:
             break
-        most = tiers[p, tier, 3]
-        least = tiers[p, tier, 0] / (before if before > 0.0 else most)
+        most = tier.leverage
+        least = tier.least / before
+        if is_within(least, stake, tier.most / most) | (stake < least):
+            break
         before = most
-        if least <= stake <= tiers[p, tier, 1] / most or stake < least:
-            break
-    leverage = min(terms.leverage, most)
-    greatest = amounts[p, 2] * price
-    for tier in range(tiers.shape[1] - 1, -1, -1):
-        if not np.isinf(tiers[p, tier, 0]) and leverage <= tiers[p, tier, 3]:
-            greatest = min(greatest, tiers[p, tier, 1])
-            break
-    least = _smallest_stake(amounts, p, price, 0.05, terms) / leverage
-    allowed = min(greatest / leverage, available)
+    leverage = lesser(rules.leverage, most)
+    allowed, of_tier = limits.max_amount * price, np.inf
+    for place in range(tiers.shape[1]):
+        tier = tiers[p, place]
+        if (tier.least < np.inf) & (leverage <= tier.leverage):
+            of_tier = tier.most
+    allowed = lesser(lesser(allowed, of_tier) / leverage, available)
+    least = _smallest_stake(limits, price, 0.05, rules) / leverage
     # A stake below the smallest one is raised by at most 30 %.
-    if least > allowed or stake * 1.3 < least:
+    if (least > allowed) | (stake * 1.3 < least):
         return 0.0, leverage
-    return min(max(stake, least), allowed), leverage
+    return lesser(greater(stake, least), allowed), leverage
 
 
-@_compiled
-def _liquidation(
-    amount: float, rate: float, side: int, stake: float, tiers: Floats, p: int
-) -> float:
-    """Return the price at which the exchange liquidates, by Binance's formula."""
-    place = 0
-    for tier in range(tiers.shape[1]):
-        if stake >= tiers[p, tier, 0]:
-            place = tier
-    margin = stake + tiers[p, place, 4] - side * amount * rate
-    bare: float = margin / (amount * tiers[p, place, 2] - side * amount)
-    return bare
-
-
-@_compiled
+@compiled
 def _enter(
-    prices: Floats,
-    amounts: Floats,
-    tiers: Floats,
-    terms: Terms,
+    candle: Any,
+    before: Any,
+    limits: Any,
+    tiers: Records,
+    rules: Any,
     positions: Records,
-    opened: Ints,
-    counts: Ints,
-    closed: Floats,
+    wallet: Any,
     p: int,
     row: int,
     side: int,
-) -> None:
+) -> bool:
     """Open a position at the candle's open, if the wallet and the limits allow one."""
-    tied, realized = 0.0, 0.0
-    for place in range(counts[0]):
-        tied += positions[opened[place]].stake
-        realized += positions[opened[place]].realized
-    free = terms.wallet + (closed[0] + realized) - tied
-    price, tick, per_unit = prices[_OPEN_PRICE, row], prices[_TICKS, row], amounts[p, 0]
-    stake, leverage = _stake(amounts, tiers, terms, p, price, tied, free)
+    tied, free = 0.0, rules.wallet + wallet.closed
+    for place in range(wallet.held):
+        other = positions[positions[place].opened]
+        tied += other.stake
+        free += other.realized
+    price, tick, per_unit = candle.open, candle.ticks, limits.per_unit
+    stake, leverage = _stake(limits, tiers, rules, p, price, tied, free - tied)
     amount = steps_below(stake / price * leverage, per_unit)
-    drift = side * (price / prices[_CLOSE, row - 1] - 1.0)
-    if amount <= 0.0 or not drift <= terms.max_entry_drift:
-        return
+    drift = side * (price / before.close - 1.0)
+    # What is not a number allows no entry either.
+    if (amount <= 0.0) | (not drift <= rules.max_entry_drift):
+        return False
+    entry, unit, scale = steps_nearest(price, tick), per_unit * tick, rules.fee_scale
+    rate, size = entry / tick, amount / per_unit
+    stake = worth(amount, entry, 1.0, unit) / leverage
+    # The exchange liquidates by Binance's formula.
+    rate_of, less = 0.0, 0.0
+    for number in range(tiers.shape[1]):
+        tier = tiers[p, number]
+        if stake >= tier.least:
+            rate_of, less = tier.maintenance, tier.less
+    bare = (stake + less - side * size * rate) / (size * rate_of - side * size)
+    bare += side * abs(rate - bare) * rules.liquidation_buffer
+    stop = rate * (1.0 + side * rules.stoploss / leverage)
     position = positions[p]
+    # Where the tiers are not known, neither is a price.
+    position.liquidated = 0.0
+    if bare > 0.0:
+        position.liquidated = steps_nearest(bare, tick) / tick
     position.side = side
     position.entry_row = row
     position.filled_row = row
     position.scaled_row = -1
     position.order_row = -1
     position.tick = tick
+    position.entry = entry
     position.amount = amount
     position.funded_amount = amount
+    position.stake = stake
     position.leverage = leverage
-    position.entry = steps_nearest(price, tick)
+    position.spent = worth(amount, entry, scale + side * rules.fee, unit * scale)
     position.realized = 0.0
     position.funding = 0.0
-    unit = per_unit * tick
-    position.stake = worth(amount, position.entry, 1.0, unit) / leverage
-    fee, scale = terms.fee, terms.fee_scale
-    position.spent = worth(amount, position.entry, scale + side * fee, unit * scale)
-    rate = position.entry / tick
-    distance = abs(terms.stoploss / leverage)
-    bare = _liquidation(amount / per_unit, rate, side, position.stake, tiers, p)
-    bare = max(bare + side * abs(rate - bare) * terms.liquidation_buffer, 0.0)
-    position.liquidation = steps_nearest(bare, tick) / tick
+    position.lower = -np.inf
+    position.upper = np.inf
     if side > 0:
-        position.stop = steps_above(rate * (1.0 - distance), tick) / tick
-        position.lower = max(position.stop, position.liquidation)
-        position.upper = np.inf
+        position.stop = steps_above(stop, tick) / tick
+        position.lower = greater(position.stop, position.liquidated)
     else:
-        position.stop = steps_below(rate * (1.0 + distance), tick) / tick
-        nearest = position.liquidation if position.liquidation > 0.0 else np.inf
-        position.lower = -np.inf
-        position.upper = min(position.stop, nearest)
-    opened[counts[0]] = p
-    counts[0] += 1
+        position.stop = steps_below(stop, tick) / tick
+        position.upper = position.stop
+        if position.liquidated > 0.0:
+            position.upper = lesser(position.stop, position.liquidated)
+    positions[wallet.held].opened = p
+    wallet.held += 1
+    return True
 
 
-@_compiled
+@compiled
 def _book(
-    times: Ints,
-    amounts: Floats,
+    candles: Records,
+    limits: Any,
     funding: Floats,
-    funded: Ints,
-    terms: Terms,
+    rules: Any,
     position: Any,
-    p: int,
     row: int,
     amount: float,
     price: float,
@@ -244,80 +192,34 @@ def _book(
     :param amount: steps that are closed.
     :param price: ticks at which they are.
     """
-    side, size = position.side, position.funded_amount / amounts[p, 0]
-    if times[row] // _HOUR > times[position.filled_row] // _HOUR:
-        size = position.amount / amounts[p, 0]
-    paid = 0.0
-    for event in range(funded[position.filled_row, 0], funded[row, 1]):
+    side, candle, filled = position.side, candles[row], candles[position.filled_row]
+    size, paid = position.funded_amount, 0.0
+    if candle.time // _HOUR > filled.time // _HOUR:
+        size = position.amount
+    size /= limits.per_unit
+    for event in range(filled.funded_before, candle.funded):
         paid += funding[event] * size
-    earned = 0.0 if np.isnan(paid) else -side * paid
-    fee, scale = terms.fee, terms.fee_scale
-    unit = amounts[p, 0] * position.tick * scale
-    entered = worth(amount, position.entry, scale + side * fee, unit)
-    left = worth(amount, price, scale - side * fee, unit) + side * earned
+    # What is not a number is no fee.
+    if paid != paid:
+        paid = 0.0
+    fee, scale = side * rules.fee, rules.fee_scale
+    unit = limits.per_unit * position.tick * scale
+    entered = worth(amount, position.entry, scale + fee, unit)
+    left = worth(amount, price, scale - fee, unit) - paid
     position.realized += round8(side * (left - entered))
-    position.funding += earned
+    position.funding -= side * paid
     position.filled_row = row
     position.funded_amount = position.amount
 
 
-@_compiled
-def _close(
-    times: Ints,
-    amounts: Floats,
-    funding: Floats,
-    funded: Ints,
-    first: Ints,
-    terms: Terms,
-    positions: Records,
-    opened: Ints,
-    counts: Ints,
-    closed: Floats,
-    trades: Records,
-    p: int,
-    row: int,
-) -> None:
-    """Close a position by its order and write its trade."""
-    position = positions[p]
-    price = position.order
-    _book(times, amounts, funding, funded, terms, position, p, row, position.amount, price)
-    trade = trades[counts[1]]
-    trade.pair = p
-    trade.side = position.side
-    trade.reason = position.order_reason
-    trade.entry_row = position.entry_row - first[p]
-    trade.exit_row = row - first[p]
-    trade.scaled_row = position.scaled_row - first[p] if position.scaled_row >= 0 else -1
-    trade.open_rate = position.entry / position.tick
-    trade.close_rate = price / position.tick
-    trade.amount = position.amount / amounts[p, 0]
-    trade.stake = position.stake
-    trade.leverage = position.leverage
-    trade.funding = position.funding
-    trade.profit_abs = position.realized
-    trade.profit_ratio = position.realized / position.spent * position.leverage
-    counts[1] += 1
-    closed[0] += position.realized
-    position.side = 0
-    kept = 0
-    for place in range(counts[0]):
-        if opened[place] != p:
-            opened[kept] = opened[place]
-            kept += 1
-    counts[0] = kept
-
-
-@_compiled
+@compiled
 def _scale_out(
-    times: Ints,
-    prices: Floats,
-    amounts: Floats,
+    candles: Records,
+    limits: Any,
     funding: Floats,
-    funded: Ints,
     middle: Floats,
-    terms: Terms,
+    rules: Any,
     position: Any,
-    p: int,
     row: int,
 ) -> None:
     """Close part of a position whose price came back to the middle of its bands.
@@ -325,265 +227,434 @@ def _scale_out(
     The strategy's rule (``indicators.signals.reached_middle``, ``order_rules.stake_to_close``) and
     freqtrade's for partial exits.
     """
-    side = position.side
+    stake, candle, was_away = position.stake, candles[row], False
     # freqtrade shows a strategy the last 1000 candles.
-    begin = max(position.entry_row - 1, row - 1000)
-    for before in range(row - 2, begin - 1, -1):
-        if (prices[_CLOSE, before] - middle[before]) * -side > 0.0:
-            break
-    else:
+    for before in range(greater(position.entry_row - 1, row - 1000), row - 1):
+        if (candles[before].close - middle[before]) * position.side < 0.0:
+            was_away = True
+    if not was_away:
         return
-    price, per_unit = prices[_OPEN_PRICE, row], amounts[p, 0]
-    least = _smallest_stake(amounts, p, price, 0.1, terms)
-    part = position.stake * terms.scale_out
-    if least > 0.0 and min(part, position.stake - part) < least:
+    price, per_unit, tick = candle.open, limits.per_unit, position.tick
+    least, part = _smallest_stake(limits, price, 0.1, rules), stake * rules.scale_out
+    if (least > 0.0) & (lesser(part, stake - part) < least):
         return
-    amount = share_of_amount(part, position.stake, position.amount, per_unit)
+    amount = share_of_amount(part, stake, position.amount, per_unit)
     rest = (position.amount - amount) / per_unit * price
-    ticks = steps_nearest(price, position.tick)
-    fills = prices[_LOW, row] <= ticks / position.tick <= prices[_HIGH, row]
-    if amount <= 0.0 or rest < least or not fills:
+    ticks = steps_nearest(price, tick)
+    fills = is_within(candle.low, ticks / tick, candle.high)
+    if (amount <= 0.0) | (rest < least) | (not fills):
         return
-    _book(times, amounts, funding, funded, terms, position, p, row, amount, ticks)
+    _book(candles, limits, funding, rules, position, row, amount, ticks)
     position.amount -= amount
-    left = worth(position.amount, position.entry, 1.0, per_unit * position.tick)
+    left = worth(position.amount, position.entry, 1.0, per_unit * tick)
     position.stake = left / position.leverage
     position.scaled_row = row
 
 
-@_compiled
-def _order(prices: Floats, flags: int, terms: Terms, position: Any, row: int) -> None:
-    """Order the exit of a position, if something ends it on this candle.
+@compiled
+def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, signal: int) -> bool:
+    """Order the exit of a position, if something ends it on this candle; tell if it is filled.
 
     The exit signal comes before the stoploss, even where the candle goes through it.
 
-    :param flags: the signals of the candle before.
+    :param signal: bits of the candle before.
     """
-    side = position.side
-    enters, leaves = (ENTER_LONG, EXIT_LONG) if side > 0 else (ENTER_SHORT, EXIT_SHORT)
-    rate, high, low = prices[_OPEN_PRICE, row], prices[_HIGH, row], prices[_LOW, row]
-    reason = _OPEN
-    if flags & leaves and not flags & enters:
-        reason = _SIGNAL
-    elif terms.stop_on_close > 0.0 and row > position.entry_row:
-        entered = position.entry / position.tick
-        if side * (prices[_CLOSE, row - 1] / entered - 1.0) <= -terms.stop_on_close:
-            reason = _ON_CLOSE
-    if reason == _OPEN and (low <= position.lower or high >= position.upper):
-        stopped = position.stop >= low if side > 0 else position.stop <= high
-        reason = _STOP if stopped else _LIQUIDATION
-        level = position.stop if stopped else position.liquidation
+    side, tick, rate, level = position.side, position.tick, candle.open, position.stop
+    reason, enters, leaves = OPEN, ENTER_LONG, EXIT_LONG
+    if side < 0:
+        enters, leaves = ENTER_SHORT, EXIT_SHORT
+    against = side * (before.close / (position.entry / tick) - 1.0)
+    if signal & (enters | leaves) == leaves:
+        reason = SIGNAL
+    elif (
+        (rules.stop_on_close > 0.0) & (row > position.entry_row) & (against <= -rules.stop_on_close)
+    ):
+        reason = ON_CLOSE
+    elif (candle.low <= position.lower) | (candle.high >= position.upper):
+        reason = STOP
+        inside = level - candle.low
+        if side < 0:
+            inside = candle.high - level
+        if inside < 0.0:
+            reason, level = LIQUIDATION, position.liquidated
         # A candle that lies wholly beyond the level is left at its open.
-        if low <= level <= high:
+        if is_within(candle.low, level, candle.high):
             rate = level
-    if reason != _OPEN:
-        position.order = steps_nearest(rate, position.tick)
-        position.order_row = row
-        position.order_reason = reason
+    if reason != OPEN:
+        order = steps_nearest(rate, tick)
+        # freqtrade keeps an open order that is the same.
+        if (position.order_row < 0) | (position.order != order):
+            position.order_row = row
+        position.order = order
+        position.reason = reason
+    # A tick of the entry's month can be coarser than this candle is wide.
+    fills = is_within(candle.low, position.order / tick, candle.high)
+    is_filled: bool = (position.order_row >= 0) & fills
+    return is_filled
 
 
-@_compiled
-def _direction(flags: int) -> int:
-    """Return the side that a candle's signals enter, 0: none."""
-    if flags & ENTER_LONG and not flags & (EXIT_LONG | ENTER_SHORT):
-        return 1
-    if flags & ENTER_SHORT and not flags & (EXIT_SHORT | ENTER_LONG):
-        return -1
-    return 0
+@compiled
+def _visit(
+    candles: Records,
+    funding: Floats,
+    limits: Any,
+    tiers: Records,
+    middle: Floats | None,
+    rules: Any,
+    positions: Records,
+    wallet: Any,
+    p: int,
+    row: int,
+    signal: int,
+    direction: int,
+) -> bool:
+    """Enter, reduce and leave what a pair may on a candle; tell whether its position is to close.
+
+    :param signal: bits of the candle before.
+    :param direction: the side that may be entered, 0: none.
+    """
+    position, candle, before = positions[p], candles[row], candles[row - 1]
+    if position.side == 0:
+        until = greater(position.no_long, wallet.no_long)
+        if direction < 0:
+            until = greater(position.no_short, wallet.no_short)
+        is_full = (rules.max_open_trades > 0.0) & (wallet.held >= rules.max_open_trades)
+        if (direction == 0) | (until > candle.time) | is_full:
+            return False
+        if not _enter(candle, before, limits, tiers, rules, positions, wallet, p, row, direction):
+            return False
+    elif position.order_row >= 0:
+        waited = (candle.time - candles[position.order_row].time) / 1e9
+        if waited >= rules.exit_timeout:
+            position.order_row = -1
+    if middle is not None:
+        leaves = EXIT_LONG
+        if position.side < 0:
+            leaves = EXIT_SHORT
+        is_back = (before.close - middle[row - 1]) * position.side >= 0.0
+        is_whole = (position.scaled_row < 0) & (position.order_row < 0)
+        if is_whole & is_back & (signal & leaves == 0):
+            _scale_out(candles, limits, funding, middle, rules, position, row)
+    return _is_left(candle, before, rules, position, row, signal)
 
 
-@_compiled
-def _is_back(prices: Floats, flags: Flags, middle: Floats, position: Any, row: int) -> bool:
-    """Tell whether an unscaled position's price stands at the middle of its bands, or beyond."""
-    leaves = EXIT_LONG if position.side > 0 else EXIT_SHORT
-    if position.scaled_row >= 0 or position.order_row >= 0 or flags[row - 1] & leaves:
-        return False
-    is_back: bool = (prices[_CLOSE, row - 1] - middle[row - 1]) * position.side >= 0.0
-    return is_back
+@compiled
+def _close(
+    candles: Records,
+    funding: Floats,
+    first: int,
+    limits: Any,
+    rules: Any,
+    positions: Records,
+    wallet: Any,
+    p: int,
+    row: int,
+    trade: Any,
+) -> None:
+    """Close a position by its order and write its trade.
+
+    :param first: the pair's first row.
+    """
+    position = positions[p]
+    price, amount, tick = position.order, position.amount, position.tick
+    _book(candles, limits, funding, rules, position, row, amount, price)
+    trade.pair = p
+    trade.side = position.side
+    trade.reason = position.reason
+    trade.entry_row = position.entry_row - first
+    trade.exit_row = row - first
+    trade.scaled_row = -1
+    if position.scaled_row >= 0:
+        trade.scaled_row = position.scaled_row - first
+    trade.open_rate = position.entry / tick
+    trade.close_rate = price / tick
+    trade.amount = amount / limits.per_unit
+    trade.stake = position.stake
+    trade.leverage = position.leverage
+    trade.funding = position.funding
+    trade.profit_abs = position.realized
+    trade.profit_ratio = position.realized / position.spent * position.leverage
+    wallet.count += 1
+    wallet.closed += position.realized
+    position.side = 0
+    kept = 0
+    for place in range(wallet.held):
+        other = positions[place].opened
+        if other != p:
+            positions[kept].opened = other
+            kept += 1
+    wallet.held = kept
 
 
-@_compiled
-def _next_close(
-    prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
+@compiled
+def _has_fallen(protection: Any, rules: Any, wallet: Any, trades: Records, begin: int) -> bool:
+    """Tell whether trades fell further from their height than MaxDrawdown allows.
+
+    :param begin: the first of them; the last is the last of all.
+    """
+    # What freqtrade takes for the balance at the start.
+    balance = rules.wallet * rules.tradable_balance_ratio + wallet.closed
+    for place in range(begin, wallet.count):
+        balance -= trades[place].profit_abs
+    if protection.of_equity == 0:
+        balance = 0.0
+    top, most = balance, 0.0
+    for place in range(begin, wallet.count):
+        trade = trades[place]
+        earned, whole = trade.profit_ratio, 1.0
+        if protection.of_equity > 0:
+            earned = trade.profit_abs
+        balance += earned
+        top = greater(top, balance)
+        if protection.of_equity > 0:
+            whole = top
+        fall = (top - balance) / whole
+        most = greater(most, fall)
+    has_fallen: bool = most > protection.limit
+    return has_fallen
+
+
+@compiled
+def _locked_until(
+    protection: Any,
+    is_local: bool,
+    candles: Records,
+    first: Ints,
+    rules: Any,
+    wallet: Any,
+    trades: Records,
 ) -> int:
-    """Do what :func:`_next` does for a position that closed candles may end or reduce."""
-    side, lower, upper = position.side, position.lower, position.upper
-    leaves = EXIT_LONG if side > 0 else EXIT_SHORT
-    entered, against = position.entry / position.tick, -terms.stop_on_close
-    scales = terms.scale_out > 0.0
-    while row < end:
-        if flags[row - 1] & leaves or prices[_LOW, row] <= lower or prices[_HIGH, row] >= upper:
+    """Return until when a protection locks after the last of the trades; 0: it does not.
+
+    Those that freqtrade looks at after part of a position was closed lock nothing anew: the trades
+    behind it were all there when the last of them closed.
+
+    :param is_local: whether it looks at the pair of that trade only.
+    """
+    last, length, begin, found = trades[wallet.count - 1], wallet.length, wallet.count, 0
+    now = candles[first[last.pair] + last.exit_row].time
+    since = now - protection.lookback * _MINUTE - protection.lookback_candles * length
+    newest = now
+    while begin > 0:
+        trade = trades[begin - 1]
+        ended = candles[first[trade.pair] + trade.exit_row].time
+        if ended <= since:
             break
-        if against < 0.0 and side * (prices[_CLOSE, row - 1] / entered - 1.0) <= against:
-            break
-        if scales and _is_back(prices, flags, middle, position, row):
-            break
-        row += 1
-    return row
+        begin -= 1
+        counts = (not is_local) | (trade.pair == last.pair)
+        if protection.method == GUARD:
+            counts &= (trade.reason == STOP) | (trade.reason == LIQUIDATION)
+            counts &= (trade.profit_ratio != 0.0) & (trade.profit_ratio < protection.limit)
+            counts &= (protection.per_side == 0) | (trade.side == last.side)
+        if counts:
+            if found == 0:
+                newest = ended
+            found += 1
+    if (found == 0) | (found < protection.trade_limit):
+        return 0
+    is_drawdown = protection.method == DRAWDOWN
+    if is_drawdown and not _has_fallen(protection, rules, wallet, trades, begin):
+        return 0
+    until = newest + protection.stop * _MINUTE + protection.stop_candles * length
+    if protection.unlock >= 0:
+        until = newest // _DAY * _DAY + protection.unlock * _MINUTE
+        if until < newest:
+            until += _DAY
+    # freqtrade locks to the end of the candle.
+    end: int = until // length * length + length
+    return end
 
 
-@_compiled
-def _next(
-    prices: Floats, flags: Flags, middle: Floats, terms: Terms, position: Any, row: int, end: int
+@compiled
+def _lock(
+    protection: Any,
+    candles: Records,
+    first: Ints,
+    rules: Any,
+    position: Any,
+    wallet: Any,
+    trades: Records,
+) -> None:
+    """Lock what a protection locks after the last of the trades.
+
+    :param position: of its pair.
+    """
+    side = trades[wallet.count - 1].side
+    no_long = (protection.per_side == 0) | (side > 0)
+    no_short = (protection.per_side == 0) | (side < 0)
+    if protection.method != DRAWDOWN:
+        until = _locked_until(protection, True, candles, first, rules, wallet, trades)
+        if no_long:
+            position.no_long = greater(position.no_long, until)
+        if no_short:
+            position.no_short = greater(position.no_short, until)
+    if (protection.method != COOLDOWN) & (protection.per_pair == 0):
+        until = _locked_until(protection, False, candles, first, rules, wallet, trades)
+        if no_long:
+            wallet.no_long = greater(wallet.no_long, until)
+        if no_short:
+            wallet.no_short = greater(wallet.no_short, until)
+
+
+@compiled
+def _next(  # noqa: C901
+    candles: Records,
+    events: Records,
+    last: int,
+    middle: Floats | None,
+    rules: Any,
+    position: Any,
+    row: int,
+    end: int,
 ) -> int:
-    """Return the first row from here on, at most ``end``, on which something may happen."""
-    side = position.side
+    """Return the first row from here on, at most ``end``, on which something may happen.
+
+    :param last: the event behind those of the pair.
+    """
+    side, event, wanted = position.side, position.event, _ENTERS
+    if side > 0:
+        wanted = EXIT_LONG
+    elif side < 0:
+        wanted = EXIT_SHORT
+    while event < last:
+        signal = events[event]
+        if (signal.row >= row - 1) & (signal.bits & wanted != 0):
+            end = lesser(end, signal.row + 1)
+            break
+        event += 1
     if side == 0:
-        while row < end and not flags[row - 1] & (ENTER_LONG | ENTER_SHORT):
-            row += 1
-        return row
+        return end
     if position.order_row >= 0:
         return row
-    if terms.stop_on_close > 0.0 or (terms.scale_out > 0.0 and position.scaled_row < 0):
-        return _next_close(prices, flags, middle, terms, position, row, end)
-    if side > 0:
-        lower = position.lower
-        while row < end and not flags[row - 1] & EXIT_LONG and prices[_LOW, row] > lower:
-            row += 1
-    else:
-        upper = position.upper
-        while row < end and not flags[row - 1] & EXIT_SHORT and prices[_HIGH, row] < upper:
-            row += 1
+    lower, upper, on_close = position.lower, position.upper, rules.stop_on_close
+    entered, is_whole = position.entry / position.tick, position.scaled_row < 0
+    close = candles[row - 1].close
+    while row < end:
+        candle = candles[row]
+        is_over = (candle.low <= lower) | (candle.high >= upper)
+        if on_close > 0.0:
+            is_over |= side * (close / entered - 1.0) <= -on_close
+        if middle is not None:
+            is_over |= is_whole & ((close - middle[row - 1]) * side >= 0.0)
+        if is_over:
+            break
+        close = candle.close
+        row += 1
     return row
 
 
 @njit(cache=True, error_model="numpy")
 def run(  # noqa: C901
-    times: Ints,
-    prices: Floats,
+    candles: Records,
     funding: Floats,
-    funded: Ints,
     first: Ints,
-    amounts: Floats,
-    tiers: Floats,
-    flags: Flags,
-    middle: Floats,
-    terms: Terms,
+    limits: Records,
+    tiers: Records,
+    events: Records,
+    event_first: Ints,
+    middle: Floats | None,
+    terms: Records,
+    protections: Records,
+    positions: Records,
+    wallets: Records,
     trades: Records,
 ) -> int:
     """Write the trades in the order in which they close; return how many there are.
 
-    The arrays are those of ``Markets`` and ``Signals``.
+    The first five arrays are those of ``Markets``.
 
+    :param events: the candles that have signals, of each pair in order.
+    :param event_first: of every pair and of the end, the first event.
+    :param middle: the middle of the bands; None, which is another function, without ``scale_out``.
+    :param terms: one record of ``RULES``.
+    :param positions: memory to work in, a record a pair.
+    :param wallets: the same, one record; its ``length`` is read.
     :param trades: room for as many as there are entry signals.
     """
-    pairs = first.size - 1
-    positions = np.zeros(pairs, _POSITION)
-    # Pairs with a position in the order of entry; how many they are, and the trades; their profit.
-    opened, counts, closed = np.empty(pairs, np.int64), np.zeros(2, np.int64), np.zeros(1)
-    start, stop, candle = times[0], times[0], 1
+    pairs, steps, start = first.size - 1, 0, candles[0].time
+    rules, wallet = terms[0], wallets[0]
+    wallet.held = 0
+    wallet.count = 0
+    wallet.closed = 0.0
+    wallet.no_long = 0
+    wallet.no_short = 0
     for p in range(pairs):
-        start = min(start, times[first[p]])
-        stop = max(stop, times[first[p + 1] - 1])
-        if first[p + 1] - first[p] > 1:
-            candle = times[first[p] + 1] - times[first[p]]
-    # The row that each pair would have at the start.
-    shift = np.empty(pairs, np.int64)
+        start = lesser(start, candles[first[p]].time)
     for p in range(pairs):
-        shift[p] = first[p] - (times[first[p]] - start) // candle
-    steps = (stop - start) // candle
-    # Each pair sleeps until the row on which something may happen to it.
-    wake, visited = np.empty(pairs, np.int64), np.empty(2 * pairs, np.int64)
-    for p in range(pairs):
-        end = first[p + 1]
-        wake[p] = _next(prices, flags, middle, terms, positions[p], first[p] + 1, end)
+        position, row = positions[p], first[p]
+        position.side = 0
+        position.no_long = 0
+        position.no_short = 0
+        position.event = event_first[p]
+        position.shift = row - (candles[row].time - start) // wallet.length
+        position.wake = row + 1
+        steps = greater(steps, first[p + 1] - 1 - position.shift)
     while True:
         step = steps + 1
         for p in range(pairs):
-            if wake[p] < first[p + 1]:
-                step = min(step, wake[p] - shift[p])
-        if step > steps:
-            break
+            position = positions[p]
+            if position.wake < first[p + 1]:
+                step = lesser(step, position.wake - position.shift)
         # freqtrade's order: first the pairs with a position, as they were entered.
-        visits = counts[0]
+        is_over, visits = step > steps, wallet.held
         for place in range(visits):
-            visited[place] = opened[place]
+            positions[place].visited = positions[place].opened
         for p in range(pairs):
-            if positions[p].side == 0:
-                visited[visits] = p
+            if (positions[p].side == 0) & (not is_over):
+                positions[visits].visited = p
                 visits += 1
+        if visits == 0:
+            break
         for place in range(visits):
-            p = visited[place]
-            row = step + shift[p]
-            if wake[p] != row or row >= first[p + 1]:
+            p = positions[place].visited
+            position, limit, begin, end = positions[p], limits[p], first[p], first[p + 1]
+            row, signal, direction = step + position.shift, 0, 0
+            if is_over:
+                row = end - 1
+                position.order = steps_nearest(candles[row].open, position.tick)
+                position.reason = FORCED
+            elif (position.wake != row) | (row >= end):
                 continue
-            signal, position = flags[row - 1], positions[p]
-            direction = _direction(signal)
+            event, last = position.event, event_first[p + 1]
+            while event < last:
+                if events[event].row >= row - 1:
+                    break
+                event += 1
+            position.event = event
+            if event < last and events[event].row == row - 1:
+                signal = events[event].bits
+            if step < steps:
+                if signal & (_ENTERS | EXIT_LONG) == ENTER_LONG:
+                    direction = 1
+                elif signal & (_ENTERS | EXIT_SHORT) == ENTER_SHORT:
+                    direction = -1
             for _ in range(2):
                 was = position.side
-                if was == 0:
-                    has_slot = terms.max_open_trades <= 0 or counts[0] < terms.max_open_trades
-                    if direction != 0 and step < steps and has_slot:
-                        _enter(
-                            prices,
-                            amounts,
-                            tiers,
-                            terms,
-                            positions,
-                            opened,
-                            counts,
-                            closed,
-                            p,
-                            row,
-                            direction,
-                        )
-                    if position.side == 0:
-                        break
-                elif position.order_row >= 0:
-                    waited = (times[row] - times[position.order_row]) / 1e9
-                    if waited >= terms.exit_timeout:
-                        position.order_row = -1
-                if terms.scale_out > 0.0 and _is_back(prices, flags, middle, position, row):
-                    _scale_out(
-                        times, prices, amounts, funding, funded, middle, terms, position, p, row
-                    )
-                _order(prices, signal, terms, position, row)
-                if position.order_row < 0:
-                    break
-                # A tick of the entry's month can be coarser than this candle is wide.
-                price = position.order / position.tick
-                if not prices[_LOW, row] <= price <= prices[_HIGH, row]:
-                    break
-                _close(
-                    times,
-                    amounts,
+                if not is_over and not _visit(
+                    candles,
                     funding,
-                    funded,
-                    first,
-                    terms,
+                    limit,
+                    tiers,
+                    middle,
+                    rules,
                     positions,
-                    opened,
-                    counts,
-                    closed,
-                    trades,
+                    wallet,
                     p,
                     row,
-                )
-                # Where the other side is signalled, it is entered on the same candle.
-                if direction == 0 or was == 0 or was == direction:
+                    signal,
+                    direction,
+                ):
                     break
-            wake[p] = _next(prices, flags, middle, terms, position, row + 1, first[p + 1])
-    while counts[0] > 0:
-        p = opened[0]
-        position, row = positions[p], first[p + 1] - 1
-        position.order = steps_nearest(prices[_OPEN_PRICE, row], position.tick)
-        position.order_reason = _FORCED
-        _close(
-            times,
-            amounts,
-            funding,
-            funded,
-            first,
-            terms,
-            positions,
-            opened,
-            counts,
-            closed,
-            trades,
-            p,
-            row,
-        )
-    return int(counts[1])
+                trade = trades[wallet.count]
+                _close(candles, funding, begin, limit, rules, positions, wallet, p, row, trade)
+                for number in range(protections.size):
+                    protection = protections[number]
+                    _lock(protection, candles, first, rules, position, wallet, trades)
+                # Where the other side is signalled, it is entered on the same candle.
+                if is_over | (direction == 0) | (was == 0) | (was == direction):
+                    break
+            position.wake = _next(candles, events, last, middle, rules, position, row + 1, end)
+    return int(wallet.count)
 
 
 @njit(cache=True, error_model="numpy")
@@ -592,20 +663,25 @@ def summarize(trades: Records, wallet: float) -> tuple[int, int, float, float, f
     count, wins = trades.size, 0
     profit = ratios = gained = lost = spread = drawdown = 0.0
     balance = top = wallet
-    for trade in trades:
+    for place in range(count):
+        trade = trades[place]
         ratios += trade.profit_ratio
         balance += trade.profit_abs
         profit += trade.profit_abs
-        top = max(top, balance)
-        drawdown = max(drawdown, (top - balance) / top)
+        top = greater(top, balance)
+        drawdown = greater(drawdown, (top - balance) / top)
         if trade.profit_abs > 0.0:
             wins += 1
             gained += trade.profit_abs
         else:
             lost -= trade.profit_abs
-    mean = ratios / count if count else 0.0
-    for trade in trades:
-        spread += (trade.profit_ratio - mean) ** 2
-    t = mean / np.sqrt(spread / (count - 1) / count) if spread > 0.0 else 0.0
-    factor = gained / lost if lost > 0.0 else np.inf if gained > 0.0 else 0.0
+    mean, t, factor = 0.0, 0.0, 0.0
+    if count:
+        mean = ratios / count
+    for place in range(count):
+        spread += (trades[place].profit_ratio - mean) ** 2
+    if spread > 0.0:
+        t = mean / (spread / (count - 1) / count) ** 0.5
+    if gained > 0.0:
+        factor = gained / lost
     return count, wins, profit, mean, t, factor, drawdown

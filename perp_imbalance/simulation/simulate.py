@@ -1,24 +1,51 @@
 """From markets, signals and rules to trades and their statistics."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.simulation.kernel import TRADE, Terms, run, summarize
+from perp_imbalance.simulation.kernel import run, summarize
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
+    Flags,
+    Floats,
+    Ints,
     Markets,
     Rules,
     Signals,
     check_rules,
     fee_fraction,
 )
+from perp_imbalance.simulation.protections import protection_rows
+from perp_imbalance.simulation.records import EVENT, POSITION, RULES, TRADE, WALLET, Records
+from perp_imbalance.simulation.zones import run_many
+
+# Trades that are held at a time, unless one pair of thresholds may make more.
+_ROOM = 65_536
+
+# Numba's types do not count arguments that are unpacked.
+_run: Callable[..., int] = run
+_run_many: Callable[..., int] = run_many
 
 #: An array of ``TRADE``.
 Trades = NDArray[np.void]
+
+
+class Terms(NamedTuple):
+    """The rules of a run as the compiled code takes them.
+
+    :ivar rules: one record of ``RULES``.
+    :ivar protections: records of ``PROTECTION``.
+    :ivar scales_out: whether the middle of the bands matters.
+    """
+
+    rules: Records
+    protections: Records
+    scales_out: bool
 
 
 class Statistics(NamedTuple):
@@ -46,10 +73,11 @@ def terms_of(rules: Rules) -> Terms:
     """
     check_rules(rules)
     fee, scale = fee_fraction(rules.fee)
-    names = set(Terms._fields) - {"fee", "fee_scale", "max_open_trades"}
-    numbers: dict[str, Any] = {name: float(getattr(rules, name)) for name in names}
-    slots = int(rules.max_open_trades)
-    return Terms(fee=fee, fee_scale=scale, max_open_trades=slots, **numbers)
+    values = rules._asdict() | {"fee": fee, "fee_scale": scale}
+    record = np.empty(1, RULES)
+    for name in RULES.names or ():
+        record[name] = values[name]
+    return Terms(record, protection_rows(rules.protections), rules.scale_out > 0.0)
 
 
 def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:
@@ -61,12 +89,83 @@ def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades
     :raises SettingsError: if the rules cannot be simulated.
     """
     terms = terms_of(rules) if isinstance(rules, Rules) else rules
-    rows = markets.times.size
+    rows = markets.candles.size
     if signals.flags.size != rows or signals.middle.size != rows:
         raise DataError(f"{signals.flags.size} signals do not fit to {rows} candles")
-    room = int(np.count_nonzero(signals.flags & (ENTER_LONG | ENTER_SHORT)))
-    trades = np.empty(room, TRADE)
-    return trades[: run(*markets, *signals, terms, trades)]
+    at = np.flatnonzero(signals.flags)
+    events = np.empty(at.size, EVENT)
+    events["row"], events["bits"] = at, signals.flags[at]
+    entries = int(np.count_nonzero(events["bits"] & (ENTER_LONG | ENTER_SHORT)))
+    trades = np.empty(entries, TRADE)
+    count = _run(
+        *markets,
+        events,
+        at.searchsorted(markets.first),
+        signals.middle if terms.scales_out else None,
+        terms.rules,
+        terms.protections,
+        *_memory(markets),
+        trades,
+    )
+    return trades[:count]
+
+
+class Zones(NamedTuple):
+    """What signals of any thresholds are made of, of the pairs of :class:`Markets` in their order.
+
+    :ivar z: z-scores; a pair's last rows are those of its market, and before them may stand others.
+    :ivar is_stale: 1 where so many candles without a premium end that a bias ends.
+    :ivar gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes; a row a gate.
+    :ivar first: of every pair and of the end, the first row of ``z``.
+    :ivar only_flips: entry mode ``flip`` in place of ``zone``.
+    """
+
+    z: Floats
+    is_stale: Flags
+    gates: Flags
+    first: Ints
+    only_flips: bool
+
+
+def simulate_many(
+    markets: Markets,
+    zones: Zones,
+    levels: Floats,
+    chosen: Ints,
+    rules: Terms,
+    middle: Floats | None = None,
+) -> Iterator[tuple[Trades, Ints]]:
+    """Yield the trades of many pairs of thresholds, some at a time: memory is bounded.
+
+    :param levels: ``enter_z`` and ``exit_z``, a row each.
+    :param chosen: the gates that must pass, a row each; -1 is none.
+    :param middle: the middle of the bands, for ``scale_out``.
+    :return: trades one after the other, and where those of each end. The next take their place.
+    """
+    extremes = np.flatnonzero(np.abs(zones.z) >= levels[:, 0].min())
+    extreme_first, event_first = extremes.searchsorted(zones.first), zones.first.copy()
+    trades, events = np.empty(max(zones.z.size, _ROOM), TRADE), np.empty(zones.z.size, EVENT)
+    ends, begin = np.zeros(len(levels), np.int64), 0
+    while begin < len(levels):
+        done = _run_many(
+            *markets,
+            middle if rules.scales_out else None,
+            rules.rules,
+            rules.protections,
+            *zones,
+            extremes,
+            extreme_first,
+            levels,
+            chosen,
+            begin,
+            events,
+            event_first,
+            *_memory(markets),
+            trades,
+            ends,
+        )
+        yield trades, ends[begin:done]
+        begin = done
 
 
 def statistics(trades: Trades, wallet: float) -> Statistics:
@@ -78,3 +177,14 @@ def statistics(trades: Trades, wallet: float) -> Statistics:
     0
     """
     return Statistics(*summarize(trades, wallet))
+
+
+def _memory(markets: Markets) -> tuple[Records, Records]:
+    """Return the memory that a run works in, with the length of a candle."""
+    long = np.flatnonzero(np.diff(markets.first) > 1)
+    wallet = np.zeros(1, WALLET)
+    wallet["length"] = 1
+    if long.size:
+        row = markets.first[long[0]]
+        wallet["length"] = np.diff(markets.times[row : row + 2])
+    return np.zeros(len(markets.limits), POSITION), wallet
