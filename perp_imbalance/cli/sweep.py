@@ -231,7 +231,7 @@ def grid_of(arguments: argparse.Namespace, start: Start) -> Grid:
 
     :raises SettingsError: if they name none, or values that cannot be traded with.
     """
-    from perp_imbalance.strategy.parameters import new_parameter
+    from perp_imbalance.strategy.named_values import check_decimals
 
     axes = {
         name: parse_values(text, type(getattr(start.base, name)))
@@ -245,12 +245,7 @@ def grid_of(arguments: argparse.Namespace, start: Start) -> Grid:
             # Each alone beside values that always fit: what is wrong then is the value.
             fitting: dict[str, Any] = {"enter_z": 1e9} if name == "exit_z" else {"exit_z": 1e-9}
             replace(start.base, **{**fitting, name: value})
-            kept = new_parameter(name, value).value
-            if kept != value:
-                raise SettingsError(
-                    f"{name} is {value:g}, which a strategy's parameter keeps as {kept:g}: take "
-                    "fewer decimals"
-                )
+            check_decimals(name, value)
     return Grid(axes or axes_around(start.base), start.base)
 
 
@@ -438,6 +433,8 @@ def _left_out(summary: "Mapping[str, Any]") -> list[str]:
 
 
 def _text(summary: dict[str, Any]) -> str:
+    from perp_imbalance.research.luck import SURE
+
     lines = [summary["verdict"], *_left_out(summary), held_said(summary["held_pct"])]
     if not summary["lines"]:
         lines.append("nothing to recommend: no combination with enough trades earned its costs")
@@ -445,7 +442,10 @@ def _text(summary: dict[str, Any]) -> str:
         lines += [f"{number}. {_earned(row)}", f"   {row['values']}"]
         lines += [f"   {_judged(row, summary['combinations'])}", f"   {row['command']}"]
     if summary["lines"]:
-        lines += ["To let the bot trade the first:", f"   {summary['lines'][0]['apply']}"]
+        first = summary["lines"][0]
+        shown = first["p"] <= SURE and first["is_plateau"] is not False
+        even_so = "" if shown else ", although it is not shown to be more than luck"
+        lines += [f"To let the bot trade the first{even_so}:", f"   {first['apply']}"]
     files = [summary["parquet"], summary["html"]]
     return "\n".join([*lines, *(file for file in files if file)])
 

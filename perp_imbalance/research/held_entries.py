@@ -33,10 +33,6 @@ class HeldEntries:
         self._begins = [history.begin for history in histories]
         self._screens = [Screen(history, settings, (horizon,), cost) for history in histories]
         self.times = [open_times(history.perp, "perp")[history.begin :] for history in histories]
-        self._net = [
-            {side: screen.forward.of_side(SIDES[side], cost)[0] for side in self._sides}
-            for screen in self._screens
-        ]
 
     def trades(self, thresholds: Thresholds) -> Trades:
         """Return them as trades of 1, in the order in which they end."""
@@ -44,7 +40,7 @@ class HeldEntries:
         for pair, (screen, begin) in enumerate(zip(self._screens, self._begins, strict=True)):
             for side in self._sides:
                 rows = screen.entries_of(thresholds, side)
-                net = self._net[pair][side][rows]
+                net = screen.earned[side][0][rows]
                 is_known = np.isfinite(net)
                 held = np.zeros(int(np.count_nonzero(is_known)), TRADE)
                 held["pair"], held["side"] = pair, SIDES[side]

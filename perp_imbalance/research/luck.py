@@ -12,8 +12,11 @@ from perp_imbalance.research.trade_figures import Weekly
 #: Draws of the weeks' signs: the smallest p they can show is 1 / (draws + 1).
 DRAWS = 999
 
+#: A p up to this is called more than luck.
+SURE = 0.05
+
 # So many combinations are multiplied at a time.
-_BATCH = 128
+_BATCH = 1024
 
 #: The method, in words, for help and page.
 EXPLAINED = (
@@ -100,7 +103,7 @@ class Best(NamedTuple):
     @property
     def high(self) -> float | None:
         """What it is above in one of twenty draws."""
-        return float(np.quantile(self.drawn, 0.95)) if self.tried else None
+        return float(np.quantile(self.drawn, 1 - SURE)) if self.tried else None
 
     def p(self, t: float) -> float:
         """Return how often the best of worthless ones reaches a t.
@@ -131,5 +134,5 @@ def said(best: Best, combinations: int, ts: Sequence[float]) -> str:
         return begin
     top = max(ts)
     p = best.p(top)
-    proof = "more than luck" if p <= 0.05 else "not more than luck"
+    proof = "more than luck" if p <= SURE else "not more than luck"
     return f"{begin}; the highest here is {top:.1f}, p {p:.2f}: {proof}"

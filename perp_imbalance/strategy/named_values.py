@@ -1,12 +1,13 @@
 """Values of parameters as words: ``enter_z=2.2 use_sigma=no``, as commands take and print them."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import GATES
 from perp_imbalance.indicators.thresholds import THRESHOLD_NAMES, Thresholds
-from perp_imbalance.strategy.parameters import SETTING_SPACES, SPACES, check_value
+from perp_imbalance.strategy.parameters import SETTING_SPACES, SPACES, check_value, new_parameter
 from perp_imbalance.strategy.settings import Settings
 
 #: How a switch is written.
@@ -34,6 +35,7 @@ def parse_values(words: Iterable[str], option: str = "--set") -> dict[str, Any]:
         try:
             value = _parsed(text, _kind_of(name))
             check_value(name, value)
+            check_decimals(name, value)
         except (KeyError, ValueError):
             raise SettingsError(f"{option} {word}: {text!r} is {_WRONG[_kind_of(name)]}") from None
         except SettingsError as error:
@@ -52,7 +54,27 @@ _WRONG = {bool: "neither yes nor no", int: "no whole number", float: "no number"
 
 
 def _parsed(text: str, kind: type) -> Any:
-    return SWITCHES[text.lower()] if kind is bool else kind(text)
+    if kind is bool:
+        return SWITCHES[text.lower()]
+    value = kind(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def check_decimals(name: str, value: Any) -> None:
+    """Refuse a value that a strategy's parameter would round.
+
+    :raises SettingsError: naming what it would become.
+
+    >>> check_decimals("enter_z", 2.125)
+    """
+    kept = new_parameter(name, value).value
+    if kept != value:
+        raise SettingsError(
+            f"{name} is {value:.10g}, which a strategy's parameter keeps as {kept:g}: take fewer "
+            "decimals"
+        )
 
 
 def words_of(values: Mapping[str, Any]) -> list[str]:
