@@ -152,7 +152,7 @@ def _told(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a reader sees of a line."""
     skipped = _HELD if row["horizon"] else ("horizon",)
     told = {head: row[name] for name, head in _HEADS.items() if name not in skipped}
-    plateau = {True: "yes", False: "no: the others lose", None: "cannot be told"}
+    plateau = {True: "yes", False: "no", None: "cannot be told"}
     told["plateau"] = plateau[row["is_plateau"]]
     for name in ("won", "shared with neighbours"):
         told[name] = None if told[name] is None else f"{told[name]:.0%}"

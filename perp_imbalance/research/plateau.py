@@ -30,9 +30,9 @@ RULE = (
     f"grid away along one threshold (in z at least {Z_STEP:g}). Most of their trades are the "
     "line's own: those that share a candle with one of its trades in the same pair. What tells a "
     f"plateau from a lucky line are the others, if there are at least {MIN_OTHERS}: on a plateau "
-    "they earn as well. Lines on a plateau come first, then those that cannot be told, then those "
-    f"whose neighbours' other trades lose. A combination that shares {SAME:.0%} of its trades with "
-    "a better line is not listed."
+    "they earn as well, and so does at least half of the neighbours. Lines on a plateau come "
+    "first, then those that cannot be told. A combination that shares "
+    f"{SAME:.0%} of its trades with a better line is not listed."
 )
 
 
@@ -54,8 +54,10 @@ class Around(NamedTuple):
 
     @property
     def is_plateau(self) -> bool | None:
-        """Whether the others earn; None where they are too few to tell."""
-        return self.others_bps > 0 if self.others >= MIN_OTHERS else None
+        """Whether the others earn, and half of the neighbours; None where others are too few."""
+        if self.others < MIN_OTHERS:
+            return None
+        return self.others_bps > 0 and 2 * self.earning >= self.neighbours
 
 
 class Line(NamedTuple):

@@ -61,6 +61,14 @@ def test_trades_that_are_not_shared_decide(net: float, is_plateau: bool) -> None
     assert found.is_plateau is is_plateau
 
 
+def test_most_neighbours_must_earn() -> None:
+    others = every(100, 30, 0.01, begin=50)
+    losing = trades(*every(100, 30, -0.05))
+    good = trades(*others)
+    assert judged(OWN, good, losing).is_plateau is True
+    assert judged(OWN, good, losing, losing).is_plateau is False
+
+
 def test_few_other_trades_tell_nothing() -> None:
     found = judged(OWN, trades(*every(100, 30, 0.05), *every(100, MIN_OTHERS - 1, 0.1, begin=50)))
     assert found.others == MIN_OTHERS - 1
