@@ -159,7 +159,7 @@ def run(arguments: argparse.Namespace) -> int:
     words = Command(arguments, config, start, plan.pairs)
     summary = summary_of(sweep, found.lines, found.losing, words)
     summary["notes"] = notes
-    if found.lines:
+    if summary["ranked"]:
         page = file.with_suffix(".html")
         title = f"Sweep: {folder.datadir}, {folder.timeframe}"
         write_page(page, title, summary, maps)
@@ -294,16 +294,17 @@ def rules_of(
     :return: the rules, and a sentence about protections that they leave out.
     """
     from perp_imbalance.freqtrade_bridge.strategies import load_strategy, strategy_folder
-    from perp_imbalance.research.threshold_trades import rules_of_config
+    from perp_imbalance.research.threshold_trades import left_out, rules_of_config
 
     name = strategy_of(start.preset)
     loaded = {**config, "strategy": name, "strategy_path": str(strategy_folder(config, name))}
     # The strategy's own stoploss, scaled by the leverage, unless the config has one.
     stoploss = load_strategy(loaded).stoploss
-    rules = rules_of_config(
-        {**config, "stoploss": stoploss}, start.settings, stoploss, arguments.fee
-    )
-    return rules, []
+    found = {**config, "stoploss": stoploss}
+    rules = rules_of_config(found, start.settings, stoploss, arguments.fee)
+    names = left_out(config, start.settings)
+    said = f"protections that a backtest has and a sweep leaves out: {', '.join(names)}"
+    return rules, [said] if names else []
 
 
 def strategy_of(preset: str) -> str:
@@ -447,7 +448,7 @@ def _text(summary: dict[str, Any]) -> str:
         even_so = "" if shown else ", although it is not shown to be more than luck"
         lines += [f"To let the bot trade the first{even_so}:", f"   {first['apply']}"]
     files = [summary["parquet"], summary["html"]]
-    return "\n".join([*lines, *(file for file in files if file)])
+    return "\n".join([*lines, *summary["notes"], *(file for file in files if file)])
 
 
 def _earned(row: "Mapping[str, Any]") -> str:

@@ -103,16 +103,18 @@ def _figures(
     source = plan.source(line.selection)
     calendar, wallet = Calendar(source.times, *plan.span()), plan.wallet(line.selection)
     found = {name: np.full((len(ys), len(xs)), np.nan) for name in ("net_bps", "t", "trades")}
-    for row, up in enumerate(ys):
-        for column, across in enumerate(xs):
-            values = {names[0]: up, names[1]: across}
-            if not is_sound(line.thresholds, **values):
-                continue
-            trades = source.trades(replace(line.thresholds, **values))
-            figures = figures_of(trades, calendar.weekly(trades), calendar, wallet)
-            if figures.trades >= plan.min_trades:
-                for name, array in found.items():
-                    array[row, column] = getattr(figures, name)
+    cells = [
+        (row, column, {names[0]: up, names[1]: across})
+        for row, up in enumerate(ys)
+        for column, across in enumerate(xs)
+        if is_sound(line.thresholds, **{names[0]: up, names[1]: across})
+    ]
+    tried = (replace(line.thresholds, **values) for _, _, values in cells)
+    for (row, column, _), trades in zip(cells, source.each(tried), strict=True):
+        figures = figures_of(trades, calendar.weekly(trades), calendar, wallet)
+        if figures.trades >= plan.min_trades:
+            for name, array in found.items():
+                array[row, column] = getattr(figures, name)
     return found
 
 
@@ -128,13 +130,13 @@ def write_sweep(
     :param said: paragraphs below the title.
     :param rows: the lines as :func:`as_row` gives them, with ``values`` and ``command`` in words.
     """
-    parts: list[Any] = [
-        f'<div class="wide">{html_table([_told(n, r) for n, r in _numbered(rows)])}</div>'
-    ]
+    told = [_told(number, row) for number, row in _numbered(rows)]
+    parts: list[Any] = [f'<div class="wide">{html_table(told)}</div>']
     for number, found in enumerate(maps):
         first = " (the best)" if number == 0 else ""
         parts += [f"<h2>{html.escape(_name(found))}{first}</h2>", *_pictures(found)]
-    parts.append("<h2>How to trade them</h2>")
+    if rows:
+        parts.append("<h2>How to trade them</h2>")
     for number, row in _numbered(rows):
         parts.append(
             f"<p>{number}. {html.escape(row['values'])}</p><pre>{html.escape(row['command'])}</pre>"

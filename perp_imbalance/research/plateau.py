@@ -115,8 +115,8 @@ def around(source: Source, own: Trades, neighbours: Sequence[Thresholds]) -> Aro
     line = _Ledger(own, begins)
     earning = trades = shared = 0
     others: dict[int, float] = {}
-    for thresholds in neighbours:
-        its = _Ledger(source.trades(thresholds), begins)
+    for made in source.each(neighbours):
+        its = _Ledger(made, begins)
         is_own = line.shares(its)
         earning += bool(its.net.size and its.net.mean() > 0)
         trades += its.net.size

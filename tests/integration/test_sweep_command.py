@@ -112,7 +112,7 @@ def test_line_names_every_threshold_and_tells_of_luck(sweep: Any, place: Path) -
 
 def test_what_pays_for_a_fixed_time_and_not_as_traded_is_left_out(sweep: Any) -> None:
     """The fault that this command had: it ranked what nobody would trade."""
-    options = ("--pairs", ETH, "--enter-z", "1.3:2.5:0.3", "--exit-z", "0.3,0.6,0.9")
+    options = ["--pairs", ETH, "--enter-z", "1.3:2.5:0.3", "--exit-z", "0.3,0.6,0.9"]
     options += ("--use-sigma", "yes,no", "--min-trades", "20", "--timerange", "20250101-")
     held, traded = sweep(*options, "--horizons", "24"), sweep(*options)
     names = list(AXES)
@@ -189,28 +189,28 @@ def test_higher_timeframe_does_not_matter_while_its_gate_is_off(
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
+def cluster() -> Iterator[Any]:
     options = {"processes": False, "n_workers": 1, "threads_per_worker": 1}
     with LocalCluster(protocol="tcp", dashboard_address="127.0.0.1:0", **options) as made:
         yield made
 
 
 def test_cluster_finds_what_this_process_finds(
-    sweep: Any, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+    sweep: Any, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("perp_imbalance.research.grid_sweep.PART", 5)
     options = ("--pairs", BTC, ETH, *SMALL, "--min-trades", "20")
     here = sweep(*options)
     there = sweep(*options, "--scheduler", cluster.scheduler_address)
-    rows = [pd.read_parquet(found.pop("parquet")) for found in (here, there)]
-    pd.testing.assert_frame_equal(*rows)
+    one, other = (pd.read_parquet(found.pop("parquet")) for found in (here, there))
+    pd.testing.assert_frame_equal(one, other)
     assert here.pop("html") != there.pop("html")
     assert here == there
     assert not cluster.scheduler.tasks
 
 
 def test_interrupt_leaves_no_task_on_the_cluster(
-    place: Path, sample_datadir: Path, cluster: LocalCluster, monkeypatch: pytest.MonkeyPatch
+    place: Path, sample_datadir: Path, cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("perp_imbalance.research.grid_sweep.PART", 2)
 

@@ -294,7 +294,7 @@ def test_held_entries_are_the_strategys_net_of_costs(btc: PairHistory) -> None:
 
 
 def test_neighbours_are_one_step_away_along_each_number() -> None:
-    axes = {
+    axes: dict[str, list[Any]] = {
         "enter_z": [1.6, 1.7, 1.72, 2.2],
         "exit_z": [0.3, 0.9, 1.69],
         "use_sigma": [True, False],
@@ -339,10 +339,11 @@ def test_values_at_the_edge_have_axes_around_them() -> None:
 
 def rows(*found: dict[str, Any]) -> pa.Table:
     """Return rows of a sweep: what is not named is that of a sound combination."""
-    sound = {"trades": 40, "weeks": 30, "net_bps": 10.0, "t": 1.0, "profit_pct": 5.0}
-    sound |= {"sharpe": 1.0, "drawdown_pct": 2.0, "profit_factor": 1.5, "won": 0.5}
-    names = {"pair": BTC, "horizon": None} | {name: getattr(Thresholds(), name) for name in AXES}
-    return pa.Table.from_pylist([{**names, **sound, **row} for row in found], schema=SCHEMA)
+    sound: dict[str, Any] = {"pair": BTC, "horizon": None, "trades": 40, "weeks": 30, "t": 1.0}
+    sound |= {"net_bps": 10.0, "profit_pct": 5.0, "sharpe": 1.0, "drawdown_pct": 2.0}
+    sound |= {"profit_factor": 1.5, "won": 0.5}
+    sound |= {name: getattr(Thresholds(), name) for name in AXES}
+    return pa.Table.from_pylist([{**sound, **row} for row in found], schema=SCHEMA)
 
 
 def ranked(rank_by: str, *tables: pa.Table) -> list[float]:
@@ -357,7 +358,8 @@ def ranked(rank_by: str, *tables: pa.Table) -> list[float]:
 
 def test_what_lost_or_traded_little_is_not_kept() -> None:
     nan = float("nan")
-    bad = [{"net_bps": -1.0}, {"profit_pct": 0.0}, {"trades": 29}, {"t": nan}, {"net_bps": nan}]
+    bad: list[dict[str, Any]] = [{"net_bps": -1.0}, {"profit_pct": 0.0}, {"trades": 29}]
+    bad += [{"t": nan}, {"net_bps": nan}]
     found = rows({"enter_z": 2.0}, *({"enter_z": 3.0, "won": 0.9, **row} for row in bad))
     assert ranked("t", found) == [2.0]
     # Where entries are held for a fixed time there is no wallet.

@@ -56,7 +56,7 @@ def test_t_is_that_of_the_evidence() -> None:
 @pytest.mark.parametrize(("count", "weeks"), [(19, 19), (40, 9)])
 def test_few_trades_or_weeks_have_no_t(count: int, weeks: int) -> None:
     net = np.linspace(-1, 2, count)
-    sums = np.bincount(np.arange(count) % weeks, net)
+    sums = np.bincount(np.arange(count) % weeks, net).astype(float)
     counts = np.bincount(np.arange(count) % weeks).astype(float)
     assert math.isnan(clustered_t(Weekly(sums, counts)))
 
@@ -65,7 +65,8 @@ def test_figures_of_a_wallet_are_of_its_closed_trades() -> None:
     weeks = calendar(4 * WEEK)
     made = trades((1, 3, 0.5), (5, 8, -1.0), (WEEK - 1, WEEK + 2, 0.25))
     found = figures(made, weeks)
-    assert (found.trades, found.weeks, found.won) == (3, 1, pytest.approx(2 / 3))
+    assert (found.trades, found.weeks) == (3, 1)
+    assert found.won == pytest.approx(2 / 3)
     assert found.profit_pct == pytest.approx(-2.5)
     assert found.drawdown_pct == pytest.approx(100 / 1050 * 100)
     assert found.profit_factor == pytest.approx(0.75)
