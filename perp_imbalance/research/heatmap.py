@@ -26,7 +26,7 @@ _STYLE = (
     "body{margin:1.2rem auto;padding:0 1rem;line-height:1.45}"
     "h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2.2rem 0 .3rem}"
     "h1,h2,p{overflow-wrap:anywhere}p{max-width:46rem;margin:.3rem 0}"
-    "td,th{white-space:nowrap}td:nth-child(2),th:nth-child(2){text-align:left}"
+    "td{white-space:nowrap}th{vertical-align:bottom}td:nth-child(2),th:nth-child(2){text-align:left}"
     ".wide{overflow-x:auto;margin:.5rem 0}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:.4rem .6rem}"
 )
@@ -189,7 +189,12 @@ def _pictures(found: Map) -> list[go.Figure]:
                     x=[f"{getattr(found.line.thresholds, found.x):g}"],
                     y=[f"{getattr(found.line.thresholds, found.y):g}"],
                     mode="markers",
-                    marker={"symbol": "circle-open", "size": 16, "color": "black"},
+                    marker={
+                        "symbol": "circle-open",
+                        "size": 16,
+                        "color": "#ffb000",
+                        "line_width": 3,
+                    },
                     hoverinfo="skip",
                     showlegend=False,
                 ),

@@ -19,7 +19,7 @@ from perp_imbalance.simulation import Trades
 MIN_OTHERS = 20
 
 #: A combination that shares as much of its trades with a better line is not listed beside it.
-SAME = 0.5
+SAME = 0.8
 
 #: Lines of all pairs together, or of the only one; and of each pair alone beside those.
 SHOWN, SHOWN_ALONE = 10, 1
