@@ -441,12 +441,16 @@ def _text(summary: dict[str, Any]) -> str:
         lines.append("nothing to recommend: no combination with enough trades earned its costs")
     for number, row in enumerate(summary["lines"], start=1):
         lines += [f"{number}. {_earned(row)}", f"   {row['values']}"]
-        lines += [f"   {_judged(row, summary['combinations'])}", f"   {row['command']}"]
+        lines += [f"   {_judged(row, summary)}", f"   {row['command']}"]
     if summary["lines"]:
         first = summary["lines"][0]
         shown = first["p"] <= SURE and first["is_plateau"] is not False
         even_so = "" if shown else ", although it is not shown to be more than luck"
-        lines += [f"To let the bot trade the first{even_so}:", f"   {first['apply']}"]
+        lines += [
+            "Whether it holds on candles that it was not chosen on: perp-imbalance walk-forward",
+            f"To let the bot trade the first{even_so}:",
+            f"   {first['apply']}",
+        ]
     files = [summary["parquet"], summary["html"]]
     return "\n".join([*lines, *summary["notes"], *(file for file in files if file)])
 
@@ -472,9 +476,12 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}"
 
 
-def _judged(row: "Mapping[str, Any]", combinations: int) -> str:
+def _judged(row: "Mapping[str, Any]", summary: "Mapping[str, Any]") -> str:
     """Return in words what luck and neighbours say of a line."""
-    luck = f"p {row['p']:.2f} among {combinations} tried"
+    luck = (
+        f"p {row['p']:.2f} ({summary['combinations']} tried; the best of as many worthless ones: t "
+        f"{summary['best_of_worthless_t']:.1f})"
+    )
     if not row["neighbours"]:
         return f"{luck}; no neighbours in the grid: a lucky line cannot be told"
     said = f"{luck}; {row['earning']} of {row['neighbours']} neighbours earned"

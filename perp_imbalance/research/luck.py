@@ -134,5 +134,5 @@ def said(best: Best, combinations: int, ts: Sequence[float]) -> str:
         return begin
     top = max(ts)
     p = best.p(top)
-    proof = "more than luck" if p <= SURE else "not more than luck"
+    proof = "more than such luck" if p <= SURE else "not more than such luck"
     return f"{begin}; the highest here is {top:.1f}, p {p:.2f}: {proof}"

@@ -24,6 +24,7 @@ from support.freqtrade import (
     TIMEOUT_SECONDS,
     backtest_trades,
     perp_imbalance,
+    refused,
 )
 
 from perp_imbalance.cli.main import run
@@ -102,7 +103,8 @@ def test_line_names_every_threshold_and_tells_of_luck(sweep: Any, place: Path) -
     assert words.keys() >= {"enter_z", "exit_z", "len_prem", "smooth_len", "robust_z"}
     assert words.keys() >= {"use_sigma", "use_htf", "min_deviation_bps"}
     assert ("bb_k" in words) == (words["use_sigma"] == "yes")
-    assert re.match(r" +p [\d.]+ among 12 tried; \d of \d neighbours earned", first[2])
+    luck = r" +p [\d.]+ \(12 tried; the best of as many worthless ones: t -?[\d.]+\)"
+    assert re.match(rf"{luck}; \d of \d neighbours earned", first[2])
     assert first[3].split()[:2] == ["perp-imbalance", "backtest"]
     apply = " ".join(["preset apply --strategy PerpImbalance", *first[1].split()])
     assert f"   perp-imbalance {apply}" in text.splitlines()
@@ -225,6 +227,19 @@ def test_interrupt_leaves_no_task_on_the_cluster(
     end = time.monotonic() + TIMEOUT_SECONDS
     while cluster.scheduler.tasks:
         assert time.monotonic() < end
+
+
+def test_scheduler_that_does_not_answer_is_named(
+    place: Path,
+    sample_datadir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("perp_imbalance.research.walk_forward.run._CONNECT_SECONDS", 1)
+    options = ["--datadir", str(sample_datadir), "--scheduler", "tcp://127.0.0.1:1"]
+    said = refused([*options, "--pairs", BTC, *SMALL], capsys, "sweep")
+    assert "no Dask scheduler at tcp://127.0.0.1:1" in said
+    assert not files(place)
 
 
 def test_interrupt_leaves_no_file(place: Path, sample_datadir: Path) -> None:

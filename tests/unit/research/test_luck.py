@@ -72,7 +72,7 @@ def test_verdict_says_tried_t_and_luck() -> None:
     words = said(best, 100, [1.2, 2.0])
     assert "100 combinations tried, 80 of them with enough trades" in words
     assert "would show t 2.0 on average, and above 2.9 one time in twenty" in words
-    assert words.endswith("the highest here is 2.0, p 0.50: not more than luck")
-    assert said(best, 100, [3.5]).endswith("p 0.00: more than luck")
+    assert words.endswith("the highest here is 2.0, p 0.50: not more than such luck")
+    assert said(best, 100, [3.5]).endswith("p 0.00: more than such luck")
     nothing = Luck(WEEKS).result()
     assert "nothing can be said of luck" in said(nothing, 100, [])
