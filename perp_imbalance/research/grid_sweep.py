@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import tee
+from itertools import groupby, tee
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -32,7 +33,8 @@ from perp_imbalance.strategy.settings import Settings
 #: What all pairs together are called where a pair's name stands.
 ALL = "all"
 
-#: Combinations that are computed and written at a time: what bounds the memory.
+#: Combinations of one pair that are computed and written at a time: what bounds the memory. Of
+#: several pairs fewer, so that a worker is soon done with what nobody waits for any more.
 PART = 5_000
 
 #: The best combinations of each selection that are kept.
@@ -112,6 +114,13 @@ class Plan:
         """All pairs together, where there are several, then each alone; by horizon."""
         pairs = [ALL, *self.pairs] if len(self.pairs) > 1 else self.pairs
         return [Selection(pair, horizon) for horizon in self.horizons or (None,) for pair in pairs]
+
+    def parts(self) -> Iterator[tuple[Selection, slice]]:
+        """Yield what is computed at a time, in order."""
+        size = max(1, PART // max(1, len(self.histories)))
+        for selection in self.selections:
+            for begin in range(0, self.combinations, size):
+                yield selection, slice(begin, begin + size)
 
     def source(self, selection: Selection) -> Source:
         """Return what trades thresholds on a selection."""
@@ -228,14 +237,14 @@ def _here(
 ) -> Generator[tuple[Selection, _Done], None, None]:
     """Compute all parts in this process."""
     done = 0
-    for selection in plan.selections:
+    for selection, parts in groupby(plan.parts(), key=itemgetter(0)):
         source = plan.source(selection)
-        for begin in range(0, plan.combinations, PART):
+        for _, part in parts:
 
-            def told(number: int, before: int = done, name: str = selection.pair) -> None:
-                tell(name, before + number, total)
+            def told(of_part: int, before: int = done, name: str = selection.pair) -> None:
+                tell(name, before + of_part, total)
 
-            found = compute(plan, source, selection, slice(begin, begin + PART), told)
+            found = compute(plan, source, selection, part, told)
             done += found.rows.num_rows
             yield selection, found
 
@@ -294,18 +303,21 @@ def _there(
     from perp_imbalance.research.walk_forward.worker import hold, stopped_at_exit
 
     run, code, done = f"sweep-{uuid.uuid4().hex[:12]}", code_versions(), 0
-    parts = [
-        (selection, slice(begin, begin + PART))
-        for selection in plan.selections
-        for begin in range(0, plan.combinations, PART)
-    ]
     futures: list[Any] = []
     waiting: deque[tuple[Selection, Any]] = deque()
+
+    def first() -> tuple[Selection, _Done]:
+        selection, future = waiting.popleft()
+        tell(selection.pair, done, total)
+        found = _result(future)
+        futures.remove(future)
+        return selection, found
+
     with cluster.client() as client, stopped_at_exit(client, run, futures):
         # Candles are large, and sent once.
         shared = client.submit(hold, plan, key=f"{run}-plan", retries=RETRIES)
         futures.append(shared)
-        for number, (selection, part) in enumerate(parts):
+        for number, (selection, part) in enumerate(plan.parts()):
             key = f"{run}-{number}"
             future = client.submit(
                 *(compute_there, shared, selection, part, code), key=key, retries=RETRIES
@@ -313,13 +325,14 @@ def _there(
             futures.append(future)
             waiting.append((selection, future))
             # As many as keep the workers busy: results must not pile up.
-            while waiting and (number + 1 == len(parts) or len(waiting) > 2 * _threads(client)):
-                selection, future = waiting.popleft()
-                tell(selection.pair, done, total)
-                found = _result(future)
-                futures.remove(future)
-                done += found.rows.num_rows
-                yield selection, found
+            if len(waiting) > 2 * _threads(client):
+                found = first()
+                done += found[1].rows.num_rows
+                yield found
+        while waiting:
+            found = first()
+            done += found[1].rows.num_rows
+            yield found
 
 
 def _threads(client: Any) -> int:

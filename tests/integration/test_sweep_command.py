@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
@@ -263,3 +264,35 @@ def test_preset_is_what_is_not_named(sweep: Any) -> None:
     found = sweep("--pairs", BTC, "--preset", "aggressive", "--enter-z", "1.3,1.5")
     rows = pd.read_parquet(found["parquet"])
     assert set(rows["len_prem"]) == {PRESETS["aggressive"].len_prem}
+
+
+@pytest.mark.freqtrade
+def test_values_of_a_backtest_replace_presets_and_parameter_files(
+    place: Path, tiny_datadir: Path
+) -> None:
+    """Of that run alone: what lies beside the strategies stays, and has no say."""
+    own = place / "strategies" / "PerpImbalance.json"
+    ParameterFile.of(Thresholds(enter_z=3.4)).write(own, "PerpImbalance")
+    before = own.read_bytes()
+    names = ["PerpImbalance", "PerpImbalanceAggressive"]
+    process = perp_imbalance(
+        *("backtest", "--datadir", str(tiny_datadir), "--no-report", "--strategies", *names),
+        *("--set", "enter_z=1.25", "use_sigma=no", "entry_mode=flip"),
+        cwd=place,
+    )
+    assert process.returncode == 0, process.stderr
+    assert "not with its preset's values" not in process.stderr
+    (result,) = (place / "user_data" / "backtest_results").glob("*.zip")
+    with ZipFile(result) as archive:
+        for name in names:
+            params = json.loads(archive.read(f"{result.stem}_{name}.json"))["params"]
+            assert params == {"buy": {"enter_z": 1.25, "use_sigma": False, "entry_mode": "flip"}}
+    assert own.read_bytes() == before
+    assert [file.name for file in (place / "strategies").glob("*.json")] == [own.name]
+
+
+def test_wrong_value_of_a_backtest_is_refused_in_one_line(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refused(["--datadir", "nowhere", "--set", "enterz=2"], capsys, "backtest")
+    assert said.startswith("perp-imbalance: --set enterz=2: no parameter is enterz; enter_z,")
