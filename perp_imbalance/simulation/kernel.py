@@ -415,7 +415,7 @@ def _has_fallen(protection: Any, rules: Any, wallet: Any, trades: Records, begin
 
 
 @compiled
-def _locked_until(  # noqa: C901
+def _locked_until(
     protection: Any,
     is_local: bool,
     candles: Records,
