@@ -84,7 +84,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--rank-by",
         choices=RANKS,
         default="t",
-        help="default: %(default)s, the mean of a trade by its error",
+        help="default: %(default)s, the mean of a trade divided by its error",
     )
     parser.add_argument(
         "--min-trades",

@@ -12,7 +12,7 @@ from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.grid import Z_STEP
 from perp_imbalance.research.grid_sweep import ALL, Candidate, Plan, Selection, Source, Sweep
 from perp_imbalance.research.luck import Best
-from perp_imbalance.research.trade_figures import Figures
+from perp_imbalance.research.trade_figures import Calendar, Figures, figures_of
 from perp_imbalance.simulation import Trades
 
 #: Trades that neighbours must have apart from a line's own, to judge it by them.
@@ -91,7 +91,9 @@ class _Ledger:
 
     def __init__(self, trades: Trades, begins: NDArray[np.int64]) -> None:
         at = begins[trades["pair"]]
-        self.entries, self.exits = at + trades["entry_row"], at + trades["exit_row"]
+        self.entries = at + trades["entry_row"]
+        # One that ends on the candle of its entry has that one.
+        self.exits = np.maximum(at + trades["exit_row"], self.entries + 1)
         self.net = trades["profit_ratio"]
         order = np.argsort(self.entries, kind="stable")
         self._entries = self.entries[order]
@@ -177,8 +179,6 @@ def _chosen(
 
     :param strategy: trades as the strategy does, where ``source`` does not.
     """
-    from perp_imbalance.research.trade_figures import Calendar, figures_of
-
     calendar = Calendar(source.times, *plan.span())
     ledgers: list[_Ledger] = []
     for candidate in candidates:

@@ -78,7 +78,7 @@ def test_few_other_trades_tell_nothing() -> None:
 @pytest.mark.parametrize(
     ("entry", "leave", "is_shared"),
     [(100, 105, True), (104, 120, True), (90, 101, True), (80, 200, True), (105, 110, False),
-     (90, 100, False)],
+     (90, 100, False), (104, 104, True), (105, 105, False)],
 )  # fmt: skip
 def test_trade_is_shared_that_has_a_candle_in_common(
     entry: int, leave: int, is_shared: bool
