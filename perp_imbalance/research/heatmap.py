@@ -39,9 +39,9 @@ _HEADS = {
 }
 _HELD = ("profit_pct", "sharpe", "drawdown_pct")
 _FIGURES = (
-    "net bps a trade: mean after fees and funding, of the stake. t: that mean divided by its error; trades "
-    "of one week go together, whatever their pair. Profit and drawdown: of the wallet, closed "
-    "trades. Sharpe: of weekly returns, a year."
+    "net bps a trade: mean after fees and funding, of the stake. t: that mean divided by its "
+    "error; trades of one week go together, whatever their pair. Profit and drawdown: of the "
+    "wallet, closed trades. Sharpe: of weekly returns, a year."
 )
 
 
