@@ -81,6 +81,7 @@ def measure(candles: Candles, rounds: int) -> float | None:
 
 
 def prices_of(candles: Candles) -> dict[str, Any]:
+    """Return prices on ticks, each candle from the close before to its own."""
     close = np.round(candles.perp["close"].to_numpy(np.float64), 1)
     open_ = np.append(close[0], close[:-1])
     high, low = np.maximum(open_, close), np.minimum(open_, close)
