@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import hyperopt, simulation, sweep, vectorized
+from benchmarks import hyperopt, simulation, vectorized
 from benchmarks.timing import Times
 
 OURS, HOLES, PANDAS, TALIB = (
@@ -230,15 +230,15 @@ def _strategy_table(results: Results) -> str:
 
 
 def _tuning(results: Results) -> str:
-    horizons = ", ".join(map(str, sweep.HORIZONS))
     rows = [
         (name, f"{epochs.rate:.2f}", f"{epochs.trades:.0f}", str(len(epochs.rates)))
         for name, epochs in results.epochs.items()
     ]
     head = ("strategy", "epochs a second", "trades an epoch", "rounds")
     return (
-        f"`perp-imbalance sweep`, one pair of {results.sweep_rows:,} candles, horizons {horizons}, "
-        f"the file written: {results.combinations:,.0f} combinations a second on one core.\n\n"
+        f"`perp-imbalance sweep`, one pair of {results.sweep_rows:,} candles, each combination "
+        "traded as in a backtest, its figures and luck taken and the file written: "
+        f"{results.combinations:,.0f} combinations a second on one core.\n\n"
         f"freqtrade's hyperopt with one job on the sample market, {len(hyperopt.PAIRS)} pairs, "
         f"{hyperopt.TIMERANGE}, protections off, both with the ROI table of {hyperopt.EXAMPLE}, "
         "freqtrade's own example. A second of processor time of the epochs alone: of a run with "

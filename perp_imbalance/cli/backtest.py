@@ -2,7 +2,8 @@
 
 import argparse
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ examples:
   perp-imbalance backtest
   perp-imbalance backtest --datadir user_data/data/binance --timerange 20250101-20251231
   perp-imbalance backtest --pairs BTC/USDT:USDT -- --fee 0.0002 --breakdown month
+  perp-imbalance backtest --strategies PerpImbalance --set enter_z=2.2 use_sigma=no
 """
 
 
@@ -59,6 +61,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="higher timeframe (default: the config's, or the shortest one that the folder has)",
     )
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), metavar="NAME")
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        dest="values",
+        metavar="NAME=VALUE",
+        help="parameters that count in place of the strategies'; parameter files beside them are "
+        "left out, and none is written",
+    )
     parser.add_argument("--no-report", action="store_true", help="write no page about the result")
     parser.add_argument(
         "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
@@ -74,17 +84,24 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
+    from perp_imbalance.strategy.named_values import parse_values
 
     check_timerange(arguments.timerange)
     refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
-    warn_of_parameter_files(arguments.strategies, config)
+    values = parse_values(arguments.values or ())
+    if not values:
+        warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])
     data = backtest_data(config, datadir, arguments)
-    with running_replay(datadir) as replay, scratch_results(folder) as scratch:
-        overlay = backtest_overlay(config, data)
+    with (
+        running_replay(datadir) as replay,
+        scratch_results(folder) as scratch,
+        strategies_with(values, arguments.strategies, config) as strategies,
+    ):
+        overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
         # freqtrade itself goes by its option; in the result it tells a report where to look.
         overlay["datadir"] = str(datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
@@ -108,6 +125,31 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.no_report:
         tell_report(result, config, datadir)
     return 0
+
+
+@contextmanager
+def strategies_with(
+    values: Mapping[str, Any], names: Sequence[str], config: Mapping[str, Any]
+) -> Iterator[Path]:
+    """Yield the folder of strategies; with values, a copy in which parameter files have them.
+
+    :param names: of the strategies that get them.
+    """
+    from perp_imbalance.files import temporary_folder
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.research.walk_forward.task import sources, write_sources
+    from perp_imbalance.strategy.named_values import by_space
+
+    if not values:
+        yield strategy_folder(config)
+        return
+    parameters = ParameterFile.model_validate({"params": by_space(values)})
+    with temporary_folder() as folder:
+        write_sources(folder, sources(strategy_folder(config)))
+        for name in names:
+            parameters.write(folder / f"{name}.json", name)
+        yield folder
 
 
 def refuse_configs(options: Sequence[str]) -> None:

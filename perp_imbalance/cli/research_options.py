@@ -22,6 +22,7 @@ def pair_histories(
     settings: "Settings",
     *,
     uses_htf: bool,
+    costs: "Sequence[str]" = (),
     datadir: Path | None = None,
     pairs: "Sequence[str] | None" = None,
 ) -> "tuple[PairHistories, BacktestData]":
@@ -30,6 +31,7 @@ def pair_histories(
     Its settings have the higher timeframe that a backtest of the folder would take.
 
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
+    :param costs: of funding fees, what is told of where it is missing, by names of ``COSTS``.
     :param datadir: one of several folders, where the options name several; with ``pairs``.
     :raises PerpImbalanceError: if it has no perp on the timeframe, or not the higher timeframe that
         was named, or a file of it is broken.
@@ -47,8 +49,8 @@ def pair_histories(
         htf_timeframe=arguments.htf_timeframe,
         uses_htf=uses_htf,
         timerange=arguments.timerange,
-        # Of funding rates, thin_series tells; of mark prices nothing depends here.
-        costs=(),
+        # Of funding rates, thin_series tells.
+        costs=costs,
     )
     if data.htf_timeframe != data.timeframe:
         settings = settings.model_copy(update={"htf_timeframe": data.htf_timeframe})

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.research.pair_history import PairHistory
 
 
@@ -54,50 +53,3 @@ def forward_returns(candles: PairHistory, horizons: Sequence[int]) -> ForwardRet
         first = np.arange(1, 1 + signals)
         funding[row, :signals] = paid[first + horizon + 1] - paid[first + 1]
     return ForwardReturns(tuple(horizons), move, funding)
-
-
-class Statistics(NamedTuple):
-    """What a set of events earned: NaN where there are too few to say."""
-
-    events: int
-    mean: float
-    median: float
-    hit_rate: float
-    t: float
-
-
-NOTHING = Statistics(0, float("nan"), float("nan"), float("nan"), float("nan"))
-
-
-def statistics(returns: Floats, positions: NDArray[np.int64], horizon: int) -> Statistics:
-    """Return mean, median, hit rate and the mean's t-value, overlapping events clustered.
-
-    Two events less than a horizon apart share candles: their returns are no two observations. They
-    are summed into one before the variance is taken (cluster-robust, with the small-sample factor).
-
-    :param returns: one an event, finite.
-    :param positions: the events' candles, rising; as many.
-    """
-    count = returns.size
-    if not count:
-        return NOTHING
-    mean = float(np.add.reduce(returns)) / count
-    middle = count // 2
-    if count % 2:
-        median = float(np.partition(returns, middle)[middle])
-    else:
-        around = np.partition(returns, (middle - 1, middle))
-        median = float(around[middle - 1] + around[middle]) / 2
-    hit_rate = int(np.count_nonzero(returns > 0)) / count
-    # The first event begins a cluster, and every one that is far enough from the one before.
-    begins = np.empty(count, np.bool_)
-    begins[0] = True
-    np.greater_equal(positions[1:] - positions[:-1], horizon, out=begins[1:])
-    starts = begins.nonzero()[0]
-    clusters = starts.size
-    t = float("nan")
-    if clusters > 1:
-        sums = np.add.reduceat(returns - mean, starts)
-        variance = float(sums @ sums) * clusters / (clusters - 1) / count**2
-        t = mean / variance**0.5 if variance > 0 else t
-    return Statistics(count, mean, median, hit_rate, t)

@@ -24,6 +24,30 @@ _GATES = {
 #: The thresholds that a sweep can vary: those that a signal depends on, slowest first.
 AXES = (*_SIGNAL, *(name for switch, own in _GATES.items() for name in (switch, *own)))
 
+#: Figures of a wallet that combinations may be ranked by; of drawdown, the least is the best.
+WALLET_RANKS = ("profit_pct", "sharpe", "drawdown_pct")
+
+#: All that they may be ranked by.
+RANKS = ("t", "net_bps", "profit_factor", "won", "trades", *WALLET_RANKS)
+
+#: Steps of ``enter_z`` and ``exit_z`` to a neighbour, at least.
+Z_STEP = 0.1
+
+# What floats of one decimal are off by, and more.
+_SLACK = 1e-6
+
+# Of each number the step around a tuned value, and how many each way; a length's is a share of it.
+_AROUND = {
+    **{"enter_z": (0.1, 2), "exit_z": (0.1, 2), "len_prem": (0.1, 2), "smooth_len": (0.2, 1)},
+    **{"bb_len": (0.1, 1), "bb_k": (0.25, 1), "htf_z_min": (0.2, 1)},
+    **{"min_deviation_bps": (2.5, 1), "dev_len": (0.1, 1)},
+}
+# What can still be traded with, and leaves a gate on.
+_LEAST = {
+    **{"enter_z": 0.1, "exit_z": 0.1, "len_prem": 2, "smooth_len": 1, "bb_len": 2, "bb_k": 0.1},
+    **{"htf_z_min": 0, "min_deviation_bps": 0.1, "dev_len": 2},
+}
+
 #: Values of one axis: a grid of more is a slip of the step, and too fine for any screen.
 MAX_VALUES = 1000
 
@@ -133,7 +157,9 @@ class Grid:
         """Return the number of distinct combinations."""
         return self.size
 
-    def combinations(self, sample: int | None = None, seed: int = 0) -> Iterator[Thresholds]:
+    def combinations(
+        self, sample: int | None = None, seed: int = 0, part: slice = slice(None)
+    ) -> Iterator[Thresholds]:
         """Return all combinations, or a random sample of them, those that share most in a row.
 
         A sample has one of each of so many equal stretches of the grid: none has to be held to be
@@ -141,22 +167,89 @@ class Grid:
 
         :param sample: how many; None, or as many as there are, for all.
         :param seed: of the sample.
+        :param part: which of these, by number.
         """
         parts, size = self._parts(), self.size
-        numbers: Iterable[int] = range(size)
+        numbers: Iterable[int] = range(size)[part]
         if sample is not None and sample < size:
-            numbers = _drawn(size, sample, seed)
+            numbers = _drawn(size, sample, seed, part)
         for number in numbers:
             len_prem, smooth_len, z_pair, *gates = _at(parts, number)
             values = (len_prem, smooth_len, *z_pair, *chain.from_iterable(gates))
             yield replace(self.base, **dict(zip(AXES, values, strict=True)))
 
+    def numbers(self, thresholds: Thresholds) -> list[str]:
+        """Return what varies and is a number, without that of gates that are off."""
+        off = {
+            name
+            for switch, own in _GATES.items()
+            if not getattr(thresholds, switch) > 0
+            for name in (switch, *own)
+        }
+        varying = [name for name in AXES if len(self.values(name)) > 1 and name not in off]
+        return [name for name in varying if not isinstance(getattr(thresholds, name), bool)]
 
-def _drawn(size: int, sample: int, seed: int) -> Iterator[int]:
+    def neighbours(self, thresholds: Thresholds) -> list[Thresholds]:
+        """Return what lies one step away along each number that varies; switches stay.
+
+        Steps of z are at least :data:`Z_STEP`: nearer ones have much the same trades.
+        """
+        found = []
+        for name in self.numbers(thresholds):
+            here, values = getattr(thresholds, name), self.values(name)
+            step = Z_STEP - _SLACK if name in ("enter_z", "exit_z") else 0
+            below = [value for value in values if value < here and here - value >= step]
+            above = [value for value in values if value > here and value - here >= step]
+            for value in (*below[-1:], *above[:1]):
+                # A switch that is a number is off at 0.
+                stays_on = name not in _GATES or value > 0
+                if stays_on and is_sound(thresholds, **{name: value}):
+                    found.append(replace(thresholds, **{name: value}))
+        return found
+
+
+def is_sound(thresholds: Thresholds, **values: Any) -> bool:
+    """Tell whether ``enter_z`` stays above ``exit_z`` with other values.
+
+    >>> is_sound(Thresholds(), enter_z=0.5)
+    False
+    """
+    z = {"enter_z": thresholds.enter_z, "exit_z": thresholds.exit_z, **values}
+    return bool(z["enter_z"] > z["exit_z"])
+
+
+def _drawn(size: int, sample: int, seed: int, part: slice) -> Iterator[int]:
     """Yield so many numbers below a size, rising, one of each of equal stretches."""
-    rng = random.Random(seed)
-    for stretch in range(sample):
+    for stretch in range(sample)[part]:
+        # Of a generator of its own: any part of the sample is drawn without the ones before it.
+        rng = random.Random(seed << 64 | stretch)
         yield rng.randrange(stretch * size // sample, (stretch + 1) * size // sample)
+
+
+def axes_around(base: Thresholds) -> dict[str, list[Any]]:
+    """Return axes that lie around thresholds: a few steps of each number that matters to them.
+
+    >>> axes_around(Thresholds(use_sigma=False))["enter_z"]
+    [1.5, 1.6, 1.7, 1.8, 1.9]
+    """
+    own = {name: switch for switch, names in _GATES.items() for name in (switch, *names)}
+    axes: dict[str, list[Any]] = {}
+    for name in AXES:
+        value = getattr(base, name)
+        is_off = name in own and not getattr(base, own[name])
+        if isinstance(value, bool) or is_off or name == _without_effect(base):
+            continue
+        step, steps = _AROUND[name]
+        # Lengths by shares of themselves, all else by so much.
+        by = max(1, round(value * step)) if isinstance(value, int) else step
+        values = [round(value + number * by, 10) for number in range(-steps, steps + 1)]
+        axes[name] = [found for found in values if found >= _LEAST[name]]
+    return axes
+
+
+def _without_effect(base: Thresholds) -> str:
+    """Return the length that z does not go by."""
+    return "len_prem" if base.robust_z else ""
 
 
 def parse_values(text: str, kind: type, what: str = "value to sweep over") -> list[Any]:

@@ -1,148 +1,356 @@
 """A sweep: every combination of a grid on every pair, streamed to a file as it is found."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import math
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from itertools import groupby, tee
+from operator import itemgetter
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write
+from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.research.cells import Cell, CellAxis, CellKey, cells_there
 from perp_imbalance.research.grid import AXES, Grid
+from perp_imbalance.research.held_entries import HeldEntries
+from perp_imbalance.research.luck import Luck
 from perp_imbalance.research.pair_history import PairHistory
-from perp_imbalance.research.screen import Row, Screen
+from perp_imbalance.research.threshold_trades import ThresholdTrades
+from perp_imbalance.research.trade_figures import Calendar, Figures, Ints, figures_of, span_of
+from perp_imbalance.research.walk_forward.run import RETRIES, Cluster
+from perp_imbalance.research.walk_forward.task import code_versions
+from perp_imbalance.simulation import Rules, Trades
 from perp_imbalance.strategy.settings import Settings
 
-# Rows that are held before they are written: what bounds the memory, however large the grid.
-_ROWS_A_GROUP = 50_000
+#: What all pairs together are called where a pair's name stands.
+ALL = "all"
+
+#: Combinations of one pair that are computed and written at a time: what bounds the memory. Of
+#: several pairs fewer, so that a worker is soon done with what nobody waits for any more.
+PART = 5_000
+
+#: The best combinations of each selection that are kept.
+KEPT = 1_000
 
 _TYPES = {float: pa.float64(), int: pa.int64(), bool: pa.bool_(), str: pa.string()}
 
-#: The columns of the file: the pair, the thresholds, and what came of them.
+#: The columns of the file: what was traded, the thresholds, and what came of them.
 SCHEMA = pa.schema(
     [
         ("pair", pa.string()),
+        ("horizon", pa.int64()),
         *((name, _TYPES[type(getattr(Thresholds(), name))]) for name in AXES),
-        *((name, _TYPES[Row.__annotations__[name]]) for name in Row._fields),
+        *((name, _TYPES[Figures.__annotations__[name]]) for name in Figures._fields),
     ]
 )
 
 
-@dataclass
-class Sweep:
-    """What a sweep left: the file with every row, and the cells of its heat map.
+class Selection(NamedTuple):
+    """What a combination is tried on.
 
-    :ivar enters: the cells of ``enter_z``.
-    :ivar exits: the cells of ``exit_z``.
-    :ivar min_events: events of a combination that counts in its cell.
-    :ivar held_pct: what holding each pair made over the same candles.
+    :ivar pair: its name, or :data:`ALL`: those of a sweep, with one wallet.
+    :ivar horizon: candles for which entries are held; None: as the strategy trades.
     """
 
-    file: Path
-    enters: CellAxis
-    exits: CellAxis
-    min_events: int
-    combinations: int = 0
-    cells: dict[CellKey, Cell] = field(default_factory=dict)
-    held_pct: dict[str, float] = field(default_factory=dict)
-
-    def add(self, pair: str, thresholds: Thresholds, row: Row) -> None:
-        """Count a row into its cell."""
-        key = (
-            *(pair, row.side, row.horizon),
-            thresholds.len_prem,
-            self.enters.number_of(thresholds.enter_z),
-            self.exits.number_of(thresholds.exit_z),
-        )
-        cell = self.cells.get(key)
-        if cell is None:
-            cell = self.cells[key] = Cell()
-        cell.add(row.events, row.mean, self.min_events)
+    pair: str
+    horizon: int | None = None
 
 
-@dataclass(frozen=True)
+class Source(Protocol):
+    """What turns thresholds into trades."""
+
+    times: list[Ints]
+
+    def trades(self, thresholds: Thresholds) -> Trades:
+        """Return the trades of thresholds."""
+
+    def each(self, combinations: Iterable[Thresholds]) -> Iterator[Trades]:
+        """Return the trades of many."""
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """What to sweep over.
+    """What to sweep over; all of it plain data, so that it can travel.
 
-    :param horizons: candles to hold after an entry.
-    :param cost: fees of the way in and out, as a fraction.
+    :param histories: the pairs, as ``PairHistories.traded`` reads them.
+    :param rules: of a backtest.
+    :param horizons: candles to hold entries; none: as the strategy trades.
     :param sample: combinations to draw from the grid; None for all of it.
-    :param min_events: events of a combination that counts in its cell of the heat map.
-    :param has_map: whether to keep the cells of a heat map.
+    :param rank_by: one of ``grid.RANKS``.
+    :param min_trades: of a combination that is ranked.
     """
 
     grid: Grid
+    histories: Sequence[PairHistory]
     settings: Settings
-    horizons: Sequence[int]
-    cost: float
+    rules: Rules
+    horizons: Sequence[int] = ()
     sample: int | None = None
     seed: int = 0
-    min_events: int = 1
-    has_map: bool = True
+    rank_by: str = "t"
+    min_trades: int = 30
 
     @property
     def combinations(self) -> int:
-        """Combinations a pair."""
+        """Combinations of the grid that are tried."""
         size = self.grid.size
         return size if self.sample is None else min(self.sample, size)
 
     @property
-    def axes(self) -> tuple[CellAxis, CellAxis]:
-        """The cells of ``enter_z`` and of ``exit_z``."""
-        return CellAxis(self.grid.values("enter_z")), CellAxis(self.grid.values("exit_z"))
+    def pairs(self) -> list[str]:
+        """Names of the pairs."""
+        return [history.match.perp for history in self.histories]
 
     @property
-    def cells(self) -> int:
-        """Cells of the heat map a pair, at most."""
-        a_surface = int(np.count_nonzero(cells_there(*self.axes)))
-        drawn = min(a_surface * len(self.grid.values("len_prem")), self.combinations)
-        return drawn * len(self.settings.sides) * len(self.horizons)
+    def selections(self) -> list[Selection]:
+        """All pairs together, where there are several, then each alone; by horizon."""
+        pairs = [ALL, *self.pairs] if len(self.pairs) > 1 else self.pairs
+        return [Selection(pair, horizon) for horizon in self.horizons or (None,) for pair in pairs]
+
+    def parts(self) -> Iterator[tuple[Selection, slice]]:
+        """Yield what is computed at a time, in order."""
+        size = max(1, PART // max(1, len(self.histories)))
+        for selection in self.selections:
+            for begin in range(0, self.combinations, size):
+                yield selection, slice(begin, begin + size)
+
+    def source(self, selection: Selection) -> Source:
+        """Return what trades thresholds on a selection."""
+        histories = [
+            history for history in self.histories if selection.pair in (ALL, history.match.perp)
+        ]
+        if selection.horizon is None:
+            return ThresholdTrades(histories, self.settings, self.rules)
+        return HeldEntries(histories, self.settings, selection.horizon, 2 * self.rules.fee)
+
+    def wallet(self, selection: Selection) -> float | None:
+        """Return the wallet that trades of a selection share; None where they share none."""
+        return self.rules.wallet if selection.horizon is None else None
+
+    def span(self) -> tuple[int, int]:
+        """Return the first week of all pairs' candles, and how many weeks there are."""
+        opened = [history.perp["date"].iloc[history.begin :] for history in self.histories]
+        return span_of([dates.dt.as_unit("ns").astype("int64").to_numpy() for dates in opened])
+
+
+class Candidate(NamedTuple):
+    """A combination that earned something, by what it is ranked by: more is better."""
+
+    rank: float
+    thresholds: Thresholds
+    figures: Figures
+
+
+@dataclass
+class Sweep:
+    """What a sweep left: the file with every row, the best of each selection, and their luck.
+
+    :ivar held_pct: what holding each pair made over the same candles.
+    """
+
+    plan: Plan
+    file: Path
+    luck: Luck
+    tried: int = 0
+    best: dict[Selection, list[Candidate]] = field(default_factory=dict)
+    held_pct: dict[str, float] = field(default_factory=dict)
+
+    def add(self, selection: Selection, rows: pa.Table) -> None:
+        """Keep the best of some rows, each set of trades once."""
+        self.tried += rows.num_rows
+        columns = {name: rows[name].to_numpy() for name in Figures._fields}
+        rank = columns[self.plan.rank_by].astype(np.float64)
+        if self.plan.rank_by == "drawdown_pct":
+            rank = -rank
+        earns = (columns["net_bps"] > 0) & ~(columns["profit_pct"] <= 0) & np.isfinite(columns["t"])
+        ranked = np.flatnonzero(earns & (columns["trades"] >= self.plan.min_trades))
+        # Equal ones as the grid has them, however the rows came in parts.
+        ranked = ranked[np.argsort(-rank[ranked], kind="stable")][:KEPT]
+        found = [
+            Candidate(
+                float(rank[row]),
+                replace(self.plan.grid.base, **{name: rows[name][row].as_py() for name in AXES}),
+                Figures(*(columns[name][row].item() for name in Figures._fields)),
+            )
+            for row in ranked.tolist()
+        ]
+        together = [*self.best.get(selection, []), *found]
+        once: dict[Any, Candidate] = {}
+        for candidate in sorted(together, key=lambda one: -one.rank):
+            # Written differently, or of a gate that changes nothing: the same trades.
+            once.setdefault(tuple(round(value, 9) for value in candidate.figures), candidate)
+        self.best[selection] = list(once.values())[:KEPT]
+
+
+class _Done(NamedTuple):
+    """A part that was computed: its rows, the highest t of each draw, and how many it is of."""
+
+    rows: pa.Table
+    drawn: Floats
+    tried: int
 
 
 def run_sweep(
-    plan: Plan, pairs: Iterable[PairHistory], file: Path, tell: Callable[[str], None]
+    plan: Plan,
+    file: Path,
+    tell: Callable[[str, int, int], None],
+    cluster: Cluster | None = None,
 ) -> Sweep:
-    """Screen every combination on every pair and write a parquet file.
+    """Trade every combination on every selection and write a parquet file.
 
     The file appears when it is whole; an interrupt leaves nothing.
 
-    :param tell: told the pair before each combination, to show progress.
+    :param tell: told what is being swept, the combinations done and those in all.
+    :param cluster: where to; None: in this process.
+    :raises CommandError: if the cluster has other code than this machine, or its workers die.
     """
-    sweep = Sweep(file, *plan.axes, plan.min_events)
-    with atomic_write(file) as part, pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer:
-        for group in _in_groups(_rows(plan, pairs, sweep, tell)):
-            columns = [list(column) for column in zip(*group, strict=True)]
-            writer.write_table(pa.table(columns, schema=SCHEMA))
+    _, weeks = plan.span()
+    sweep = Sweep(plan, file, Luck(weeks, seed=plan.seed))
+    for history in plan.histories:
+        closes = history.perp["close"].iloc[history.begin :]
+        made = float(closes.iloc[-1] / closes.iloc[0] - 1.0) * 100.0
+        sweep.held_pct[history.match.perp] = made
+    total = plan.combinations * len(plan.selections)
+    parts = _here(plan, tell, total) if cluster is None else _there(plan, cluster, tell, total)
+    with (
+        atomic_write(file) as part,
+        pq.ParquetWriter(part, SCHEMA, compression="zstd") as writer,
+        closing(parts) as found,
+    ):
+        for selection, done in found:
+            writer.write_table(done.rows)
+            sweep.add(selection, done.rows)
+            sweep.luck.join(done.drawn, done.tried)
     return sweep
 
 
-def _rows(
-    plan: Plan, pairs: Iterable[PairHistory], sweep: Sweep, tell: Callable[[str], None]
-) -> Iterator[tuple[object, ...]]:
-    for candles in pairs:
-        pair = candles.match.perp
-        closes = candles.perp["close"].iloc[candles.begin :]
-        sweep.held_pct[pair] = float(closes.iloc[-1] / closes.iloc[0] - 1.0) * 100.0
-        screen = Screen(candles, plan.settings, plan.horizons, plan.cost)
-        for thresholds in plan.grid.combinations(plan.sample, plan.seed):
-            tell(pair)
-            sweep.combinations += 1
-            values = tuple(getattr(thresholds, name) for name in AXES)
-            for row in screen.rows_of(thresholds):
-                if plan.has_map:
-                    sweep.add(pair, thresholds, row)
-                yield (pair, *values, *row)
+def _here(
+    plan: Plan, tell: Callable[[str, int, int], None], total: int
+) -> Generator[tuple[Selection, _Done], None, None]:
+    """Compute all parts in this process."""
+    done = 0
+    for selection, parts in groupby(plan.parts(), key=itemgetter(0)):
+        source = plan.source(selection)
+        for _, part in parts:
+
+            def told(of_part: int, before: int = done, name: str = selection.pair) -> None:
+                tell(name, before + of_part, total)
+
+            found = compute(plan, source, selection, part, told)
+            done += found.rows.num_rows
+            yield selection, found
 
 
-def _in_groups(rows: Iterator[tuple[object, ...]]) -> Iterator[list[tuple[object, ...]]]:
-    group: list[tuple[object, ...]] = []
-    for row in rows:
-        group.append(row)
-        if len(group) >= _ROWS_A_GROUP:
-            yield group
-            group = []
-    if group:
-        yield group
+def compute(
+    plan: Plan,
+    source: Source,
+    selection: Selection,
+    part: slice,
+    tell: Callable[[int], None] = lambda _: None,
+) -> _Done:
+    """Trade a part of the combinations on one selection.
+
+    :param tell: told how many are done, now and then.
+    """
+    first, weeks = plan.span()
+    calendar, wallet = Calendar(source.times, first, weeks), plan.wallet(selection)
+    luck = Luck(weeks, seed=plan.seed)
+    tried, given = tee(plan.grid.combinations(plan.sample, plan.seed, part))
+    rows: list[tuple[Any, ...]] = []
+    for thresholds, trades in zip(tried, source.each(given), strict=True):
+        if len(rows) % _TOLD == 0:
+            tell(len(rows))
+        weekly = calendar.weekly(trades)
+        figures = figures_of(trades, weekly, calendar, wallet)
+        if figures.trades >= plan.min_trades and math.isfinite(figures.t):
+            luck.add(weekly)
+        rows.append((*selection, *(getattr(thresholds, name) for name in AXES), *figures))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in SCHEMA]
+    best = luck.result()
+    return _Done(pa.table(columns, schema=SCHEMA), best.drawn, best.tried)
+
+
+_TOLD = 100
+
+
+def compute_there(plan: Plan, selection: Selection, part: slice, code: dict[str, str]) -> _Done:
+    """Do what :func:`compute` does on a worker.
+
+    :param code: :func:`code_versions` of the machine that began.
+    :raises CommandError: if the code here is other.
+    """
+    here = code_versions()
+    if other := [name for name, version in code.items() if here.get(name) != version]:
+        raise CommandError(
+            f"a worker has other code than this machine ({', '.join(other)}): bring both to the "
+            "same version"
+        )
+    return compute(plan, plan.source(selection), selection, part)
+
+
+def _there(
+    plan: Plan, cluster: Cluster, tell: Callable[[str, int, int], None], total: int
+) -> Generator[tuple[Selection, _Done], None, None]:
+    """Compute all parts on a cluster, and yield them in their order."""
+    from perp_imbalance.research.walk_forward.worker import hold, stopped_at_exit
+
+    run, code, done = f"sweep-{uuid.uuid4().hex[:12]}", code_versions(), 0
+    futures: list[Any] = []
+    waiting: deque[tuple[Selection, Any]] = deque()
+
+    def first() -> tuple[Selection, _Done]:
+        selection, future = waiting.popleft()
+        tell(selection.pair, done, total)
+        found = _result(future)
+        futures.remove(future)
+        return selection, found
+
+    with cluster.client() as client, stopped_at_exit(client, run, futures):
+        # Candles are large, and sent once.
+        shared = client.submit(hold, plan, key=f"{run}-plan", retries=RETRIES)
+        futures.append(shared)
+        for number, (selection, part) in enumerate(plan.parts()):
+            key = f"{run}-{number}"
+            future = client.submit(
+                *(compute_there, shared, selection, part, code), key=key, retries=RETRIES
+            )
+            futures.append(future)
+            waiting.append((selection, future))
+            # As many as keep the workers busy: results must not pile up.
+            if len(waiting) > 2 * _threads(client):
+                found = first()
+                done += found[1].rows.num_rows
+                yield found
+        while waiting:
+            found = first()
+            done += found[1].rows.num_rows
+            yield found
+
+
+def _threads(client: Any) -> int:
+    return max(1, int(sum(client.nthreads().values())))
+
+
+def _result(future: Any) -> _Done:
+    """Return what a worker computed.
+
+    :raises CommandError: if it could not, in one line.
+    """
+    from distributed import KilledWorker
+
+    try:
+        found: _Done = future.result()
+    except KilledWorker:
+        raise CommandError(
+            "a part of the sweep was lost with its workers again and again: give them more memory, "
+            "or sweep without --scheduler"
+        ) from None
+    return found

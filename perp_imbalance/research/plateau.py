@@ -1,144 +1,231 @@
-"""A plateau of a sweep told from a lucky cell: by what stands around it."""
+"""The lines that a sweep recommends: what their neighbours earned apart from them, and luck."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.rolling import Bools
-from perp_imbalance.research.cells import CELL, Cell, Span, cells_there
+from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.grid import Z_STEP
+from perp_imbalance.research.grid_sweep import ALL, Candidate, Plan, Selection, Source, Sweep
+from perp_imbalance.research.luck import Best
+from perp_imbalance.research.trade_figures import Calendar, Figures, figures_of
+from perp_imbalance.simulation import Trades
 
-if TYPE_CHECKING:
-    from perp_imbalance.research.grid_sweep import Sweep
+#: Trades that neighbours must have apart from a line's own, to judge it by them.
+MIN_OTHERS = 20
 
-#: Pair, side, horizon and len_prem: what a surface of enter_z × exit_z belongs to.
-Selection = tuple[str, str, int, int]
+#: A combination that shares as much of its trades with a better line is not listed beside it.
+SAME = 0.8
 
-#: Neighbours with enough events that a cell needs: one alone may be as lucky as the cell.
-MIN_NEIGHBOURS = 2
+#: Lines of all pairs together, or of the only one; and of each pair alone beside those.
+SHOWN, SHOWN_ALONE = 10, 1
 
 #: What makes a plateau, in words, for help and page.
 RULE = (
-    f"A cell is an enter_z and an exit_z of the grid; of a grid finer than {CELL:g}, all that lie "
-    f"within {CELL:g} of each other, so that its neighbours have not the very same events. Its "
-    "mean is that of its combinations with enough events (--min-events). A cell is ranked by the "
-    "worst of itself and its neighbours: the up to eight cells around it. It is ranked only if at "
-    "least two of them, and at least half of those that the grid has, have enough events as well; "
-    "the worst is of those with few events too; cells that a --sample has not drawn have none. So "
-    "the two ends of a single row, and cells beside nothing, are no plateaus, however much they "
-    "earned."
+    "A line is a combination that earned more than it cost. Its neighbours lie one step of the "
+    f"grid away along one threshold (in z at least {Z_STEP:g}). Most of their trades are the "
+    "line's own: those that share a candle with one of its trades in the same pair. What tells a "
+    f"plateau from a lucky line are the others, if there are at least {MIN_OTHERS}: on a plateau "
+    "they earn as well, and so does at least half of the neighbours. Lines on a plateau come "
+    "first, then those that cannot be told. A combination that shares "
+    f"{SAME:.0%} of its trades with a better line is not listed."
 )
 
 
-@dataclass(frozen=True)
-class Surface:
-    """The cells of one selection, a row an ``enter_z`` and a column an ``exit_z``.
+class Around(NamedTuple):
+    """What the neighbours of a line earned.
 
-    :ivar means: mean net returns, NaN where events are too few.
-    :ivar worst: the worst of each cell and its neighbours, NaN where the cell is not ranked.
-    :ivar neighbours: how many cells the grid has around each.
-    :ivar with_events: how many of these have enough events.
+    :ivar neighbours: how many the grid has.
+    :ivar earning: how many of them earned more than they cost.
+    :ivar shared: share of their trades that are the line's own; NaN where they have none.
+    :ivar others: the other trades, each once.
+    :ivar others_bps: mean of these, net; NaN where there are none.
     """
 
-    enters: list[Span]
-    exits: list[Span]
-    means: NDArray[np.float64]
-    worst: NDArray[np.float64]
-    neighbours: NDArray[np.int64]
-    with_events: NDArray[np.int64]
+    neighbours: int
+    earning: int
+    shared: float
+    others: int
+    others_bps: float
+
+    @property
+    def is_plateau(self) -> bool | None:
+        """Whether the others earn, and half of the neighbours; None where others are too few."""
+        if self.others < MIN_OTHERS:
+            return None
+        return self.others_bps > 0 and 2 * self.earning >= self.neighbours
 
 
-@dataclass(frozen=True, slots=True)
-class Plateau:
-    """A cell that is ranked.
+class Line(NamedTuple):
+    """A combination that a sweep recommends.
 
-    :ivar worst: of its mean and those of its neighbours.
-    :ivar with_events: neighbours with enough events, of all ``neighbours`` that the grid has.
+    :ivar p: how often the best of as many worthless ones has such a t.
+    :ivar traded: what the strategy's trades earned, where entries were held for a fixed horizon.
     """
 
     selection: Selection
-    enter_z: Span
-    exit_z: Span
-    cell: Cell
-    worst: float
-    with_events: int
-    neighbours: int
+    thresholds: Thresholds
+    figures: Figures
+    p: float
+    around: Around
+    traded: Figures | None = None
 
 
-def surfaces(sweep: "Sweep") -> Iterator[tuple[Selection, Surface]]:
-    """Yield the surface of every pair, side, horizon and len_prem on which anything happened."""
-    selections: dict[Selection, dict[tuple[int, int], Cell]] = {}
-    for (pair, side, horizon, length, enter, leave), cell in sweep.cells.items():
-        selections.setdefault((pair, side, horizon, length), {})[enter, leave] = cell
-    for selection in sorted(selections):
-        yield selection, _surface(sweep, selections[selection])
+class Lines(NamedTuple):
+    """What a sweep recommends.
 
-
-def _surface(sweep: "Sweep", cells: dict[tuple[int, int], Cell]) -> Surface:
-    enters, exits = sweep.enters.spans, sweep.exits.spans
-    means = np.full((len(enters), len(exits)), np.nan)
-    enough = np.zeros(means.shape, np.bool_)
-    for at, cell in cells.items():
-        means[at], enough[at] = cell.mean_at_least, cell.has_enough
-    in_grid = cells_there(sweep.enters, sweep.exits)
-    worst, with_events, neighbours = rank(means, enough, in_grid)
-    return Surface(enters, exits, np.where(enough, means, np.nan), worst, neighbours, with_events)
-
-
-def rank(
-    means: NDArray[np.float64], enough: Bools, in_grid: Bools
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return the worst around each cell, its neighbours with enough events, and all it has.
-
-    The first is NaN where a cell is not ranked: see :data:`RULE`.
-
-    :param means: NaN where there was no event at all.
-    :param enough: where events are enough.
-    :param in_grid: where the grid has a cell.
-
-    >>> rank(np.array([[3.0, 1.0, 2.0]]), np.ones((1, 3), bool), np.ones((1, 3), bool))[0]
-    array([[nan,  1., nan]])
+    :ivar losing: by fixed horizons: combinations that were left out because the strategy's own
+        trades lose with them.
     """
-    with_events = _around(enough.astype(np.int64), 0).sum(axis=(2, 3)) - enough
-    neighbours = _around(in_grid.astype(np.int64), 0).sum(axis=(2, 3)) - in_grid
-    ranked = enough & (with_events >= MIN_NEIGHBOURS) & (2 * with_events >= neighbours)
-    lowest = _around(np.where(np.isnan(means), np.inf, means), np.inf).min(axis=(2, 3))
-    return np.where(ranked, lowest, np.nan), with_events, neighbours
+
+    lines: list[Line]
+    losing: int
 
 
-def _around(values: NDArray[np.generic], beyond: float) -> NDArray[np.generic]:
-    """Return each value's window of three by three."""
-    padded = np.pad(values, 1, constant_values=beyond)
-    return np.lib.stride_tricks.sliding_window_view(padded, (3, 3))
+class _Ledger:
+    """Trades as stretches of rows, pairs one after the other."""
+
+    def __init__(self, trades: Trades, begins: NDArray[np.int64]) -> None:
+        at = begins[trades["pair"]]
+        self.entries = at + trades["entry_row"]
+        # One that ends on the candle of its entry has that one.
+        self.exits = np.maximum(at + trades["exit_row"], self.entries + 1)
+        self.net = trades["profit_ratio"]
+        order = np.argsort(self.entries, kind="stable")
+        self._entries = self.entries[order]
+        # Held for a fixed time they may overlap: the latest exit so far.
+        self._exits = np.maximum.accumulate(self.exits[order])
+
+    def shares(self, other: "_Ledger") -> Bools:
+        """Tell which of another's trades share a candle with one of these."""
+        before = self._entries.searchsorted(other.exits, side="left") - 1
+        found: Bools = before >= 0
+        found[found] = self._exits[before[found]] > other.entries[found]
+        return found
 
 
-def plateaus(sweep: "Sweep") -> list[Plateau]:
-    """Return the cells that are ranked, the best first, each set of events once.
+def around(source: Source, own: Trades, neighbours: Sequence[Thresholds]) -> Around:
+    """Return what neighbours of a line earned on trades that it does not have.
 
-    Next to each other, cells often have the very same entries: only the best of them is returned.
+    :param own: the line's trades.
     """
-    found = []
-    for selection, surface in surfaces(sweep):
-        for row, column in np.argwhere(np.isfinite(surface.worst)):
-            found.append(
-                Plateau(
-                    selection,
-                    surface.enters[row],
-                    surface.exits[column],
-                    sweep.cells[(*selection, int(row), int(column))],
-                    float(surface.worst[row, column]),
-                    int(surface.with_events[row, column]),
-                    int(surface.neighbours[row, column]),
-                )
-            )
-    found.sort(key=lambda one: (one.worst, one.with_events), reverse=True)
-    once: dict[tuple[object, ...], Plateau] = {}
-    for one in found:
-        # Rounded: means of the same events differ by the order in which they were summed up. Of a
-        # fine grid, cells of the same events may hold more or fewer values.
-        events = one.cell.events / one.cell.combinations
-        same = round(events, 6), round(one.cell.mean, 12)
-        once.setdefault((*one.selection[:3], *same), one)
-    return list(once.values())
+    begins = np.cumsum([0, *(times.size for times in source.times)])[:-1]
+    line = _Ledger(own, begins)
+    earning = trades = shared = 0
+    others: dict[int, float] = {}
+    for made in source.each(neighbours):
+        its = _Ledger(made, begins)
+        is_own = line.shares(its)
+        earning += bool(its.net.size and its.net.mean() > 0)
+        trades += its.net.size
+        shared += int(np.count_nonzero(is_own))
+        for entry, net in zip(
+            its.entries[~is_own].tolist(), its.net[~is_own].tolist(), strict=True
+        ):
+            others.setdefault(entry, net)
+    return Around(
+        len(neighbours),
+        earning,
+        shared / trades if trades else math.nan,
+        len(others),
+        float(np.mean(list(others.values()))) * 1e4 if others else math.nan,
+    )
+
+
+def lines_of(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Lines:
+    """Return what a sweep recommends: of all pairs together first, then of each alone.
+
+    :param tell: told the selection that is looked at.
+    """
+    plan, best = sweep.plan, sweep.luck.result()
+    found: list[Line] = []
+    losing = 0
+    sources: dict[str, Source] = {}
+    for selection in plan.selections:
+        tell(selection.pair)
+        is_main = selection.pair == ALL or len(plan.pairs) == 1
+        source = plan.source(selection)
+        strategy = sources.get(selection.pair)
+        if strategy is None and selection.horizon is not None:
+            strategy = sources[selection.pair] = plan.source(Selection(selection.pair))
+        chosen = _chosen(plan, selection, sweep.best.get(selection, []), source, best, strategy)
+        kept = []
+        for line in chosen:
+            if line is None:
+                losing += 1
+                continue
+            kept.append(line)
+            if len(kept) == (SHOWN if is_main else SHOWN_ALONE):
+                break
+        order = {True: 0, None: 1, False: 2}
+        # Stable: within each kind as they are ranked.
+        found += sorted(kept, key=lambda line: order[line.around.is_plateau])
+    return Lines(found, losing)
+
+
+def _chosen(
+    plan: Plan,
+    selection: Selection,
+    candidates: Sequence[Candidate],
+    source: Source,
+    best: Best,
+    strategy: Source | None,
+) -> Iterator[Line | None]:
+    """Yield lines as they are ranked; None for one with which the strategy loses.
+
+    :param strategy: trades as the strategy does, where ``source`` does not.
+    """
+    calendar = Calendar(source.times, *plan.span())
+    ledgers: list[_Ledger] = []
+    for candidate in candidates:
+        own = source.trades(candidate.thresholds)
+        ledger = _Ledger(own, calendar.begins)
+        if any(float(one.shares(ledger).mean()) >= SAME for one in ledgers):
+            continue
+        traded = None
+        if strategy is not None:
+            trades = strategy.trades(candidate.thresholds)
+            weekly = calendar.weekly(trades)
+            traded = figures_of(trades, weekly, calendar, plan.rules.wallet)
+            if not traded.net_bps > 0 or not traded.profit_pct > 0:
+                yield None
+                continue
+        ledgers.append(ledger)
+        near = around(source, own, plan.grid.neighbours(candidate.thresholds))
+        figures = candidate.figures
+        yield Line(selection, candidate.thresholds, figures, best.p(figures.t), near, traded)
+
+
+def as_row(line: Line) -> dict[str, Any]:
+    """Return the figures of a line as plain values; None where there is none.
+
+    >>> from perp_imbalance.research.grid_sweep import Selection
+    >>> figures = Figures(9, 3, 5.04, math.nan, 1.0, math.nan, 2.0, math.inf, 0.5)
+    >>> near = Around(2, 1, 0.5, 30, 4.0)
+    >>> line = Line(Selection("BTC/USDT:USDT"), Thresholds(), figures, 0.5, near)
+    >>> [as_row(line)[name] for name in ("net_bps", "t", "profit_factor", "is_plateau")]
+    [5.0, None, None, True]
+    """
+    row: dict[str, Any] = {"pair": line.selection.pair, "horizon": line.selection.horizon}
+    row |= _plain(line.figures._asdict())
+    row |= {"p": round(line.p, 3), **_plain(line.around._asdict())}
+    row["is_plateau"] = line.around.is_plateau
+    if line.traded is not None:
+        row["as_traded"] = _plain(line.traded._asdict())
+    return row
+
+
+_PLACES = {"net_bps": 1, "others_bps": 1, "shared": 3, "won": 3}
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        if isinstance(value, int)
+        else (round(value, _PLACES.get(name, 2)) if math.isfinite(value) else None)
+        for name, value in values.items()
+    }

@@ -18,7 +18,7 @@ from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Bools, Floats, che
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zscore import z_score
-from perp_imbalance.research.forward import ForwardReturns, forward_returns, statistics
+from perp_imbalance.research.forward import ForwardReturns, forward_returns
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.strategy.settings import Settings
 
@@ -32,20 +32,6 @@ _NOT_PREMIUM = {
 }
 
 
-class Row(NamedTuple):
-    """What one side of a combination earned over one horizon, net, per unit of stake."""
-
-    side: str
-    horizon: int
-    zones: int
-    entries: int
-    events: int
-    mean: float
-    median: float
-    hit_rate: float
-    t: float
-
-
 class ZBasis(NamedTuple):
     """What a z-score is computed with."""
 
@@ -55,11 +41,10 @@ class ZBasis(NamedTuple):
 
 
 class Bias(NamedTuple):
-    """A bias as entries need it: the rows of each side, where zones begin, and how many do."""
+    """A bias as entries need it: the rows of each side, and where zones begin."""
 
     of: dict[str, Bools]
     starts: NDArray[np.int64]
-    zones: dict[str, int]
 
 
 def z_basis(thresholds: Thresholds) -> ZBasis:
@@ -113,6 +98,7 @@ class Screen:
     :param settings: entry mode, sides and the stale rule.
     :param horizons: candles to hold after an entry.
     :param cost: fees of the way in and out, as a fraction.
+    :ivar earned: of each side by horizon and candle, what an entry signalled there earned net.
     """
 
     def __init__(
@@ -123,7 +109,7 @@ class Screen:
         self._rows = open_times(candles.perp, "perp")
         self._has_premium: Bools = np.isfinite(candles.premium)
         self.forward: ForwardReturns = forward_returns(candles, horizons)
-        self._earned = {name: self.forward.of_side(side, cost) for name, side in SIDES.items()}
+        self.earned = {name: self.forward.of_side(side, cost) for name, side in SIDES.items()}
         self._z = lru_cache(1)(self._z_of)
         self._bias = lru_cache(1)(self._bias_of)
         self._htf_z = lru_cache(1)(self._htf_z_of)
@@ -141,13 +127,7 @@ class Screen:
             exit_z=exit_z,
             max_stale_candles=self._settings.max_stale_candles,
         )
-        starts = zone_starts(bias)
-        inside = bias[starts[starts.searchsorted(self._candles.begin) :]]
-        return Bias(
-            {name: bias == side for name, side in SIDES.items()},
-            starts,
-            {name: int(np.count_nonzero(inside == side)) for name, side in SIDES.items()},
-        )
+        return Bias({name: bias == side for name, side in SIDES.items()}, zone_starts(bias))
 
     def _htf_z_of(self, basis: ZBasis) -> Floats:
         htf = self._candles.htf
@@ -209,18 +189,3 @@ class Screen:
             if gate.is_on(thresholds) and of_premium != (_NOT_PREMIUM.issuperset(gate.columns)):
                 passes = passes & gate.passes(thresholds)[side]
         return passes
-
-    def rows_of(self, thresholds: Thresholds) -> list[Row]:
-        """Return one row of results per side and horizon."""
-        zones = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z).zones
-        found = []
-        last = self._rows.size - 1
-        for side in self._settings.sides:
-            positions = self.entries_of(thresholds, side)
-            earned = self._earned[side][:, positions]
-            for number, horizon in enumerate(self.forward.horizons):
-                # The candles end before the horizon of the last ones does.
-                known = int(positions.searchsorted(last - horizon))
-                result = statistics(earned[number, :known], positions[:known], horizon)
-                found.append(Row(side, horizon, zones[side], positions.size, *result))
-        return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.freqtrade import perp_imbalance, refused
+from support.freqtrade import ROOT, perp_imbalance, refused
 
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.indicators import PRESETS
@@ -89,12 +89,13 @@ def test_entries_whose_gate_has_no_series_are_left_out_in_words(
     ("command", "options", "key"),
     [
         ("evidence", ["--draws", "100"], "left_out"),
-        ("sweep", ["--enter-z", "1.3:1.9:0.2", "--exit-z", "0.5,0.9"], "thin"),
+        ("sweep", ["--enter-z", "1.3:1.9:0.2", "--exit-z", "0.5,0.9"], "notes"),
     ],
 )
 def test_net_returns_without_funding_are_said_to_be_so(
     command: str, options: list[str], key: str, folder: Path, rateless_datadir: Path
 ) -> None:
+    (folder / "strategies").symlink_to(ROOT / "strategies")
     process = perp_imbalance(
         *(command, "--datadir", str(rateless_datadir), "--pairs", BTC, ETH),
         *("--horizons", "4", "--json", *options),

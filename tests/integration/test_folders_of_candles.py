@@ -132,6 +132,7 @@ def test_research_names_what_it_leaves_out(folder: Path, market: Path) -> None:
     shutil.copy(file, market / "futures" / "BTC_USD_BTC-1h-futures.feather")
     shutil.copy(file, market / "futures" / "DOGE_USDT_USDT-1h-futures.feather")
     line = f"2 perps in {market} are left out: 1 coin-margined (BTC/USD:BTC); 1 without spot"
+    (folder / "strategies").symlink_to(ROOT / "strategies")
     for command in ("evidence", "sweep"):
         process = perp_imbalance(
             *(command, "--datadir", str(market), *COMMANDS[command], "--horizons", "4"), cwd=folder

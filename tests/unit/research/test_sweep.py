@@ -1,15 +1,15 @@
 """A sweep signals what the strategy signals, counts honestly, and stays small."""
 
 import itertools
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.resolvers import StrategyResolver
 from hypothesis import given
@@ -17,22 +17,21 @@ from hypothesis import strategies as st
 from support.data_provider import Candles
 from support.freqtrade import (
     ROOT,
-    SAMPLE_PAIRS,
     add_open_interest,
-    perp_imbalance,
     refused,
 )
 
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
-from perp_imbalance.research import grid_sweep as sweeping
-from perp_imbalance.research.cells import CellAxis
-from perp_imbalance.research.forward import forward_returns, statistics
-from perp_imbalance.research.grid import Grid, parse_values
-from perp_imbalance.research.grid_sweep import Plan, Sweep, run_sweep
+from perp_imbalance.research.forward import forward_returns
+from perp_imbalance.research.grid import AXES, Grid, axes_around, parse_values
+from perp_imbalance.research.grid_sweep import SCHEMA, Plan, Selection, Sweep
+from perp_imbalance.research.held_entries import HeldEntries
+from perp_imbalance.research.luck import Luck
 from perp_imbalance.research.pair_history import PairHistories, PairHistory, funding_by_candle
-from perp_imbalance.research.screen import Row, Screen
+from perp_imbalance.research.screen import Screen
+from perp_imbalance.simulation import Rules
 from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 from perp_imbalance.strategy.settings import Settings
 
@@ -120,6 +119,8 @@ def test_sample_is_so_many_combinations_of_the_grid(sample: int, seed: int) -> N
     assert len(set(found)) == len(found) == min(sample, len(grid))
     assert set(found) <= set(grid.combinations())
     assert found == list(grid.combinations(sample, seed))
+    middle = list(grid.combinations(sample, seed, slice(sample // 3, sample // 2)))
+    assert middle == found[sample // 3 : sample // 2]
 
 
 def test_sample_of_a_grid_too_large_to_hold_comes_at_once() -> None:
@@ -195,12 +196,11 @@ def test_time_range_includes_its_start_and_not_its_end(
     assert dates.iloc[-1] == pd.Timestamp("2025-04-30 23:00", tz="UTC")
     # What lies before is looked back on, and no event.
     screen, thresholds = Screen(candles, Settings(), (4,), 0.001), PRESETS["balanced"]
-    for row in screen.rows_of(thresholds):
-        entries = screen.entries_of(thresholds, row.side)
-        flips = screen.flips_of(thresholds, row.side)
+    for side in ("short", "long"):
+        entries = screen.entries_of(thresholds, side)
+        flips = screen.flips_of(thresholds, side)
         assert min(*entries, *flips) >= candles.begin > 0
-        assert (row.entries, row.zones) == (len(entries), len(flips))
-        assert row.entries < row.zones
+        assert len(entries) < len(flips)
 
 
 def test_funding_belongs_to_the_candle_that_opens_with_it() -> None:
@@ -208,29 +208,6 @@ def test_funding_belongs_to_the_candle_that_opens_with_it() -> None:
     perp = pd.DataFrame({"date": dates[1:4]})
     rates = pd.DataFrame({"date": dates, "funding_rate": [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]})
     assert funding_by_candle(perp, rates).tolist() == [2.0, 4.0, 8.0]
-
-
-def test_statistics_count_overlapping_events_as_one() -> None:
-    rng = np.random.default_rng(3)
-    returns = rng.normal(0.1, 1, 50)
-    apart = statistics(returns, np.arange(0, 500, 10), horizon=10)
-    assert apart.events == 50
-    assert apart.mean == pytest.approx(returns.mean())
-    assert apart.t == pytest.approx(returns.mean() / (returns.std(ddof=1) / np.sqrt(50)))
-    assert apart.median == pytest.approx(np.median(returns))
-    assert apart.hit_rate == (returns > 0).mean()
-    # Every event twice in a row tells nothing new: the same t but for the factor of small samples.
-    twice = np.repeat(returns, 2)
-    pairs = np.array([[20 * at, 20 * at + 1] for at in range(50)])
-    doubled = statistics(twice, pairs.ravel(), horizon=10)
-    assert doubled.t == pytest.approx(apart.t)
-
-
-@pytest.mark.parametrize("count", [0, 1])
-def test_statistics_of_too_few_events_say_nothing(count: int) -> None:
-    found = statistics(np.full(count, 0.5), np.arange(count), horizon=4)
-    assert found.events == count
-    assert np.isnan(found.t)
 
 
 def test_gate_without_candles_of_its_timeframe_is_refused(
@@ -249,99 +226,6 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
     assert not list(folder.glob("user_data/sweep/*"))
 
 
-def test_higher_timeframe_does_not_matter_while_its_gate_is_off(
-    sample_datadir: Path, folder: Path
-) -> None:
-    arguments = ["sweep", "--datadir", str(sample_datadir), "--timeframe", "4h", "--pairs", BTC]
-    process = perp_imbalance(*arguments, "--enter-z", "1.3,1.7", "--min-events", "1", cwd=folder)
-    assert process.returncode == 0, process.stderr
-    assert "higher timeframe" not in process.stderr
-    # Of two cells neither has another side.
-    assert "no plateau: no cell has neighbours enough" in process.stdout
-
-
-def test_entry_beyond_the_last_horizon_is_no_event(btc: PairHistory) -> None:
-    thresholds = PRESETS["balanced"]
-    entries = Screen(btc, Settings(), (1,), 0.001).entries_of(thresholds, "short")
-    # The open that would end it is one after the last.
-    horizon = len(btc.perp) - 1 - int(entries[-3])
-    (row,) = Screen(btc, Settings(sides=["short"]), (horizon,), 0.001).rows_of(thresholds)
-    assert (row.entries, row.events) == (len(entries), len(entries) - 3)
-    assert np.isfinite(row.mean)
-
-
-def test_cell_is_the_mean_of_combinations_with_enough_events() -> None:
-    thresholds = PRESETS["balanced"]
-    axes = CellAxis([thresholds.enter_z]), CellAxis([thresholds.exit_z])
-    found = Sweep(Path("unused"), *axes, min_events=3)
-    nan = float("nan")
-    for events, mean in ((6, 0.02), (3, 0.03), (2, 0.04), (0, nan)):
-        row = Row("short", 4, 9, 7, events, mean, 0.5, 0.5, 1.0)
-        found.add(BTC, thresholds, row)
-        found.add(BTC, thresholds, row._replace(side="long", events=events // 3))
-    short, long = found.cells.values()
-    assert (short.combinations, short.events) == (2, 9)
-    assert short.mean == short.mean_at_least == pytest.approx(0.025)
-    # None has three: what they earned only pulls down what is around.
-    assert (long.combinations, long.events, long.has_enough) == (0, 0, False)
-    assert np.isnan(long.mean)
-    assert long.mean_at_least == pytest.approx(0.025)
-
-
-def test_rows_are_written_once_however_many_there_are(
-    btc: PairHistory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweeping, "_ROWS_A_GROUP", 3)
-    grid = Grid({"enter_z": [1.3, 1.7, 2.2], "exit_z": [0.3, 0.9]}, PRESETS["balanced"])
-    file = tmp_path / "sweep.parquet"
-    run_sweep(Plan(grid, Settings(), (4,), 0.001), [btc], file, lambda _: None)
-    rows = pd.read_parquet(file)
-    assert len(rows) == len(rows.drop_duplicates(["side", "enter_z", "exit_z"])) == 3 * 2 * 2
-
-
-def test_command_writes_rows_and_a_page(folder: Path, sample_datadir: Path) -> None:
-    process = perp_imbalance(
-        *("sweep", "--datadir", str(sample_datadir), "--enter-z", "1.3:1.9:0.2", "--exit-z"),
-        *("0.5,0.9", "--use-sigma", "no,yes", "--horizons", "4,12", "--json"),
-        *("--timerange", "20250401-"),
-        cwd=folder,
-    )
-    assert process.returncode == 0, process.stderr
-    summary = json.loads(process.stdout)
-    rows = pd.read_parquet(folder / summary["parquet"])
-    combinations = 4 * 2 * 2 * len(SAMPLE_PAIRS)
-    assert summary["combinations"] == combinations
-    assert len(rows) == combinations * 2 * 2
-    assert set(rows["pair"]) == set(SAMPLE_PAIRS)
-    assert rows["entries"].sum() > 1000
-    assert (rows["events"] <= rows["entries"]).all()
-    perp = load_pair_history("BTC/USDT:USDT", "1h", sample_datadir, candle_type=CandleType.FUTURES)
-    closes = perp.loc[perp["date"] >= "2025-04-01", "close"]
-    made = (closes.iloc[-1] / closes.iloc[0] - 1) * 100
-    assert summary["held_pct"]["BTC/USDT:USDT"] == pytest.approx(made, abs=0.005)
-    page = (folder / summary["html"]).read_text("utf-8")
-    assert f"USDT {made:+.0f} %" in page.split("Holding meanwhile: ")[1][:200]
-    assert "worst of the cell and its neighbours" in page
-    assert "at least half of those that the grid has, have enough events" in page
-    assert "http://" not in page.split("<body>")[1].split("<script")[0]
-    best = summary["plateaus"][0]
-    assert best["worst_around_bps"] <= best["mean_bps"]
-    # Of 4 × 2 cells a corner has three around it, any other five.
-    assert {cell["neighbours"] for cell in summary["plateaus"]} <= {3, 5}
-    assert all(2 <= cell["neighbours_with_events"] <= cell["neighbours"] for cell in [best])
-
-
-def test_too_few_events_are_said_to_be_too_few(folder: Path, sample_datadir: Path) -> None:
-    process = perp_imbalance(
-        *("sweep", "--datadir", str(sample_datadir), "--enter-z", "3.4,3.5"),
-        *("--timerange", "20251201-", "--pairs", BTC),
-        cwd=folder,
-    )
-    assert process.returncode == 0
-    assert "too few trades to say anything" in process.stderr
-    assert not list(folder.glob("user_data/sweep/*.html"))
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -353,12 +237,22 @@ def test_too_few_events_are_said_to_be_too_few(folder: Path, sample_datadir: Pat
         (["--enter-z", "2", "--horizons", "x"], "'x' is no number of candles to hold: write"),
         (["--enter-z", "2", "--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
         (["--enter-z", "2", "--sample", "0"], "--sample is 0, it must be at least 1"),
-        (["--enter-z", "2", "--min-events", "0"], "--min-events is 0, it must be at least 1"),
+        (["--enter-z", "2", "--min-trades", "0"], "--min-trades is 0, it must be at least 1"),
+        (["--enter-z", "2.0004"], "enter_z is 2.0004, which a strategy's parameter keeps as 2"),
+        (
+            ["--enter-z", "2", "--horizons", "4", "--rank-by", "sharpe"],
+            "--rank-by sharpe is of a wallet, which entries that are held for a fixed time",
+        ),
+        (["--from", "none.json"], "none.json cannot be read: No such file"),
+        (["--from", "config.json"], 'config.json has no "params" by space'),
         (["--enter-z", "2", "--sample", "1", "--seed", "-1"], "--seed is -1, it must be at least"),
         (["--enter-z", "2", "--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple"),
         (["--enter-z", "2", "--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT; perps there"),
         (["--enter-z", "2", "--timeframe", "3m"], "has no 3m candles of any perp; timeframes the"),
-        (["--enter-z", "2", "--timerange", "20300101-"], "candles of 1000PEPE/USDT:USDT in that t"),
+        (
+            ["--enter-z", "2", "--timerange", "20300101-"],
+            "has no 1h candles in that time range after",
+        ),
     ],
 )
 def test_wrong_sweep_is_refused_in_one_line(
@@ -381,3 +275,103 @@ def test_pair_without_spot_candles_is_named(tiny_datadir: Path, tmp_path: Path) 
     folder = PairHistories(tmp_path / "binance", "1h", Settings())
     with pytest.raises(DataError, match=r"BTC/USDT:USDT in .*: no spot pair of BTC against USDT"):
         list(folder.pairs([BTC]))
+
+
+def test_held_entries_are_the_strategys_net_of_costs(btc: PairHistory) -> None:
+    thresholds, cost = PRESETS["balanced"], 0.001
+    signals = Screen(btc, Settings(), (1,), cost).entries_of(thresholds, "short")
+    # The open that would end it is one after the last.
+    horizon = len(btc.perp) - 1 - int(signals[-3])
+    held = HeldEntries([btc], Settings(sides=["short"]), horizon, cost).trades(thresholds)
+    assert held["entry_row"].tolist() == (signals[:-3] + 1).tolist()
+    assert set(held["exit_row"] - held["entry_row"]) == {horizon}
+    opens = btc.perp["open"].to_numpy()
+    first = held[0]
+    paid = btc.funding[first["entry_row"] + 1 : first["exit_row"] + 1].sum()
+    moved = opens[first["exit_row"]] / opens[first["entry_row"]] - 1
+    assert first["profit_ratio"] == pytest.approx(-(moved - paid) - cost)
+    assert (first["pair"], first["side"]) == (0, -1)
+
+
+def test_neighbours_are_one_step_away_along_each_number() -> None:
+    axes: dict[str, list[Any]] = {
+        "enter_z": [1.6, 1.7, 1.72, 2.2],
+        "exit_z": [0.3, 0.9, 1.69],
+        "use_sigma": [True, False],
+        "bb_k": [1.0, 1.25, 1.5],
+        "min_deviation_bps": [0.0, 5.0, 10.0],
+    }
+    base = PRESETS["balanced"]
+    grid = Grid(axes, base)
+    off = replace(base, use_sigma=False)
+    # In z at least 0.1 away, enter_z above exit_z, and nothing of a gate that is off.
+    assert grid.neighbours(off) == [
+        replace(off, enter_z=1.6),
+        replace(off, enter_z=2.2),
+        replace(off, exit_z=0.3),
+        replace(off, exit_z=1.69),
+    ]
+    on = replace(base, min_deviation_bps=5.0, exit_z=0.3)
+    assert grid.neighbours(on)[3:] == [
+        replace(on, bb_k=1.0),
+        replace(on, bb_k=1.5),
+        # Not at 0, where the gate is off.
+        replace(on, min_deviation_bps=10.0),
+    ]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_axes_around_values_vary_what_matters(preset: str) -> None:
+    base = PRESETS[preset]
+    grid = Grid(axes_around(base), base)
+    assert base in set(grid.combinations())
+    assert {"enter_z", "exit_z"} < set(grid.numbers(base)) == set(grid.axes)
+    assert ("bb_k" in grid.axes) == base.use_sigma
+    assert ("min_deviation_bps" in grid.axes) == (base.min_deviation_bps > 0)
+    assert 100 < len(grid) < 50_000
+
+
+def test_values_at_the_edge_have_axes_around_them() -> None:
+    edge = Thresholds(enter_z=0.3, exit_z=0.1, len_prem=2, smooth_len=1, bb_k=0.1, bb_len=2)
+    grid = Grid(axes_around(edge), edge)
+    assert edge in set(grid.combinations())
+
+
+def rows(*found: dict[str, Any]) -> pa.Table:
+    """Return rows of a sweep: what is not named is that of a sound combination."""
+    sound: dict[str, Any] = {"pair": BTC, "horizon": None, "trades": 40, "weeks": 30, "t": 1.0}
+    sound |= {"net_bps": 10.0, "profit_pct": 5.0, "sharpe": 1.0, "drawdown_pct": 2.0}
+    sound |= {"profit_factor": 1.5, "won": 0.5}
+    sound |= {name: getattr(Thresholds(), name) for name in AXES}
+    return pa.Table.from_pylist([{**sound, **row} for row in found], schema=SCHEMA)
+
+
+def ranked(rank_by: str, *tables: pa.Table) -> list[float]:
+    """Return enter_z of what a sweep keeps, the best first."""
+    grid = Grid({"enter_z": [2.0]}, PRESETS["balanced"])
+    plan = Plan(grid, [], Settings(), Rules(), rank_by=rank_by)
+    sweep = Sweep(plan, Path("unused"), Luck(30))
+    for table in tables:
+        sweep.add(Selection(BTC), table)
+    return [one.thresholds.enter_z for one in sweep.best[Selection(BTC)]]
+
+
+def test_what_lost_or_traded_little_is_not_kept() -> None:
+    nan = float("nan")
+    bad: list[dict[str, Any]] = [{"net_bps": -1.0}, {"profit_pct": 0.0}, {"trades": 29}]
+    bad += [{"t": nan}, {"net_bps": nan}]
+    found = rows({"enter_z": 2.0}, *({"enter_z": 3.0, "won": 0.9, **row} for row in bad))
+    assert ranked("t", found) == [2.0]
+    # Where entries are held for a fixed time there is no wallet.
+    assert ranked("t", rows({"enter_z": 2.0, "profit_pct": nan})) == [2.0]
+
+
+def test_each_set_of_trades_is_kept_once_in_order() -> None:
+    first = rows({"enter_z": 2.0, "t": 1.5}, {"enter_z": 2.1, "t": 1.5}, {"enter_z": 2.2, "t": 3.0})
+    second = rows({"enter_z": 2.3, "t": 2.0}, {"enter_z": 2.4, "t": 3.0})
+    assert ranked("t", first, second) == [2.2, 2.3, 2.0]
+
+
+def test_least_drawdown_is_the_best() -> None:
+    found = rows({"enter_z": 2.0, "drawdown_pct": 9.0}, {"enter_z": 2.1, "drawdown_pct": 1.0})
+    assert ranked("drawdown_pct", found) == [2.1, 2.0]

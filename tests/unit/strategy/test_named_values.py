@@ -1,0 +1,54 @@
+"""Values of parameters are read and written in one form."""
+
+from dataclasses import replace
+
+import pytest
+
+from perp_imbalance.errors import SettingsError
+from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
+from perp_imbalance.strategy.named_values import parse_values, words_of, written_values
+from perp_imbalance.strategy.parameters import PARAMETER_NAMES
+from perp_imbalance.strategy.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("enter_z", "--set enter_z: write NAME=VALUE, such as enter_z=2.2"),
+        ("=2", "--set =2: write NAME=VALUE"),
+        ("enterz=2", "--set enterz=2: no parameter is enterz; enter_z, exit_z,"),
+        ("hot_z=2", "no parameter is hot_z"),
+        ("enter_z=x", "--set enter_z=x: 'x' is no number"),
+        ("enter_z=nan", "--set enter_z=nan: 'nan' is no number"),
+        ("len_prem=2.5", "'2.5' is no whole number"),
+        ("use_sigma=2", "'2' is neither yes nor no"),
+        ("enter_z=2.0004", "is 2.0004, which a strategy's parameter keeps as 2: take fewer"),
+        ("entry_mode=x", "entry_mode is 'x', it should be 'zone' or 'flip'"),
+    ],
+)
+def test_wrong_word_is_named(word: str, message: str) -> None:
+    with pytest.raises(SettingsError) as error:
+        parse_values([word])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_value_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--set names enter_z twice"):
+        parse_values(["enter_z=2", "enter_z=3"])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("changes", [{}, {"use_htf": True, "robust_z": True, "use_oi": True}])
+def test_what_is_written_makes_the_same_signals(preset: str, changes: dict[str, bool]) -> None:
+    """All that is not written belongs to gates that are off, or to a z of the other kind."""
+    thresholds = replace(PRESETS[preset], enter_z=2.345, oi_min=-0.05, **changes)
+    words = words_of(written_values(thresholds, Settings(entry_mode="flip")))
+    values = parse_values(words)
+    assert values.pop("entry_mode") == "flip"
+    assert all(getattr(thresholds, name) == value for name, value in values.items())
+    missing = {*PARAMETER_NAMES, *OPTIONAL_GATES} - values.keys()
+    others = {name: getattr(Thresholds(), name) for name in missing}
+    again = replace(thresholds, **others)
+    assert written_values(again, Settings()) == written_values(thresholds, Settings())
