@@ -12,7 +12,7 @@ import pandas as pd
 
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators.performance import buy_and_hold
-from perp_imbalance.research.walk_forward.stitched_account import (
+from perp_imbalance.research.account import (
     daily_sharpe,
     window_equity,
 )
