@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 from freqtrade.candle_columns import OHLCV_COLUMNS, get_candle_columns
+from freqtrade.configuration import TimeRange
 from freqtrade.constants import AVAILABLE_DATAHANDLERS
 from freqtrade.data.history import get_datahandler, load_pair_history
 from freqtrade.enums import CandleType, TradingMode
@@ -180,11 +181,22 @@ class CandleFolder:
                 return file
         raise DataError(f"{file} is gone: something else is changing {self.datadir}")
 
-    def read(self, pair: str, timeframe: str, kind: CandleType, *, fill: bool = False) -> DataFrame:
+    def read(
+        self,
+        pair: str,
+        timeframe: str,
+        kind: CandleType,
+        *,
+        fill: bool = False,
+        timerange: TimeRange | None = None,
+        startup: int = 0,
+    ) -> DataFrame:
         """Return a series through freqtrade's own reader; without rows where there is no file.
 
         :param fill: whether freqtrade fills missing candles with flat ones of volume 0, as it does
             in a backtest.
+        :param timerange: what a backtest would read; there may be no rows in it.
+        :param startup: candles before the time range that a backtest reads, too.
         :raises DataError: if its file is broken, naming file and column and how to mend it, or if
             it is there in another format only.
         """
@@ -201,13 +213,15 @@ class CandleFolder:
                     pair,
                     timeframe,
                     self.datadir,
+                    timerange=timerange,
+                    startup_candles=startup,
                     fill_up_missing=fill,
                     data_format=self.keys[key],
                     candle_type=kind,
                 )
         except _READ_ERRORS as error:
             raise _unreadable(file, self.keys[key], error) from None
-        if frame.empty:
+        if frame.empty and timerange is None:
             raise _unreadable(file, self.keys[key])
         return DataFrame(frame)
 

@@ -132,14 +132,29 @@ def funding_options(exchange: str) -> dict[str, Any]:
     return {key: options[key] for key in _FUNDING_OPTIONS}
 
 
+def leverage_tiers(pairs: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+    """Return how much leverage Binance allows, as freqtrade's backtesting knows it.
+
+    It takes the tiers from a file of its own. A pair that the file lacks is left out.
+
+    :return: freqtrade's tiers by pair, the lowest first.
+    """
+    from perp_imbalance.freqtrade_bridge.internals import exchange_classes
+
+    file = files("freqtrade.exchange").joinpath("binance_leverage_tiers.json")
+    tiers = json.loads(file.read_text("utf-8"))
+    parse = exchange_classes.Exchange.parse_leverage_tier
+    return {pair: [parse(None, tier) for tier in tiers[pair]] for pair in pairs if pair in tiers}
+
+
 def without_leverage_tiers(pairs: Iterable[str]) -> list[str]:
     """Return the perps of which freqtrade does not know how much leverage Binance allows.
 
-    Its backtesting takes the tiers from a file of its own, and refuses to start without them.
+    Its backtesting refuses to start without them.
     """
-    file = files("freqtrade.exchange").joinpath("binance_leverage_tiers.json")
-    tiers = json.loads(file.read_text("utf-8"))
-    return [pair for pair in pairs if pair not in tiers]
+    wanted = list(pairs)
+    known = leverage_tiers(wanted)
+    return [pair for pair in wanted if pair not in known]
 
 
 def price_step(exchange: Any, pair: str) -> float:

@@ -12,6 +12,7 @@ while freqtrade itself stays as it is::
 """
 
 from perp_imbalance.replay.candle_store import CandleStore
+from perp_imbalance.replay.market_rules import perp_markets
 from perp_imbalance.replay.overlay import (
     DEFAULT_PORT,
     HOST,
@@ -30,6 +31,7 @@ __all__ = [
     "ServedRequest",
     "account_config",
     "local_config",
+    "perp_markets",
     "replay_config",
     "running_replay",
 ]

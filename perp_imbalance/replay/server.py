@@ -3,7 +3,7 @@
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, NamedTuple
 
 from aiohttp import web
@@ -127,11 +127,19 @@ class ReplayExchange:
         return binance.exchange_info([], self._clock())
 
     def _exchange_info(self, market: Market, query: Query) -> Any:
+        return self.market_list(market)
+
+    def market_list(self, market: Market, pairs: Collection[str] | None = None) -> dict[str, Any]:
+        """Return the symbols of a market with their trading rules, as Binance's exchangeInfo.
+
+        :param pairs: freqtrade's names of those that are asked for; None for all.
+        """
         now = self._clock()
         return binance.exchange_info(
             [
                 (symbol, self._rules_of(symbol, now), self._listed(symbol))
                 for symbol in self._store.symbols(market).values()
+                if pairs is None or symbol.pair in pairs
             ],
             now,
         )

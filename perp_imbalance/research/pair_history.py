@@ -1,7 +1,8 @@
 """The candles of a folder as research needs them: a perp with its spot pair and its funding."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,13 @@ from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.research.backtest_markets import BacktestMarkets
+from perp_imbalance.simulation import Markets
 from perp_imbalance.strategy.gate_series import series_column
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class PairHistory:
     :ivar funding: funding paid by longs during each candle, as a fraction.
     :ivar series: the columns of the gates' series, by name; NaN where the folder has none.
     :ivar begin: the first row of the time range; rows before it are there to look back on.
+    :ivar market: the rows from ``begin`` on as a backtest trades them; None unless it was read so.
     """
 
     match: SpotMatch
@@ -47,6 +54,7 @@ class PairHistory:
     funding: Floats
     series: Mapping[str, Floats]
     begin: int
+    market: Markets | None = None
 
 
 class PairHistories:
@@ -87,21 +95,57 @@ class PairHistories:
         """
         matches, _ = select_perps(self.folder, self.timeframe, self._matching, wanted)
         for match in matches:
-            yield self._read(match)
+            perp = self._load(match.perp, self.timeframe, CandleType.FUTURES)
+            begin = self._begin(perp)
+            if begin >= len(perp):
+                raise DataError(
+                    f"{self.datadir} has no {self.timeframe} candles of {match.perp} in that time "
+                    "range"
+                )
+            yield self._read(match, perp, begin)
 
-    def _read(self, match: SpotMatch) -> PairHistory:
-        pair = match.perp
-        perp = self._load(pair, self.timeframe, CandleType.FUTURES)
-        begin = self._begin(perp)
-        if begin >= len(perp):
+    def traded(
+        self, wanted: Sequence[str] | None = None, funding_rate: float | None = None
+    ) -> Iterator[PairHistory]:
+        """Read perps as a backtest of the strategy reads them, with the market that it trades.
+
+        There are fewer candles to look back on, and a pair that has no more than those is left out.
+
+        :param wanted: freqtrade's names, in the order of the whitelist; None for every perp.
+        :param funding_rate: the config's ``futures_funding_rate``.
+        :raises DataError: as :meth:`pairs`.
+        """
+        matches, _ = select_perps(self.folder, self.timeframe, self._matching, wanted)
+        markets = BacktestMarkets(self.folder, self._exchange, funding_rate)
+        is_empty = True
+        for match in matches:
+            perp = self._load(match.perp, self.timeframe, CandleType.FUTURES, STARTUP_CANDLES)
+            if len(perp) <= STARTUP_CANDLES:
+                logger.warning("%s has no candles after those of the start: skipped", match.perp)
+                continue
+            is_empty = False
+            market = markets.of(match.perp, perp, STARTUP_CANDLES, self._timerange.copy())
+            history = self._read(match, perp, STARTUP_CANDLES, STARTUP_CANDLES)
+            yield replace(history, market=market)
+        if is_empty:
             raise DataError(
-                f"{self.datadir} has no {self.timeframe} candles of {pair} in that time range"
+                f"{self.datadir} has no {self.timeframe} candles in that time range after the "
+                f"{STARTUP_CANDLES} of the start"
             )
-        spot = self._load(str(match.spot), self.timeframe, CandleType(match.source))
-        found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match))
+
+    def _read(
+        self, match: SpotMatch, perp: DataFrame, begin: int, startup: int | None = None
+    ) -> PairHistory:
+        """Read what belongs to the candles of a perp.
+
+        :param startup: candles to look back on, as a backtest loads them; None for all there are.
+        """
+        pair = match.perp
+        spot = self._load(str(match.spot), self.timeframe, CandleType(match.source), startup)
+        found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match, startup))
         if found.refusal:
             raise DataError(f"{pair} in {self.datadir}: {found.refusal}")
-        rates = self._load(*cost_keys(pair, self._exchange)["funding rates"])
+        rates = self._load(*cost_keys(pair, self._exchange)["funding rates"], startup)
         return PairHistory(
             match,
             self.timeframe,
@@ -110,7 +154,7 @@ class PairHistories:
             believable_close(perp, found.columns["spot_close"], found.columns["premium"]),
             found.htf,
             np.zeros(len(perp)) if rates.empty else funding_by_candle(perp, rates),
-            self._series(pair, perp, rates),
+            self._series(pair, perp, rates, startup),
             begin,
         )
 
@@ -119,30 +163,42 @@ class PairHistories:
         start = self._timerange.startdt
         return int((perp["date"] < start).sum()) if start is not None else 0
 
-    def _load(self, pair: str, timeframe: str, kind: CandleType) -> DataFrame:
+    def _load(
+        self, pair: str, timeframe: str, kind: CandleType, startup: int | None = None
+    ) -> DataFrame:
+        if startup is not None:
+            span = self._timerange.copy()
+            return self.folder.read(
+                pair, timeframe, kind, fill=True, timerange=span, startup=startup
+            )
         frame = self.folder.read(pair, timeframe, kind, fill=True)
         stop = self._timerange.stopdt
         if stop is not None and len(frame):
             frame = frame[frame["date"] < stop]
         return frame.reset_index(drop=True)
 
-    def _htf(self, match: SpotMatch) -> tuple[DataFrame, DataFrame, str] | None:
+    def _htf(
+        self, match: SpotMatch, startup: int | None
+    ) -> tuple[DataFrame, DataFrame, str] | None:
         """Return the candles of the higher timeframe, where it is one above the candles'."""
         timeframe = self.settings.htf_timeframe
         try:
             check_higher(self.timeframe, timeframe)
         except SettingsError:
             return None
-        perp = self._load(match.perp, timeframe, CandleType.FUTURES)
-        return perp, self._load(str(match.spot), timeframe, CandleType(match.source)), timeframe
+        perp = self._load(match.perp, timeframe, CandleType.FUTURES, startup)
+        spot = self._load(str(match.spot), timeframe, CandleType(match.source), startup)
+        return perp, spot, timeframe
 
-    def _series(self, pair: str, perp: DataFrame, rates: DataFrame) -> dict[str, Floats]:
+    def _series(
+        self, pair: str, perp: DataFrame, rates: DataFrame, startup: int | None
+    ) -> dict[str, Floats]:
         """Return what the series of the gates become on the perp's rows."""
         columns: dict[str, Floats] = {}
         for series in GATE_SERIES.values():
             kind = CandleType(series.candle_type)
             is_funding = kind == CandleType.FUNDING_RATE
-            frame = rates if is_funding else self._load(pair, self.timeframe, kind)
+            frame = rates if is_funding else self._load(pair, self.timeframe, kind, startup)
             columns |= series_column(perp, self.timeframe, frame, kind)
         return columns
 

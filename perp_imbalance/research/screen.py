@@ -167,13 +167,14 @@ class Screen:
         short, long = gate.passes(thresholds, *(columns[name] for name in gate.columns))
         return {"short": short, "long": long}
 
+    def z_of(self, thresholds: Thresholds) -> Floats:
+        """Return the z-score of every candle."""
+        return self._z(z_basis(thresholds))
+
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""
         bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
-        passes = self._has_premium
-        for gate in self._gates:
-            if gate.is_on(thresholds):
-                passes = passes & gate.passes(thresholds)[side]
+        passes = self.passes_of(thresholds, side)
         rows = entry_rows(bias.of[side] & passes, bias.starts, self._settings.entry_mode)
         return rows[rows.searchsorted(self._candles.begin) :]
 
@@ -190,14 +191,20 @@ class Screen:
         found: NDArray[np.int64] = np.sum(sides, axis=0)
         return found
 
-    def passes_of(self, thresholds: Thresholds, side: str, *, of_premium: bool) -> Bools:
+    def passes_of(
+        self, thresholds: Thresholds, side: str, *, of_premium: bool | None = None
+    ) -> Bools:
         """Return where the gates pass that look at the premium, or those that look at all else.
 
-        :param of_premium: which of them. That there is a premium belongs to the first.
+        :param of_premium: which of them; None for all. That there is a premium belongs to the
+            first.
         """
-        passes: Bools = self._has_premium if of_premium else np.ones_like(self._has_premium)
+        passes: Bools = (
+            np.ones_like(self._has_premium) if of_premium is False else self._has_premium
+        )
         for gate in self._gates:
-            if gate.is_on(thresholds) and of_premium != (_NOT_PREMIUM.issuperset(gate.columns)):
+            is_meant = of_premium in (None, not _NOT_PREMIUM.issuperset(gate.columns))
+            if gate.is_on(thresholds) and is_meant:
                 passes = passes & gate.passes(thresholds)[side]
         return passes
 

@@ -81,6 +81,7 @@ class Part:
             funding=candles.funding[:end],
             series={name: values[:end] for name, values in candles.series.items()},
             begin=begin,
+            market=None,
         )
 
 

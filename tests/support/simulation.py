@@ -49,7 +49,7 @@ class Backtest:
         overlay: Mapping[str, Any],
     ) -> None:
         settings: dict[str, Any] = {**overlay, **replay_config(url), "enable_protections": False}
-        settings["exchange"]["pair_whitelist"] = list(pairs)
+        settings["exchange"]["pair_whitelist"] = self.pairs = list(pairs)
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
         options = {
             "config": [str(CONFIG), str(folder / "overlay.json")],
@@ -91,14 +91,17 @@ class Backtest:
         results: pd.DataFrame = found["results"]
         return results
 
-    def simulated(self, rules: Rules) -> pd.DataFrame:
-        """Return the trades of the simulation in freqtrade's columns."""
+    def signals(self) -> dict[str, pd.DataFrame]:
+        """Return the candles that freqtrade trades, with the strategy's signals."""
         columns = {
             pair: self.strategy.ft_advise_signals(self.frames[pair].copy(), {"pair": pair})
             for pair in self.pairs
         }
-        startup = self.freqtrade.required_startup
-        frames = trim_dataframes(columns, self.timerange, startup)
+        return trim_dataframes(columns, self.timerange, self.freqtrade.required_startup)
+
+    def simulated(self, rules: Rules) -> pd.DataFrame:
+        """Return the trades of the simulation in freqtrade's columns."""
+        frames = self.signals()
         pairs = list(frames)
         markets = join([self.market(pair, frames[pair]) for pair in pairs])
         parts = [signals_of(frames[pair]) for pair in pairs]
