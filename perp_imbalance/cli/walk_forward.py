@@ -14,7 +14,7 @@ from perp_imbalance.errors import CommandError, SettingsError
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
-    from perp_imbalance.research.walk_forward.windows import Window
+    from perp_imbalance.research.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -134,13 +134,13 @@ def prepare(
 
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.research.pair_history import PairHistories
+    from perp_imbalance.research.strategy_sources import sources
     from perp_imbalance.research.walk_forward.task import (
         Bundle,
         candle_files,
         portable_config,
-        sources,
     )
-    from perp_imbalance.research.walk_forward.windows import check_candles
+    from perp_imbalance.research.windows import check_candles
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
     from perp_imbalance.strategy.settings import Settings
 
@@ -227,7 +227,7 @@ def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) 
     from freqtrade.configuration import TimeRange
     from freqtrade.exchange import timeframe_to_seconds
 
-    from perp_imbalance.research.walk_forward.windows import clip, parse_length, split
+    from perp_imbalance.research.windows import clip, parse_length, split
 
     timerange = TimeRange.parse_timerange(arguments.timerange)
     length = timedelta(seconds=timeframe_to_seconds(timeframe))

@@ -24,7 +24,7 @@ from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.research.walk_forward.task import portable_config
-from perp_imbalance.research.walk_forward.windows import (
+from perp_imbalance.research.windows import (
     Window,
     check_candles,
     clip,

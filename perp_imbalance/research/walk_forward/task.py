@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.freqtrade_bridge.secrets import without_secrets
-from perp_imbalance.research.walk_forward.windows import Window
+from perp_imbalance.research.strategy_sources import sources
+from perp_imbalance.research.windows import Window
 
 if TYPE_CHECKING:
     from perp_imbalance.data.backtest_data import BacktestData
@@ -166,20 +167,3 @@ def candle_files(data: "BacktestData", exchange: str) -> dict[str, bytes]:
         file.relative_to(data.folder.datadir).as_posix(): file.read_bytes()
         for file in sorted(files)
     }
-
-
-def sources(folder: Path) -> dict[str, str]:
-    """Return the Python files below a folder by their relative name; none if it is missing."""
-    return {
-        str(file.relative_to(folder)): file.read_text("utf-8")
-        for file in sorted(folder.rglob("*.py"))
-    }
-
-
-def write_sources(folder: Path, texts: Mapping[str, str | bytes]) -> None:
-    """Write files by their relative name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in texts.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.encode() if isinstance(content, str) else content)
