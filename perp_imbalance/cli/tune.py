@@ -89,7 +89,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help=f"share of the time range that is put aside, {_DEFAULT}",
     )
     parser.add_argument(
-        "--min-trades", type=int, default=30, metavar="N", help=f"of a trial, {_DEFAULT}"
+        "--min-trades", type=int, default=100, metavar="N", help=f"of a trial, {_DEFAULT}"
     )
     parser.add_argument(
         "--sampler", choices=SAMPLERS, default=SAMPLERS[0], help=f"Optuna's, {_DEFAULT}"

@@ -11,6 +11,7 @@ from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_over
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
@@ -22,8 +23,9 @@ _EXAMPLE = """example:
   perp-imbalance walk-forward -c config.json --datadir user_data/data/binance \\
       --timerange 20200101-20231231 --train 180d --test 60d --epochs 200
 
-For each window, freqtrade's own hyperopt runs on the training part and freqtrade's own backtesting,
-with what it found, on the part after it. The trades of all test parts make one account. The same
+For each window, thresholds are searched over simulated trades of the training part, as `tune` does
+(or by freqtrade's hyperopt: --engine freqtrade), and freqtrade's own backtesting trades what was
+found on the part after it. The trades of all test parts make one account. The same
 command again goes on with the windows that are missing. Results: report.html, report.json and
 winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
 out: it may have been found on what is tested here.
@@ -32,13 +34,16 @@ travel to them. Once candles, strategies, options or the code have changed, begi
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")
+#: The engines of a fit, with the epochs of each window.
+_EPOCHS = {"kernel": 2000, "freqtrade": 100}
+_LOSS = "SharpeHyperOptLossDaily"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand ``walk-forward``."""
     parser = subparsers.add_parser(
         "walk-forward",
-        help="hyperopt on one span, backtest on the next, all along a time range",
+        help="fit on one span, backtest on the next, all along a time range",
         description="Tell what of a fit holds out of sample.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,14 +66,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="SPACE",
         help=f"default: {' '.join(_SPACES)}",
     )
-    parser.add_argument("--epochs", type=int, default=100, metavar="N", help=_DEFAULT)
     parser.add_argument(
-        "--hyperopt-loss", default="SharpeHyperOptLossDaily", metavar="NAME", help=_DEFAULT
+        "--engine", choices=list(_EPOCHS), default="kernel", help=f"of the fit, {_DEFAULT}"
     )
+    epochs = ", ".join(f"{engine} {number}" for engine, number in _EPOCHS.items())
+    parser.add_argument("--epochs", type=int, metavar="N", help=f"default: {epochs}")
+    parser.add_argument(
+        "--objective",
+        choices=OBJECTIVE_NAMES,
+        help=f"of kernel: figure of each fold (default: {OBJECTIVE_NAMES[0]})",
+    )
+    parser.add_argument("--hyperopt-loss", metavar="NAME", help=f"of freqtrade (default: {_LOSS})")
     parser.add_argument(
         "--min-trades", type=int, default=10, metavar="N", help=f"of an epoch, {_DEFAULT}"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of hyperopt, {_DEFAULT}")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of the fit, {_DEFAULT}")
     parser.add_argument(
         "--scheduler", metavar="tcp://…", help="Dask scheduler (default: a cluster on this machine)"
     )
@@ -87,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.research.walk_forward.summary import summarise, write_report, write_winner
 
     check_timerange(arguments.timerange)
+    check_engine(arguments)
     workers = 1 if arguments.workers is None else arguments.workers
     if min(arguments.epochs, arguments.min_trades, arguments.seed, workers) < 1:
         raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
@@ -121,6 +134,27 @@ def run(arguments: argparse.Namespace) -> int:
     print("\n".join([*_lines(summary), *notes, summary["verdict"], *map(str, files)]))
     print(winner or "no winner.json: the last window has no winner")
     return 0
+
+
+def check_engine(arguments: argparse.Namespace) -> None:
+    """Put in place what was left to the engine, and refuse what it would leave aside.
+
+    :raises CommandError: naming the option.
+    """
+    other = {"kernel": "hyperopt_loss", "freqtrade": "objective"}[arguments.engine]
+    if getattr(arguments, other) is not None:
+        takes = next(engine for engine in _EPOCHS if engine != arguments.engine)
+        raise CommandError(f"--{other.replace('_', '-')} is of --engine {takes}")
+    if arguments.engine == "kernel":
+        for space in arguments.spaces:
+            if space not in _SPACES:
+                raise CommandError(
+                    f"--spaces: {space} is none of {', '.join(_SPACES)}: of others, freqtrade's "
+                    "hyperopt knows more, with --engine freqtrade"
+                )
+    arguments.epochs = _EPOCHS[arguments.engine] if arguments.epochs is None else arguments.epochs
+    arguments.objective = arguments.objective or OBJECTIVE_NAMES[0]
+    arguments.hyperopt_loss = arguments.hyperopt_loss or _LOSS
 
 
 def prepare(
@@ -180,7 +214,7 @@ def prepare(
 
 
 def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
-    """Return how hyperopt is asked.
+    """Return how each window is fitted.
 
     :param texts: sources of the strategies there are.
     :raises CommandError: if the strategy is none of them.
@@ -200,6 +234,8 @@ def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
         min_trades=arguments.min_trades,
         seed=arguments.seed,
         presets=[name for name in STRATEGIES if f"{name}.py" in texts],
+        engine=arguments.engine,
+        objective=arguments.objective,
     )
 
 

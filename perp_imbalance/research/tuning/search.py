@@ -1,5 +1,6 @@
 """The search: every combination where they are few, else what one of Optuna's samplers proposes."""
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -110,7 +111,10 @@ class Search:
             options["population_size"] = BATCH
         if self.sampler == "TPESampler":
             options |= {"multivariate": True, "constant_liar": True, "n_startup_trials": BATCH}
-        sampler = getattr(optuna.samplers, self.sampler)(**options)
+        with warnings.catch_warnings():
+            # Its interface may change: it is pinned, and freqtrade's hyperopt uses it.
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = getattr(optuna.samplers, self.sampler)(**options)
         return optuna.create_study(sampler=sampler, direction="maximize")
 
     def _values(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.freqtrade_bridge.secrets import without_secrets
 from perp_imbalance.research.strategy_sources import sources
+from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES
 from perp_imbalance.research.windows import Window
 
 if TYPE_CHECKING:
@@ -48,9 +49,12 @@ def package_sources() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Fit:
-    """How freqtrade's hyperopt is asked.
+    """How each window is fitted.
 
+    :ivar loss: of hyperopt.
     :ivar presets: strategies that are tested beside the winner, as they are.
+    :ivar engine: ``kernel``: a search over simulated trades; ``freqtrade``: its hyperopt.
+    :ivar objective: of that search.
     """
 
     strategy: str
@@ -60,6 +64,8 @@ class Fit:
     min_trades: int
     seed: int
     presets: list[str]
+    engine: str = "freqtrade"
+    objective: str = OBJECTIVE_NAMES[0]
 
 
 @dataclass(frozen=True)

@@ -1,22 +1,25 @@
-"""One window on a worker: freqtrade's hyperopt, then freqtrade's backtesting of its winner."""
+"""One window on a worker: the fit, then freqtrade's backtesting of its winner."""
 
 import json
 import platform
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.research.account import (
     daily_sharpe,
     window_equity,
 )
-from perp_imbalance.research.freqtrade_runs import FreqtradeFolder, RefusedError, held
+from perp_imbalance.research.freqtrade_runs import FreqtradeFolder, held
 from perp_imbalance.research.strategy_sources import write_sources
+from perp_imbalance.research.walk_forward.kernel_fit import kernel_fit
 from perp_imbalance.research.walk_forward.task import Bundle, code_versions
 from perp_imbalance.research.windows import Window
 
@@ -64,10 +67,12 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         try:
             with running_replay(folder / "data") as replay:
                 config = local_config(bundle.config, replay.url)
-                freqtrade = FreqtradeFolder(
-                    folder, folder / "data", config, lambda: _check_not_stopped(run)
-                )
-                result |= _fit(freqtrade, bundle, window)
+                check = partial(_check_not_stopped, run)
+                freqtrade = FreqtradeFolder(folder, folder / "data", config, check)
+                if bundle.fit.engine == "kernel":
+                    result |= kernel_fit(folder, bundle, window, check)
+                else:
+                    result |= _fit(freqtrade, bundle, window)
                 if result["parameter_file"]:
                     tested = freqtrade.backtest(
                         "strategies", [bundle.fit.strategy], window.test_range
@@ -78,7 +83,7 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
                     result["presets"] = freqtrade.backtest(
                         "presets", bundle.fit.presets, window.test_range
                     )
-        except RefusedError as error:
+        except PerpImbalanceError as error:
             return {**result, "refused": str(error)}
         result["hold"] = held(folder / "data", bundle.pairs, bundle.config, window.test_range)
     return result
