@@ -151,7 +151,7 @@ def run(arguments: argparse.Namespace) -> int:
         "last_part": f"{window.test:%Y-%m-%d} to {window.end:%Y-%m-%d}",
         "seed": arguments.seed,
         "objective": arguments.objective,
-        "values": {name: getattr(judged.thresholds, name) for name in task.search.space.axes},
+        "values": task.search.space.tuned(judged.thresholds),
         **judged.as_dict(),
         "notes": [*task.candles.data.notes, *task.differences(judged.thresholds, tested["winner"])],
         "parameter_file": str(file) if is_written else None,
@@ -326,9 +326,6 @@ def _lines(found: dict[str, Any], result_file: Path) -> list[str]:
     if found["warning"]:
         lines.append(f"Warning: {found['warning']}")
     if found["parameter_file"] is None:
-        lines += [
-            "Nothing to trade with was written; --force writes it all the same",
-            str(result_file),
-        ]
-        return lines
+        lines += ["No parameter file was written: --force writes it all the same"]
+        return [*lines, str(result_file)]
     return [*lines, found["parameter_file"], str(result_file), "Next:", *found["next"]]

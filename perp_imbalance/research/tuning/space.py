@@ -45,6 +45,11 @@ class Space:
         idle = {name: getattr(self.base, name) for name in self.axes if name not in used}
         return replace(found, **idle) if idle else found
 
+    def tuned(self, thresholds: Thresholds) -> dict[str, Any]:
+        """Return what was varied of a combination, as far as it has an influence."""
+        used = _used(thresholds)
+        return {name: getattr(thresholds, name) for name in self.axes if name in used}
+
     def all(self, at_most: int) -> list[Thresholds] | None:
         """Return all distinct combinations, or None if there are more than so many."""
         if prod(map(len, self.axes.values())) > _LOOKED_THROUGH:

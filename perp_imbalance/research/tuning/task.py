@@ -1,5 +1,6 @@
 """What a tuning works on: candles, rules, what may be tried, and the part that is put aside."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Candles:
             timerange=timerange,
             data_format=config["dataformat_ohlcv"],
         )
+        # Of files that end where the time range does, it says so.
+        logging.getLogger("freqtrade.data.history").setLevel(logging.ERROR)
         rate = config.get("futures_funding_rate")
         found = list(histories.traded(self.data.pairs, rate))
         rules = rules_of_config(config, settings, type(self.strategy).stoploss)
