@@ -21,7 +21,6 @@ from perp_imbalance.simulation import (
     simulate,
     statistics,
     terms_of,
-    zone_flags,
 )
 
 ROWS = 26_000
@@ -76,7 +75,6 @@ def sample(rows: int) -> tuple[Markets, Signals, NDArray[np.float64]]:
 def from_z(pair: Markets, z: NDArray[np.float64], terms: Terms) -> Statistics:
     """Return what a pair of thresholds earns, hysteresis and zones included."""
     flags, passes = np.empty(z.size, np.uint8), np.isfinite(z)
-    zone_flags(z, passes, passes, passes, 2.2, 0.9, 12, False, flags)
     return statistics(simulate(pair, Signals(flags, z), terms), 1000.0)
 
 

@@ -73,6 +73,15 @@ def z_of(premium: Floats, basis: ZBasis) -> Floats:
     return score(premium, basis.length, basis.smooth_len).z
 
 
+def gate_key(gate: Gate) -> Callable[[Thresholds], Any]:
+    """Return what gives the same for thresholds with which a gate passes on the same rows."""
+    # A switch may be the number that it compares with.
+    names = [gate.switch, *gate.thresholds]
+    if "len_prem" in names:
+        names += ["z_len", "robust_z"]
+    return attrgetter(*names)
+
+
 class _KeptGate:
     """Where a gate passes, kept for thresholds that do not differ in what it depends on."""
 
@@ -81,11 +90,7 @@ class _KeptGate:
     ) -> None:
         self.is_on, self._gate, self._passes_of = gate.is_on, gate, passes_of
         self.columns = gate.columns
-        # A switch may be the number that it compares with.
-        names = [gate.switch, *gate.thresholds]
-        if "len_prem" in names:
-            names += ["z_len", "robust_z"]
-        self._key = attrgetter(*names)
+        self._key = gate_key(gate)
         self._kept: dict[Any, dict[str, Bools]] = {}
 
     def passes(self, thresholds: Thresholds) -> dict[str, Bools]:
@@ -123,7 +128,7 @@ class Screen:
         self._bias = lru_cache(1)(self._bias_of)
         self._htf_z = lru_cache(1)(self._htf_z_of)
         self._columns = {"close": self._close, "premium": candles.premium, **candles.series}
-        self._gates = [_KeptGate(gate, self._passes_of) for gate in GATES]
+        self._gates = [_KeptGate(gate, self.gate_passes) for gate in GATES]
 
     def _z_of(self, basis: ZBasis) -> Floats:
         return z_of(self._candles.premium, basis)
@@ -153,7 +158,7 @@ class Screen:
             self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
         )
 
-    def _passes_of(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
+    def gate_passes(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
         """Return per side where a gate passes."""
         columns = self._columns | gate.own_columns(thresholds, self._columns)
         if "bb_upper" in gate.columns:
@@ -174,7 +179,10 @@ class Screen:
     def entries_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
         """Return the rows on which the strategy would signal an entry of a side."""
         bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
-        passes = self.passes_of(thresholds, side)
+        passes = self._has_premium
+        for gate in self._gates:
+            if gate.is_on(thresholds):
+                passes = passes & gate.passes(thresholds)[side]
         rows = entry_rows(bias.of[side] & passes, bias.starts, self._settings.entry_mode)
         return rows[rows.searchsorted(self._candles.begin) :]
 
@@ -191,20 +199,14 @@ class Screen:
         found: NDArray[np.int64] = np.sum(sides, axis=0)
         return found
 
-    def passes_of(
-        self, thresholds: Thresholds, side: str, *, of_premium: bool | None = None
-    ) -> Bools:
+    def passes_of(self, thresholds: Thresholds, side: str, *, of_premium: bool) -> Bools:
         """Return where the gates pass that look at the premium, or those that look at all else.
 
-        :param of_premium: which of them; None for all. That there is a premium belongs to the
-            first.
+        :param of_premium: which of them. That there is a premium belongs to the first.
         """
-        passes: Bools = (
-            np.ones_like(self._has_premium) if of_premium is False else self._has_premium
-        )
+        passes: Bools = self._has_premium if of_premium else np.ones_like(self._has_premium)
         for gate in self._gates:
-            is_meant = of_premium in (None, not _NOT_PREMIUM.issuperset(gate.columns))
-            if gate.is_on(thresholds) and is_meant:
+            if gate.is_on(thresholds) and of_premium != (_NOT_PREMIUM.issuperset(gate.columns)):
                 passes = passes & gate.passes(thresholds)[side]
         return passes
 

@@ -14,24 +14,79 @@ from numpy.typing import NDArray
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.freqtrade_bridge.exchange import taker_fee
 from perp_imbalance.indicators.bands import bollinger_bands
+from perp_imbalance.indicators.gates import GATES
+from perp_imbalance.indicators.hysteresis import stale_rows
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.replay.overlay import SPOKEN
 from perp_imbalance.research.pair_history import PairHistory
-from perp_imbalance.research.screen import Screen
+from perp_imbalance.research.screen import Screen, ZBasis, gate_key, z_basis, z_of
 from perp_imbalance.simulation import (
     Markets,
     Rules,
-    Signals,
+    Statistics,
     Trades,
+    Zones,
     join,
-    simulate,
+    not_simulated,
+    simulate_many,
+    statistics,
     terms_of,
-    zone_flags,
 )
+from perp_imbalance.simulation.markets import ENTER_LONG, ENTER_SHORT, Ints
 from perp_imbalance.strategy.order_rules import stoploss_of_stake
 from perp_imbalance.strategy.settings import Settings
+
+# Combinations that are simulated at a time, and what the gates of so many may take.
+_BATCH, _GATE_BYTES = 256, 32 * 2**20
+_ENTERS = {"long": ENTER_LONG, "short": ENTER_SHORT}
+
+
+class _GateRows:
+    """Where gates pass on the rows of all pairs, each setting of a gate in a row of its own.
+
+    :ivar rows: bits ``ENTER_LONG`` and ``ENTER_SHORT``; the first row is that there is a premium,
+        on the sides that are entered.
+    :ivar is_full: whether the next setting may take the place of all others.
+    """
+
+    def __init__(
+        self, screens: Sequence[Screen], histories: Sequence[PairHistory], sides: Sequence[str]
+    ) -> None:
+        self._screens = screens
+        candles = sum(history.premium.size for history in histories)
+        self.rows = np.zeros((max(2 * len(GATES), _GATE_BYTES // candles), candles), np.uint8)
+        bits = sum(_ENTERS[side] for side in sides)
+        has_premium = np.concatenate([np.isfinite(history.premium) for history in histories])
+        self.rows[0] = has_premium * np.uint8(bits)
+        self._gates = [(gate, gate.is_on, gate_key(gate)) for gate in GATES]
+        self._kept: dict[Any, int] = {}
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._kept) + len(GATES) >= len(self.rows)
+
+    def places(self, thresholds: Thresholds) -> list[int]:
+        """Return the rows that must pass, -1 for a gate that is off."""
+        if self.is_full:
+            self._kept.clear()
+        found = [0]
+        for gate, is_on, key_of in self._gates:
+            if not is_on(thresholds):
+                found.append(-1)
+                continue
+            key = gate.name, key_of(thresholds)
+            place = self._kept.get(key)
+            if place is None:
+                place = self._kept[key] = len(self._kept) + 1
+                passes = [screen.gate_passes(gate, thresholds) for screen in self._screens]
+                self.rows[place] = 0
+                for side, bit in _ENTERS.items():
+                    rows = np.concatenate([of_pair[side] for of_pair in passes])
+                    self.rows[place] |= rows * np.uint8(bit)
+            found.append(place)
+        return found
 
 
 class ThresholdTrades:
@@ -52,23 +107,42 @@ class ThresholdTrades:
     def __init__(self, histories: Sequence[PairHistory], settings: Settings, rules: Rules) -> None:
         self._histories, self._settings, self.rules = histories, settings, rules
         self._screens = [Screen(history, settings, (), 0.0) for history in histories]
-        self._has_premium = [np.isfinite(history.premium) for history in histories]
         markets = [_market_of(history) for history in histories]
-        self._markets = join(markets)
-        self._terms = terms_of(rules)
-        self._middle_of = lru_cache(1)(self._middle)
+        self._markets, self._terms = join(markets), terms_of(rules)
+        self._z_of, self._middle_of = lru_cache(1)(self._z), lru_cache(1)(self._middle)
+        self._first = np.cumsum([0, *(history.premium.size for history in histories)])
+        self._is_stale = np.zeros(self._first[-1], np.uint8)
+        if settings.max_stale_candles:
+            for first, history in zip(self._first, histories, strict=False):
+                rows = stale_rows(np.isfinite(history.premium), settings.max_stale_candles)
+                self._is_stale[first + rows] = 1
+        self._gates = _GateRows(self._screens, histories, settings.entered_sides)
         self.pairs = [history.match.perp for history in histories]
         self.times: list[NDArray[np.int64]] = [market.times for market in markets]
 
     def trades(self, thresholds: Thresholds) -> Trades:
         """Return the trades, records of ``TRADE``, in the order in which they close."""
-        flags = [self._flags(place, thresholds) for place in range(len(self.pairs))]
-        middle = self._middle_of(thresholds.bb_len if self.rules.scale_out else 0)
-        return simulate(self._markets, Signals(np.concatenate(flags), middle), self._terms)
+        return next(self.each([thresholds]))
 
     def each(self, combinations: Iterable[Thresholds]) -> Iterator[Trades]:
-        """Return the trades of many, quick where neighbours share much, as ``Grid`` gives them."""
-        return map(self.trades, combinations)
+        """Return the trades of many, quick where neighbours share much, as ``Grid`` gives them.
+
+        Some are taken at a time, so that memory does not grow with their number.
+        """
+        for trades, ends in self._batches(combinations):
+            first = 0
+            for end in ends.tolist():
+                yield trades[first:end].copy()
+                first = end
+
+    def statistics(self, combinations: Iterable[Thresholds]) -> Iterator[Statistics]:
+        """Return what the trades of many earned."""
+        wallet = self.rules.wallet
+        for trades, ends in self._batches(combinations):
+            first = 0
+            for end in ends.tolist():
+                yield statistics(trades[first:end], wallet)
+                first = end
 
     def alone(self) -> list["ThresholdTrades"]:
         """Return each pair with a wallet of its own."""
@@ -76,32 +150,43 @@ class ThresholdTrades:
             ThresholdTrades([history], self._settings, self.rules) for history in self._histories
         ]
 
-    def _flags(self, place: int, thresholds: Thresholds) -> NDArray[np.uint8]:
-        screen, has_premium = self._screens[place], self._has_premium[place]
-        nowhere = np.zeros_like(has_premium)
-        passes = {
-            side: screen.passes_of(thresholds, side)
-            for side in ("long", "short")
-            if side in self._settings.entered_sides
-        }
-        flags = np.empty(has_premium.size, np.uint8)
-        zone_flags(
-            screen.z_of(thresholds),
-            has_premium,
-            passes.get("long", nowhere),
-            passes.get("short", nowhere),
-            thresholds.enter_z,
-            thresholds.exit_z,
-            self._settings.max_stale_candles,
-            self._settings.entry_mode == "flip",
-            flags,
+    def _batches(self, combinations: Iterable[Thresholds]) -> Iterator[tuple[Trades, Ints]]:
+        """Yield trades as :func:`simulate_many`, of combinations that share their z-scores."""
+        levels: list[tuple[float, float]] = []
+        chosen: list[list[int]] = []
+        shared: tuple[ZBasis, int] = z_basis(Thresholds()), 0
+        scales_out = self.rules.scale_out > 0
+        for thresholds in combinations:
+            wants = z_basis(thresholds), thresholds.bb_len if scales_out else 0
+            if levels and (wants != shared or len(levels) == _BATCH or self._gates.is_full):
+                yield from self._simulated(levels, chosen, *shared)
+                levels, chosen = [], []
+            shared = wants
+            levels.append((thresholds.enter_z, thresholds.exit_z))
+            chosen.append(self._gates.places(thresholds))
+        if levels:
+            yield from self._simulated(levels, chosen, *shared)
+
+    def _simulated(
+        self, levels: list[tuple[float, float]], chosen: list[list[int]], basis: ZBasis, bb_len: int
+    ) -> Iterator[tuple[Trades, Ints]]:
+        only_flips = self._settings.entry_mode == "flip"
+        gates = self._gates.rows
+        zones = Zones(self._z_of(basis), self._is_stale, gates, self._first, only_flips)
+        yield from simulate_many(
+            self._markets,
+            zones,
+            np.array(levels, np.float64),
+            np.array(chosen, np.int64),
+            self._terms,
+            self._middle_of(bb_len) if bb_len else None,
         )
-        return flags[self._histories[place].begin :]
+
+    def _z(self, basis: ZBasis) -> Floats:
+        return np.concatenate([z_of(history.premium, basis) for history in self._histories])
 
     def _middle(self, bb_len: int) -> Floats:
-        """Return the middle of the bands; NaN where nothing asks for it."""
-        if not bb_len:
-            return np.full(self._markets.times.size, np.nan)
+        """Return the middle of the bands."""
         lines = [
             bollinger_bands(history.band_close, bb_len, 1.0).middle[history.begin :]
             for history in self._histories
@@ -127,6 +212,8 @@ def rules_of_config(
     :param settings: its section ``perp_imbalance``.
     :param stoploss_of_price: of the strategy's class, below 0; a stoploss of the config counts.
     :param fee: of an order, as a fraction; None for that of a backtest.
+    :return: with the protections that the config enables; those of which :func:`left_out` tells
+        are not among them.
     """
     wallet, stake = config["dry_run_wallet"], config["stake_amount"]
     if not isinstance(wallet, (int, float)):
@@ -135,6 +222,7 @@ def rules_of_config(
     if stoploss is None:
         stoploss = stoploss_of_stake(stoploss_of_price, settings.leverage)
     slots, timeout = config["max_open_trades"], config.get("unfilledtimeout", {})
+    protections = settings.protections if config.get("enable_protections") else []
     seconds = 1 if timeout.get("unit") == "seconds" else 60
     return Rules(
         fee=backtest_fee(config) if fee is None else fee,
@@ -150,7 +238,17 @@ def rules_of_config(
         amount_reserve=config.get("amount_reserve_percent", 0.05),
         liquidation_buffer=config.get("liquidation_buffer", 0.05),
         exit_timeout=float(timeout.get("exit", 10) * seconds),
+        protections=[rule for rule in protections if not not_simulated([rule])],
     )
+
+
+def left_out(config: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return the protections of a config that the simulation leaves out.
+
+    >>> left_out({"enable_protections": True}, Settings(protections=[{"method": "LowProfitPairs"}]))
+    ['LowProfitPairs']
+    """
+    return not_simulated(settings.protections) if config.get("enable_protections") else []
 
 
 def backtest_fee(config: Mapping[str, Any]) -> float:

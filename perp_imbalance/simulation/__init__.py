@@ -10,14 +10,17 @@ from perp_imbalance.simulation.markets import (
     market,
     signals,
 )
+from perp_imbalance.simulation.protections import not_simulated
 from perp_imbalance.simulation.simulate import (
     Statistics,
     Trades,
+    Zones,
     simulate,
+    simulate_many,
     statistics,
     terms_of,
 )
-from perp_imbalance.simulation.zones import zone_flags
+from perp_imbalance.simulation.zones import zone_events
 
 __all__ = [
     "REASONS",
@@ -28,12 +31,15 @@ __all__ = [
     "Statistics",
     "Terms",
     "Trades",
+    "Zones",
     "join",
     "join_signals",
     "market",
+    "not_simulated",
     "signals",
     "simulate",
+    "simulate_many",
     "statistics",
     "terms_of",
-    "zone_flags",
+    "zone_events",
 ]

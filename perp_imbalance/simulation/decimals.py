@@ -8,15 +8,31 @@ Numba keeps compiled code beside the file and does not look whether an imported 
 ``kernel.py`` after a change here.
 """
 
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import numpy as np
 from numba import njit
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def compiled(function: _Function) -> _Function:
+    """Compile what compiled code alone calls: without wrappers and a cache of its own."""
+    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    made: _Function = njit(error_model="numpy", **options)(function)
+    return made
+
 
 #: Powers of ten that a float holds exactly.
 _POWERS = np.array([float(10**power) for power in range(23)])
 _SPLITTER = 134217729.0
+#: From here on, floats have no places behind the point.
+_WHOLE = 2.0**52
 
 
-@njit(cache=True)
+@compiled
 def product(a: float, b: float) -> tuple[float, float]:
     """Return ``a * b`` as two floats whose sum is exact.
 
@@ -33,7 +49,7 @@ def product(a: float, b: float) -> tuple[float, float]:
     return high, ((a1 * b1 - high) + a1 * b2 + a2 * b1) + a2 * b2
 
 
-@njit(cache=True)
+@compiled
 def quotient(high: float, low: float, divisor: float) -> float:
     """Return ``(high + low) / divisor``, rounded once."""
     first = high / divisor
@@ -41,7 +57,31 @@ def quotient(high: float, low: float, divisor: float) -> float:
     return first + (((high - back) - error) + low) / divisor
 
 
-@njit(cache=True)
+@compiled
+def nearest(value: float) -> float:
+    """Return the whole number next to a value of at least 0, the even one of two.
+
+    >>> nearest(2.5), nearest(3.4)
+    (2.0, 3.0)
+    """
+    return (value + _WHOLE) - _WHOLE if value < _WHOLE else value
+
+
+@compiled
+def floored(value: float) -> float:
+    """Return the greatest whole number that is not above a value.
+
+    >>> floored(2.9), floored(-2.1)
+    (2.0, -3.0)
+    """
+    size = value if value >= 0.0 else -value
+    steps = nearest(size)
+    if value >= 0.0:
+        return steps if steps <= size else steps - 1.0
+    return -steps if steps >= size else -steps - 1.0
+
+
+@compiled
 def worth(amount: float, price: float, numerator: float, denominator: float) -> float:
     """Return ``amount * price * numerator / denominator``, rounded once.
 
@@ -56,7 +96,7 @@ def worth(amount: float, price: float, numerator: float, denominator: float) -> 
     return quotient(scaled, error + low * numerator, denominator)
 
 
-@njit(cache=True)
+@compiled
 def steps_below(value: float, per_unit: float) -> float:
     """Return how many whole steps fit into a value, as ccxt truncates amounts.
 
@@ -65,22 +105,22 @@ def steps_below(value: float, per_unit: float) -> float:
     >>> steps_below(0.3, 10.0), steps_below(0.29999, 10.0)
     (3.0, 2.0)
     """
-    nearest: float = np.rint(value * per_unit)
-    return nearest if nearest / per_unit <= value else nearest - 1.0
+    steps = nearest(value * per_unit)
+    return steps if steps / per_unit <= value else steps - 1.0
 
 
-@njit(cache=True)
+@compiled
 def steps_above(value: float, per_unit: float) -> float:
     """Return the fewest steps that reach a value, as freqtrade rounds the stop of a long.
 
     >>> steps_above(0.3, 10.0), steps_above(0.30000000000000004, 10.0)
     (3.0, 4.0)
     """
-    nearest: float = np.rint(value * per_unit)
-    return nearest if nearest / per_unit >= value else nearest + 1.0
+    steps = nearest(value * per_unit)
+    return steps if steps / per_unit >= value else steps + 1.0
 
 
-@njit(cache=True)
+@compiled
 def steps_nearest(value: float, per_unit: float) -> float:
     """Return the nearest number of steps, the upper one of two, as ccxt rounds prices.
 
@@ -91,44 +131,46 @@ def steps_nearest(value: float, per_unit: float) -> float:
     return below + 1.0 if value >= (2.0 * below + 1.0) / (2.0 * per_unit) else below
 
 
-@njit(cache=True)
+@compiled
 def round8(value: float) -> float:
     """Return a value rounded to 8 places as Python's ``round`` does it.
 
     >>> round8(2.675e-6), round8(1.000000005)
     (2.67e-06, 1.0)
     """
-    high, low = product(value, 1e8)
-    nearest: float = np.rint(high)
-    if high - nearest == 0.5 and low > 0.0:
-        nearest += 1.0
-    elif high - nearest == -0.5 and low < 0.0:
-        nearest -= 1.0
-    return nearest / 1e8
+    size = value if value >= 0.0 else -value
+    high, low = product(size, 1e8)
+    steps = nearest(high)
+    if high - steps == 0.5 and low > 0.0:
+        steps += 1.0
+    elif high - steps == -0.5 and low < 0.0:
+        steps -= 1.0
+    return steps / 1e8 if value >= 0.0 else -steps / 1e8
 
 
-@njit(cache=True)
+@compiled
 def _digits(value: float) -> tuple[int, int]:
     """Return the digits of a value's ``repr``, and how many of them are decimals.
 
     For values from 1e-5 on: a stake.
     """
-    half_step = (np.nextafter(value, np.inf) - value) / 2.0
-    first = int(np.floor(np.log10(value)))
+    half_step = math.ldexp(1.0, math.frexp(value)[1] - 54)
+    first = math.floor(math.log10(value))
     digits, decimals = 0, 0
     for length in range(15, 18):
-        decimals = max(length - 1 - first, 0)
+        decimals = length - 1 - first if length - 1 > first else 0
         power = _POWERS[decimals]
         high, low = product(value, power)
-        below = np.floor(high)
+        below = math.floor(high)
         part = (high - below) + low
-        digits = int(below) + int(np.rint(part))
-        if abs(part - np.rint(part)) < half_step * power:
+        last = nearest(part)
+        digits = below + int(last)
+        if -half_step * power < part - last < half_step * power:
             break
     return digits, decimals
 
 
-@njit(cache=True)
+@compiled
 def share_of_amount(part: float, stake: float, amount: float, per_unit: float) -> float:
     """Return ``part / stake`` of an amount, in whole steps, as freqtrade computes a partial exit.
 
@@ -148,8 +190,8 @@ def share_of_amount(part: float, stake: float, amount: float, per_unit: float) -
     rest = float(stake_digits - int(whole))
     # The quotient at 18 places: first its float, then what that leaves.
     shift = 18 + stake_decimals - part_decimals
-    scale = _POWERS[min(shift, 22)]
-    extra = _POWERS[max(shift - 22, 0)]
+    scale = _POWERS[shift if shift < 22 else 22]
+    extra = _POWERS[shift - 22 if shift > 22 else 0]
     above, error = product(above, scale)
     over = over * scale + error
     divisor, beside = product(whole, per_unit)
@@ -158,6 +200,6 @@ def share_of_amount(part: float, stake: float, amount: float, per_unit: float) -
     back, error = product(first, divisor)
     second = ((((above - back) - error) + over) - first * beside) / divisor
     first, second = first * extra, second * extra
-    whole = np.floor(first)
-    second = np.floor((first - whole) + second + 1e-6)
+    whole = floored(first)
+    second = floored((first - whole) + second + 1e-6)
     return steps_below(quotient(whole, second, 1e18), per_unit)

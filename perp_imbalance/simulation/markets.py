@@ -68,7 +68,7 @@ class Rules(NamedTuple):
     :ivar max_entry_drift: share by which the open of the entry may lie beyond the signal's close,
         against the entry.
     :ivar exit_timeout: seconds for which an exit order may stay open.
-    :ivar protections: not simulated: anything in it is refused.
+    :ivar protections: freqtrade's, in freqtrade's own words; see ``not_simulated``.
     """
 
     fee: float = 0.0005
@@ -210,11 +210,6 @@ def check_rules(rules: Rules) -> None:
 
     :raises SettingsError: one line with what is wrong and how to mend it.
     """
-    if rules.protections:
-        names = ", ".join(str(protection.get("method")) for protection in rules.protections)
-        raise SettingsError(
-            f"protections are not simulated ({names}): leave them out, or use freqtrade's backtest"
-        )
     allowed = {
         "fee": (0.0 <= rules.fee < 1.0, "from 0 to below 1"),
         "stoploss": (-1.0 <= rules.stoploss < 0.0, "from -1 to below 0"),

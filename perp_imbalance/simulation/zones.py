@@ -1,12 +1,12 @@
-"""From a z-score to the flags of a run in one compiled pass, for grids of thresholds.
+"""From z-scores and gates to signals and trades, one pair of thresholds after another, compiled.
 
-The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them.
+The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. Zones are
+found by leaps from one extreme z-score to the next: most candles are never looked at.
 """
 
-import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from perp_imbalance.simulation.kernel import run
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -14,58 +14,178 @@ from perp_imbalance.simulation.markets import (
     EXIT_SHORT,
     Flags,
     Floats,
+    Ints,
 )
-
-Bools = NDArray[np.bool_]
 
 
 @njit(cache=True, error_model="numpy")
-def zone_flags(  # noqa: C901
+def zone_events(  # noqa: C901
     z: Floats,
-    has_premium: Bools,
-    passes_long: Bools,
-    passes_short: Bools,
+    is_stale: Flags,
+    gates: Flags,
+    chosen: Ints,
+    extremes: Ints,
+    end: int,
     enter_z: float,
     exit_z: float,
-    max_stale_candles: int,
     only_flips: bool,
-    flags: Flags,
-) -> None:
-    """Write the flags of ``Signals``.
+    begin: int,
+    shift: int,
+    event_rows: Ints,
+    event_bits: Ints,
+    count: int,
+) -> int:
+    """Write the signals of one pair behind those that are there; return how many there are then.
 
-    :param passes_long: whether every gate of a LONG passes; a side that is off passes nowhere.
-    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
+    :param z: z-scores, of this and other pairs.
+    :param is_stale: whether so many candles without a premium end here that a bias ends.
+    :param gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes, a row a gate.
+    :param chosen: the gates that must pass; -1 is none.
+    :param extremes: the pair's rows on which ``|z|`` is ``enter_z`` or more, among others.
+    :param end: the row after its last one.
     :param only_flips: entry mode ``flip`` in place of ``zone``.
-    :param flags: is overwritten.
-
-    >>> flags = np.empty(4, np.uint8)
-    >>> yes = np.ones(4, np.bool_)
-    >>> zone_flags(np.array([0.0, 2.0, 1.2, 0.5]), yes, yes, yes, 1.7, 0.9, 12, False, flags)
-    >>> flags
-    array([0, 4, 0, 8], dtype=uint8)
+    :param begin: its first row that can be traded; earlier signals are not written.
+    :param shift: what to add to a row of z to have a row of ``Markets``.
     """
-    bias, missing, may_enter = 0, 0, False
-    for row in range(z.size):
-        value, before = z[row], bias
-        missing = 0 if has_premium[row] else missing + 1
-        if value >= enter_z:
-            bias = -1
-        elif value <= -enter_z:
-            bias = 1
-        elif abs(value) < exit_z or 0 < max_stale_candles <= missing:
-            bias = 0
-        flag = 0
-        if bias != before:
-            may_enter = bias != 0
-            if before != 0:
-                flag = EXIT_LONG if before > 0 else EXIT_SHORT
-        elif only_flips:
-            may_enter = False
-        if may_enter and has_premium[row]:
-            if bias > 0 and passes_long[row]:
-                flag |= ENTER_LONG
-                may_enter = False
-            elif bias < 0 and passes_short[row]:
-                flag |= ENTER_SHORT
-                may_enter = False
-        flags[row] = flag
+    done = 0
+    for place in range(extremes.size):
+        row = extremes[place]
+        if row < done or (-enter_z < z[row] < enter_z):
+            continue
+        side = -1 if z[row] > 0.0 else 1
+        bits, may_enter = 0, True
+        while True:
+            if may_enter:
+                wanted = ENTER_LONG if side > 0 else ENTER_SHORT
+                for gate in chosen:
+                    if gate >= 0 and not gates[gate, row] & wanted:
+                        wanted = 0
+                        break
+                may_enter = wanted == 0 and not only_flips
+                bits |= wanted
+            if bits and row >= begin:
+                event_rows[count], event_bits[count] = row + shift, bits
+                count += 1
+            row += 1
+            if row >= end or side == 0:
+                break
+            bits, value, before = 0, z[row], side
+            if value >= enter_z:
+                side = -1
+            elif value <= -enter_z:
+                side = 1
+            elif -exit_z < value < exit_z or is_stale[row]:
+                side = 0
+            if side != before:
+                bits = EXIT_LONG if before > 0 else EXIT_SHORT
+                may_enter = side != 0
+        done = row
+    return count
+
+
+@njit(cache=True, error_model="numpy")
+def run_many(
+    times: Ints,
+    prices: Floats,
+    funding: Floats,
+    funded: Ints,
+    first: Ints,
+    amounts: Floats,
+    tiers: Floats,
+    middle: Floats | None,
+    terms: Floats,
+    protections: Floats,
+    z: Floats,
+    is_stale: Flags,
+    gates: Flags,
+    z_first: Ints,
+    extremes: Ints,
+    extreme_first: Ints,
+    levels: Floats,
+    chosen: Ints,
+    only_flips: bool,
+    begin: int,
+    event_rows: Ints,
+    event_bits: Ints,
+    event_first: Ints,
+    candle: int,
+    positions: Floats,
+    opened: Ints,
+    visited: Ints,
+    wake: Ints,
+    events: Ints,
+    shifts: Ints,
+    locks: Ints,
+    ends: Ints,
+    whole: Ints,
+    parts: Floats,
+    counts: Ints,
+) -> int:
+    """Write the trades of many pairs of thresholds; return how many of them there was room for.
+
+    The parameters are those of :func:`run` and :func:`zone_events`, and:
+
+    :param z_first: of every pair and of the end, the first row of ``z``; the pair's last rows are
+        those of ``Markets``, what it has before is there to look back on.
+    :param extreme_first: of every pair and of the end, the first of ``extremes``.
+    :param levels: ``enter_z`` and ``exit_z``, a row each.
+    :param chosen: a row each.
+    :param begin: the number of those that were done before.
+    :param event_rows: memory to work in, as long as ``z``, as the next.
+    :param counts: of each, how many trades there are with its own; is written.
+    """
+    pairs, used = first.size - 1, 0
+    event_first[0] = 0
+    for number in range(begin, levels.shape[0]):
+        entries = 0
+        for p in range(pairs):
+            shift = first[p + 1] - z_first[p + 1]
+            event_first[p + 1] = zone_events(
+                z,
+                is_stale,
+                gates,
+                chosen[number],
+                extremes[extreme_first[p] : extreme_first[p + 1]],
+                z_first[p + 1],
+                levels[number, 0],
+                levels[number, 1],
+                only_flips,
+                first[p] - shift,
+                shift,
+                event_rows,
+                event_bits,
+                event_first[p],
+            )
+        for event in range(event_first[pairs]):
+            if event_bits[event] & (ENTER_LONG | ENTER_SHORT):
+                entries += 1
+        if used + entries > whole.shape[0]:
+            return number
+        used += run(
+            times,
+            prices,
+            funding,
+            funded,
+            first,
+            amounts,
+            tiers,
+            event_rows,
+            event_bits,
+            event_first,
+            middle,
+            terms,
+            protections,
+            candle,
+            positions,
+            opened,
+            visited,
+            wake,
+            events,
+            shifts,
+            locks,
+            ends,
+            whole[used:],
+            parts[used:],
+        )
+        counts[number] = used
+    return int(levels.shape[0])

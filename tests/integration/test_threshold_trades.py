@@ -50,7 +50,9 @@ def compare(datadir: Path, strategy: str, pairs: list[str], folder: Path, **over
 def test_trades_of_presets_are_those_of_freqtrade(
     strategy: str, sample_datadir: Path, tmp_path: Path
 ) -> None:
-    compare(sample_datadir, strategy, SAMPLE_PAIRS, tmp_path, timerange=SPAN)
+    compare(
+        sample_datadir, strategy, SAMPLE_PAIRS, tmp_path, timerange=SPAN, enable_protections=True
+    )
 
 
 @pytest.mark.freqtrade

@@ -48,7 +48,7 @@ class Backtest:
         folder: Path,
         overlay: Mapping[str, Any],
     ) -> None:
-        settings: dict[str, Any] = {**overlay, **replay_config(url), "enable_protections": False}
+        settings: dict[str, Any] = {"enable_protections": False, **overlay, **replay_config(url)}
         settings["exchange"]["pair_whitelist"] = self.pairs = list(pairs)
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
         options = {
@@ -97,7 +97,9 @@ class Backtest:
             pair: self.strategy.ft_advise_signals(self.frames[pair].copy(), {"pair": pair})
             for pair in self.pairs
         }
-        return trim_dataframes(columns, self.timerange, self.freqtrade.required_startup)
+        startup = self.freqtrade.required_startup
+        traded: dict[str, pd.DataFrame] = trim_dataframes(columns, self.timerange, startup)
+        return traded
 
     def simulated(self, rules: Rules) -> pd.DataFrame:
         """Return the trades of the simulation in freqtrade's columns."""

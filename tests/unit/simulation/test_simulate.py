@@ -327,7 +327,11 @@ def test_coarse_tick_of_the_entry_keeps_an_exit_order_open() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"protections": [{"method": "StoplossGuard"}]}, "not simulated .StoplossGuard."),
+        ({"protections": [{"method": "LowProfitPairs"}]}, "not simulated: LowProfitPairs"),
+        (
+            {"protections": [{"method": "CooldownPeriod", "unlock_at": "8"}]},
+            "unlock_at is '8', it should be a time such as 08:00",
+        ),
         ({"stoploss": 0.1}, "stoploss is 0.1, it should be from -1 to below 0"),
         ({"leverage": 0.5}, "leverage is 0.5"),
         ({"fee": float("nan")}, "fee is nan"),

@@ -6,8 +6,16 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perp_imbalance.indicators.hysteresis import LONG, SHORT, entries, exits, hysteresis
-from perp_imbalance.simulation import signals, zone_flags
+from perp_imbalance.indicators.hysteresis import (
+    LONG,
+    SHORT,
+    entries,
+    exits,
+    hysteresis,
+    stale_rows,
+)
+from perp_imbalance.simulation import signals, zone_events
+from perp_imbalance.simulation.markets import ENTER_LONG, ENTER_SHORT
 
 
 @settings(max_examples=200, deadline=None)
@@ -16,9 +24,10 @@ from perp_imbalance.simulation import signals, zone_flags
     count=st.integers(1, 60),
     stale=st.integers(0, 4),
     mode=st.sampled_from(["zone", "flip"]),
+    begin=st.integers(0, 5),
 )
 def test_flags_are_those_of_the_indicators(
-    seed: int, count: int, stale: int, mode: Literal["zone", "flip"]
+    seed: int, count: int, stale: int, mode: Literal["zone", "flip"], begin: int
 ) -> None:
     random = np.random.default_rng(seed)
     z = np.round(random.normal(0, 1.5, count), 1)
@@ -32,7 +41,17 @@ def test_flags_are_those_of_the_indicators(
         enter_short=entries(bias, SHORT, short_passes & has_premium, mode),
         exit_short=exits(bias, SHORT),
     ).flags
-    found = np.empty(count, np.uint8)
-    is_flip = mode == "flip"
-    zone_flags(z, has_premium, long_passes, short_passes, 1.7, 0.9, stale, is_flip, found)
-    assert found.tolist() == expected.tolist()
+    gates = np.vstack([long_passes * ENTER_LONG + short_passes * ENTER_SHORT, has_premium * 5])
+    is_stale = np.zeros(count, np.uint8)
+    if stale:
+        is_stale[stale_rows(has_premium, stale)] = 1
+    extremes = np.flatnonzero(np.abs(z) >= 1.2)
+    rows, bits = np.empty((2, count), np.int64)
+    chosen = np.array([0, -1, 1])
+    found = zone_events(
+        *(z, is_stale, gates.astype(np.uint8), chosen, extremes, count, 1.7, 0.9),
+        *(mode == "flip", begin := min(begin, count), 7, rows, bits, 0),
+    )
+    flags = np.zeros(count, np.uint8)
+    flags[rows[:found] - 7] = bits[:found]
+    assert flags.tolist() == [0] * begin + expected.tolist()[begin:]
