@@ -153,7 +153,7 @@ def run(arguments: argparse.Namespace) -> int:
         "objective": arguments.objective,
         "values": task.search.space.tuned(judged.thresholds),
         **judged.as_dict(),
-        "notes": [*task.candles.data.notes, *task.differences(judged.thresholds, tested["winner"])],
+        "notes": task.notes(judged.thresholds, tested["winner"]),
         "parameter_file": str(file) if is_written else None,
         "next": steps,
     }
@@ -227,12 +227,19 @@ class Task:
         found = ParameterFile.of(thresholds, names)
         return found.model_copy(update={"tuned_on": tuned_on})
 
-    def differences(self, thresholds: "Thresholds", found: list[dict[str, Any]]) -> list[str]:
-        """Say where freqtrade's trades on the last part are not the simulated ones."""
+    def notes(self, thresholds: "Thresholds", found: list[dict[str, Any]]) -> list[str]:
+        """Return what the result leaves out, and where freqtrade's trades are not the simulated.
+
+        :param found: freqtrade's trades of the thresholds on the last part.
+        """
+        from perp_imbalance.research.threshold_trades import left_out
         from perp_imbalance.research.tuning.task import differences
 
+        notes = list(self.candles.data.notes)
+        if missing := left_out(self.candles.config, self.candles.settings):
+            notes.append(f"protections that the search leaves out: {', '.join(missing)}")
         traded = self.candles.traded(self.last.window.test_range)
-        return differences(traded.trades(), thresholds, found)
+        return notes + differences(traded.trades(), thresholds, found)
 
 
 def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> Task:

@@ -294,6 +294,8 @@ def _one_line(error: ValidationError, source: object) -> str:
     place = [str(part) for part in first["loc"]]
     if first["type"] == "value":
         return f"{source}: {first['msg']}"
+    if place[:1] in (["warning"], ["tuned_on"]):
+        return f"{source}: {'.'.join(place)} is not as `tune` writes it: leave {place[0]} out"
     if len(place) < 3 or place[0] != "params":
         if place[:1] == ["strategy_name"]:
             return f'{source}: "strategy_name" is {first["input"]!r}, it must be a name'

@@ -1,5 +1,6 @@
 """freqtrade's own backtests of strategies in a folder, and what holding made meanwhile."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,8 @@ class FreqtradeFolder:
 
         options = ["--strategy-path", str(self.folder / place), "--strategy-list", *names]
         self.run("backtesting", *options, "--timerange", timerange, "--cache", "none")
+        # It names the file, which is gone soon.
+        logging.getLogger(load_backtest_stats.__module__).setLevel(logging.WARNING)
         stats = load_backtest_stats(self.folder / "user_data" / "backtest_results")
         return {name: _plain(stats["strategy"][name]["trades"]) for name in names}
 

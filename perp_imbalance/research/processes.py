@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from perp_imbalance.errors import CommandError
@@ -46,7 +47,7 @@ class Processes:
 
     def __init__(self, count: int, make: Callable[..., Callable[[Any], Any]], values: Any) -> None:
         context = get_context("spawn")
-        self._pipes, self._processes = [], []
+        self._pipes, self.processes = list[Connection](), list[BaseProcess]()
         with interrupts_kept_here():
             for _ in range(count):
                 here, there = context.Pipe()
@@ -55,15 +56,15 @@ class Processes:
                 # The only other end is the process's now: it says when that is gone.
                 there.close()
                 self._pipes.append(here)
-                self._processes.append(process)
+                self.processes.append(process)
 
     def __enter__(self) -> "Processes":
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._processes:
+        for process in self.processes:
             process.kill()
-        for process, pipe in zip(self._processes, self._pipes, strict=True):
+        for process, pipe in zip(self.processes, self._pipes, strict=True):
             process.join()
             pipe.close()
 

@@ -1,6 +1,5 @@
 """A strategy and a market for the search, without freqtrade's start and without candles."""
 
-import os
 from types import SimpleNamespace
 from typing import Any
 
@@ -44,13 +43,3 @@ def trades(*rows: tuple[float, float, float]) -> NDArray[np.void]:
 def hours(days: int) -> list[NDArray[np.int64]]:
     """Return the opening of the candles of one pair."""
     return [np.arange(days * 24 + 1, dtype=np.int64) * HOUR_NS]
-
-
-def dying() -> Any:
-    """Return work that ends its process."""
-    return lambda task: os._exit(1)
-
-
-def adding(number: int) -> Any:
-    """Return work that adds a number."""
-    return lambda task: task + number

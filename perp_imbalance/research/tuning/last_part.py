@@ -1,6 +1,5 @@
 """freqtrade's own backtest of what a search chose, on the candles that it never saw."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +40,6 @@ class LastPart:
 
         :raises CommandError: if freqtrade refuses, or was ended.
         """
-        # freqtrade names the file of each result as it reads it.
-        logging.getLogger("freqtrade.data.btanalysis").setLevel(logging.WARNING)
         with temporary_folder() as folder, running_replay(self.datadir) as replay:
             for place in ("strategies", "presets"):
                 write_sources(folder / place, self.strategies)

@@ -24,7 +24,13 @@ WALLET = 1000.0
 
 
 def folds(**changed: Any) -> Folds:
-    options = {"start": 0, "days": 40, "count": 4, "objective": "profit", "least_trades": 1}
+    options: dict[str, Any] = {
+        "start": 0,
+        "days": 40,
+        "count": 4,
+        "objective": "profit",
+        "least_trades": 1,
+    }
     return Folds(**(options | changed))
 
 

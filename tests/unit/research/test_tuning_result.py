@@ -74,5 +74,7 @@ def test_verdict_is_one_sentence_that_ends_with_the_proof(
 
 def test_verdict_names_the_luck_of_as_many_trials() -> None:
     found = verdict_of({WINNER: account(0.1), HOLD: account(0.05, None)}, searched(), WINDOW)
-    assert "50 trades, and more than holding (+5.0%); the probability of overfitting is 20%" in found
+    assert (
+        "50 trades, and more than holding (+5.0%); the probability of overfitting is 20%" in found
+    )
     assert "2.00 is truly above 1.50, what the best of 2000 worthless trials would show" in found
