@@ -15,10 +15,15 @@ PAGE = ROOT / "docs" / "tutorials" / "from_question_to_bot.md"
 PORT = "8765"
 
 
+def blocks(language: str) -> str:
+    """Return the page's blocks of code of a language."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    return "".join(text for name, text in found if name == language)
+
+
 def commands() -> list[list[str]]:
     """Return the page's commands, each as words."""
-    blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    lines = blocks("").replace("\\\n", " ").splitlines()
     found = [shlex.split(line) for line in lines]
     assert all(words[0] == "perp-imbalance" for words in found)
     return [words[1:] for words in found]
@@ -78,9 +83,7 @@ def test_page_leads_from_a_question_to_a_bot(clone: Path) -> None:
 def check_output(command: str, said: str) -> None:
     """Check that what the page shows and says of a command is what it prints."""
     if command == "tune":
-        page = PAGE.read_text("utf-8")
-        (shown,) = re.findall(r"^```text\n(.*?)  …\n```", page, re.MULTILINE | re.DOTALL)
-        assert said.startswith(shown)
+        assert said.startswith(blocks("text").removesuffix("  …\n"))
         for figure in ("overfitting is 41%", "Sharpe of 2.52 ", "above 2.49", "not shown at 95%"):
             assert figure in said
     if command == "doctor":
