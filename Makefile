@@ -5,16 +5,19 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # The tests with a running bot: short in `make test`, in full in `make test-live`.
 LIVE_TESTS := tests/live
+# The tests of the simulation: a few cases in `make test`, all in `make test-full`.
+SIMULATION_TESTS := tests/integration/test_simulation_parity.py tests/integration/test_threshold_trades.py
 # The tests that run freqtrade or call it: with another version, these tell.
 FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
-.PHONY: help backtest check test test-live test-freqtrade lint bench pictures clean
+.PHONY: help backtest check test test-full test-live test-freqtrade lint bench pictures clean
 
 help:
 	@echo "make backtest                      backtest the four presets on a synthetic sample market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
 	@echo "make check                         the fast tests: all that start no freqtrade process"
 	@echo "make test                          run all tests"
+	@echo "make test-full                     the simulation against freqtrade on all candles: an hour"
 	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
 	@echo "make test-freqtrade FREQTRADE=…    the tests of freqtrade with another version of it"
 	@echo "make lint                          ruff and mypy"
@@ -46,6 +49,9 @@ check: $(VENV)/.ready-dev
 
 test: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+test-full: $(VENV)/.ready-dev
+	SIMULATION_PARITY=full $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(SIMULATION_TESTS)
 
 test-live: $(VENV)/.ready-dev
 	LIVE_CANDLES=100 RELIABILITY_WRITE=1 $(BIN)/python -m pytest $(LIVE_TESTS)

@@ -1,64 +1,121 @@
-"""Full backtests a second by the compiled simulation: ``python -m benchmarks.simulation``."""
+"""Backtests a second by the compiled simulation, and how it grows: ``python -m benchmarks.simulation``.
 
+One process and one core, processor time. Combinations come as a sweep or a tuning takes them, in the
+order of a grid; each is a whole backtest, hysteresis, gates and statistics included.
+"""
+
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
-from benchmarks import market as candles
-from perp_imbalance.indicators import PRESETS, entry_signals, exit_signals, imbalance_columns
-from perp_imbalance.simulation import (
-    Markets,
-    Rules,
-    Signals,
-    Statistics,
-    Terms,
-    join,
-    join_signals,
-    market,
-    signals,
-    simulate,
-    statistics,
-    terms_of,
+from benchmarks import market, vectorized
+from benchmarks.hyperopt import PAIRS, TIMERANGE
+from benchmarks.strategy import ROOT
+from benchmarks.sweep import pair_of
+from perp_imbalance.data.sample import ensure_sample_market
+from perp_imbalance.files import temporary_folder
+from perp_imbalance.indicators.premium import open_times
+from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.research.grid import Grid, parse_values
+from perp_imbalance.research.pair_history import PairHistories, PairHistory
+from perp_imbalance.research.threshold_trades import ThresholdTrades
+from perp_imbalance.simulation import Markets, Rules
+from perp_imbalance.simulation import market as market_of
+from perp_imbalance.strategy.settings import Settings
+
+#: Around the preset balanced.
+GRID = Grid(
+    {
+        "enter_z": parse_values("1.6:3:0.1", float),
+        "exit_z": parse_values("0.2:1.1:0.1", float),
+        "bb_k": [1.0, 1.25, 1.5],
+        "use_sigma": [True, False],
+    },
+    PRESETS["balanced"],
 )
-
-ROWS = 26_000
-PAIRS = 10
-ROUNDS = 7
-
-
-def main() -> None:
-    """Print the speed of one pair and of a portfolio, on one core."""
-    begin = time.process_time()
-    pair, given, z = sample(ROWS)
-    simulate(pair, given, Rules())
-    from_z(pair, z, terms_of(Rules()))
-    one, ten = terms_of(Rules()), terms_of(Rules(max_open_trades=3))
-    pairs, many = join([pair] * PAIRS), join_signals([given] * PAIRS)
-    first = time.process_time() - begin
-    count = len(simulate(pair, given, one))
-    alone = seconds(lambda: statistics(simulate(pair, given, one), 1000.0), 200)
-    everything = seconds(lambda: from_z(pair, z, one), 200)
-    shared = seconds(lambda: statistics(simulate(pairs, many, ten), 1000.0), 30)
-    print(f"{ROWS} candles, one core, with statistics; data and first call: {first:.2f} s")
-    print(f"one pair, {count} trades: {1 / alone:.0f} backtests a second")
-    print(f"one pair from z-scores and gates on: {1 / everything:.0f} backtests a second")
-    print(f"{PAIRS} pairs, one wallet: {1 / shared:.0f} backtests a second")
+PORTFOLIO = 10
+_RULES = Rules()
+_FIRST = """
+import time
+from benchmarks.simulation import portfolio
+from benchmarks import market
+from perp_imbalance.indicators.thresholds import PRESETS
+pair = portfolio(market.candles(2_000), 1)
+begin = time.process_time()
+list(pair.statistics([PRESETS["balanced"]]))
+print(time.process_time() - begin)
+"""
 
 
-def sample(rows: int) -> tuple[Markets, Signals, NDArray[np.float64]]:
-    """Return a pair, the signals of the preset ``balanced`` and its z-scores."""
-    perp, spot, _ = candles.candles(rows)
-    columns = perp.join(imbalance_columns(perp, spot))
-    entries = entry_signals(columns, PRESETS["balanced"])
-    exits = exit_signals(columns)
-    close = np.round(perp["close"].to_numpy(), 1)
-    open_ = np.append(close[0], close[:-1])
+@dataclass(frozen=True)
+class Speeds:
+    """Backtests a second of processor time, the median round.
+
+    :ivar rows: candles of a pair.
+    :ivar trades: mean number of trades of a backtest of one pair.
+    :ivar growth: what a candle of four times as many takes, by what it takes of ``rows``.
+    :ivar sample: on what hyperopt is measured with.
+    :ivar vectorbt: how much faster than vectorbt on the same signals; None where it is absent.
+    :ivar first: seconds of a first call, in a process of its own: compiled before, and not.
+    """
+
+    rows: int
+    alone: float
+    trades: float
+    portfolio: float
+    growth: float
+    sample: float
+    vectorbt: float | None
+    first: tuple[float, float]
+
+
+def measure(rows: int, combinations: int, rounds: int) -> Speeds:
+    """Measure everything.
+
+    :raises ParityError: if vectorbt does not make as many trades.
+    """
+    candles = market.candles(4 * rows)
+    alone, four = portfolio(candles.head(rows), 1), portfolio(candles, 1)
+    many = portfolio(candles.head(rows), PORTFOLIO, Rules(max_open_trades=3))
+    rates = rounds_of([alone, four, many], combinations, rounds)
+    growth = median(one / longer for one, longer in zip(rates[0], rates[1], strict=True)) / 4
+    counted = [result.trades for result in alone.statistics(_combinations(combinations))]
+    return Speeds(
+        rows,
+        median(rates[0]),
+        float(np.mean(counted)),
+        median(rates[2]),
+        growth,
+        sample_rate(combinations, rounds),
+        vectorized.measure(candles.head(rows), rounds),
+        (first_call(is_cold=False), first_call(is_cold=True)),
+    )
+
+
+def portfolio(candles: market.Candles, pairs: int, rules: Rules = _RULES) -> ThresholdTrades:
+    """Return pairs with one wallet: the same candles, their premiums at other times."""
+    pair = pair_of(candles)
+    histories = []
+    for number in range(pairs):
+        premium = np.roll(pair.premium, number * 137)
+        histories.append(replace(pair, premium=premium, market=traded(pair)))
+    return ThresholdTrades(histories, Settings(), rules)
+
+
+def traded(pair: PairHistory) -> Markets:
+    """Return the candles with shadows, ticks, steps and funding as on an exchange."""
+    close = np.round(pair.perp["close"].to_numpy(np.float64), 1)
+    open_, times = np.append(close[0], close[:-1]), open_times(pair.perp, "perp")
     prices = {"open": open_, "close": close}
-    prices["high"], prices["low"] = np.maximum(open_, close), np.minimum(open_, close)
-    times = perp["date"].dt.as_unit("ns").astype("int64").to_numpy()
-    pair = market(
+    prices["high"] = np.round(np.maximum(open_, close) * 1.001, 1)
+    prices["low"] = np.round(np.minimum(open_, close) * 0.999, 1)
+    return market_of(
         times,
         prices,
         tick=0.1,
@@ -67,26 +124,58 @@ def sample(rows: int) -> tuple[Markets, Signals, NDArray[np.float64]]:
         amount_step=1e-3,
         min_cost=5.0,
     )
-    given = {name: entries[name].to_numpy() for name in ("enter_long", "enter_short")}
-    given |= {name: exits[name].to_numpy() for name in ("exit_long", "exit_short")}
-    return pair, signals(**given), columns["z"].to_numpy(dtype=np.float64)
 
 
-def from_z(pair: Markets, z: NDArray[np.float64], terms: Terms) -> Statistics:
-    """Return what a pair of thresholds earns, hysteresis and zones included."""
-    flags, passes = np.empty(z.size, np.uint8), np.isfinite(z)
-    return statistics(simulate(pair, Signals(flags, z), terms), 1000.0)
+def _combinations(count: int) -> list:
+    return list(islice(GRID.combinations(), count))
 
 
-def seconds(call: Callable[[], object], times: int) -> float:
-    """Return the processor time of a call: the best of several rounds."""
-    best = np.inf
-    for _ in range(ROUNDS):
-        begin = time.process_time()
-        for _ in range(times):
-            call()
-        best = min(best, (time.process_time() - begin) / times)
-    return float(best)
+def rounds_of(
+    traders: Sequence[ThresholdTrades], combinations: int, rounds: int
+) -> list[list[float]]:
+    """Return backtests a second of each, a value a round, all in turn."""
+    rates: list[list[float]] = [[] for _ in traders]
+    for number in range(rounds + 1):
+        for trader, found in zip(traders, rates, strict=True):
+            begin = time.process_time()
+            done = sum(1 for _ in trader.statistics(islice(GRID.combinations(), combinations)))
+            if number:
+                found.append(done / (time.process_time() - begin))
+    return rates
+
+
+def sample_rate(combinations: int, rounds: int) -> float:
+    """Return backtests a second on the candles and pairs of the hyperopt that is timed."""
+    with temporary_folder() as name:
+        datadir = ensure_sample_market(name / "binance")
+        folder = PairHistories(datadir, "1h", Settings(), timerange=TIMERANGE)
+        trader = ThresholdTrades(list(folder.traded(PAIRS)), Settings(), Rules(max_open_trades=3))
+        return median(rounds_of([trader], combinations, rounds)[0])
+
+
+def first_call(*, is_cold: bool) -> float:
+    """Return the seconds of processor time of a first call in a process of its own.
+
+    :param is_cold: whether nothing is compiled yet.
+    """
+    with temporary_folder() as name:
+        environment = {"NUMBA_CACHE_DIR": str(name)} if is_cold else {}
+        import os
+
+        process = subprocess.run(
+            [sys.executable, "-c", _FIRST],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    return float(process.stdout)
+
+
+def main() -> None:
+    """Print what was measured."""
+    print(measure(26_000, 900, 5))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """freqtrade's backtest as compiled code: pure arrays in, trades or statistics out."""
 
-from perp_imbalance.simulation.kernel import REASONS, TRADE, Terms
 from perp_imbalance.simulation.markets import (
     Markets,
     Rules,
@@ -11,8 +10,10 @@ from perp_imbalance.simulation.markets import (
     signals,
 )
 from perp_imbalance.simulation.protections import not_simulated
+from perp_imbalance.simulation.records import REASONS, TRADE
 from perp_imbalance.simulation.simulate import (
     Statistics,
+    Terms,
     Trades,
     Zones,
     simulate,

@@ -5,19 +5,22 @@ The rules are those of ``freqtrade/optimize/backtesting.py``, ``persistence/trad
 :func:`run` visits the pairs in freqtrade's order of time and pair, and only the candles on which
 something can happen.
 
-Numba compiles what a first call needs in a second or two, and keeps it beside this file. Most of
-that second goes into finding types, so what stands here is plain: arrays of numbers with named
-columns, few functions, no ``min`` and ``max``. It compiles anew when this file changes, not when
-one does that is imported here.
+Numba keeps what it compiled beside this file, and compiles anew when this file changes, not when
+one does that is imported here. Most of the time that a first call takes goes into finding types:
+a field of a record is found five times as fast as an element of a table, a call of ``lesser`` as a
+choice by ``if``, and a comparison of three values takes longest.
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 from numba import njit
 
 from perp_imbalance.simulation.decimals import (
     compiled,
+    greater,
+    is_within,
+    lesser,
     round8,
     share_of_amount,
     steps_above,
@@ -33,206 +36,150 @@ from perp_imbalance.simulation.markets import (
     Floats,
     Ints,
 )
-
-#: Why a trade ended; a trade's ``reason`` is a place in it.
-REASONS = ("open", "exit_signal", "stop_on_close", "stop_loss", "liquidation", "force_exit")
-_OPEN, _SIGNAL, _ON_CLOSE, _STOP, _LIQUIDATION, _FORCED = range(len(REASONS))
-
-#: A trade. ``pair`` counts from 0; rows are those of its pair; ``scaled_row`` is -1 where no part
-#: was closed before; ``amount`` and ``stake`` are what the last exit closed.
-TRADE = np.dtype(
-    [
-        *((name, np.int64) for name in ("pair", "side", "reason")),
-        *((name, np.int64) for name in ("entry_row", "exit_row", "scaled_row")),
-        *((name, np.float64) for name in ("open_rate", "close_rate", "amount", "stake")),
-        *((name, np.float64) for name in ("leverage", "funding", "profit_abs", "profit_ratio")),
-    ]
+from perp_imbalance.simulation.records import (
+    COOLDOWN,
+    DRAWDOWN,
+    FORCED,
+    GUARD,
+    LIQUIDATION,
+    ON_CLOSE,
+    OPEN,
+    SIGNAL,
+    STOP,
+    Records,
 )
-# Its columns, all of 8 bytes.
-_T_PAIR, _T_SIDE, _T_REASON, _T_ENTRY, _T_EXIT, _T_SCALED = range(6)
-_T_OPEN_RATE, _T_CLOSE_RATE, _T_AMOUNT, _T_STAKE = range(6, 10)
-_T_LEVERAGE, _T_FUNDING, _T_PROFIT, _T_RATIO = range(10, 14)
-
-# The columns of a position. Prices are in ticks of the entry's month, amounts in steps; a candle
-# that reaches ``_LOWER`` or ``_UPPER`` ends it.
-_SIDE, _ENTRY_ROW, _FILLED_ROW, _SCALED_ROW, _ORDER_ROW, _REASON = range(6)
-_TICK, _ENTRY, _AMOUNT, _ORDER, _STOP_RATE, _LIQUIDATED, _STAKE, _LEVERAGE = range(6, 14)
-_SPENT, _REALIZED, _FUNDING, _FUNDED_AMOUNT, _LOWER, _UPPER = range(14, 20)
-#: How many they are.
-POSITION = 20
-
-
-class Terms(NamedTuple):
-    """The rules of a run as the compiled code takes them: see ``Rules``.
-
-    :ivar numbers: in the order of :data:`NUMBERS`.
-    :ivar protections: a row each, in the order of :data:`PROTECTION`.
-    :ivar scales_out: whether the middle of the bands matters.
-    """
-
-    numbers: Floats
-    protections: Floats
-    scales_out: bool
-
-
-#: What ``Terms.numbers`` holds.
-NUMBERS = (
-    *("fee", "fee_scale", "stoploss", "leverage", "wallet", "stake_amount"),
-    *("tradable_balance_ratio", "max_open_trades", "scale_out", "stop_on_close"),
-    *("max_entry_drift", "amount_reserve", "liquidation_buffer", "exit_timeout"),
-)
-_FEE, _FEE_SCALE, _STOPLOSS, _MOST_LEVERAGE, _WALLET, _STAKE_AMOUNT = range(6)
-_BALANCE_RATIO, _SLOTS, _SCALE_OUT, _STOP_ON_CLOSE = range(6, 10)
-_MAX_DRIFT, _RESERVE, _BUFFER, _TIMEOUT = range(10, 14)
-
-#: What a row of ``Terms.protections`` holds. Times are in minutes and in candles, of which one is
-#: 0; ``unlock`` is a minute of the day, or -1.
-PROTECTION = (
-    *("method", "lookback", "lookback_candles", "stop", "stop_candles", "unlock"),
-    *("trade_limit", "limit", "per_pair", "per_side", "of_equity"),
-)
-_METHOD, _LOOKBACK, _LOOKBACK_CANDLES, _STOP_TIME, _STOP_CANDLES, _UNLOCK = range(6)
-_TRADE_LIMIT, _LIMIT, _PER_PAIR, _PER_SIDE, _OF_EQUITY = range(6, 11)
-#: The protections that are simulated; a row's ``method`` is a place in it.
-METHODS = ("StoplossGuard", "MaxDrawdown", "CooldownPeriod")
-_GUARD, _DRAWDOWN, _COOLDOWN = range(len(METHODS))
 
 _MINUTE, _HOUR, _DAY = 60_000_000_000, 3_600_000_000_000, 86_400_000_000_000
-_OPEN_PRICE, _HIGH, _LOW, _CLOSE, _TICKS = range(5)
 _ENTERS = ENTER_LONG | ENTER_SHORT
-_ENDLESS = np.inf
 
 
 @compiled
-def _smallest_stake(amounts: Floats, p: int, price: float, stoploss: float, terms: Floats) -> float:
+def _smallest_stake(limits: Any, price: float, stoploss: float, rules: Any) -> float:
     """Return the smallest stake at leverage 1, with freqtrade's reserve for a stoploss."""
-    margin = 1.0 + terms[_RESERVE]
-    reserve = margin / (1.0 - stoploss)
-    reserve = 1.0 if reserve < 1.0 else reserve if reserve < 1.5 else 1.5
-    of_cost, of_amount = amounts[p, 3] * reserve, amounts[p, 1] * price * margin
-    least: float = of_cost if of_cost > of_amount else of_amount
+    margin = 1.0 + rules.amount_reserve
+    reserve = greater(lesser(margin / (1.0 - stoploss), 1.5), 1.0)
+    least: float = greater(limits.min_cost * reserve, limits.min_amount * price * margin)
     return least
 
 
 @compiled
 def _stake(
-    amounts: Floats,
-    tiers: Floats,
-    terms: Floats,
-    p: int,
-    price: float,
-    tied: float,
-    free: float,
+    limits: Any, tiers: Records, rules: Any, p: int, price: float, tied: float, free: float
 ) -> tuple[float, float]:
     """Return stake and leverage of an entry; stake 0 where freqtrade enters nothing.
 
     :param tied: stakes of the open positions.
     :param free: what the wallet holds beside them.
     """
-    available = (tied + free) * terms[_BALANCE_RATIO] - tied
-    available = available if available < free else free
-    stake = terms[_STAKE_AMOUNT]
+    available = lesser((tied + free) * rules.tradable_balance_ratio - tied, free)
+    stake = rules.stake_amount
     if stake == 0.0:
-        stake = (available + tied) / terms[_SLOTS]
-        stake = stake if stake < available else available
-    if available < stake or stake <= 0.0:
+        stake = lesser((available + tied) / rules.max_open_trades, available)
+    if (available < stake) | (stake <= 0.0):
         return 0.0, 1.0
-    most, before = tiers[p, 0, 3], 0.0
-    for tier in range(tiers.shape[1]):
-        if tiers[p, tier, 0] == _ENDLESS:
+    most, before = tiers[p, 0].leverage, tiers[p, 0].leverage
+    for place in range(tiers.shape[1]):
+        tier = tiers[p, place]
+        if tier.least == np.inf:
             break
-        most = tiers[p, tier, 3]
-        least = tiers[p, tier, 0] / (before if before > 0.0 else most)
+        most = tier.leverage
+        least = tier.least / before
+        if is_within(least, stake, tier.most / most) | (stake < least):
+            break
         before = most
-        if least <= stake <= tiers[p, tier, 1] / most or stake < least:
-            break
-    leverage = terms[_MOST_LEVERAGE] if terms[_MOST_LEVERAGE] < most else most
-    allowed = amounts[p, 2] * price
-    for tier in range(tiers.shape[1] - 1, -1, -1):
-        if tiers[p, tier, 0] != _ENDLESS and leverage <= tiers[p, tier, 3]:
-            allowed = tiers[p, tier, 1] if tiers[p, tier, 1] < allowed else allowed
-            break
-    least = _smallest_stake(amounts, p, price, 0.05, terms) / leverage
-    allowed = allowed / leverage
-    allowed = allowed if allowed < available else available
+    leverage = lesser(rules.leverage, most)
+    allowed, of_tier = limits.max_amount * price, np.inf
+    for place in range(tiers.shape[1]):
+        tier = tiers[p, place]
+        if (tier.least < np.inf) & (leverage <= tier.leverage):
+            of_tier = tier.most
+    allowed = lesser(lesser(allowed, of_tier) / leverage, available)
+    least = _smallest_stake(limits, price, 0.05, rules) / leverage
     # A stake below the smallest one is raised by at most 30 %.
-    if least > allowed or stake * 1.3 < least:
+    if (least > allowed) | (stake * 1.3 < least):
         return 0.0, leverage
-    stake = stake if stake > least else least
-    return (stake if stake < allowed else allowed), leverage
+    return lesser(greater(stake, least), allowed), leverage
 
 
 @compiled
 def _enter(
-    prices: Floats,
-    amounts: Floats,
-    tiers: Floats,
-    terms: Floats,
-    positions: Floats,
+    candle: Any,
+    before: Any,
+    limits: Any,
+    tiers: Records,
+    rules: Any,
+    positions: Records,
+    wallet: Any,
     p: int,
     row: int,
-    side: float,
-    tied: float,
-    free: float,
+    side: int,
 ) -> bool:
     """Open a position at the candle's open, if the wallet and the limits allow one."""
-    price, tick, per_unit = prices[_OPEN_PRICE, row], prices[_TICKS, row], amounts[p, 0]
-    stake, leverage = _stake(amounts, tiers, terms, p, price, tied, free)
+    tied, free = 0.0, rules.wallet + wallet.closed
+    for place in range(wallet.held):
+        other = positions[positions[place].opened]
+        tied += other.stake
+        free += other.realized
+    price, tick, per_unit = candle.open, candle.ticks, limits.per_unit
+    stake, leverage = _stake(limits, tiers, rules, p, price, tied, free - tied)
     amount = steps_below(stake / price * leverage, per_unit)
-    drift = side * (price / prices[_CLOSE, row - 1] - 1.0)
-    if amount <= 0.0 or not drift <= terms[_MAX_DRIFT]:
+    drift = side * (price / before.close - 1.0)
+    # What is not a number allows no entry either.
+    if (amount <= 0.0) | (not drift <= rules.max_entry_drift):
         return False
-    entry = steps_nearest(price, tick)
-    rate, unit, scale = entry / tick, per_unit * tick, terms[_FEE_SCALE]
+    entry, unit, scale = steps_nearest(price, tick), per_unit * tick, rules.fee_scale
+    rate, size = entry / tick, amount / per_unit
     stake = worth(amount, entry, 1.0, unit) / leverage
     # The exchange liquidates by Binance's formula.
-    place = 0
-    for tier in range(tiers.shape[1]):
-        if stake >= tiers[p, tier, 0]:
-            place = tier
-    size = amount / per_unit
-    bare = stake + tiers[p, place, 4] - side * size * rate
-    bare = bare / (size * tiers[p, place, 2] - side * size)
-    away = rate - bare if rate > bare else bare - rate
-    bare += side * away * terms[_BUFFER]
+    rate_of, less = 0.0, 0.0
+    for number in range(tiers.shape[1]):
+        tier = tiers[p, number]
+        if stake >= tier.least:
+            rate_of, less = tier.maintenance, tier.less
+    bare = (stake + less - side * size * rate) / (size * rate_of - side * size)
+    bare += side * abs(rate - bare) * rules.liquidation_buffer
+    stop = rate * (1.0 + side * rules.stoploss / leverage)
+    position = positions[p]
     # Where the tiers are not known, neither is a price.
-    liquidated = steps_nearest(bare, tick) / tick if bare > 0.0 else 0.0
-    distance = side * terms[_STOPLOSS] / leverage
-    stop = rate * (1.0 + distance)
-    stop = (steps_above(stop, tick) if side > 0.0 else steps_below(stop, tick)) / tick
-    positions[p, _SIDE] = side
-    positions[p, _ENTRY_ROW] = row
-    positions[p, _FILLED_ROW] = row
-    positions[p, _SCALED_ROW] = -1.0
-    positions[p, _ORDER_ROW] = -1.0
-    positions[p, _TICK] = tick
-    positions[p, _ENTRY] = entry
-    positions[p, _AMOUNT] = amount
-    positions[p, _FUNDED_AMOUNT] = amount
-    positions[p, _STAKE] = stake
-    positions[p, _LEVERAGE] = leverage
-    positions[p, _SPENT] = worth(amount, entry, scale + side * terms[_FEE], unit * scale)
-    positions[p, _REALIZED] = 0.0
-    positions[p, _FUNDING] = 0.0
-    positions[p, _STOP_RATE] = stop
-    positions[p, _LIQUIDATED] = liquidated
-    nearest = stop
-    if liquidated > 0.0 and side * (liquidated - stop) > 0.0:
-        nearest = liquidated
-    positions[p, _LOWER] = nearest if side > 0.0 else -_ENDLESS
-    positions[p, _UPPER] = _ENDLESS if side > 0.0 else nearest
+    position.liquidated = 0.0
+    if bare > 0.0:
+        position.liquidated = steps_nearest(bare, tick) / tick
+    position.side = side
+    position.entry_row = row
+    position.filled_row = row
+    position.scaled_row = -1
+    position.order_row = -1
+    position.tick = tick
+    position.entry = entry
+    position.amount = amount
+    position.funded_amount = amount
+    position.stake = stake
+    position.leverage = leverage
+    position.spent = worth(amount, entry, scale + side * rules.fee, unit * scale)
+    position.realized = 0.0
+    position.funding = 0.0
+    position.lower = -np.inf
+    position.upper = np.inf
+    if side > 0:
+        position.stop = steps_above(stop, tick) / tick
+        position.lower = greater(position.stop, position.liquidated)
+    else:
+        position.stop = steps_below(stop, tick) / tick
+        position.upper = position.stop
+        if position.liquidated > 0.0:
+            position.upper = lesser(position.stop, position.liquidated)
+    positions[wallet.held].opened = p
+    wallet.held += 1
     return True
 
 
 @compiled
 def _book(
-    times: Ints,
-    amounts: Floats,
+    candles: Records,
+    limits: Any,
     funding: Floats,
-    funded: Ints,
-    terms: Floats,
-    positions: Floats,
-    p: int,
+    rules: Any,
+    position: Any,
     row: int,
     amount: float,
     price: float,
@@ -245,36 +192,34 @@ def _book(
     :param amount: steps that are closed.
     :param price: ticks at which they are.
     """
-    side, filled = positions[p, _SIDE], int(positions[p, _FILLED_ROW])
-    size = positions[p, _FUNDED_AMOUNT] / amounts[p, 0]
-    if times[row] // _HOUR > times[filled] // _HOUR:
-        size = positions[p, _AMOUNT] / amounts[p, 0]
-    paid = 0.0
-    for event in range(funded[filled, 0], funded[row, 1]):
+    side, candle, filled = position.side, candles[row], candles[position.filled_row]
+    size, paid = position.funded_amount, 0.0
+    if candle.time // _HOUR > filled.time // _HOUR:
+        size = position.amount
+    size /= limits.per_unit
+    for event in range(filled.funded_before, candle.funded):
         paid += funding[event] * size
     # What is not a number is no fee.
-    earned = -side * paid if paid == paid else 0.0
-    fee, scale = terms[_FEE], terms[_FEE_SCALE]
-    unit = amounts[p, 0] * positions[p, _TICK] * scale
-    entered = worth(amount, positions[p, _ENTRY], scale + side * fee, unit)
-    left = worth(amount, price, scale - side * fee, unit) + side * earned
-    positions[p, _REALIZED] += round8(side * (left - entered))
-    positions[p, _FUNDING] += earned
-    positions[p, _FILLED_ROW] = row
-    positions[p, _FUNDED_AMOUNT] = positions[p, _AMOUNT]
+    if paid != paid:
+        paid = 0.0
+    fee, scale = side * rules.fee, rules.fee_scale
+    unit = limits.per_unit * position.tick * scale
+    entered = worth(amount, position.entry, scale + fee, unit)
+    left = worth(amount, price, scale - fee, unit) - paid
+    position.realized += round8(side * (left - entered))
+    position.funding -= side * paid
+    position.filled_row = row
+    position.funded_amount = position.amount
 
 
 @compiled
 def _scale_out(
-    times: Ints,
-    prices: Floats,
-    amounts: Floats,
+    candles: Records,
+    limits: Any,
     funding: Floats,
-    funded: Ints,
     middle: Floats,
-    terms: Floats,
-    positions: Floats,
-    p: int,
+    rules: Any,
+    position: Any,
     row: int,
 ) -> None:
     """Close part of a position whose price came back to the middle of its bands.
@@ -282,384 +227,461 @@ def _scale_out(
     The strategy's rule (``indicators.signals.reached_middle``, ``order_rules.stake_to_close``) and
     freqtrade's for partial exits.
     """
-    side, stake = positions[p, _SIDE], positions[p, _STAKE]
+    stake, candle, was_away = position.stake, candles[row], False
     # freqtrade shows a strategy the last 1000 candles.
-    begin = int(positions[p, _ENTRY_ROW]) - 1
-    begin = begin if begin > row - 1000 else row - 1000
-    for before in range(row - 2, begin - 1, -1):
-        if (prices[_CLOSE, before] - middle[before]) * -side > 0.0:
-            break
-    else:
+    for before in range(greater(position.entry_row - 1, row - 1000), row - 1):
+        if (candles[before].close - middle[before]) * position.side < 0.0:
+            was_away = True
+    if not was_away:
         return
-    price, per_unit, tick = prices[_OPEN_PRICE, row], amounts[p, 0], positions[p, _TICK]
-    least = _smallest_stake(amounts, p, price, 0.1, terms)
-    part = stake * terms[_SCALE_OUT]
-    if least > 0.0 and (part < least or stake - part < least):
+    price, per_unit, tick = candle.open, limits.per_unit, position.tick
+    least, part = _smallest_stake(limits, price, 0.1, rules), stake * rules.scale_out
+    if (least > 0.0) & (lesser(part, stake - part) < least):
         return
-    amount = share_of_amount(part, stake, positions[p, _AMOUNT], per_unit)
-    rest = (positions[p, _AMOUNT] - amount) / per_unit * price
+    amount = share_of_amount(part, stake, position.amount, per_unit)
+    rest = (position.amount - amount) / per_unit * price
     ticks = steps_nearest(price, tick)
-    fills = prices[_LOW, row] <= ticks / tick <= prices[_HIGH, row]
-    if amount <= 0.0 or rest < least or not fills:
+    fills = is_within(candle.low, ticks / tick, candle.high)
+    if (amount <= 0.0) | (rest < least) | (not fills):
         return
-    _book(times, amounts, funding, funded, terms, positions, p, row, amount, ticks)
-    positions[p, _AMOUNT] -= amount
-    left = worth(positions[p, _AMOUNT], positions[p, _ENTRY], 1.0, per_unit * tick)
-    positions[p, _STAKE] = left / positions[p, _LEVERAGE]
-    positions[p, _SCALED_ROW] = row
+    _book(candles, limits, funding, rules, position, row, amount, ticks)
+    position.amount -= amount
+    left = worth(position.amount, position.entry, 1.0, per_unit * tick)
+    position.stake = left / position.leverage
+    position.scaled_row = row
 
 
 @compiled
-def _lock(  # noqa: C901
-    protections: Floats,
-    candle: int,
-    wallet: float,
-    closed: float,
-    ends: Ints,
-    whole: Ints,
-    parts: Floats,
-    count: int,
-    locks: Ints,
+def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, signal: int) -> bool:
+    """Order the exit of a position, if something ends it on this candle; tell if it is filled.
+
+    The exit signal comes before the stoploss, even where the candle goes through it.
+
+    :param signal: bits of the candle before.
+    """
+    side, tick, rate, level = position.side, position.tick, candle.open, position.stop
+    reason, enters, leaves = OPEN, ENTER_LONG, EXIT_LONG
+    if side < 0:
+        enters, leaves = ENTER_SHORT, EXIT_SHORT
+    against = side * (before.close / (position.entry / tick) - 1.0)
+    if signal & (enters | leaves) == leaves:
+        reason = SIGNAL
+    elif (
+        (rules.stop_on_close > 0.0) & (row > position.entry_row) & (against <= -rules.stop_on_close)
+    ):
+        reason = ON_CLOSE
+    elif (candle.low <= position.lower) | (candle.high >= position.upper):
+        reason = STOP
+        inside = level - candle.low
+        if side < 0:
+            inside = candle.high - level
+        if inside < 0.0:
+            reason, level = LIQUIDATION, position.liquidated
+        # A candle that lies wholly beyond the level is left at its open.
+        if is_within(candle.low, level, candle.high):
+            rate = level
+    if reason != OPEN:
+        order = steps_nearest(rate, tick)
+        # freqtrade keeps an open order that is the same.
+        if (position.order_row < 0) | (position.order != order):
+            position.order_row = row
+        position.order = order
+        position.reason = reason
+    # A tick of the entry's month can be coarser than this candle is wide.
+    fills = is_within(candle.low, position.order / tick, candle.high)
+    is_filled: bool = (position.order_row >= 0) & fills
+    return is_filled
+
+
+@compiled
+def _visit(
+    candles: Records,
+    funding: Floats,
+    limits: Any,
+    tiers: Records,
+    middle: Floats | None,
+    rules: Any,
+    positions: Records,
+    wallet: Any,
+    p: int,
+    row: int,
+    signal: int,
+    direction: int,
+) -> bool:
+    """Enter, reduce and leave what a pair may on a candle; tell whether its position is to close.
+
+    :param signal: bits of the candle before.
+    :param direction: the side that may be entered, 0: none.
+    """
+    position, candle, before = positions[p], candles[row], candles[row - 1]
+    if position.side == 0:
+        until = greater(position.no_long, wallet.no_long)
+        if direction < 0:
+            until = greater(position.no_short, wallet.no_short)
+        is_full = (rules.max_open_trades > 0.0) & (wallet.held >= rules.max_open_trades)
+        if (direction == 0) | (until > candle.time) | is_full:
+            return False
+        if not _enter(candle, before, limits, tiers, rules, positions, wallet, p, row, direction):
+            return False
+    elif position.order_row >= 0:
+        waited = (candle.time - candles[position.order_row].time) / 1e9
+        if waited >= rules.exit_timeout:
+            position.order_row = -1
+    if middle is not None:
+        leaves = EXIT_LONG
+        if position.side < 0:
+            leaves = EXIT_SHORT
+        is_back = (before.close - middle[row - 1]) * position.side >= 0.0
+        is_whole = (position.scaled_row < 0) & (position.order_row < 0)
+        if is_whole & is_back & (signal & leaves == 0):
+            _scale_out(candles, limits, funding, middle, rules, position, row)
+    return _is_left(candle, before, rules, position, row, signal)
+
+
+@compiled
+def _close(
+    candles: Records,
+    funding: Floats,
+    first: int,
+    limits: Any,
+    rules: Any,
+    positions: Records,
+    wallet: Any,
+    p: int,
+    row: int,
+    trade: Any,
 ) -> None:
-    """Lock what the protections lock after the last of the trades.
+    """Close a position by its order and write its trade.
+
+    :param first: the pair's first row.
+    """
+    position = positions[p]
+    price, amount, tick = position.order, position.amount, position.tick
+    _book(candles, limits, funding, rules, position, row, amount, price)
+    trade.pair = p
+    trade.side = position.side
+    trade.reason = position.reason
+    trade.entry_row = position.entry_row - first
+    trade.exit_row = row - first
+    trade.scaled_row = -1
+    if position.scaled_row >= 0:
+        trade.scaled_row = position.scaled_row - first
+    trade.open_rate = position.entry / tick
+    trade.close_rate = price / tick
+    trade.amount = amount / limits.per_unit
+    trade.stake = position.stake
+    trade.leverage = position.leverage
+    trade.funding = position.funding
+    trade.profit_abs = position.realized
+    trade.profit_ratio = position.realized / position.spent * position.leverage
+    wallet.count += 1
+    wallet.closed += position.realized
+    position.side = 0
+    kept = 0
+    for place in range(wallet.held):
+        other = positions[place].opened
+        if other != p:
+            positions[kept].opened = other
+            kept += 1
+    wallet.held = kept
+
+
+@compiled
+def _has_fallen(protection: Any, rules: Any, wallet: Any, trades: Records, begin: int) -> bool:
+    """Tell whether trades fell further from their height than MaxDrawdown allows.
+
+    :param begin: the first of them; the last is the last of all.
+    """
+    # What freqtrade takes for the balance at the start.
+    balance = rules.wallet * rules.tradable_balance_ratio + wallet.closed
+    for place in range(begin, wallet.count):
+        balance -= trades[place].profit_abs
+    if protection.of_equity == 0:
+        balance = 0.0
+    top, most = balance, 0.0
+    for place in range(begin, wallet.count):
+        trade = trades[place]
+        earned, whole = trade.profit_ratio, 1.0
+        if protection.of_equity > 0:
+            earned = trade.profit_abs
+        balance += earned
+        top = greater(top, balance)
+        if protection.of_equity > 0:
+            whole = top
+        fall = (top - balance) / whole
+        most = greater(most, fall)
+    has_fallen: bool = most > protection.limit
+    return has_fallen
+
+
+@compiled
+def _locked_until(
+    protection: Any,
+    is_local: bool,
+    candles: Records,
+    first: Ints,
+    rules: Any,
+    wallet: Any,
+    trades: Records,
+) -> int:
+    """Return until when a protection locks after the last of the trades; 0: it does not.
 
     Those that freqtrade looks at after part of a position was closed lock nothing anew: the trades
     behind it were all there when the last of them closed.
 
-    :param wallet: what freqtrade takes for the balance at the start.
-    :param closed: profit of all trades.
-    :param ends: when each trade ended.
-    :param locks: until when entries are locked, by pair and side, all pairs last; is changed.
+    :param is_local: whether it looks at the pair of that trade only.
     """
-    last, everywhere = count - 1, locks.shape[0] - 1
-    now, pair, side = ends[last], whole[last, _T_PAIR], whole[last, _T_SIDE]
-    for number in range(protections.shape[0]):
-        method = int(protections[number, _METHOD])
-        since = (
-            now
-            - int(protections[number, _LOOKBACK]) * _MINUTE
-            - int(protections[number, _LOOKBACK_CANDLES]) * candle
-        )
-        for scope in range(2):
-            # Of one pair, then of all.
-            if (scope == 0 and method == _DRAWDOWN) or (
-                scope == 1 and (method == _COOLDOWN or protections[number, _PER_PAIR] > 0.0)
-            ):
-                continue
-            begin, found, newest = count, 0, 0
-            while begin > 0 and ends[begin - 1] > since:
-                begin -= 1
-                counts = scope == 1 or whole[begin, _T_PAIR] == pair
-                if method == _GUARD and counts:
-                    reason, ratio = whole[begin, _T_REASON], parts[begin, _T_RATIO]
-                    counts = ratio != 0.0 and ratio < protections[number, _LIMIT]
-                    if reason < _STOP or reason > _LIQUIDATION:
-                        counts = False
-                    if protections[number, _PER_SIDE] > 0.0 and whole[begin, _T_SIDE] != side:
-                        counts = False
-                if counts:
-                    newest = newest if found > 0 else ends[begin]
-                    found += 1
-            if found == 0 or found < protections[number, _TRADE_LIMIT]:
-                continue
-            if method == _DRAWDOWN:
-                balance, column = wallet + closed, _T_PROFIT
-                for place in range(begin, count):
-                    balance -= parts[place, _T_PROFIT]
-                if protections[number, _OF_EQUITY] == 0.0:
-                    balance, column = 0.0, _T_RATIO
-                top, most = balance, 0.0
-                for place in range(begin, count):
-                    balance += parts[place, column]
-                    top = top if top > balance else balance
-                    fall = (top - balance) / (top if protections[number, _OF_EQUITY] > 0.0 else 1.0)
-                    most = most if most > fall else fall
-                if not most > protections[number, _LIMIT]:
-                    continue
-            until = (
-                newest
-                + int(protections[number, _STOP_TIME]) * _MINUTE
-                + int(protections[number, _STOP_CANDLES]) * candle
-            )
-            if protections[number, _UNLOCK] >= 0.0:
-                until = newest // _DAY * _DAY + int(protections[number, _UNLOCK]) * _MINUTE
-                until = until if until >= newest else until + _DAY
-            # freqtrade locks to the end of the candle.
-            until = until // candle * candle + candle
-            place = everywhere if scope == 1 else pair
-            for other in range(2):
-                is_meant = protections[number, _PER_SIDE] == 0.0 or other == (0 if side > 0 else 1)
-                if is_meant and locks[place, other] < until:
-                    locks[place, other] = until
+    last, length, begin, found = trades[wallet.count - 1], wallet.length, wallet.count, 0
+    now = candles[first[last.pair] + last.exit_row].time
+    since = now - protection.lookback * _MINUTE - protection.lookback_candles * length
+    newest = now
+    while begin > 0:
+        trade = trades[begin - 1]
+        ended = candles[first[trade.pair] + trade.exit_row].time
+        if ended <= since:
+            break
+        begin -= 1
+        counts = (not is_local) | (trade.pair == last.pair)
+        if protection.method == GUARD:
+            counts &= (trade.reason == STOP) | (trade.reason == LIQUIDATION)
+            counts &= (trade.profit_ratio != 0.0) & (trade.profit_ratio < protection.limit)
+            counts &= (protection.per_side == 0) | (trade.side == last.side)
+        if counts:
+            if found == 0:
+                newest = ended
+            found += 1
+    if (found == 0) | (found < protection.trade_limit):
+        return 0
+    is_drawdown = protection.method == DRAWDOWN
+    if is_drawdown and not _has_fallen(protection, rules, wallet, trades, begin):
+        return 0
+    until = newest + protection.stop * _MINUTE + protection.stop_candles * length
+    if protection.unlock >= 0:
+        until = newest // _DAY * _DAY + protection.unlock * _MINUTE
+        if until < newest:
+            until += _DAY
+    # freqtrade locks to the end of the candle.
+    end: int = until // length * length + length
+    return end
+
+
+@compiled
+def _lock(
+    protection: Any,
+    candles: Records,
+    first: Ints,
+    rules: Any,
+    position: Any,
+    wallet: Any,
+    trades: Records,
+) -> None:
+    """Lock what a protection locks after the last of the trades.
+
+    :param position: of its pair.
+    """
+    side = trades[wallet.count - 1].side
+    no_long = (protection.per_side == 0) | (side > 0)
+    no_short = (protection.per_side == 0) | (side < 0)
+    if protection.method != DRAWDOWN:
+        until = _locked_until(protection, True, candles, first, rules, wallet, trades)
+        if no_long:
+            position.no_long = greater(position.no_long, until)
+        if no_short:
+            position.no_short = greater(position.no_short, until)
+    if (protection.method != COOLDOWN) & (protection.per_pair == 0):
+        until = _locked_until(protection, False, candles, first, rules, wallet, trades)
+        if no_long:
+            wallet.no_long = greater(wallet.no_long, until)
+        if no_short:
+            wallet.no_short = greater(wallet.no_short, until)
+
+
+@compiled
+def _next(  # noqa: C901
+    candles: Records,
+    events: Records,
+    last: int,
+    middle: Floats | None,
+    rules: Any,
+    position: Any,
+    row: int,
+    end: int,
+) -> int:
+    """Return the first row from here on, at most ``end``, on which something may happen.
+
+    :param last: the event behind those of the pair.
+    """
+    side, event, wanted = position.side, position.event, _ENTERS
+    if side > 0:
+        wanted = EXIT_LONG
+    elif side < 0:
+        wanted = EXIT_SHORT
+    while event < last:
+        signal = events[event]
+        if (signal.row >= row - 1) & (signal.bits & wanted != 0):
+            end = lesser(end, signal.row + 1)
+            break
+        event += 1
+    if side == 0:
+        return end
+    if position.order_row >= 0:
+        return row
+    lower, upper, on_close = position.lower, position.upper, rules.stop_on_close
+    entered, is_whole = position.entry / position.tick, position.scaled_row < 0
+    close = candles[row - 1].close
+    while row < end:
+        candle = candles[row]
+        is_over = (candle.low <= lower) | (candle.high >= upper)
+        if on_close > 0.0:
+            is_over |= side * (close / entered - 1.0) <= -on_close
+        if middle is not None:
+            is_over |= is_whole & ((close - middle[row - 1]) * side >= 0.0)
+        if is_over:
+            break
+        close = candle.close
+        row += 1
+    return row
 
 
 @njit(cache=True, error_model="numpy")
 def run(  # noqa: C901
-    times: Ints,
-    prices: Floats,
+    candles: Records,
     funding: Floats,
-    funded: Ints,
     first: Ints,
-    amounts: Floats,
-    tiers: Floats,
-    event_rows: Ints,
-    event_bits: Ints,
+    limits: Records,
+    tiers: Records,
+    events: Records,
     event_first: Ints,
     middle: Floats | None,
-    terms: Floats,
-    protections: Floats,
-    candle: int,
-    positions: Floats,
-    opened: Ints,
-    visited: Ints,
-    wake: Ints,
-    events: Ints,
-    shift: Ints,
-    locks: Ints,
-    ends: Ints,
-    whole: Ints,
-    parts: Floats,
+    terms: Records,
+    protections: Records,
+    positions: Records,
+    wallets: Records,
+    trades: Records,
 ) -> int:
     """Write the trades in the order in which they close; return how many there are.
 
-    The first seven arrays are those of ``Markets``.
+    The first five arrays are those of ``Markets``.
 
-    :param event_rows: the candles that have signals, of each pair in order.
-    :param event_bits: the signals of each.
+    :param events: the candles that have signals, of each pair in order.
     :param event_first: of every pair and of the end, the first event.
     :param middle: the middle of the bands; None, which is another function, without ``scale_out``.
-    :param candle: its length in ns.
-    :param positions: of :func:`~perp_imbalance.simulation.simulate.scratch`, with all up to
-        ``ends``: memory to work in. ``opened``: pairs with a position in the order of entry;
-        ``visited``: pairs in the order in which they are; ``wake``: each pair sleeps until the
-        row on which something may happen to it; ``events``: its next event; ``shift``: the row
-        that it would have at the start; ``locks``, ``ends``: as for :func:`_lock`.
-    :param whole: room for as many trades as there are entry signals; a ``TRADE`` is a row.
-    :param parts: the same memory as numbers with a point.
+    :param terms: one record of ``RULES``.
+    :param positions: memory to work in, a record a pair.
+    :param wallets: the same, one record; its ``length`` is read.
+    :param trades: room for as many as there are entry signals.
     """
-    pairs, count, held, closed, steps = first.size - 1, 0, 0, 0.0, 0
-    start = times[0]
+    pairs, steps, start = first.size - 1, 0, candles[0].time
+    rules, wallet = terms[0], wallets[0]
+    wallet.held = 0
+    wallet.count = 0
+    wallet.closed = 0.0
+    wallet.no_long = 0
+    wallet.no_short = 0
     for p in range(pairs):
-        start = start if start < times[first[p]] else times[first[p]]
+        start = lesser(start, candles[first[p]].time)
     for p in range(pairs):
-        positions[p, _SIDE] = 0.0
-        shift[p] = first[p] - (times[first[p]] - start) // candle
-        wake[p], events[p] = first[p] + 1, event_first[p]
-        steps = steps if steps > first[p + 1] - 1 - shift[p] else first[p + 1] - 1 - shift[p]
-    for p in range(pairs + 1):
-        locks[p, 0], locks[p, 1] = 0, 0
-    slots, on_close = terms[_SLOTS], terms[_STOP_ON_CLOSE]
+        position, row = positions[p], first[p]
+        position.side = 0
+        position.no_long = 0
+        position.no_short = 0
+        position.event = event_first[p]
+        position.shift = row - (candles[row].time - start) // wallet.length
+        position.wake = row + 1
+        steps = greater(steps, first[p + 1] - 1 - position.shift)
     while True:
         step = steps + 1
         for p in range(pairs):
-            if wake[p] < first[p + 1] and wake[p] - shift[p] < step:
-                step = wake[p] - shift[p]
-        is_over = step > steps
+            position = positions[p]
+            if position.wake < first[p + 1]:
+                step = lesser(step, position.wake - position.shift)
         # freqtrade's order: first the pairs with a position, as they were entered.
-        visits = held
-        for place in range(held):
-            visited[place] = opened[place]
+        is_over, visits = step > steps, wallet.held
+        for place in range(visits):
+            positions[place].visited = positions[place].opened
         for p in range(pairs):
-            if positions[p, _SIDE] == 0.0 and not is_over:
-                visited[visits] = p
+            if (positions[p].side == 0) & (not is_over):
+                positions[visits].visited = p
                 visits += 1
         if visits == 0:
             break
         for place in range(visits):
-            p = visited[place]
-            end, row = first[p + 1], step + shift[p]
+            p = positions[place].visited
+            position, limit, begin, end = positions[p], limits[p], first[p], first[p + 1]
+            row, signal, direction = step + position.shift, 0, 0
             if is_over:
                 row = end - 1
-            elif wake[p] != row or row >= end:
+                position.order = steps_nearest(candles[row].open, position.tick)
+                position.reason = FORCED
+            elif (position.wake != row) | (row >= end):
                 continue
-            last, event, signal = event_first[p + 1], events[p], 0
-            while event < last and event_rows[event] < row - 1:
-                event += 1
-            events[p] = event
-            if event < last and event_rows[event] == row - 1:
-                signal = event_bits[event]
-            direction = 0.0
-            if signal & _ENTERS == ENTER_LONG and not signal & EXIT_LONG:
-                direction = 1.0
-            elif signal & _ENTERS == ENTER_SHORT and not signal & EXIT_SHORT:
-                direction = -1.0
-            for _ in range(2):
-                was = positions[p, _SIDE]
-                if is_over:
-                    positions[p, _ORDER] = steps_nearest(
-                        prices[_OPEN_PRICE, row], positions[p, _TICK]
-                    )
-                    positions[p, _REASON] = _FORCED
-                else:
-                    if was == 0.0:
-                        if direction == 0.0 or step == steps or not (slots <= 0.0 or held < slots):
-                            break
-                        other = 0 if direction > 0.0 else 1
-                        if locks[p, other] > times[row] or locks[pairs, other] > times[row]:
-                            break
-                        tied, free = 0.0, terms[_WALLET] + closed
-                        for number in range(held):
-                            tied += positions[opened[number], _STAKE]
-                            free += positions[opened[number], _REALIZED]
-                        if not _enter(
-                            prices,
-                            amounts,
-                            tiers,
-                            terms,
-                            positions,
-                            p,
-                            row,
-                            direction,
-                            tied,
-                            free - tied,
-                        ):
-                            break
-                        opened[held] = p
-                        held += 1
-                    elif positions[p, _ORDER_ROW] >= 0.0:
-                        waited = times[row] - times[int(positions[p, _ORDER_ROW])]
-                        if waited / 1e9 >= terms[_TIMEOUT]:
-                            positions[p, _ORDER_ROW] = -1.0
-                    side, tick = positions[p, _SIDE], positions[p, _TICK]
-                    enters, leaves = ENTER_LONG, EXIT_LONG
-                    if side < 0.0:
-                        enters, leaves = ENTER_SHORT, EXIT_SHORT
-                    if middle is not None and (
-                        positions[p, _SCALED_ROW] < 0.0
-                        and positions[p, _ORDER_ROW] < 0.0
-                        and not signal & leaves
-                        and (prices[_CLOSE, row - 1] - middle[row - 1]) * side >= 0.0
-                    ):
-                        _scale_out(
-                            times,
-                            prices,
-                            amounts,
-                            funding,
-                            funded,
-                            middle,
-                            terms,
-                            positions,
-                            p,
-                            row,
-                        )
-                    # The exit signal comes before the stoploss, even where the candle goes
-                    # through it.
-                    high, low, rate = prices[_HIGH, row], prices[_LOW, row], 0.0
-                    reason = _OPEN
-                    if signal & leaves and not signal & enters:
-                        reason = _SIGNAL
-                    elif on_close > 0.0 and row > positions[p, _ENTRY_ROW]:
-                        entered = positions[p, _ENTRY] / tick
-                        if side * (prices[_CLOSE, row - 1] / entered - 1.0) <= -on_close:
-                            reason = _ON_CLOSE
-                    if reason == _OPEN and (
-                        low <= positions[p, _LOWER] or high >= positions[p, _UPPER]
-                    ):
-                        reason, rate = _STOP, positions[p, _STOP_RATE]
-                        if (rate < low) if side > 0.0 else (rate > high):
-                            reason, rate = _LIQUIDATION, positions[p, _LIQUIDATED]
-                    if reason != _OPEN:
-                        # A candle that lies wholly beyond the level is left at its open.
-                        if not low <= rate <= high:
-                            rate = prices[_OPEN_PRICE, row]
-                        order = steps_nearest(rate, tick)
-                        # freqtrade keeps an open order that is the same.
-                        if positions[p, _ORDER_ROW] < 0.0 or positions[p, _ORDER] != order:
-                            positions[p, _ORDER_ROW] = row
-                        positions[p, _ORDER] = order
-                        positions[p, _REASON] = reason
-                    # A tick of the entry's month can be coarser than this candle is wide.
-                    if positions[p, _ORDER_ROW] < 0.0 or not (
-                        low <= positions[p, _ORDER] / tick <= high
-                    ):
-                        break
-                price, amount = positions[p, _ORDER], positions[p, _AMOUNT]
-                _book(times, amounts, funding, funded, terms, positions, p, row, amount, price)
-                profit, scaled = positions[p, _REALIZED], int(positions[p, _SCALED_ROW])
-                whole[count, _T_PAIR] = p
-                whole[count, _T_SIDE] = int(positions[p, _SIDE])
-                whole[count, _T_REASON] = int(positions[p, _REASON])
-                whole[count, _T_ENTRY] = int(positions[p, _ENTRY_ROW]) - first[p]
-                whole[count, _T_EXIT] = row - first[p]
-                whole[count, _T_SCALED] = scaled - first[p] if scaled >= 0 else -1
-                parts[count, _T_OPEN_RATE] = positions[p, _ENTRY] / positions[p, _TICK]
-                parts[count, _T_CLOSE_RATE] = price / positions[p, _TICK]
-                parts[count, _T_AMOUNT] = amount / amounts[p, 0]
-                parts[count, _T_STAKE] = positions[p, _STAKE]
-                parts[count, _T_LEVERAGE] = positions[p, _LEVERAGE]
-                parts[count, _T_FUNDING] = positions[p, _FUNDING]
-                parts[count, _T_PROFIT] = profit
-                parts[count, _T_RATIO] = profit / positions[p, _SPENT] * positions[p, _LEVERAGE]
-                ends[count] = times[row]
-                count += 1
-                closed += profit
-                positions[p, _SIDE] = 0.0
-                kept = 0
-                for number in range(held):
-                    if opened[number] != p:
-                        opened[kept] = opened[number]
-                        kept += 1
-                held = kept
-                if protections.shape[0] > 0:
-                    wallet = terms[_WALLET] * terms[_BALANCE_RATIO]
-                    _lock(protections, candle, wallet, closed, ends, whole, parts, count, locks)
-                # Where the other side is signalled, it is entered on the same candle.
-                if is_over or direction == 0.0 or was == 0.0 or was == direction:
+            event, last = position.event, event_first[p + 1]
+            while event < last:
+                if events[event].row >= row - 1:
                     break
-            # The next row on which something may happen.
-            side, row = positions[p, _SIDE], row + 1
-            wanted = _ENTERS
-            if side != 0.0:
-                wanted = EXIT_LONG if side > 0.0 else EXIT_SHORT
-            while event < last and (event_rows[event] < row - 1 or not event_bits[event] & wanted):
                 event += 1
-            limit = end
-            if event < last and event_rows[event] + 1 < end:
-                limit = event_rows[event] + 1
-            if side == 0.0:
-                row = limit
-            elif positions[p, _ORDER_ROW] < 0.0:
-                lower, upper = positions[p, _LOWER], positions[p, _UPPER]
-                against = -_ENDLESS
-                if on_close > 0.0:
-                    against = -on_close
-                entered = positions[p, _ENTRY] / positions[p, _TICK]
-                is_whole = positions[p, _SCALED_ROW] < 0.0
-                while row < limit and prices[_LOW, row] > lower and prices[_HIGH, row] < upper:
-                    close = prices[_CLOSE, row - 1]
-                    if on_close > 0.0 and side * (close / entered - 1.0) <= against:
-                        break
-                    if middle is not None and is_whole and (close - middle[row - 1]) * side >= 0.0:
-                        break
-                    row += 1
-            wake[p] = row
-    return count
+            position.event = event
+            if event < last and events[event].row == row - 1:
+                signal = events[event].bits
+            if step < steps:
+                if signal & (_ENTERS | EXIT_LONG) == ENTER_LONG:
+                    direction = 1
+                elif signal & (_ENTERS | EXIT_SHORT) == ENTER_SHORT:
+                    direction = -1
+            for _ in range(2):
+                was = position.side
+                if not is_over and not _visit(
+                    candles,
+                    funding,
+                    limit,
+                    tiers,
+                    middle,
+                    rules,
+                    positions,
+                    wallet,
+                    p,
+                    row,
+                    signal,
+                    direction,
+                ):
+                    break
+                trade = trades[wallet.count]
+                _close(candles, funding, begin, limit, rules, positions, wallet, p, row, trade)
+                for number in range(protections.size):
+                    protection = protections[number]
+                    _lock(protection, candles, first, rules, position, wallet, trades)
+                # Where the other side is signalled, it is entered on the same candle.
+                if is_over | (direction == 0) | (was == 0) | (was == direction):
+                    break
+            position.wake = _next(candles, events, last, middle, rules, position, row + 1, end)
+    return int(wallet.count)
 
 
 @njit(cache=True, error_model="numpy")
-def summarize(
-    whole: Ints, parts: Floats, wallet: float
-) -> tuple[int, int, float, float, float, float, float]:
+def summarize(trades: Records, wallet: float) -> tuple[int, int, float, float, float, float, float]:
     """Return the values of ``Statistics``."""
-    count, wins = whole.shape[0], 0
+    count, wins = trades.size, 0
     profit = ratios = gained = lost = spread = drawdown = 0.0
     balance = top = wallet
     for place in range(count):
-        earned = parts[place, _T_PROFIT]
-        ratios += parts[place, _T_RATIO]
-        balance += earned
-        profit += earned
-        top = top if top > balance else balance
-        fall = (top - balance) / top
-        drawdown = drawdown if drawdown > fall else fall
-        if earned > 0.0:
+        trade = trades[place]
+        ratios += trade.profit_ratio
+        balance += trade.profit_abs
+        profit += trade.profit_abs
+        top = greater(top, balance)
+        drawdown = greater(drawdown, (top - balance) / top)
+        if trade.profit_abs > 0.0:
             wins += 1
-            gained += earned
+            gained += trade.profit_abs
         else:
-            lost -= earned
-    mean = ratios / count if count else 0.0
+            lost -= trade.profit_abs
+    mean, t, factor = 0.0, 0.0, 0.0
+    if count:
+        mean = ratios / count
     for place in range(count):
-        spread += (parts[place, _T_RATIO] - mean) ** 2
-    t = mean / (spread / (count - 1) / count) ** 0.5 if spread > 0.0 else 0.0
-    factor = gained / lost if lost > 0.0 else _ENDLESS if gained > 0.0 else 0.0
+        spread += (trades[place].profit_ratio - mean) ** 2
+    if spread > 0.0:
+        t = mean / (spread / (count - 1) / count) ** 0.5
+    if gained > 0.0:
+        factor = gained / lost
     return count, wins, profit, mean, t, factor, drawdown

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.simulation.records import CANDLE, LIMIT, TIER, Records
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -22,26 +23,24 @@ class Markets(NamedTuple):
 
     Made by :func:`market` and :func:`join`.
 
-    :ivar times: opening of every candle in ns.
-    :ivar prices: five rows: open, high, low and close of every candle, and how many ticks there are
-        in one unit of the price in its month.
+    :ivar candles: records of ``CANDLE``.
     :ivar funding: what one unit of the base pays to the shorts at each settlement.
-    :ivar funded: how many settlements lie before the opening of every candle, and how many with
-        those at it.
-    :ivar first: of every pair and of the end, the first row.
-    :ivar amounts: of every pair: steps in one unit, smallest amount, largest amount, smallest
-        worth of an order.
-    :ivar tiers: of every pair and tier: least and greatest notional, maintenance margin rate,
-        maximum leverage, maintenance amount. Unused tiers begin at infinity.
+    :ivar first: of every pair and of the end, the first candle.
+    :ivar limits: a record of ``LIMIT`` a pair.
+    :ivar tiers: a row of records of ``TIER`` a pair.
     """
 
-    times: Ints
-    prices: Floats
+    candles: Records
     funding: Floats
-    funded: Ints
     first: Ints
-    amounts: Floats
-    tiers: Floats
+    limits: Records
+    tiers: Records
+
+    @property
+    def times(self) -> Ints:
+        """When every candle opens, in ns."""
+        times: Ints = self.candles["time"]
+        return times
 
 
 class Signals(NamedTuple):
@@ -87,6 +86,7 @@ class Rules(NamedTuple):
     protections: Sequence[Mapping[str, Any]] = ()
 
 
+_UNUSED = np.array((np.inf, np.inf, np.inf, np.inf, np.inf), TIER)
 #: A tier that never limits: no maintenance margin, any leverage.
 FREE_TIER = ((0.0, np.inf, 0.0, np.inf, 0.0),)
 
@@ -113,7 +113,7 @@ def market(
     :param funding_times: when funding was settled, in ns, ascending.
     :param funding_fees: rate × mark price of every settlement.
     :param min_cost: smallest worth of an order.
-    :param tiers: see :class:`Markets`.
+    :param tiers: of each the values of ``TIER``.
     :raises DataError: if the arrays do not fit together.
 
     >>> hours = np.arange(3) * 3_600_000_000_000
@@ -137,15 +137,16 @@ def market(
     paid, fees = np.asarray(funding_times, np.int64), np.asarray(funding_fees, np.float64)
     if paid.shape != fees.shape or (paid[1:] < paid[:-1]).any():
         raise DataError("settlements of funding need one fee each, in order of time")
-    return Markets(
-        at,
-        np.vstack([open_, high, low, close, np.broadcast_to(_per_unit(tick), at.shape)]),
-        fees,
-        np.column_stack([paid.searchsorted(at, "left"), paid.searchsorted(at, "right")]),
-        np.array([0, at.size], dtype=np.int64),
-        np.array([[float(_per_unit(amount_step)), min_amount, max_amount, min_cost]]),
-        np.asarray(tiers, dtype=np.float64)[np.newaxis],
-    )
+    candles, limits = np.empty(at.size, CANDLE), np.empty(1, LIMIT)
+    candles["time"], candles["ticks"] = at, _per_unit(tick)
+    candles["funded_before"] = paid.searchsorted(at, "left")
+    candles["funded"] = paid.searchsorted(at, "right")
+    for name, price in (("open", open_), ("high", high), ("low", low), ("close", close)):
+        candles[name] = price
+    limits[0] = (float(_per_unit(amount_step)), min_amount, max_amount, min_cost)
+    rows = [tuple(tier) for tier in np.asarray(tiers, dtype=np.float64)]
+    first = np.array([0, at.size], dtype=np.int64)
+    return Markets(candles, fees, first, limits, np.array([rows], dtype=TIER))
 
 
 def join(markets: Sequence[Markets]) -> Markets:
@@ -160,21 +161,25 @@ def join(markets: Sequence[Markets]) -> Markets:
         raise DataError("the candles of the pairs do not open at the same times")
     rows = np.cumsum([0, *(pair.times.size for pair in markets)])
     events = np.cumsum([0, *(pair.funding.size for pair in markets)])
+    candles = np.concatenate([pair.candles for pair in markets])
+    for name in ("funded_before", "funded"):
+        sizes = [pair.candles.size for pair in markets]
+        candles[name] += np.repeat(events[:-1], sizes)
     depth = max(pair.tiers.shape[1] for pair in markets)
-    tiers = np.full((sum(pair.tiers.shape[0] for pair in markets), depth, 5), np.inf)
+    tiers = np.full((sum(pair.tiers.shape[0] for pair in markets), depth), _UNUSED, TIER)
     place = 0
     for pair in markets:
-        tiers[place : place + pair.tiers.shape[0], : pair.tiers.shape[1]] = pair.tiers
-        place += pair.tiers.shape[0]
-    whole = {
-        name: np.concatenate([getattr(pair, name) for pair in markets])
-        for name in ("times", "funding", "amounts")
-    }
-    whole["prices"] = np.concatenate([pair.prices for pair in markets], axis=1)
-    funded = [pair.funded + at for pair, at in zip(markets, events, strict=False)]
-    whole["funded"] = np.concatenate(funded)
+        count, tiers_of_pair = pair.tiers.shape
+        tiers[place : place + count, :tiers_of_pair] = pair.tiers
+        place += count
     first = [pair.first[:-1] + at for pair, at in zip(markets, rows, strict=False)]
-    return Markets(**whole, first=np.append(np.concatenate(first), rows[-1]), tiers=tiers)
+    return Markets(
+        candles,
+        np.concatenate([pair.funding for pair in markets]),
+        np.append(np.concatenate(first), rows[-1]),
+        np.concatenate([pair.limits for pair in markets]),
+        tiers,
+    )
 
 
 def signals(

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.simulation.kernel import METHODS, PROTECTION
-from perp_imbalance.simulation.markets import Floats
+from perp_imbalance.simulation.records import METHODS, PROTECTION, Records
 
 
 def not_simulated(protections: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -20,30 +19,29 @@ def not_simulated(protections: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted({str(rule.get("method")) for rule in protections} - set(METHODS))
 
 
-def protection_rows(protections: Sequence[Mapping[str, Any]]) -> Floats:
-    """Return a row for each protection, with the defaults of freqtrade.
+def protection_rows(protections: Sequence[Mapping[str, Any]]) -> Records:
+    """Return a record for each protection, with the defaults of freqtrade.
 
     :param protections: in freqtrade's words.
     :raises SettingsError: for one that is not simulated, or a time that cannot be read.
 
-    >>> protection_rows([{"method": "CooldownPeriod", "stop_duration_candles": 2}])[0, :6]
-    array([ 2., 60.,  0.,  0.,  2., -1.])
+    >>> protection_rows([{"method": "CooldownPeriod", "stop_duration_candles": 2}])["stop_candles"]
+    array([2])
     """
     if missing := not_simulated(protections):
         raise SettingsError(
             f"protections that are not simulated: {', '.join(missing)}: leave them out, or use "
             "freqtrade's backtest"
         )
-    rows = np.zeros((len(protections), len(PROTECTION)))
+    rows = np.zeros(len(protections), PROTECTION)
     for row, rule in zip(rows, protections, strict=True):
-        values = _values(rule)
-        row[:] = [float(values[name]) for name in PROTECTION]
+        for name, value in _values(rule).items():
+            row[name] = value
     return rows
 
 
 def _values(rule: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict.fromkeys(PROTECTION, 0.0)
-    values |= {"method": METHODS.index(rule["method"]), "unlock": -1}
+    values: dict[str, Any] = {"method": METHODS.index(rule["method"]), "unlock": -1}
     if "lookback_period_candles" in rule:
         values["lookback_candles"] = int(rule["lookback_period_candles"])
     else:

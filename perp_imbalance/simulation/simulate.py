@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.simulation.kernel import NUMBERS, POSITION, TRADE, Terms, run, summarize
+from perp_imbalance.simulation.kernel import run, summarize
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -21,6 +21,7 @@ from perp_imbalance.simulation.markets import (
     fee_fraction,
 )
 from perp_imbalance.simulation.protections import protection_rows
+from perp_imbalance.simulation.records import EVENT, POSITION, RULES, TRADE, WALLET, Records
 from perp_imbalance.simulation.zones import run_many
 
 # Trades that are held at a time, unless one pair of thresholds may make more.
@@ -32,6 +33,19 @@ _run_many: Callable[..., int] = run_many
 
 #: An array of ``TRADE``.
 Trades = NDArray[np.void]
+
+
+class Terms(NamedTuple):
+    """The rules of a run as the compiled code takes them.
+
+    :ivar rules: one record of ``RULES``.
+    :ivar protections: records of ``PROTECTION``.
+    :ivar scales_out: whether the middle of the bands matters.
+    """
+
+    rules: Records
+    protections: Records
+    scales_out: bool
 
 
 class Statistics(NamedTuple):
@@ -60,8 +74,10 @@ def terms_of(rules: Rules) -> Terms:
     check_rules(rules)
     fee, scale = fee_fraction(rules.fee)
     values = rules._asdict() | {"fee": fee, "fee_scale": scale}
-    numbers = np.array([float(values[name]) for name in NUMBERS])
-    return Terms(numbers, protection_rows(rules.protections), rules.scale_out > 0.0)
+    record = np.empty(1, RULES)
+    for name in RULES.names or ():
+        record[name] = values[name]
+    return Terms(record, protection_rows(rules.protections), rules.scale_out > 0.0)
 
 
 def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:
@@ -73,22 +89,23 @@ def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades
     :raises SettingsError: if the rules cannot be simulated.
     """
     terms = terms_of(rules) if isinstance(rules, Rules) else rules
-    rows = markets.times.size
+    rows = markets.candles.size
     if signals.flags.size != rows or signals.middle.size != rows:
         raise DataError(f"{signals.flags.size} signals do not fit to {rows} candles")
-    events = np.flatnonzero(signals.flags)
-    bits = signals.flags[events].astype(np.int64)
-    trades = np.empty(int(np.count_nonzero(bits & (ENTER_LONG | ENTER_SHORT))), TRADE)
+    at = np.flatnonzero(signals.flags)
+    events = np.empty(at.size, EVENT)
+    events["row"], events["bits"] = at, signals.flags[at]
+    entries = int(np.count_nonzero(events["bits"] & (ENTER_LONG | ENTER_SHORT)))
+    trades = np.empty(entries, TRADE)
     count = _run(
         *markets,
         events,
-        bits,
-        events.searchsorted(markets.first),
+        at.searchsorted(markets.first),
         signals.middle if terms.scales_out else None,
-        terms.numbers,
+        terms.rules,
         terms.protections,
-        *scratch(markets, trades.size),
-        *columns_of(trades),
+        *_memory(markets),
+        trades,
     )
     return trades[:count]
 
@@ -126,28 +143,25 @@ def simulate_many(
     :return: trades one after the other, and where those of each end. The next take their place.
     """
     extremes = np.flatnonzero(np.abs(zones.z) >= levels[:, 0].min())
-    trades = np.empty(max(zones.z.size, _ROOM), TRADE)
+    extreme_first, event_first = extremes.searchsorted(zones.first), zones.first.copy()
+    trades, events = np.empty(max(zones.z.size, _ROOM), TRADE), np.empty(zones.z.size, EVENT)
     ends, begin = np.zeros(len(levels), np.int64), 0
-    memory = (*np.empty((2, zones.z.size), np.int64), np.empty(zones.first.size, np.int64))
     while begin < len(levels):
         done = _run_many(
             *markets,
             middle if rules.scales_out else None,
-            rules.numbers,
+            rules.rules,
             rules.protections,
-            zones.z,
-            zones.is_stale,
-            zones.gates,
-            zones.first,
+            *zones,
             extremes,
-            extremes.searchsorted(zones.first),
+            extreme_first,
             levels,
             chosen,
-            zones.only_flips,
             begin,
-            *memory,
-            *scratch(markets, zones.z.size),
-            *columns_of(trades),
+            events,
+            event_first,
+            *_memory(markets),
+            trades,
             ends,
         )
         yield trades, ends[begin:done]
@@ -162,30 +176,15 @@ def statistics(trades: Trades, wallet: float) -> Statistics:
     >>> statistics(np.zeros(0, TRADE), 1000.0).trades
     0
     """
-    return Statistics(*summarize(*columns_of(trades), wallet))
+    return Statistics(*summarize(trades, wallet))
 
 
-def columns_of(trades: Trades) -> tuple[Ints, Floats]:
-    """Return the memory of trades as whole numbers and as numbers with a point, a row each."""
-    shape = (trades.size, TRADE.itemsize // 8)
-    return trades.view(np.int64).reshape(shape), trades.view(np.float64).reshape(shape)
-
-
-def scratch(markets: Markets, trades: int) -> tuple[int | Floats | Ints, ...]:
-    """Return the length of a candle in ns and the memory that a run works in.
-
-    :param trades: most trades of a run.
-    """
-    pairs = markets.first.size - 1
-    lengths = [
-        int(markets.times[row + 1] - markets.times[row])
-        for row, end in zip(markets.first, markets.first[1:], strict=False)
-        if end - row > 1
-    ]
-    return (
-        lengths[-1] if lengths else 1,
-        np.empty((pairs, POSITION)),
-        *(np.empty(pairs, np.int64) for _ in range(5)),
-        np.empty((pairs + 1, 2), np.int64),
-        np.empty(trades, np.int64),
-    )
+def _memory(markets: Markets) -> tuple[Records, Records]:
+    """Return the memory that a run works in, with the length of a candle."""
+    long = np.flatnonzero(np.diff(markets.first) > 1)
+    wallet = np.zeros(1, WALLET)
+    wallet["length"] = 1
+    if long.size:
+        row = markets.first[long[0]]
+        wallet["length"] = np.diff(markets.times[row : row + 2])
+    return np.zeros(len(markets.limits), POSITION), wallet

@@ -6,6 +6,7 @@ found by leaps from one extreme z-score to the next: most candles are never look
 
 from numba import njit
 
+from perp_imbalance.simulation.decimals import compiled
 from perp_imbalance.simulation.kernel import run
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
@@ -16,23 +17,26 @@ from perp_imbalance.simulation.markets import (
     Floats,
     Ints,
 )
+from perp_imbalance.simulation.records import Records
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def zone_events(  # noqa: C901
     z: Floats,
     is_stale: Flags,
     gates: Flags,
     chosen: Ints,
+    number: int,
     extremes: Ints,
+    place: int,
+    last: int,
     end: int,
     enter_z: float,
     exit_z: float,
     only_flips: bool,
     begin: int,
     shift: int,
-    event_rows: Ints,
-    event_bits: Ints,
+    events: Records,
     count: int,
 ) -> int:
     """Write the signals of one pair behind those that are there; return how many there are then.
@@ -40,16 +44,17 @@ def zone_events(  # noqa: C901
     :param z: z-scores, of this and other pairs.
     :param is_stale: whether so many candles without a premium end here that a bias ends.
     :param gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes, a row a gate.
-    :param chosen: the gates that must pass; -1 is none.
-    :param extremes: the pair's rows on which ``|z|`` is ``enter_z`` or more, among others.
+    :param chosen: the gates that must pass, a row for each ``number``; -1 is none.
+    :param extremes: rows on which ``|z|`` is ``enter_z`` or more, among others; the pair's are
+        those from ``place`` up to ``last``.
     :param end: the row after its last one.
     :param only_flips: entry mode ``flip`` in place of ``zone``.
     :param begin: its first row that can be traded; earlier signals are not written.
     :param shift: what to add to a row of z to have a row of ``Markets``.
     """
     done = 0
-    for place in range(extremes.size):
-        row = extremes[place]
+    for at in range(place, last):
+        row = extremes[at]
         if row < done or (-enter_z < z[row] < enter_z):
             continue
         side = -1 if z[row] > 0.0 else 1
@@ -57,14 +62,17 @@ def zone_events(  # noqa: C901
         while True:
             if may_enter:
                 wanted = ENTER_LONG if side > 0 else ENTER_SHORT
-                for gate in chosen:
+                for column in range(chosen.shape[1]):
+                    gate = chosen[number, column]
                     if gate >= 0 and not gates[gate, row] & wanted:
                         wanted = 0
                         break
                 may_enter = wanted == 0 and not only_flips
                 bits |= wanted
             if bits and row >= begin:
-                event_rows[count], event_bits[count] = row + shift, bits
+                event = events[count]
+                event.row = row + shift
+                event.bits = bits
                 count += 1
             row += 1
             if row >= end or side == 0:
@@ -85,41 +93,30 @@ def zone_events(  # noqa: C901
 
 @njit(cache=True, error_model="numpy")
 def run_many(
-    times: Ints,
-    prices: Floats,
+    candles: Records,
     funding: Floats,
-    funded: Ints,
     first: Ints,
-    amounts: Floats,
-    tiers: Floats,
+    limits: Records,
+    tiers: Records,
     middle: Floats | None,
-    terms: Floats,
-    protections: Floats,
+    terms: Records,
+    protections: Records,
     z: Floats,
     is_stale: Flags,
     gates: Flags,
     z_first: Ints,
+    only_flips: bool,
     extremes: Ints,
     extreme_first: Ints,
     levels: Floats,
     chosen: Ints,
-    only_flips: bool,
     begin: int,
-    event_rows: Ints,
-    event_bits: Ints,
+    events: Records,
     event_first: Ints,
-    candle: int,
-    positions: Floats,
-    opened: Ints,
-    visited: Ints,
-    wake: Ints,
-    events: Ints,
-    shifts: Ints,
-    locks: Ints,
+    positions: Records,
+    wallets: Records,
+    trades: Records,
     ends: Ints,
-    whole: Ints,
-    parts: Floats,
-    counts: Ints,
 ) -> int:
     """Write the trades of many pairs of thresholds; return how many of them there was room for.
 
@@ -129,10 +126,9 @@ def run_many(
         those of ``Markets``, what it has before is there to look back on.
     :param extreme_first: of every pair and of the end, the first of ``extremes``.
     :param levels: ``enter_z`` and ``exit_z``, a row each.
-    :param chosen: a row each.
     :param begin: the number of those that were done before.
-    :param event_rows: memory to work in, as long as ``z``, as the next.
-    :param counts: of each, how many trades there are with its own; is written.
+    :param events: memory to work in, as long as ``z``; with ``event_first``.
+    :param ends: of each, how many trades there are with its own; is written.
     """
     pairs, used = first.size - 1, 0
     event_first[0] = 0
@@ -144,48 +140,39 @@ def run_many(
                 z,
                 is_stale,
                 gates,
-                chosen[number],
-                extremes[extreme_first[p] : extreme_first[p + 1]],
+                chosen,
+                number,
+                extremes,
+                extreme_first[p],
+                extreme_first[p + 1],
                 z_first[p + 1],
                 levels[number, 0],
                 levels[number, 1],
                 only_flips,
                 first[p] - shift,
                 shift,
-                event_rows,
-                event_bits,
+                events,
                 event_first[p],
             )
         for event in range(event_first[pairs]):
-            if event_bits[event] & (ENTER_LONG | ENTER_SHORT):
+            if events[event].bits & (ENTER_LONG | ENTER_SHORT) != 0:
                 entries += 1
-        if used + entries > whole.shape[0]:
+        if used + entries > trades.size:
             return number
         used += run(
-            times,
-            prices,
+            candles,
             funding,
-            funded,
             first,
-            amounts,
+            limits,
             tiers,
-            event_rows,
-            event_bits,
+            events,
             event_first,
             middle,
             terms,
             protections,
-            candle,
             positions,
-            opened,
-            visited,
-            wake,
-            events,
-            shifts,
-            locks,
-            ends,
-            whole[used:],
-            parts[used:],
+            wallets,
+            trades[used:],
         )
-        counts[number] = used
+        ends[number] = used
     return int(levels.shape[0])

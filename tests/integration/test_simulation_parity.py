@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from support.freqtrade import PRESET_STRATEGIES, SAMPLE_PAIRS, shared_candles
 from support.simulation import assert_same_trades, backtest
@@ -50,26 +49,6 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def random_rules(count: int) -> list[tuple[int, Rules]]:
-    """Return rules drawn at random, the same in every run."""
-    random = np.random.default_rng(20250101)
-    return [
-        (
-            int(random.integers(1, 4)),
-            Rules(
-                stoploss=-float(random.choice([0.005, 0.02, 0.1, 0.3])),
-                leverage=float(random.choice([1.0, 2.0, 3.0, 7.5])),
-                stake_amount=float(random.choice([0.0, 7.0, 33.3, 400.0])),
-                max_open_trades=int(random.integers(1, 4)),
-                scale_out=float(random.choice([0.0, 0.0, 0.25, 0.5, 0.9])),
-                stop_on_close=float(random.choice([0.0, 0.003, 0.01, 0.05])),
-                max_entry_drift=float(random.choice([0.002, 0.01, 0.05])),
-            ),
-        )
-        for _ in range(count)
-    ]
-
-
 def compare(
     datadir: Path,
     strategy: str,
@@ -99,15 +78,6 @@ def test_trades_of_the_sample_are_those_of_freqtrade(
     reasons = compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, **SAMPLE_SPAN)
     expected = {"cooled", "stop_loss", "stop_on_close"}
     assert reasons >= (expected | {"force_exit"} if FULL else expected)
-
-
-@pytest.mark.freqtrade
-def test_trades_by_random_rules_are_those_of_freqtrade(
-    sample_datadir: Path, tmp_path: Path
-) -> None:
-    cases = random_rules(100 if FULL else 12)
-    strategy, span = "PerpImbalanceAggressive", "20250301-20250320"
-    compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, timerange=span)
 
 
 @pytest.mark.freqtrade

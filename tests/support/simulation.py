@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from freqtrade.data.converter import trim_dataframes
 from freqtrade.enums import RunMode
 from freqtrade.optimize.backtesting import Backtesting
 
+from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.replay import replay_config, running_replay
 from perp_imbalance.simulation import (
     REASONS,
@@ -27,6 +29,7 @@ from perp_imbalance.simulation import (
     signals,
     simulate,
 )
+from perp_imbalance.strategy.parameters import SPACES
 from support.freqtrade import CONFIG
 
 COMPARED = [
@@ -59,14 +62,14 @@ class Backtest:
             "export": "none",
         }
         self.freqtrade = Backtesting(setup_utils_configuration(options, RunMode.BACKTEST))
-        candles, timerange = self.freqtrade.load_bt_data()
+        self.candles, self.timerange = self.freqtrade.load_bt_data()
         self.freqtrade._set_strategy(self.freqtrade.strategylist[0])
         self.strategy = self.freqtrade.strategy
-        self.frames = self.strategy.advise_all_indicators(candles)
-        self.timerange = timerange
+        self.frames = self.strategy.advise_all_indicators(self.candles)
+        self.locks = 0
 
     def vary(self, pairs: Sequence[str], rules: Rules) -> None:
-        """Make freqtrade trade these pairs by these rules."""
+        """Make freqtrade trade these pairs by these rules, protections included."""
         config = self.freqtrade.config
         config["max_open_trades"] = self.strategy.max_open_trades = rules.max_open_trades
         config["stake_amount"] = rules.stake_amount or "unlimited"
@@ -77,10 +80,22 @@ class Backtest:
                 "scale_out": rules.scale_out,
                 "stop_on_close": rules.stop_on_close,
                 "max_entry_drift": rules.max_entry_drift,
+                "protections": list(rules.protections),
             }
         )
+        self.freqtrade.enable_protections = config["enable_protections"] = True
         self.strategy.position_adjustment_enable = rules.scale_out > 0
         self.pairs = list(pairs)
+
+    def use(self, thresholds: Thresholds, entry_mode: str, max_stale_candles: int) -> None:
+        """Make freqtrade trade by these thresholds."""
+        values = asdict(thresholds) | {
+            "entry_mode": entry_mode,
+            "max_stale_candles": max_stale_candles,
+        }
+        for name in SPACES:
+            getattr(self.strategy, name).value = values[name]
+        self.frames = self.strategy.advise_all_indicators(self.candles)
 
     def expected(self) -> pd.DataFrame:
         """Return the trades of freqtrade."""
@@ -88,6 +103,7 @@ class Backtest:
         traded = trim_dataframes(frames, self.timerange, self.freqtrade.required_startup)
         start, end = history.get_timerange(traded)
         found = self.freqtrade.backtest(processed=frames, start_date=start, end_date=end)
+        self.locks = len(found["locks"])
         results: pd.DataFrame = found["results"]
         return results
 

@@ -42,6 +42,13 @@ def flat(count: int, **rules: Any) -> Markets:
     return candles([FLAT] * count, **rules)
 
 
+def at_times(pair: Markets, times: Any) -> Markets:
+    """Return a pair whose candles open at other times."""
+    moved = pair.candles.copy()
+    moved["time"] = times
+    return pair._replace(candles=moved)
+
+
 def said(count: int, middle: Sequence[float] | None = None, **rows: Sequence[int]) -> Signals:
     """Return the signals that stand on these rows."""
     given = {}
@@ -242,8 +249,8 @@ def test_settlement_at_a_partial_exit_counts_twice(minutes: int, units: float) -
     pair = candles(rows, funding_times=[4 * HOUR], funding_fees=[0.25])
     times = 4 * HOUR + (pair.times - 4 * HOUR) * minutes // 60
     funded = np.searchsorted(times, 4 * HOUR) < np.arange(8)
-    assert pair.funded[:, 0].tolist() == funded.tolist()
-    (trade,) = simulate(pair._replace(times=times), given, rules)
+    assert pair.candles["funded_before"].tolist() == funded.tolist()
+    (trade,) = simulate(at_times(pair, times), given, rules)
     assert trade["scaled_row"] == 4
     assert trade["funding"] == pytest.approx(-0.25 * units)
 
@@ -306,7 +313,7 @@ def test_pairs_take_the_slots_in_their_order() -> None:
 
 def test_pair_that_begins_later_keeps_its_times() -> None:
     early, late = flat(6), flat(4)
-    late = late._replace(times=late.times + 2 * HOUR)
+    late = at_times(late, late.times + 2 * HOUR)
     given = [said(6, enter_long=[1, 4]), said(4, enter_long=[0])]
     trades = simulate(join([early, late]), join_signals(given), PLAIN)
     assert [(int(trade["pair"]), int(trade["entry_row"])) for trade in trades] == [(0, 2)]
@@ -357,9 +364,9 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
         simulate(flat(3), said(2), PLAIN)
     half = flat(3)
     with pytest.raises(DataError, match="same length"):
-        join([half, half._replace(times=half.times * 2)])
+        join([half, at_times(half, half.times * 2)])
     with pytest.raises(DataError, match="same times"):
-        join([half, half._replace(times=half.times + 1)])
+        join([half, at_times(half, half.times + 1)])
 
 
 def random_pair(random: np.random.Generator, count: int) -> tuple[Markets, Signals]:

@@ -1,10 +1,11 @@
 """The compiled pass makes the entries and exits of the indicators."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numba import njit
 
 from perp_imbalance.indicators.hysteresis import (
     LONG,
@@ -16,6 +17,12 @@ from perp_imbalance.indicators.hysteresis import (
 )
 from perp_imbalance.simulation import signals, zone_events
 from perp_imbalance.simulation.markets import ENTER_LONG, ENTER_SHORT
+from perp_imbalance.simulation.records import EVENT
+
+
+@njit
+def zone_events_of(*arguments: Any) -> int:
+    return zone_events(*arguments)
 
 
 @settings(max_examples=200, deadline=None)
@@ -46,12 +53,13 @@ def test_flags_are_those_of_the_indicators(
     if stale:
         is_stale[stale_rows(has_premium, stale)] = 1
     extremes = np.flatnonzero(np.abs(z) >= 1.2)
-    rows, bits = np.empty((2, count), np.int64)
-    chosen = np.array([0, -1, 1])
-    found = zone_events(
-        *(z, is_stale, gates.astype(np.uint8), chosen, extremes, count, 1.7, 0.9),
-        *(mode == "flip", begin := min(begin, count), 7, rows, bits, 0),
+    events = np.empty(count, EVENT)
+    chosen = np.array([[-1, -1, -1], [0, -1, 1]])
+    begin = min(begin, count)
+    found = zone_events_of(
+        *(z, is_stale, gates.astype(np.uint8), chosen, 1, extremes, 0, extremes.size, count),
+        *(1.7, 0.9, mode == "flip", begin, 7, events, 0),
     )
     flags = np.zeros(count, np.uint8)
-    flags[rows[:found] - 7] = bits[:found]
+    flags[events["row"][:found] - 7] = events["bits"][:found]
     assert flags.tolist() == [0] * begin + expected.tolist()[begin:]
