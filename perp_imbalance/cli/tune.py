@@ -71,7 +71,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     values = "NAME[=VALUES]"
     parser.add_argument("--vary", nargs="+", metavar=values, help="only these, within the values")
     parser.add_argument("--fix", nargs="+", metavar="NAME=VALUE", help="these stay as they are")
-    parser.add_argument("--trials", type=int, default=2000, metavar="N", help=_DEFAULT)
+    parser.add_argument(
+        "--trials",
+        type=int,
+        default=2000,
+        metavar="N",
+        help=f"what the sampler proposes twice is tried once; {_DEFAULT}",
+    )
     parser.add_argument(
         "--objective",
         choices=OBJECTIVE_NAMES,
@@ -266,7 +272,7 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> Task:
     texts = sources(Path(overlay["strategy_path"]))
     strategy = strategy_alone(config, arguments.strategy, texts)
     space = space_of(strategy, **options)
-    candles = Candles(data, config, strategy)
+    candles = Candles(data, {**config, "timeframe": data.timeframe}, strategy)
     window = candles.window(arguments.timerange, arguments.last / 100)
     traded = candles.traded(window.train_range)
     check_gates(traded, space)

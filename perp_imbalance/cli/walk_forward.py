@@ -11,7 +11,11 @@ from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_over
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
-from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES
+from perp_imbalance.research.tuning.names import (
+    LEAST_FOLD_DAYS,
+    OBJECTIVE_NAMES,
+    WINDOW_FOLDS,
+)
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
@@ -139,8 +143,10 @@ def run(arguments: argparse.Namespace) -> int:
 def check_engine(arguments: argparse.Namespace) -> None:
     """Put in place what was left to the engine, and refuse what it would leave aside.
 
-    :raises CommandError: naming the option.
+    :raises PerpImbalanceError: naming the option.
     """
+    from perp_imbalance.research.windows import parse_length
+
     other = {"kernel": "hyperopt_loss", "freqtrade": "objective"}[arguments.engine]
     if getattr(arguments, other) is not None:
         takes = next(engine for engine in _EPOCHS if engine != arguments.engine)
@@ -152,6 +158,12 @@ def check_engine(arguments: argparse.Namespace) -> None:
                     f"--spaces: {space} is none of {', '.join(_SPACES)}: of others, freqtrade's "
                     "hyperopt knows more, with --engine freqtrade"
                 )
+        least = WINDOW_FOLDS * LEAST_FOLD_DAYS
+        if (days := parse_length(arguments.train, "--train").days) < least:
+            raise SettingsError(
+                f"--train is {days} days, the search needs {least} or more: take a longer one, or "
+                "--engine freqtrade"
+            )
     arguments.epochs = _EPOCHS[arguments.engine] if arguments.epochs is None else arguments.epochs
     arguments.objective = arguments.objective or OBJECTIVE_NAMES[0]
     arguments.hyperopt_loss = arguments.hyperopt_loss or _LOSS

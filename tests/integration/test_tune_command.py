@@ -65,9 +65,22 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, profit: float) -> None:
 
 @pytest.mark.freqtrade
 def test_winner_trades_in_freqtrade_as_it_was_simulated(
-    folder: Path, sample_datadir: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    sample_datadir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    # Options and what is named here win over variables that say otherwise.
+    for name, value in {
+        "EXCHANGE__PAIR_WHITELIST": '["DOGE/USDT:USDT"]',
+        "PERP_IMBALANCE__HTF_TIMEFRAME": "1d",
+        "TIMEFRAME": "5m",
+        "STRATEGY": "RsiWithImbalance",
+        "DATADIR": "/nowhere",
+    }.items():
+        monkeypatch.setenv(f"FREQTRADE__{name}", value)
     span = ["--timerange", "20250101-20250901", "--force", "--out", "user_data/tune/a.json"]
+    span += ["--timeframe", "1h"]
     assert tuned(sample_datadir, *FEW, *span, "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["searched"]["is_exhaustive"]

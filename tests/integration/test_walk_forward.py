@@ -137,6 +137,7 @@ def test_config_travels_without_secrets() -> None:
             ["--hyperopt-loss", "Nix", "--engine", "freqtrade"],
             "Impossible to load HyperoptLoss 'Nix'.",
         ),
+        (["--train", "19d", "--test", "5d"], "--train is 19 days, the search needs 20 or more"),
         (["--hyperopt-loss", "Nix"], "--hyperopt-loss is of --engine freqtrade"),
         (["--objective", "t", "--engine", "freqtrade"], "--objective is of --engine kernel"),
         (["--spaces", "buy", "roi"], "--spaces: roi is none of buy, sell, lookback: of others,"),

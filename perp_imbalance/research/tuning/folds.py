@@ -13,13 +13,12 @@ from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.account import DAYS_A_YEAR
 from perp_imbalance.research.pooled import weeks_of
 from perp_imbalance.research.threshold_trades import ThresholdTrades
+from perp_imbalance.research.tuning.names import LEAST_FOLD_DAYS
 from perp_imbalance.simulation import Trades
 
 Ints = NDArray[np.int64]
 
 DAY_NS = 24 * 3_600_000_000_000
-#: A fold of fewer days has no Sharpe ratio to speak of.
-LEAST_DAYS = 5
 #: By so much of its standard deviation across folds a score is below its mean.
 PENALTY = 0.5
 # A fall that no account of some months avoids: without it the calmest fold would decide.
@@ -120,10 +119,10 @@ class Folds:
         """Refuse what gives no folds."""
         if self.count % 2 or not 4 <= self.count <= 16:
             raise SettingsError(f"--folds is {self.count}, it must be an even number from 4 to 16")
-        if self.days < self.count * LEAST_DAYS:
+        if self.days < self.count * LEAST_FOLD_DAYS:
             raise SettingsError(
                 f"{self.days} days to search on are too few for {self.count} folds of at least "
-                f"{LEAST_DAYS} days: take a longer --timerange, or fewer folds"
+                f"{LEAST_FOLD_DAYS} days: take a longer time, or fewer folds"
             )
 
     @property

@@ -7,15 +7,13 @@ from typing import Any
 from perp_imbalance.data.backtest_data import open_backtest_data
 from perp_imbalance.freqtrade_bridge.config import complete_config
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+from perp_imbalance.research.tuning.names import WINDOW_FOLDS
 from perp_imbalance.research.tuning.search import Search, evaluation
 from perp_imbalance.research.tuning.space import space_of
 from perp_imbalance.research.tuning.task import Candles, folds_of, strategy_alone
 from perp_imbalance.research.walk_forward.task import Bundle
 from perp_imbalance.research.windows import Window
 from perp_imbalance.strategy.settings import Settings
-
-#: A training part is short: more folds would have too few trades each.
-FOLDS = 4
 
 
 def kernel_fit(
@@ -43,7 +41,7 @@ def kernel_fit(
     )
     strategy = strategy_alone(config, fit.strategy, bundle.strategies)
     traded = Candles(data, config, strategy).traded(window.train_range)
-    folds = folds_of(traded, window, FOLDS, fit.objective, fit.min_trades)
+    folds = folds_of(traded, window, WINDOW_FOLDS, fit.objective, fit.min_trades)
     search = Search(space_of(strategy, spaces=fit.spaces), fit.epochs, fit.seed + window.number)
     with evaluation(traded, folds, 1) as evaluate:
         found = search.run(evaluate, lambda done, total: check())

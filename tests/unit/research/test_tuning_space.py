@@ -60,6 +60,7 @@ def test_combinations_of_the_same_signals_are_one() -> None:
         # Of a robust z-score, dev_len is the window; else len_prem is.
         ({"robust_z": True, "len_prem": 20, "dev_len": 30}, {"len_prem": 50, "dev_len": 30}),
         ({"robust_z": False, "len_prem": 20, "dev_len": 30}, {"len_prem": 20, "dev_len": 200}),
+        ({"robust_z": True, "use_htf": True, "len_prem": 20}, {"len_prem": 50}),
         ({"min_deviation_bps": 5.0, "dev_len": 30}, {"dev_len": 30}),
         ({"use_htf": False, "htf_z_min": 1.5}, {"htf_z_min": 0.8}),
         ({"use_htf": True, "htf_z_min": 1.5}, {"htf_z_min": 1.5}),
