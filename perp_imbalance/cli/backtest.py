@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perp_imbalance.cli.next_steps import doctor_command
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.errors import CommandError, PerpImbalanceError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
@@ -124,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
     if not arguments.no_report:
         tell_report(result, config, datadir)
+    print(f"Next: {doctor_command(arguments.strategies[0], arguments.config)}")
     return 0
 
 

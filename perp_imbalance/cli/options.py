@@ -30,6 +30,25 @@ def config_files(arguments: argparse.Namespace) -> list[Path]:
     return arguments.config or [DEFAULT_CONFIG]
 
 
+def named_values(words: Sequence[str]) -> dict[str, str]:
+    """Return ``NAME=VALUE`` words by name.
+
+    :raises CommandError: naming the first that is not one, or a name that is there twice.
+
+    >>> named_values(["enter_z=2.2", "use_sigma=yes"])
+    {'enter_z': '2.2', 'use_sigma': 'yes'}
+    """
+    values: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals and value):
+            raise CommandError(f"{word!r} is no value: write NAME=VALUE, such as enter_z=2.2")
+        if name in values:
+            raise CommandError(f"{name} is given twice: {values[name]} and {value}")
+        values[name] = value
+    return values
+
+
 def add_candles(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """Add which stored candles to look at: folder, timeframe, time range and pairs.
 

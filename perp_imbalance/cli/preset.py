@@ -3,12 +3,13 @@
 import argparse
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.next_steps import backtest_command
+from perp_imbalance.cli.options import add_config, config_files, named_values
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.thresholds import PRESET_SIDES, PRESETS, Side
@@ -21,6 +22,7 @@ _EXAMPLE = """example:
   perp-imbalance preset show aggressive
   perp-imbalance preset apply conservative --strategy PerpImbalance
   perp-imbalance preset apply user_data/walk_forward/winner.json --strategy PerpImbalance --force
+  perp-imbalance preset apply enter_z=2.2 use_sigma=yes --strategy PerpImbalance
 """
 _STRATEGY = "PerpImbalance"
 
@@ -45,7 +47,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     show.add_argument("--json", action="store_true", help="for machines")
     show.set_defaults(run=show_preset)
     apply = actions.add_parser("apply", help="write it as a strategy's parameter file")
-    apply.add_argument("name", help="a preset, or a parameter file")
+    apply.add_argument(
+        "name", nargs="+", help="a preset, a parameter file, or values such as enter_z=2.2"
+    )
     apply.add_argument(
         "--strategy", default=_STRATEGY, metavar="CLASS", help="default: %(default)s"
     )
@@ -75,8 +79,8 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
     from perp_imbalance.strategy.settings import SECTION
 
-    name, strategy = arguments.name, arguments.strategy
-    parameters = _parameters(name)
+    name, strategy = " ".join(arguments.name), arguments.strategy
+    parameters = _typed(arguments.name) or _parameters(name)
     config = load_config(config_files(arguments))
     folder = strategy_folder(config, strategy)
     source = folder / f"{strategy}.py"
@@ -91,6 +95,8 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     values = _tried({**config, "strategy": strategy}, source, parameters, name)
     parameters.write(file, strategy)
     print(f"{strategy} now trades with {name}: {file}")
+    if parameters.warning:
+        print(f"Warning: {parameters.warning}")
     named = parameters.values
     fixed = [f"{key} {values[key]}" for key in named if values[key] != named[key]]
     if fixed:
@@ -104,7 +110,20 @@ def apply_preset(arguments: argparse.Namespace) -> int:
             f"A parameter file cannot say which sides are entered. {name} is made for one: set "
             f'"sides": {sides} in the config\'s section "{SECTION}"'
         )
+    print(f"Next: {backtest_command(strategy, arguments.config, parameters.tuned_on)}")
     return 0
+
+
+def _typed(words: Sequence[str]) -> "ParameterFile | None":
+    """Return values as they are typed, ``NAME=VALUE``; None of a name.
+
+    :raises PerpImbalanceError: if one is no value, or a name is among them.
+    """
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+
+    if "=" not in words[0] and len(words) == 1:
+        return None
+    return ParameterFile.of_words(named_values(words))
 
 
 def _tried(

@@ -11,10 +11,15 @@ from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_over
 from perp_imbalance.cli.options import add_config, add_pairs, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.research.tuning.names import (
+    LEAST_FOLD_DAYS,
+    OBJECTIVE_NAMES,
+    WINDOW_FOLDS,
+)
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
-    from perp_imbalance.research.walk_forward.windows import Window
+    from perp_imbalance.research.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +27,9 @@ _EXAMPLE = """example:
   perp-imbalance walk-forward -c config.json --datadir user_data/data/binance \\
       --timerange 20200101-20231231 --train 180d --test 60d --epochs 200
 
-For each window, freqtrade's own hyperopt runs on the training part and freqtrade's own backtesting,
-with what it found, on the part after it. The trades of all test parts make one account. The same
+For each window, thresholds are searched over simulated trades of the training part, as `tune` does
+(or by freqtrade's hyperopt: --engine freqtrade), and freqtrade's own backtesting trades what was
+found on the part after it. The trades of all test parts make one account. The same
 command again goes on with the windows that are missing. Results: report.html, report.json and
 winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
 out: it may have been found on what is tested here.
@@ -32,13 +38,16 @@ travel to them. Once candles, strategies, options or the code have changed, begi
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")
+#: The engines of a fit, with the epochs of each window.
+_EPOCHS = {"kernel": 2000, "freqtrade": 100}
+_LOSS = "SharpeHyperOptLossDaily"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the subcommand ``walk-forward``."""
     parser = subparsers.add_parser(
         "walk-forward",
-        help="hyperopt on one span, backtest on the next, all along a time range",
+        help="fit on one span, backtest on the next, all along a time range",
         description="Tell what of a fit holds out of sample.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -61,14 +70,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="SPACE",
         help=f"default: {' '.join(_SPACES)}",
     )
-    parser.add_argument("--epochs", type=int, default=100, metavar="N", help=_DEFAULT)
     parser.add_argument(
-        "--hyperopt-loss", default="SharpeHyperOptLossDaily", metavar="NAME", help=_DEFAULT
+        "--engine", choices=list(_EPOCHS), default="kernel", help=f"of the fit, {_DEFAULT}"
     )
+    epochs = ", ".join(f"{engine} {number}" for engine, number in _EPOCHS.items())
+    parser.add_argument("--epochs", type=int, metavar="N", help=f"default: {epochs}")
+    parser.add_argument(
+        "--objective",
+        choices=OBJECTIVE_NAMES,
+        help=f"of kernel: figure of each fold (default: {OBJECTIVE_NAMES[0]})",
+    )
+    parser.add_argument("--hyperopt-loss", metavar="NAME", help=f"of freqtrade (default: {_LOSS})")
     parser.add_argument(
         "--min-trades", type=int, default=10, metavar="N", help=f"of an epoch, {_DEFAULT}"
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of hyperopt, {_DEFAULT}")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of the fit, {_DEFAULT}")
     parser.add_argument(
         "--scheduler", metavar="tcp://…", help="Dask scheduler (default: a cluster on this machine)"
     )
@@ -87,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.research.walk_forward.summary import summarise, write_report, write_winner
 
     check_timerange(arguments.timerange)
+    check_engine(arguments)
     workers = 1 if arguments.workers is None else arguments.workers
     if min(arguments.epochs, arguments.min_trades, arguments.seed, workers) < 1:
         raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
@@ -123,6 +140,35 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_engine(arguments: argparse.Namespace) -> None:
+    """Put in place what was left to the engine, and refuse what it would leave aside.
+
+    :raises PerpImbalanceError: naming the option.
+    """
+    from perp_imbalance.research.windows import parse_length
+
+    other = {"kernel": "hyperopt_loss", "freqtrade": "objective"}[arguments.engine]
+    if getattr(arguments, other) is not None:
+        takes = next(engine for engine in _EPOCHS if engine != arguments.engine)
+        raise CommandError(f"--{other.replace('_', '-')} is of --engine {takes}")
+    if arguments.engine == "kernel":
+        for space in arguments.spaces:
+            if space not in _SPACES:
+                raise CommandError(
+                    f"--spaces: {space} is none of {', '.join(_SPACES)}: of others, freqtrade's "
+                    "hyperopt knows more, with --engine freqtrade"
+                )
+        least = WINDOW_FOLDS * LEAST_FOLD_DAYS
+        if (days := parse_length(arguments.train, "--train").days) < least:
+            raise SettingsError(
+                f"--train is {days} days, the search needs {least} or more: take a longer one, or "
+                "--engine freqtrade"
+            )
+    arguments.epochs = _EPOCHS[arguments.engine] if arguments.epochs is None else arguments.epochs
+    arguments.objective = arguments.objective or OBJECTIVE_NAMES[0]
+    arguments.hyperopt_loss = arguments.hyperopt_loss or _LOSS
+
+
 def prepare(
     config: dict[str, Any], arguments: argparse.Namespace
 ) -> "tuple[Bundle, list[Window], list[str]]":
@@ -134,13 +180,13 @@ def prepare(
 
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.research.pair_history import PairHistories
+    from perp_imbalance.research.strategy_sources import sources
     from perp_imbalance.research.walk_forward.task import (
         Bundle,
         candle_files,
         portable_config,
-        sources,
     )
-    from perp_imbalance.research.walk_forward.windows import check_candles
+    from perp_imbalance.research.windows import check_candles
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
     from perp_imbalance.strategy.settings import Settings
 
@@ -180,7 +226,7 @@ def prepare(
 
 
 def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
-    """Return how hyperopt is asked.
+    """Return how each window is fitted.
 
     :param texts: sources of the strategies there are.
     :raises CommandError: if the strategy is none of them.
@@ -200,6 +246,8 @@ def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
         min_trades=arguments.min_trades,
         seed=arguments.seed,
         presets=[name for name in STRATEGIES if f"{name}.py" in texts],
+        engine=arguments.engine,
+        objective=arguments.objective,
     )
 
 
@@ -227,7 +275,7 @@ def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) 
     from freqtrade.configuration import TimeRange
     from freqtrade.exchange import timeframe_to_seconds
 
-    from perp_imbalance.research.walk_forward.windows import clip, parse_length, split
+    from perp_imbalance.research.windows import clip, parse_length, split
 
     timerange = TimeRange.parse_timerange(arguments.timerange)
     length = timedelta(seconds=timeframe_to_seconds(timeframe))

@@ -1,6 +1,6 @@
 """Parameter files: freqtrade's ``<Strategy>.json``, which a strategy trades with from then on.
 
-``preset``, ``doctor``, ``report`` and ``walk-forward`` read, check and write them here.
+``preset``, ``doctor``, ``report``, ``tune`` and ``walk-forward`` read, check and write them here.
 """
 
 import json
@@ -70,29 +70,71 @@ class _Spaces(BaseModel):
         return self
 
 
+class TunedOn(_Options):
+    """The candles that a parameter file was tuned on, by the names of ``backtest``'s options."""
+
+    datadir: str
+    timeframe: str
+    pairs: list[str]
+    timerange: str
+
+
 class ParameterFile(BaseModel):
     """A parameter file whose values are of the right kind.
 
+    freqtrade reads the first two, and leaves other keys aside.
+
     :ivar strategy_name: the class that freqtrade takes it for, and no other.
     :ivar params: values by space.
+    :ivar warning: what speaks against trading with it; None where nothing is known to.
+    :ivar tuned_on: where ``tune`` found it.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
 
     strategy_name: str | None = None
     params_: _Spaces = Field(alias="params")
+    warning: str | None = None
+    tuned_on: TunedOn | None = None
 
     @classmethod
-    def of(cls, thresholds: Thresholds) -> "ParameterFile":
+    def of(
+        cls, thresholds: Thresholds, names: Collection[str] = tuple(PARAMETER_SPACES)
+    ) -> "ParameterFile":
         """Return thresholds as a parameter file: those that are parameters.
+
+        :param names: those that it is to have.
 
         >>> ParameterFile.of(Thresholds()).params["sell"]
         {'exit_z': 0.9}
         """
         params: Params = {}
         for name, space in PARAMETER_SPACES.items():
-            params.setdefault(space, {})[name] = getattr(thresholds, name)
+            if name in names:
+                params.setdefault(space, {})[name] = getattr(thresholds, name)
         return cls.model_validate({"params": params})
+
+    @classmethod
+    def of_words(cls, words: Mapping[str, str]) -> "ParameterFile":
+        """Return a parameter file of values as they are typed, by their names alone.
+
+        :param words: such as ``{"enter_z": "2.2", "use_sigma": "yes"}``.
+        :raises SettingsError: one line that names the value that is wrong.
+
+        >>> ParameterFile.of_words({"enter_z": "2.2", "use_sigma": "yes"}).values
+        {'enter_z': 2.2, 'use_sigma': True}
+        """
+        params: Params = {}
+        for name, word in words.items():
+            space = SPACES.get(name) or _OPTION_SPACES.get(name)
+            if space is None:
+                known = ", ".join((*SPACES, *_OPTION_SPACES))
+                raise SettingsError(f"{name} is no parameter: known are {known}")
+            params.setdefault(space, {})[name] = _value_of(word)
+        try:
+            return cls.model_validate({"params": params})
+        except ValidationError as error:
+            raise SettingsError(_one_line(error, " ".join(map("=".join, words.items())))) from None
 
     @classmethod
     def parse(cls, content: str | bytes, source: object) -> "ParameterFile":
@@ -198,9 +240,28 @@ class ParameterFile(BaseModel):
         details = {"params_details": self.params, "params_not_optimized": {}}
         # It would name the file below, which is gone by then.
         logging.getLogger(HyperoptTools.__module__).setLevel(logging.WARNING)
+        ours = self.model_dump(include={"warning", "tuned_on"}, exclude_none=True)
         with atomic_write(file) as part:
             HyperoptTools.export_params(details, strategy, part)
+            if ours:
+                written = json.loads(part.read_text("utf-8"))
+                part.write_text(json.dumps(written | ours, indent=2), encoding="utf-8")
 
+
+_KNOWN: dict[str, list[str]] = {
+    "stoploss": list(_Stoploss.model_fields),
+    "trailing": list(_Trailing.model_fields),
+    "max_open_trades": list(_MaxOpenTrades.model_fields),
+}
+
+#: The words that switch something on and off where values are typed.
+SWITCHES = {
+    **dict.fromkeys(("yes", "true", "on"), True),
+    **dict.fromkeys(("no", "false", "off"), False),
+}
+
+#: The options of freqtrade that can be typed as a single value.
+_OPTION_SPACES = {name: space for space, names in _KNOWN.items() for name in names}
 
 #: The parameters of PerpImbalance by space.
 OUR_PARAMETERS: dict[str, list[str]] = {}
@@ -216,12 +277,25 @@ def parameters_of(strategy: Any) -> dict[str, list[str]]:
     return parameters
 
 
+def _value_of(word: str) -> Any:
+    """Return a value as it is typed: a switch, a number, or the word itself."""
+    if word.lower() in SWITCHES:
+        return SWITCHES[word.lower()]
+    try:
+        # A word such as zone is none, nor are NaN and infinity values of anything.
+        return json.loads(word, parse_constant=lambda _: word)
+    except ValueError:
+        return word
+
+
 def _one_line(error: ValidationError, source: object) -> str:
     """Say the first thing that is wrong with a parameter file in one sentence."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     if first["type"] == "value":
         return f"{source}: {first['msg']}"
+    if place[:1] in (["warning"], ["tuned_on"]):
+        return f"{source}: {'.'.join(place)} is not as `tune` writes it: leave {place[0]} out"
     if len(place) < 3 or place[0] != "params":
         if place[:1] == ["strategy_name"]:
             return f'{source}: "strategy_name" is {first["input"]!r}, it must be a name'
@@ -234,10 +308,3 @@ def _one_line(error: ValidationError, source: object) -> str:
         return f"{source}: {space}.{name} is no number of minutes"
     wanted = first["msg"].removeprefix("Input should be ")
     return f"{source}: {space}.{name} is {first['input']!r}, it should be {wanted}"
-
-
-_KNOWN: dict[str, list[str]] = {
-    "stoploss": list(_Stoploss.model_fields),
-    "trailing": list(_Trailing.model_fields),
-    "max_open_trades": list(_MaxOpenTrades.model_fields),
-}

@@ -106,6 +106,28 @@ def check_value(name: str, value: Any) -> None:
         raise SettingsError(f"{name} is {value!r}, it must be {_WORDS[wanted]}")
 
 
+def check_lookback(thresholds: Thresholds) -> None:
+    """Refuse thresholds that look back on more candles than are loaded at start.
+
+    :raises SettingsError: naming the lengths.
+
+    >>> check_lookback(Thresholds())
+    """
+    deviation = thresholds.z_lookback if thresholds.robust_z else thresholds.dev_len
+    if deviation > STARTUP_CANDLES:
+        twice = " with robust_z" if thresholds.robust_z else ""
+        raise SettingsError(
+            f"dev_len is {thresholds.dev_len}, which looks back {deviation} candles{twice}: "
+            f"at most {STARTUP_CANDLES} are loaded at start"
+        )
+    lookback = replace(thresholds, robust_z=False, dev_len=2).lookback
+    if lookback > LONGEST_LOOKBACK:
+        raise SettingsError(
+            f"len_prem, smooth_len and bb_len look back {lookback} candles, "
+            f"at most {LONGEST_LOOKBACK} fit into the candles loaded at start"
+        )
+
+
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
@@ -259,23 +281,11 @@ class OwnParameters(IStrategy):
         for name in SPACES:
             check_value(name, getattr(self, name).value)
         thresholds = self.thresholds()
-        deviation = thresholds.z_lookback if thresholds.robust_z else thresholds.dev_len
-        if deviation > STARTUP_CANDLES:
-            twice = " with robust_z" if thresholds.robust_z else ""
-            raise SettingsError(
-                f"dev_len is {thresholds.dev_len}, which looks back {deviation} candles{twice}: "
-                f"at most {STARTUP_CANDLES} are loaded at start"
-            )
+        check_lookback(thresholds)
         if thresholds.robust_z and thresholds.enter_z < _ROBUST_ENTER_Z:
             warn_once(
                 f"robust_z is on and enter_z is {thresholds.enter_z:g}: robust z-scores have "
                 f"longer tails, take at least {_ROBUST_ENTER_Z:g}"
-            )
-        lookback = replace(thresholds, robust_z=False, dev_len=2).lookback
-        if lookback > LONGEST_LOOKBACK:
-            raise SettingsError(
-                f"len_prem, smooth_len and bb_len look back {lookback} candles, "
-                f"at most {LONGEST_LOOKBACK} fit into the candles loaded at start"
             )
 
     def thresholds(self) -> Thresholds:

@@ -125,7 +125,7 @@ def test_higher_timeframe_is_the_one_that_a_backtest_would_take(
     assert content["left_out"] == []
 
 
-@pytest.mark.parametrize("command", ["evidence", "sweep", "walk-forward", "backtest"])
+@pytest.mark.parametrize("command", ["evidence", "sweep", "tune", "walk-forward", "backtest"])
 def test_pair_that_is_named_twice_counts_once(command: str) -> None:
     arguments = build_parser().parse_args([command, "--pairs", ETH, BTC, ETH])
     assert arguments.pairs == [ETH, BTC]

@@ -20,6 +20,7 @@ COMMANDS = {
     "backtest": [],
     "sweep": ["--enter-z", "1.5,2"],
     "evidence": ["--draws", "100"],
+    "tune": ["--workers", "1"],
     "walk-forward": ["--train", "60d", "--test", "30d"],
     "plot": ["--pair", BTC],
     "replay": ["--port", "0"],

@@ -106,6 +106,7 @@ def test_walk_forward_takes_its_options_to_the_workers(
             *("walk-forward", *options(month, "--pairs", PAIR, "--strategy", STRATEGY)),
             *("--timerange", "20250122-20250130", "--train", "4d", "--test", "4d"),
             *("--epochs", "2", "--min-trades", "1", "--workers", "1", "--out", str(out)),
+            *("--engine", "freqtrade"),
         )
     config = json.loads((out / "plan.json").read_text("utf-8"))["config"]
     assert config["timeframe"] == TIMEFRAME

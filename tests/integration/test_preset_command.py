@@ -194,6 +194,93 @@ def test_overridden_max_open_trades_is_accepted(
 
 
 @pytest.mark.parametrize(
+    ("words", "params"),
+    [
+        (
+            ["enter_z=2.2", "use_sigma=yes"],
+            {"buy": {"enter_z": 2.2, "use_sigma": True}},
+        ),
+        (
+            ["exit_z=1", "len_prem=80", "use_htf=off", "entry_mode=flip", "stoploss=-0.2"],
+            {
+                "sell": {"exit_z": 1},
+                "lookback": {"len_prem": 80},
+                "buy": {"use_htf": False, "entry_mode": "flip"},
+                "stoploss": {"stoploss": -0.2},
+            },
+        ),
+    ],
+)
+def test_typed_values_are_what_the_strategy_trades_with(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    params: dict[str, Any],
+) -> None:
+    monkeypatch.chdir(folder)
+    parsed = build_parser().parse_args(["preset", "apply", *words, "--strategy", "PerpImbalance"])
+    assert parsed.run(parsed) == 0
+    file = folder / "strategies" / "PerpImbalance.json"
+    assert json.loads(file.read_text())["params"] == params
+    strategy = loaded(folder)
+    for values in params.values():
+        for name, value in values.items():
+            assert getattr(getattr(strategy, name), "value", strategy.stoploss) == value
+    said = capsys.readouterr().out
+    assert f"PerpImbalance now trades with {' '.join(words)}: " in said
+    assert said.endswith("Next: perp-imbalance backtest --strategies PerpImbalance\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["enter_z=x"], "enter_z=x: buy.enter_z is 'x', it must be a number"),
+        (["enter_z=1", "use_sigma=2"], "buy.use_sigma is 2, it must be true or false"),
+        (["len_prem=2.5"], "lookback.len_prem is 2.5, it must be a whole number"),
+        (["enter=2"], "enter is no parameter: known are enter_z, exit_z"),
+        (["enter_z=2", "enter_z=3"], "enter_z is given twice: 2 and 3"),
+        (["enter_z="], "'enter_z=' is no value: write NAME=VALUE, such as enter_z=2.2"),
+        (["balanced", "enter_z=2"], "'balanced' is no value: write NAME=VALUE"),
+        (["enter_z=0.5"], "enter_z is 0.5, it must be above exit_z (0.9) (enter_z=0.5 for Perp"),
+        (["bb_len=600"], "look back 600 candles, at most 209 fit into the candles"),
+        (["stoploss=3"], "stoploss.stoploss is 3, it should be less than 0"),
+    ],
+)
+def test_typed_value_that_is_none_is_refused_unwritten(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    parsed = build_parser().parse_args(["preset", "apply", *words])
+    with pytest.raises(PerpImbalanceError, match=re.escape(message)) as error:
+        parsed.run(parsed)
+    assert "\n" not in str(error.value)
+    assert list(folder.glob("strategies/*.json*")) == []
+
+
+def test_warning_of_a_tuned_file_is_told_and_stays_with_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    tuned_on = {"datadir": "a b", "timeframe": "1h", "pairs": ["X/Y:Y"], "timerange": "2025-"}
+    keys = {"warning": "tuned thresholds: it lost", "tuned_on": tuned_on}
+    params = {"params": {"buy": {"enter_z": 2.7}}}
+    (folder / "tuned.json").write_text(json.dumps(params | keys))
+    parsed = build_parser().parse_args(["preset", "apply", "tuned.json", "-c", "config.json"])
+    assert parsed.run(parsed) == 0
+    said = capsys.readouterr().out
+    assert "Warning: tuned thresholds: it lost\n" in said
+    assert said.endswith(
+        "Next: perp-imbalance backtest --strategies PerpImbalance -c config.json --datadir 'a b' "
+        "--timeframe 1h --timerange 2025- --pairs X/Y:Y\n"
+    )
+    written = json.loads((folder / "strategies" / "PerpImbalance.json").read_text())
+    assert keys.items() <= written.items()
+    # freqtrade reads around both.
+    assert traded_with(folder).enter_z == 2.7
+
+
+@pytest.mark.parametrize(
     "there", ['{"strategy_name": "Foreign", "params": {"buy": {}}}', "{broken"]
 )
 def test_foreign_file_is_replaced_only_with_force(

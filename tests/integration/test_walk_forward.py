@@ -24,7 +24,7 @@ from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.research.walk_forward.task import portable_config
-from perp_imbalance.research.walk_forward.windows import (
+from perp_imbalance.research.windows import (
     Window,
     check_candles,
     clip,
@@ -130,10 +130,17 @@ def test_config_travels_without_secrets() -> None:
         (["--epochs", "0"], "--epochs, --min-trades, --seed and --workers must be at least 1"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
         (
-            ["--spaces", "buy", "foo"],
+            ["--spaces", "buy", "foo", "--engine", "freqtrade"],
             "--spaces: there is no space foo, only default, all, buy, sell",
         ),
-        (["--hyperopt-loss", "Nix"], "Impossible to load HyperoptLoss 'Nix'."),
+        (
+            ["--hyperopt-loss", "Nix", "--engine", "freqtrade"],
+            "Impossible to load HyperoptLoss 'Nix'.",
+        ),
+        (["--train", "19d", "--test", "5d"], "--train is 19 days, the search needs 20 or more"),
+        (["--hyperopt-loss", "Nix"], "--hyperopt-loss is of --engine freqtrade"),
+        (["--objective", "t", "--engine", "freqtrade"], "--objective is of --engine kernel"),
+        (["--spaces", "buy", "roi"], "--spaces: roi is none of buy, sell, lookback: of others,"),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
     ],
@@ -161,13 +168,14 @@ def test_wrong_walk_forward_is_refused(
 TIMERANGE = "20250301-20250719"
 
 
-def command(datadir: Path, out: Path, *options: str) -> list[str]:
+def command(datadir: Path, out: Path, *options: str, engine: str = "freqtrade") -> list[str]:
     """Return the command line of a short walk-forward."""
     code = "from perp_imbalance.cli.main import run; run()"
     return [
         *(sys.executable, "-c", code, "walk-forward", "-c", str(CONFIG)),
         *("--datadir", str(datadir), "--out", str(out), "--timerange", TIMERANGE, "--pairs", BTC),
         *("--train", "60d", "--test", "40d", "--epochs", "3", "--min-trades", "1", "--anchored"),
+        *("--engine", engine),
         *options,
     ]
 
@@ -305,6 +313,27 @@ def test_walk_forward_survives_interrupt_and_worker_death(
     trained = [json.loads(file.read_text("utf-8"))["train"][0][:10] for file in (first, second)]
     assert trained == ["2025-03-01"] * 2
     check_test_part(json.loads(second.read_text("utf-8")), sample_datadir, freqtrade, tmp_path)
+
+
+@pytest.mark.freqtrade
+def test_window_fitted_by_simulated_trades_is_traded_by_freqtrade(
+    sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
+) -> None:
+    options = ["--epochs", "60", "--workers", "1", "--timerange", "20250410-20250719", "--json"]
+    words = command(sample_datadir, tmp_path / "out", *options, engine="kernel")
+    process = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    found = json.loads(process.stdout)
+    (window,) = found["windows"]
+    assert window["window"] == "001-20250609-20250719"
+    assert 30 < found["epochs"] <= 60
+    file = tmp_path / "out" / "windows" / f"{window['window']}.json"
+    result = json.loads(file.read_text("utf-8"))
+    assert len(result["epoch_sharpes"]) == found["epochs"]
+    written = ParameterFile.read(tmp_path / "out" / "winner.json").values
+    assert written["enter_z"] == window["params"]["enter_z"]
+    assert result["trades"] != result["presets"]["PerpImbalance"]
+    check_test_part(result, sample_datadir, freqtrade, tmp_path)
 
 
 def check_test_part(

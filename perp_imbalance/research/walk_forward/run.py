@@ -3,20 +3,19 @@
 import json
 import logging
 import os
-import signal
 import uuid
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write_text
+from perp_imbalance.research.processes import interrupts_kept_here
 from perp_imbalance.research.walk_forward.task import Bundle, changes
-from perp_imbalance.research.walk_forward.windows import Window
+from perp_imbalance.research.windows import Window
 
 logger = logging.getLogger(__name__)
 
@@ -113,12 +112,8 @@ class Cluster:
         """Start a cluster whose processes leave Ctrl-C to this one."""
         from distributed import LocalCluster
 
-        # multiprocessing unblocks the signal when it starts this process of its own.
-        resource_tracker.ensure_running()
-        # The workers inherit what is blocked now, those that replace a dead one as well; here, a
-        # Ctrl-C meanwhile comes afterwards.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        # The workers inherit it, those that replace a dead one as well.
+        with interrupts_kept_here():
             return LocalCluster(
                 n_workers=self.workers or os.cpu_count() or 1,
                 threads_per_worker=1,
@@ -128,8 +123,6 @@ class Cluster:
                 dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
             )
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def run_windows(

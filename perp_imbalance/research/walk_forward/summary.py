@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from perp_imbalance.files import atomic_write_text
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.plotting.html_page import html_table, write_page
-from perp_imbalance.research.walk_forward.stitched_account import (
+from perp_imbalance.research.account import (
     LEAST_TRADES,
     TOO_FEW_TRADES,
     describe,

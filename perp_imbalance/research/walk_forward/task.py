@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.freqtrade_bridge.secrets import without_secrets
-from perp_imbalance.research.walk_forward.windows import Window
+from perp_imbalance.research.strategy_sources import sources
+from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES
+from perp_imbalance.research.windows import Window
 
 if TYPE_CHECKING:
     from perp_imbalance.data.backtest_data import BacktestData
@@ -47,9 +49,12 @@ def package_sources() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Fit:
-    """How freqtrade's hyperopt is asked.
+    """How each window is fitted.
 
+    :ivar loss: of hyperopt.
     :ivar presets: strategies that are tested beside the winner, as they are.
+    :ivar engine: ``kernel``: a search over simulated trades; ``freqtrade``: its hyperopt.
+    :ivar objective: of that search.
     """
 
     strategy: str
@@ -59,6 +64,8 @@ class Fit:
     min_trades: int
     seed: int
     presets: list[str]
+    engine: str = "freqtrade"
+    objective: str = OBJECTIVE_NAMES[0]
 
 
 @dataclass(frozen=True)
@@ -166,20 +173,3 @@ def candle_files(data: "BacktestData", exchange: str) -> dict[str, bytes]:
         file.relative_to(data.folder.datadir).as_posix(): file.read_bytes()
         for file in sorted(files)
     }
-
-
-def sources(folder: Path) -> dict[str, str]:
-    """Return the Python files below a folder by their relative name; none if it is missing."""
-    return {
-        str(file.relative_to(folder)): file.read_text("utf-8")
-        for file in sorted(folder.rglob("*.py"))
-    }
-
-
-def write_sources(folder: Path, texts: Mapping[str, str | bytes]) -> None:
-    """Write files by their relative name."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in texts.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content.encode() if isinstance(content, str) else content)

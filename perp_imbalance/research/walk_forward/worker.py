@@ -1,37 +1,33 @@
-"""One window on a worker: freqtrade's hyperopt, then freqtrade's backtesting of its winner."""
+"""One window on a worker: the fit, then freqtrade's backtesting of its winner."""
 
 import json
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
-from perp_imbalance.indicators.performance import buy_and_hold
-from perp_imbalance.research.walk_forward.stitched_account import (
+from perp_imbalance.research.account import (
     daily_sharpe,
     window_equity,
 )
-from perp_imbalance.research.walk_forward.task import Bundle, code_versions, write_sources
-from perp_imbalance.research.walk_forward.windows import Window
+from perp_imbalance.research.freqtrade_runs import FreqtradeFolder, held
+from perp_imbalance.research.strategy_sources import write_sources
+from perp_imbalance.research.walk_forward.kernel_fit import kernel_fit
+from perp_imbalance.research.walk_forward.task import Bundle, code_versions
+from perp_imbalance.research.windows import Window
 
-_TRADE = (
-    *("pair", "is_short", "open_date", "close_date", "open_rate", "close_rate"),
-    *("stake_amount", "profit_abs", "profit_ratio", "exit_reason"),
-)
 _METRICS = ("total_trades", "profit_total", "profit_total_abs", "max_drawdown_account")
 
 
 # Runs that were ended while this worker lives.
 _stopped: set[str] = set()
-
-
-class _RefusedError(Exception):
-    """freqtrade refuses what it was asked: a second try would end as the first."""
 
 
 def hold(bundle: Bundle) -> Bundle:
@@ -71,17 +67,25 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
         try:
             with running_replay(folder / "data") as replay:
                 config = local_config(bundle.config, replay.url)
-                freqtrade = _Freqtrade(folder, config, run)
-                result |= _fit(freqtrade, bundle, window)
+                check = partial(_check_not_stopped, run)
+                freqtrade = FreqtradeFolder(folder, folder / "data", config, check)
+                if bundle.fit.engine == "kernel":
+                    result |= kernel_fit(folder, bundle, window, check)
+                else:
+                    result |= _fit(freqtrade, bundle, window)
                 if result["parameter_file"]:
-                    tested = freqtrade.backtest("strategies", [bundle.fit.strategy], window)
+                    tested = freqtrade.backtest(
+                        "strategies", [bundle.fit.strategy], window.test_range
+                    )
                     result["trades"] = tested[bundle.fit.strategy]
                 result["presets"] = {}
                 if bundle.fit.presets:
-                    result["presets"] = freqtrade.backtest("presets", bundle.fit.presets, window)
-        except _RefusedError as error:
+                    result["presets"] = freqtrade.backtest(
+                        "presets", bundle.fit.presets, window.test_range
+                    )
+        except PerpImbalanceError as error:
             return {**result, "refused": str(error)}
-        result["hold"] = held(folder / "data", bundle, window)
+        result["hold"] = held(folder / "data", bundle.pairs, bundle.config, window.test_range)
     return result
 
 
@@ -97,49 +101,7 @@ def _other_code(bundle: Bundle) -> str | None:
     )
 
 
-class _Freqtrade:
-    """freqtrade's commands in the folder of one window."""
-
-    def __init__(self, folder: Path, config: Mapping[str, Any], run: str) -> None:
-        self.folder, self._config, self._run = folder, config, run
-
-    def run(self, command: str, *options: str) -> None:
-        """Run a command on the folder's candles.
-
-        :raises _RefusedError: if freqtrade ends with an error of its own.
-        :raises RuntimeError: if something ended it.
-        """
-        from perp_imbalance.freqtrade_bridge.process import (
-            EXIT_SIGNAL,
-            capture_freqtrade,
-            error_line,
-        )
-
-        if self._run in _stopped:
-            raise RuntimeError("the run was ended")
-        places = ["--userdir", str(self.folder / "user_data")]
-        places += ["--datadir", str(self.folder / "data")]
-        process = capture_freqtrade(
-            [command, *places, *options], local_config=self._config, cwd=self.folder
-        )
-        if process.returncode > EXIT_SIGNAL:
-            raise RuntimeError(f"freqtrade {command} was ended by a signal")
-        if process.returncode:
-            raise _RefusedError(f"freqtrade {command}: {error_line(process)}")
-
-    def backtest(
-        self, place: str, names: Sequence[str], window: Window
-    ) -> dict[str, list[dict[str, Any]]]:
-        """Backtest strategies on the test part; return the trades of each."""
-        from freqtrade.data.btanalysis import load_backtest_stats
-
-        options = ["--strategy-path", str(self.folder / place), "--strategy-list", *names]
-        self.run("backtesting", *options, "--timerange", window.test_range, "--cache", "none")
-        stats = load_backtest_stats(self.folder / "user_data" / "backtest_results")
-        return {name: _plain(stats["strategy"][name]["trades"]) for name in names}
-
-
-def _fit(freqtrade: _Freqtrade, bundle: Bundle, window: Window) -> dict[str, Any]:
+def _fit(freqtrade: FreqtradeFolder, bundle: Bundle, window: Window) -> dict[str, Any]:
     """Run hyperopt on the training part."""
     fit = bundle.fit
     options = ["--strategy-path", str(freqtrade.folder / "strategies"), "--strategy", fit.strategy]
@@ -181,45 +143,9 @@ def _epochs(folder: Path) -> Iterator[dict[str, Any]]:
                 yield json.loads(line)
 
 
-def _plain(trades: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {
-            key: trade[key] if isinstance(trade[key], (bool, int, float)) else str(trade[key])
-            for key in _TRADE
-        }
-        for trade in trades
-    ]
-
-
-def held(datadir: Path, bundle: Bundle, window: Window) -> dict[str, Any]:
-    """Return what holding all pairs in equal parts over the test part earned, and by day."""
-    from freqtrade.configuration import TimeRange
-    from freqtrade.data.history import load_pair_history
-    from freqtrade.enums import CandleType
-
-    timerange = TimeRange.parse_timerange(window.test_range)
-    frames = {
-        pair: load_pair_history(
-            pair,
-            bundle.config["timeframe"],
-            datadir,
-            timerange=timerange,
-            data_format=bundle.config.get("dataformat_ohlcv"),
-            candle_type=CandleType.FUTURES,
-        ).set_index("date")
-        for pair in bundle.pairs
-    }
-    frames = {pair: frame for pair, frame in frames.items() if len(frame)}
-    closes = pd.DataFrame(
-        {pair: frame["close"].resample("1D").last() for pair, frame in frames.items()}
-    )
-    first = pd.Series({pair: frame["open"].iloc[0] for pair, frame in frames.items()})
-    growth = buy_and_hold(closes, first)
-    last = closes.ffill().iloc[-1] if len(closes) else first
-    return {
-        "pairs": {pair: float(last[pair] / first[pair]) - 1 for pair in frames},
-        "days": {f"{day:%Y-%m-%d}": float(value) for day, value in growth.items()},
-    }
+def _check_not_stopped(run: str) -> None:
+    if run in _stopped:
+        raise RuntimeError("the run was ended")
 
 
 def _scratch() -> str | None:

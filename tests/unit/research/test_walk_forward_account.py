@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perp_imbalance.research.walk_forward.stitched_account import (
+from perp_imbalance.research.account import (
     daily_sharpe,
     deflated_sharpe,
     describe,

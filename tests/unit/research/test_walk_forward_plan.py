@@ -13,8 +13,8 @@ from support.freqtrade import ROOT
 from perp_imbalance.errors import CommandError
 from perp_imbalance.research.walk_forward.run import Cluster, Store, run_windows
 from perp_imbalance.research.walk_forward.task import Bundle, Fit, code_versions, package_sources
-from perp_imbalance.research.walk_forward.windows import split
 from perp_imbalance.research.walk_forward.worker import run_window
+from perp_imbalance.research.windows import split
 
 BTC = "BTC/USDT:USDT"
 DAY = timedelta(days=1)

@@ -197,7 +197,10 @@ def describe(
     """
     wallet, days = float(equity.iloc[0]), len(equity) - 1
     said = Statistics(
-        trades, days, float(equity.iloc[-1]) / wallet - 1, -float(drawdown(equity).min()) / 100.0
+        trades,
+        days,
+        float(equity.iloc[-1]) / wallet - 1,
+        abs(float(drawdown(equity).min())) / 100.0,
     )
     if trades is not None and trades < least_trades:
         return _with(said, unsaid=f"{TOO_FEW_TRADES}: {trades}, fewer than {least_trades}")

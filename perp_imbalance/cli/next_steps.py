@@ -1,0 +1,47 @@
+"""The commands from tuned thresholds to a bot, each printed by the one before it."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from perp_imbalance.freqtrade_bridge.parameter_file import TunedOn
+
+
+def apply_command(file: Path, strategy: str, configs: Sequence[Path] | None, *, force: bool) -> str:
+    """Return the command that lets a strategy trade with a parameter file.
+
+    :param configs: those that were named with ``-c``.
+    :param force: whether it replaces another.
+    """
+    words = ["preset", "apply", str(file), "--strategy", strategy, *_configs(configs)]
+    return _line(words + ["--force"] * force)
+
+
+def backtest_command(
+    strategy: str, configs: Sequence[Path] | None, tuned_on: "TunedOn | None"
+) -> str:
+    """Return the command that backtests a strategy, on what it was tuned on if that is known.
+
+    >>> backtest_command("PerpImbalance", [Path("a.json")], None)
+    'perp-imbalance backtest --strategies PerpImbalance -c a.json'
+    """
+    words = ["backtest", "--strategies", strategy, *_configs(configs)]
+    if tuned_on is not None:
+        words += ["--datadir", tuned_on.datadir, "--timeframe", tuned_on.timeframe]
+        words += ["--timerange", tuned_on.timerange, "--pairs", *tuned_on.pairs]
+    return _line(words)
+
+
+def doctor_command(strategy: str, configs: Sequence[Path] | None) -> str:
+    """Return the command that says whether a bot would trade the strategy correctly."""
+    return _line(["doctor", "--strategy", strategy, *_configs(configs)])
+
+
+def _configs(configs: Sequence[Path] | None) -> list[str]:
+    return [word for file in configs or () for word in ("-c", str(file))]
+
+
+def _line(words: Sequence[str]) -> str:
+    return f"perp-imbalance {shlex.join(words)}"

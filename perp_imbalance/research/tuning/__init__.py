@@ -1,0 +1,1 @@
+"""Search thresholds by simulated trades, judge the choice, test it on what was left out."""
