@@ -5,7 +5,11 @@ strategy as those commands do, there is no public way. Everything else of this p
 one goes through this package, so that a freqtrade without one of these names is one line.
 """
 
+from typing import Any, NamedTuple
+
 from perp_imbalance.errors import BridgeError
+
+_INSTALL = "install the version that requirements.txt names"
 
 try:
     from freqtrade import exchange as exchange_classes
@@ -21,8 +25,8 @@ except ImportError as error:
     import freqtrade
 
     raise BridgeError(
-        f"freqtrade {freqtrade.__version__} lacks what this project needs of it ({error}): install "
-        "the version that requirements.txt names"
+        f"freqtrade {freqtrade.__version__} lacks what this project needs of it ({error}): "
+        f"{_INSTALL}"
     ) from None
 
 __all__ = [
@@ -30,10 +34,53 @@ __all__ = [
     "MAP_EXCHANGE_CHILDCLASS",
     "ExchangeResolver",
     "HyperOptLossResolver",
+    "RunningBot",
     "StrategyResolver",
     "deep_merge_dicts",
     "environment_vars_to_dict",
     "exchange_classes",
     "load_from_files",
+    "running_bot",
     "setup_utils_configuration",
 ]
+
+
+class RunningBot(NamedTuple):
+    """Where a running bot takes time and chance from, for a rehearsal to replace.
+
+    freqtrade has no setting for the clock of ``freqtrade trade``. What it reads through ``time``
+    and ``datetime`` follows a replaced clock by itself; these names are how it waits, and where
+    order ids come from.
+
+    :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
+    :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
+    :ivar order_ids: the module whose ``uuid4`` names the orders of a dry-run
+    :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
+    """
+
+    worker: Any
+    backoff: Any
+    order_ids: Any
+    client: Any
+
+
+def running_bot() -> RunningBot:
+    """Return the parts of a running bot, each checked for the name that is replaced in it.
+
+    :raises BridgeError: if this freqtrade lacks one, naming it
+    """
+    # Here, because the bot itself takes seconds to import that other commands need not.
+    import freqtrade
+    from ccxt.async_support.base.exchange import Exchange
+    from freqtrade.exchange import common, exchange
+    from freqtrade.worker import Worker
+
+    bot = RunningBot(Worker, common, exchange, Exchange)
+    names = ("_sleep", "asyncio", "uuid4", "fetch")
+    for part, name in zip(bot, names, strict=True):
+        if not hasattr(part, name):
+            raise BridgeError(
+                f"freqtrade {freqtrade.__version__} lacks {part.__name__}.{name}, which a "
+                f"rehearsal replaces: {_INSTALL}"
+            )
+    return bot
