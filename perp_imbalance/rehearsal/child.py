@@ -14,13 +14,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from freqtrade.enums import State
 from freqtrade.exchange import timeframe_to_seconds
 
+from perp_imbalance.errors import PerpImbalanceError
 from perp_imbalance.freqtrade_bridge.config import config_file
 from perp_imbalance.freqtrade_bridge.internals import RunningBot, running_bot
 from perp_imbalance.freqtrade_bridge.process import freqtrade_main
 from perp_imbalance.rehearsal.clock import SteppedClock, next_look
-from perp_imbalance.rehearsal.plan import Plan
+from perp_imbalance.rehearsal.plan import STOPPED, Plan
 from perp_imbalance.replay import local_config, running_replay
 
 #: ccxt's patience in ms: an answer comes from this process, however busy the machine is.
@@ -30,10 +32,6 @@ SHORTEST_PAUSE = 1.0
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 # Of the config's section on the exchange, how long freqtrade waits for a late candle.
 _LATENESS = ("ohlcv_late_candle_grace_secs", "ohlcv_max_poll_interval_secs")
-
-
-class EndOfRehearsalError(BaseException):
-    """Ends the bot between two looks, as an interrupt does; freqtrade catches neither."""
 
 
 def rehearse(plan: Plan) -> None:
@@ -81,19 +79,24 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
 
 
 def _step(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
-    """Move the clock where the bot waits."""
-    candle, end = timeframe_to_seconds(plan.config["timeframe"]), plan.end.timestamp()
+    """Move the clock where the bot waits, and end the bot there."""
 
-    def pause(seconds: float) -> None:
+    def pause(worker: Any, seconds: float) -> None:
+        if worker.freqtrade.state == State.STOPPED:
+            sys.exit(STOPPED)
         now = clock.now()
         wake = now + max(seconds, SHORTEST_PAUSE)
         if plan.looks is not None:
+            timeframe = worker.freqtrade.config["timeframe"]
+            candle = timeframe_to_seconds(timeframe)
+            if plan.looks[-1] >= candle:
+                sys.exit(f"a look {plan.looks[-1]:g} s after the opening is not inside {timeframe}")
             wake = next_look(now, candle, plan.looks)
-        if wake > end:
-            raise EndOfRehearsalError
+        if wake > plan.end.timestamp():
+            sys.exit(0)
         clock.move_to(wake)
 
-    bot.worker._sleep = staticmethod(pause)
+    bot.worker._sleep = pause
     bot.backoff.asyncio = SimpleNamespace(sleep=clock.sleep_async)
 
 
@@ -113,4 +116,7 @@ def _in_order(bot: RunningBot, plan: Plan) -> None:
 
 
 if __name__ == "__main__":
-    rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    try:
+        rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    except PerpImbalanceError as error:
+        sys.exit(str(error))

@@ -11,6 +11,11 @@ from typing import Any
 
 import pandas as pd
 
+from perp_imbalance.errors import RehearsalError
+
+#: What is said of a bot that gave up, which freqtrade keeps waiting for a command to go on.
+STOPPED = "the bot stopped itself"
+
 _DATES = {"trades": ["open_date", "close_date"], "orders": ["order_date", "order_filled_date"]}
 
 
@@ -28,6 +33,7 @@ class Plan:
     :ivar seed: of order ids and hashes
     :ivar walk: whether prices move inside a candle, see
         :func:`perp_imbalance.replay.binance.walked`
+    :raises RehearsalError: if times or looks make no sense
     """
 
     config: Mapping[str, Any]
@@ -38,6 +44,18 @@ class Plan:
     looks: tuple[float, ...] | None = (1.0,)
     seed: int = 1
     walk: bool = False
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise RehearsalError("start and end of a rehearsal need a timezone, such as UTC")
+        if self.end < self.start:
+            raise RehearsalError(f"a rehearsal cannot end ({self.end}) before it starts")
+        if self.looks is not None and (
+            not self.looks or min(self.looks) < 0 or sorted(set(self.looks)) != list(self.looks)
+        ):
+            raise RehearsalError(
+                f"looks are seconds after a candle's opening, rising: {self.looks} are not"
+            )
 
     @property
     def database(self) -> Path:

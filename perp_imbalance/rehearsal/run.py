@@ -1,14 +1,18 @@
 """Starting the process that a bot is rehearsed in."""
 
+import re
+import subprocess
 import sys
 from pathlib import Path
 
 from perp_imbalance.errors import RehearsalError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.process import error_line, run_child
-from perp_imbalance.rehearsal.plan import Plan
+from perp_imbalance.rehearsal.plan import STOPPED, Plan
 
 EXIT_INTERRUPTED = 130
+# The last line of a traceback.
+_RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
 
 
 def rehearse(plan: Plan, cwd: Path | None = None) -> None:
@@ -21,6 +25,7 @@ def rehearse(plan: Plan, cwd: Path | None = None) -> None:
     :raises KeyboardInterrupt: if it was interrupted
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
+    logged = plan.log.stat().st_size if plan.log.exists() else 0
     # freqtrade keeps pairs in sets, whose order depends on hashes, and schedules by local time.
     variables = {"PYTHONHASHSEED": str(plan.seed % 2**32), "TZ": "UTC"}
     with temporary_folder() as folder:
@@ -37,4 +42,20 @@ def rehearse(plan: Plan, cwd: Path | None = None) -> None:
     if process.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt
     if process.returncode:
-        raise RehearsalError(f"{error_line(process)} (more in {plan.log})")
+        raise RehearsalError(_told(plan, process, logged))
+
+
+def _told(plan: Plan, process: "subprocess.CompletedProcess[str]", logged: int) -> str:
+    """Return why a bot ended, from what it printed and from its log beyond a length."""
+    if not plan.log.exists():
+        return error_line(process)
+    with plan.log.open("rb") as file:
+        file.seek(logged)
+        log = file.read().decode("utf-8", errors="replace")
+    reason, last = "", (process.stderr.splitlines() or [""])[-1]
+    if last == STOPPED and (raised := _RAISED.findall(log)):
+        reason = f"{STOPPED}: {raised[-1]}"
+    else:
+        process.stderr += log
+        reason = error_line(process)
+    return f"{reason} (its log: {plan.log})"
