@@ -23,7 +23,9 @@ from perp_imbalance.freqtrade_bridge.internals import RunningBot, running_bot
 from perp_imbalance.freqtrade_bridge.process import freqtrade_main
 from perp_imbalance.rehearsal.clock import SteppedClock, next_look
 from perp_imbalance.rehearsal.plan import STOPPED, Plan
+from perp_imbalance.rehearsal.shortcuts import MARKETS_MINUTES, take_shortcuts
 from perp_imbalance.replay import local_config, running_replay
+from perp_imbalance.replay.server import system_clock
 
 #: ccxt's patience in ms: an answer comes from this process, however busy the machine is.
 PATIENCE_MS = 600_000
@@ -48,6 +50,8 @@ def rehearse(plan: Plan) -> None:
     ):
         _step(bot, clock, plan)
         _in_order(bot, plan)
+        if plan.shortcuts:
+            take_shortcuts(bot, replay.store, system_clock)
         freqtrade_main(
             ["trade", "-c", str(file), "--db-url", f"sqlite:///{plan.database.absolute()}"]
         )
@@ -60,6 +64,8 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     exchange = config["exchange"]
     exchange["_ft_has_params"] |= {name: own[name] for name in _LATENESS if name in own}
     exchange["ccxt_config"]["timeout"] = PATIENCE_MS
+    if plan.shortcuts:
+        exchange["markets_refresh_interval"] = MARKETS_MINUTES
     config["initial_state"] = "running"
     config["log_config"] = {
         "version": 1,
@@ -104,7 +110,7 @@ def _in_order(bot: RunningBot, plan: Plan) -> None:
     """Take out what differs from run to run: the order of requests, and random ids."""
     chance = random.Random(f"{plan.seed} {plan.start.isoformat()}")
     random.seed(chance.random())
-    bot.order_ids.uuid4 = lambda: uuid.UUID(int=chance.getrandbits(128), version=4)
+    bot.exchange.uuid4 = lambda: uuid.UUID(int=chance.getrandbits(128), version=4)
     fetch: Callable[..., Any] = bot.client.fetch
 
     async def fetch_alone(client: Any, *arguments: Any, **options: Any) -> Any:

@@ -33,6 +33,7 @@ class Plan:
     :ivar seed: of order ids and hashes
     :ivar walk: whether prices move inside a candle, see
         :func:`perp_imbalance.replay.binance.walked`
+    :ivar shortcuts: whether work is left out whose result is known, see :mod:`.shortcuts`
     :raises RehearsalError: if times or looks make no sense
     """
 
@@ -44,6 +45,7 @@ class Plan:
     looks: tuple[float, ...] | None = (1.0,)
     seed: int = 1
     walk: bool = False
+    shortcuts: bool = True
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
