@@ -13,6 +13,8 @@ import numpy as np
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_msecs
 from pandas import DataFrame
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
 from perp_imbalance.freqtrade_bridge.internals import RunningBot
 from perp_imbalance.replay import CandleStore
@@ -30,6 +32,7 @@ def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) 
     :param store: the candles that the bot is given; they must not change
     :param now: returns the time in ms
     """
+    event.listen(Engine, "connect", leave_to_system)
     bot.exchange.Exchange._build_coroutine = ask_for_new_candles(
         bot.exchange.Exchange._build_coroutine
     )
@@ -38,6 +41,11 @@ def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) 
     bot.exchange.Exchange._fetch_and_calculate_funding_fees = fund_when_due(
         bot.exchange.Exchange._fetch_and_calculate_funding_fees, store, now
     )
+
+
+def leave_to_system(connection: Any, record: Any) -> None:
+    """Let a database not wait for the disk; it is whole as long as the machine runs."""
+    connection.execute("PRAGMA synchronous = OFF")
 
 
 def ask_for_new_candles(build: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,7 +1,7 @@
 """On the stepped clock a bot does what a backtest does: every candle, every trade, every message.
 
 Nothing here depends on how fast the machine is. ``REHEARSED_CANDLES`` sets how many candles the bot
-lives through.
+lives through, ``REHEARSED_LOOKS`` how often it looks in each.
 """
 
 import json
@@ -28,7 +28,7 @@ from support.parity import (
 )
 from support.rehearsal import live, sample_plan
 
-from perp_imbalance.rehearsal import read_table
+from perp_imbalance.rehearsal import even_looks, read_table
 from perp_imbalance.strategy.alerts import TITLES, flip_message
 from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG
 
@@ -40,7 +40,7 @@ FIRST = pd.Timestamp("2025-09-18 00:00", tz="UTC")
 RESTART = pd.Timestamp("2025-09-18 12:00", tz="UTC")
 CANDLES = int(os.environ.get("REHEARSED_CANDLES", "72"))
 LAST = FIRST + CANDLES * HOUR
-LOOKS = (1.0, 1801.0)
+LOOKS = tuple(even_looks(int(os.environ.get("REHEARSED_LOOKS", "2")), 3600))
 STRATEGY = "PerpImbalanceAggressive"
 
 
