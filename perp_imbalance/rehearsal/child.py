@@ -48,8 +48,8 @@ def rehearse(plan: Plan) -> None:
         running_replay(plan.datadir, walk=plan.walk) as replay,
         config_file(rehearsal_config(plan, replay.url)) as file,
     ):
-        _step(bot, clock, plan)
-        _in_order(bot, plan)
+        step_clock(bot, clock, plan)
+        fix_chance(bot, plan)
         if plan.shortcuts:
             take_shortcuts(bot, replay.store, system_clock)
         freqtrade_main(
@@ -84,7 +84,7 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     return config
 
 
-def _step(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
+def step_clock(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
     """Move the clock where the bot waits, and end the bot there."""
 
     def pause(worker: Any, seconds: float) -> None:
@@ -106,7 +106,7 @@ def _step(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
     bot.backoff.asyncio = SimpleNamespace(sleep=clock.sleep_async)
 
 
-def _in_order(bot: RunningBot, plan: Plan) -> None:
+def fix_chance(bot: RunningBot, plan: Plan) -> None:
     """Take out what differs from run to run: the order of requests, and random ids."""
     chance = random.Random(f"{plan.seed} {plan.start.isoformat()}")
     random.seed(chance.random())

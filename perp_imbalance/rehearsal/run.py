@@ -11,6 +11,7 @@ from perp_imbalance.freqtrade_bridge.process import error_line, run_child
 from perp_imbalance.rehearsal.plan import STOPPED, Plan
 
 EXIT_INTERRUPTED = 130
+CHILD = ("-m", "perp_imbalance.rehearsal.child")
 # The last line of a traceback.
 _RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
 
@@ -33,7 +34,7 @@ def rehearse(plan: Plan, cwd: Path | None = None) -> None:
         file.touch(mode=0o600)
         file.write_text(plan.dumps(), encoding="utf-8")
         process = run_child(
-            [sys.executable, "-m", "perp_imbalance.rehearsal.child", str(file)],
+            [sys.executable, *CHILD, str(file)],
             cwd=cwd,
             proxies=False,
             capture=True,
