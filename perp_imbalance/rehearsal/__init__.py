@@ -6,7 +6,18 @@ trades, orders and locks, byte for byte, on any machine.
 """
 
 from perp_imbalance.rehearsal.clock import even_looks
+from perp_imbalance.rehearsal.comparison import Comparison, Difference, compare
+from perp_imbalance.rehearsal.ledger import held_against_backtest
 from perp_imbalance.rehearsal.plan import Plan, read_table
 from perp_imbalance.rehearsal.run import rehearse
 
-__all__ = ["Plan", "even_looks", "read_table", "rehearse"]
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Plan",
+    "compare",
+    "even_looks",
+    "held_against_backtest",
+    "read_table",
+    "rehearse",
+]
