@@ -26,8 +26,9 @@ examples:
 
 freqtrade's own trade command lives through the candles, on a clock that moves while the bot sleeps,
 at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
-REST API are left out, dry_run is forced, and database and log are the rehearsal's own. Inside a
-candle the price stands at its open, or with --walk goes on a SYNTHETIC path through its extremes.
+REST API are left out, dry_run is forced, and database and log are the rehearsal's own. Inside the
+finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes to
+close: stops are seen, but not when or in which order that was.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
@@ -52,9 +53,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         default=LOOKS,
         metavar="N",
         help="how often the bot looks in each candle (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--walk", action="store_true", help="let the price walk inside a candle, on a made-up path"
     )
     parser.add_argument(
         "--output",
@@ -124,7 +122,8 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         start + timedelta(seconds=looks[0]),
         stop - timedelta(seconds=1),
         looks=looks,
-        walk=arguments.walk,
+        # Where the price stands at its open, a bot would see no stop inside a candle.
+        walk=True,
     )
     return plan, timedelta(seconds=candle)
 

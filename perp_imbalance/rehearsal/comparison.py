@@ -11,8 +11,9 @@ import pandas as pd
 #: In bps of the stake: what may be left of a difference when its causes are subtracted.
 TOLERANCE_BPS = 1.0
 #: The parts that a difference of profit is split into.
-CAUSES = ("spread", "stop", "delay", "funding", "rest")
-_STOPS = {"stop_loss", "trailing_stop_loss", "stoploss_on_exchange", "liquidation"}
+CAUSES = ("spread", "stop", "delay", "fees", "funding", "rest")
+# What a backtest calls a stop, and a bot whose stop lies on the exchange.
+_STOPS = {"stop_loss", "trailing_stop_loss", "stoploss_on_exchange"}
 # What the strategy logs where it refuses an entry.
 _REFUSED = re.compile(r"^(\S+ \S+),\d+ - .* (\S+): no (long|short) entry, (.*)$", re.MULTILINE)
 
@@ -118,10 +119,12 @@ def split(
         date = pd.Timestamp(bot[f"{moment}_date"])
         on_time = date - date.floor(candle) <= timedelta(seconds=first_look)
         cause = "spread" if on_time else "delay"
-        if moment == "close" and bot["exit_reason"] in _STOPS:
+        if moment == "close" and bot["exit_reason"] in {*_STOPS, "liquidation"}:
             cause = "stop"
         move = direction * sign * (other - price) / float(backtest["open_rate"])
         parts[cause] += 1e4 * leverage * move
+        fee = float(bot[f"fee_{moment}"]) - float(backtest[f"fee_{moment}"])
+        parts["fees"] -= 1e4 * leverage * fee
     parts["funding"] = 1e4 * (_funding(bot) - _funding(backtest))
     total = 1e4 * (float(bot["close_profit"]) - float(backtest["profit_ratio"]))
     parts["rest"] = total - sum(parts.values())
@@ -143,7 +146,8 @@ def _by_entry(trades: pd.DataFrame, candle: timedelta) -> dict[Key, dict[Any, An
 def _end(trade: Mapping[str, Any], candle: timedelta) -> str:
     if pd.isna(trade["close_date"]):
         return "open"
-    return f"{trade['exit_reason']} {trade['close_date'].floor(candle):%Y-%m-%d %H:%M}"
+    reason = "stop" if trade["exit_reason"] in _STOPS else trade["exit_reason"]
+    return f"{reason} {trade['close_date'].floor(candle):%Y-%m-%d %H:%M}"
 
 
 def _told_apart(

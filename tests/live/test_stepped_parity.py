@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from support.freqtrade import Freqtrade, backtest_trades
+from support.freqtrade import backtest_trades, run_freqtrade
 from support.parity import (
     COLUMNS,
     HOUR,
@@ -92,16 +92,18 @@ def expected(sample_datadir: Path) -> pd.DataFrame:
     return expected_columns(sample_datadir)
 
 
-@pytest.fixture
-def backtested(freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path) -> pd.DataFrame:
+@pytest.fixture(scope="module")
+def backtested(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    userdir = tmp_path_factory.mktemp("backtest") / "user_data"
     span = f"{(FIRST - HOUR).timestamp():.0f}-{(LAST + 30 * 24 * HOUR).timestamp():.0f}"
-    process = freqtrade(
-        *("backtesting", "--strategy", STRATEGY, "--timerange", span),
+    process = run_freqtrade(
+        *(userdir, "backtesting"),
+        *("--strategy", STRATEGY, "--timerange", span),
         datadir=sample_datadir,
         overlay=SETTINGS,
     )
     assert process.returncode == 0, process.stderr
-    trades = as_candles(backtest_trades(tmp_path / "user_data")[STRATEGY])
+    trades = as_candles(backtest_trades(userdir)[STRATEGY])
     return trades[trades["open"] <= LAST]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from perp_imbalance.rehearsal import Comparison, compare
 from perp_imbalance.rehearsal.backtested import within
+from perp_imbalance.rehearsal.comparison import CAUSES
 
 HOUR = timedelta(hours=1)
 START = pd.Timestamp("2025-09-18", tz="UTC")
@@ -24,6 +25,7 @@ def trade(pair: str, opened: float, closed: float | None, **values: Any) -> dict
         **{"pair": pair, "is_short": False, "enter_tag": "long_zone_z", "exit_reason": "cooled"},
         **{"open_date": START + opened * HOUR, "open_rate": 100.0, "close_rate": 110.0},
         **{"close_date": pd.NaT if closed is None else START + closed * HOUR, "leverage": 1.0},
+        **{"fee_open": 5e-4, "fee_close": 5e-4},
         **{"stake_amount": 100.0, "funding_fees": 0.0, "close_profit": 0.1, "profit_ratio": 0.1},
         **values,
     }
@@ -45,7 +47,7 @@ def test_same_trades_differ_in_nothing() -> None:
     assert (found.backtest_trades, found.bot_trades, found.entries, found.closed) == (3, 3, 3, 2)
     assert found.differences == []
     assert found.explained
-    assert found.profit_bps == dict.fromkeys(["spread", "stop", "delay", "funding", "rest"], 0.0)
+    assert found.profit_bps == dict.fromkeys(CAUSES, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_entry_that_the_strategy_refused_is_explained() -> None:
             {"delay": -10.0},
         ),
         (
-            {"close_rate": 109.9, "close_profit": 0.099, "exit_reason": "stop_loss"},
+            {"close_rate": 109.9, "close_profit": 0.099, "exit_reason": "stoploss_on_exchange"},
             {"exit_reason": "stop_loss"},
             {"stop": -10.0},
         ),
@@ -108,6 +110,7 @@ def test_entry_that_the_strategy_refused_is_explained() -> None:
             {"leverage": 3.0},
             {"spread": -30.0},
         ),
+        ({"fee_close": 2e-4, "close_profit": 0.1003}, {}, {"fees": 3.0}),
         ({"funding_fees": 0.2, "close_profit": 0.102}, {"funding_fees": 0.0}, {"funding": 20.0}),
         ({"close_profit": 0.102}, {}, {"rest": 20.0}),
     ],
