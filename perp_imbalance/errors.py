@@ -26,3 +26,7 @@ class BridgeError(PerpImbalanceError):
 
 class ReplayError(PerpImbalanceError):
     """A replay exchange that cannot be served."""
+
+
+class RehearsalError(PerpImbalanceError):
+    """A bot that ended before its rehearsal was over, or a rehearsal that cannot begin."""

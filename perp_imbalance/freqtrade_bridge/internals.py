@@ -5,7 +5,12 @@ strategy as those commands do, there is no public way. Everything else of this p
 one goes through this package, so that a freqtrade without one of these names is one line.
 """
 
+from operator import attrgetter
+from typing import Any, NamedTuple
+
 from perp_imbalance.errors import BridgeError
+
+_INSTALL = "install the version that requirements.txt names"
 
 try:
     from freqtrade import exchange as exchange_classes
@@ -21,8 +26,8 @@ except ImportError as error:
     import freqtrade
 
     raise BridgeError(
-        f"freqtrade {freqtrade.__version__} lacks what this project needs of it ({error}): install "
-        "the version that requirements.txt names"
+        f"freqtrade {freqtrade.__version__} lacks what this project needs of it ({error}): "
+        f"{_INSTALL}"
     ) from None
 
 __all__ = [
@@ -30,10 +35,75 @@ __all__ = [
     "MAP_EXCHANGE_CHILDCLASS",
     "ExchangeResolver",
     "HyperOptLossResolver",
+    "RunningBot",
     "StrategyResolver",
     "deep_merge_dicts",
     "environment_vars_to_dict",
     "exchange_classes",
     "load_from_files",
+    "running_bot",
     "setup_utils_configuration",
 ]
+
+
+class RunningBot(NamedTuple):
+    """Where a running bot takes time and chance from, for a rehearsal to replace.
+
+    freqtrade has no setting for the clock of ``freqtrade trade``. What it reads through ``time``
+    and ``datetime`` follows a replaced clock by itself; these names are how it waits, where order
+    ids come from, and what it computes again and again from candles that have not changed.
+
+    :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
+    :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
+    :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
+    :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
+        exchanges
+    :ivar converter: the module that cleans candles
+    """
+
+    worker: Any
+    backoff: Any
+    client: Any
+    exchange: Any
+    converter: Any
+
+
+# What is replaced in each of them.
+_REPLACED = {
+    "worker": ("_sleep",),
+    "backoff": ("asyncio",),
+    "client": ("fetch",),
+    "exchange": (
+        "uuid4",
+        "clean_ohlcv_dataframe",
+        "Exchange._build_coroutine",
+        "Exchange._async_get_candle_history",
+        "Exchange._fetch_and_calculate_funding_fees",
+    ),
+    "converter": ("clean_ohlcv_dataframe",),
+}
+
+
+def running_bot() -> RunningBot:
+    """Return the parts of a running bot, each checked for the names that are replaced in it.
+
+    :raises BridgeError: if this freqtrade lacks one, naming it
+    """
+    # Here, because the bot itself takes seconds to import that other commands need not.
+    import freqtrade
+    from ccxt.async_support.base.exchange import Exchange
+    from freqtrade.data.converter import converter
+    from freqtrade.exchange import common, exchange
+    from freqtrade.worker import Worker
+
+    bot = RunningBot(Worker, common, Exchange, exchange, converter)
+    for part, names in _REPLACED.items():
+        for name in names:
+            try:
+                attrgetter(name)(getattr(bot, part))
+            except AttributeError:
+                raise BridgeError(
+                    f"freqtrade {freqtrade.__version__} lacks {getattr(bot, part).__name__}.{name},"
+                    f" which a rehearsal replaces: {_INSTALL}"
+                ) from None
+    return bot

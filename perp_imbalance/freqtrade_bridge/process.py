@@ -53,7 +53,7 @@ def run_freqtrade(
     :raises BridgeError: if a file is missing or unreadable
     """
     with _command(arguments, configs, overlay, local_config) as command:
-        return _run(command, cwd=cwd, proxies=local_config is None).returncode
+        return run_child(command, cwd=cwd, proxies=local_config is None).returncode
 
 
 def capture_freqtrade(
@@ -71,7 +71,7 @@ def capture_freqtrade(
     """
     with _command(arguments, configs, overlay, local_config) as command:
         proxies = local_config is None
-        return _run(command, cwd=cwd, proxies=proxies, capture=True, timeout=timeout)
+        return run_child(command, cwd=cwd, proxies=proxies, capture=True, timeout=timeout)
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
@@ -119,14 +119,25 @@ def child_environment(*, proxies: bool = True) -> dict[str, str]:
     }
 
 
-def _run(
+def run_child(
     command: Sequence[str],
     *,
-    cwd: Path | None,
-    proxies: bool,
+    cwd: Path | None = None,
+    proxies: bool = True,
     capture: bool = False,
     timeout: float | None = None,
+    variables: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
+    """Run a command that leaves nothing behind, whichever of it and this process ends first.
+
+    :param command: the program and its arguments
+    :param cwd: folder to run in, by default this process's
+    :param proxies: whether it may use the environment's proxies
+    :param capture: whether what it prints is returned
+    :param timeout: seconds after which it is ended
+    :param variables: what its environment has beside or instead of this process's
+    :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when it has been ended
+    """
     pipe = subprocess.PIPE if capture else None
     with _ended_by_signals():
         # A session of its own: an interrupt at the terminal reaches freqtrade once, through us,
@@ -134,7 +145,7 @@ def _run(
         child = subprocess.Popen(
             command,
             cwd=cwd,
-            env=child_environment(proxies=proxies),
+            env={**child_environment(proxies=proxies), **(variables or {})},
             stdout=pipe,
             stderr=pipe,
             text=True,
@@ -261,8 +272,11 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _freqtrade() -> None:
-    """Run freqtrade in this process and leave with its exit code, never 0 on an error."""
+def freqtrade_main(arguments: list[str] | None = None) -> None:
+    """Run freqtrade in this process and leave with its exit code, never 0 on an error.
+
+    :param arguments: the subcommand and its options; None: this process's
+    """
     _end_with_parent()
     from freqtrade.main import main
 
@@ -274,7 +288,7 @@ def _freqtrade() -> None:
     downloads = _FailedDownloads(logging.ERROR)
     logging.getLogger("freqtrade.data.history.history_utils").addHandler(downloads)
     try:
-        main()
+        main(arguments)
     except SystemExit as leave:
         if leave.code is None and isinstance(leave.__context__, SystemExit):
             # The parser's refusal, which freqtrade replaced on the way out.
@@ -289,4 +303,4 @@ def _freqtrade() -> None:
 
 
 if __name__ == "__main__":
-    _freqtrade()
+    freqtrade_main()

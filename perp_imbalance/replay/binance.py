@@ -100,6 +100,23 @@ def newest(series: Series, now: int) -> tuple[int, float]:
     return int(series.times[opened - 1]), float(series.values[opened - 1, 0])
 
 
+def walked(series: Series, now: int) -> tuple[int, float]:
+    """Return time and price as :func:`newest` does, with a SYNTHETIC path inside a candle.
+
+    What happened inside a candle is not known. The path goes from open to the nearer extreme, to
+    the other one and to the close, a third of the candle each: every price that the candle had,
+    in an order that may not have been. It hints at the close before the candle is over.
+    """
+    row = series.opened(now) - 1
+    if row < 0 or series.ends[row] <= now or not np.isfinite(series.values[row, :4]).all():
+        return newest(series, now)
+    begin, end = int(series.times[row]), int(series.ends[row])
+    first, high, low, last = (float(value) for value in series.values[row, :4])
+    turns = (high, low) if high - first <= first - low else (low, high)
+    thirds = 3 * (now - begin) / (end - begin)
+    return now, float(np.interp(thirds, (0, 1, 2, 3), (first, *turns, last)))
+
+
 def exchange_info(symbols: Iterable[tuple[Symbol, TradingRules, int]], now: int) -> Json:
     """Return the market list.
 

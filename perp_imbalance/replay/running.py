@@ -63,6 +63,7 @@ def running_replay(
     port: int = 0,
     clock: Clock = system_clock,
     extra_pairs: Iterable[str] = (),
+    walk: bool = False,
 ) -> Iterator[Replay]:
     """Serve a folder of candles on 127.0.0.1 until the block is left, however it is left.
 
@@ -70,11 +71,13 @@ def running_replay(
     :param port: port to listen on, 0 for any free one
     :param clock: returns the time in ms
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
+    :param walk: whether prices move inside a candle, on the synthetic path of
+        :func:`perp_imbalance.replay.binance.walked`
     :raises DataError: where the folder holds no candles
     :raises ReplayError: where the port cannot be listened on
     """
     store = CandleStore(datadir, extra_pairs)
-    exchange = ReplayExchange(store, clock)
+    exchange = ReplayExchange(store, clock, walk=walk)
     exchange.prepare()
     with serving(exchange.app(), port) as bound:
         yield Replay(bound, store, exchange)

@@ -50,12 +50,17 @@ class ReplayExchange:
 
     :param store: the candles
     :param clock: returns the time in ms; nothing later than it is ever served
+    :param walk: whether prices move inside a candle, on the synthetic path of
+        :func:`perp_imbalance.replay.binance.walked`; else they stay at its open
     """
 
-    def __init__(self, store: CandleStore, clock: Clock = system_clock) -> None:
+    def __init__(
+        self, store: CandleStore, clock: Clock = system_clock, *, walk: bool = False
+    ) -> None:
         self.requests: deque[ServedRequest] = deque(maxlen=REQUESTS_KEPT)
         self._store = store
         self._clock = clock
+        self._newest = binance.walked if walk else binance.newest
         self._rules: dict[Symbol, tuple[int, TradingRules]] = {}
         self._unknown_paths: set[str] = set()
 
@@ -185,7 +190,7 @@ class ReplayExchange:
 
         def answer(symbol: Symbol) -> Any:
             marks = self._store.finest(symbol, CandleType.MARK)
-            mark = binance.newest(marks, now)[1] or self.quote(symbol, now).price
+            mark = self._newest(marks, now)[1] or self.quote(symbol, now).price
             spot = self._store.symbols(Market.SPOT).get(symbol.name)
             index = (self.quote(spot, now).price if spot else 0.0) or mark
             funding = self._funding(symbol)
@@ -251,7 +256,10 @@ class ReplayExchange:
     def quote(self, symbol: Symbol, now: int) -> Quote:
         """Return what a symbol trades at, with its trading rules."""
         series = self._store.finest(symbol, symbol.market.candle_type)
-        return Quote(symbol, self._rules_of(symbol, now), *binance.newest(series, now))
+        rules = self._rules_of(symbol, now)
+        time, price = self._newest(series, now)
+        # On its walk, a price comes between two ticks.
+        return Quote(symbol, rules, time, round(price, rules.price_decimals))
 
     def _rules_of(self, symbol: Symbol, now: int) -> TradingRules:
         series = self._store.finest(symbol, symbol.market.candle_type)

@@ -12,13 +12,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from freqtrade.data.history import load_pair_history
-from freqtrade.enums import CandleType
 from support.freqtrade import SAMPLE_PAIRS, Freqtrade, backtest_trades
 from support.live_bot import FastClock, LiveBot, mailbox
+from support.parity import (
+    COLUMNS,
+    HOUR,
+    PRESET,
+    SETTINGS,
+    SIGNALS,
+    SPOTS,
+    as_candles,
+    expected_columns,
+)
 from support.reliability import publish, table
 
-from perp_imbalance.indicators import PRESETS, entry_signals, exit_signals, imbalance_columns
 from perp_imbalance.replay import running_replay
 from perp_imbalance.strategy.alerts import TITLES, flip_message
 from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG
@@ -36,17 +43,8 @@ LAST = max(FIRST + CANDLES * pd.Timedelta("1h"), pd.Timestamp("2025-09-18 21:00"
 # A candle of an hour lasts four seconds at first; an idle machine needs a third of one for each.
 # Where the bot falls behind so fast a clock, it lives again on a slower one.
 SPEEDS = [900, 450, 225]
-HOUR = pd.Timedelta("1h")
-PRESET = "aggressive"
-SPOTS = {
-    **{"BTC/USDT:USDT": ("BTC/USDT", 1), "ETH/USDT:USDT": ("ETH/USDT", 1)},
-    **{"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000)},
-}
-# Half of a position ends at the middle of the bands: the one thing that is off by default.
-SETTINGS = {"perp_imbalance": {"scale_out": 0.5}}
 # freqtrade's warning where the newest candle is not the last that closed.
 OUTDATED = "Outdated history"
-SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 
 
 class Life(NamedTuple):
@@ -100,19 +98,7 @@ def live(sample_datadir: Path, folder: Path, speed: int) -> Life:
 
 @pytest.fixture(scope="module")
 def expected(sample_datadir: Path) -> pd.DataFrame:
-    """All columns and signals of the same candles, as a backtest has them."""
-    tables = []
-    for pair, (spot_pair, scale) in SPOTS.items():
-        perp, spot = (
-            load_pair_history(name, "1h", sample_datadir, candle_type=kind, data_format="feather")
-            for name, kind in ((pair, CandleType.FUTURES), (spot_pair, CandleType.SPOT))
-        )
-        thresholds = PRESETS[PRESET]
-        table = imbalance_columns(perp, spot, scale=scale, thresholds=thresholds)
-        table = table.assign(pair=pair, date=perp["date"], close=perp["close"])
-        signals = [entry_signals(table, thresholds), exit_signals(table)]
-        tables.append(pd.concat([table, *signals], axis=1))
-    return pd.concat(tables, ignore_index=True)
+    return expected_columns(sample_datadir)
 
 
 def side_by_side(life: Life, expected: pd.DataFrame) -> pd.DataFrame:
@@ -121,9 +107,6 @@ def side_by_side(life: Life, expected: pd.DataFrame) -> pd.DataFrame:
     )
     assert len(both) == len(life.recorded)
     return both
-
-
-COLUMNS = ["premium", "z_raw", "z", "bb_upper", "bb_lower", "bias"]
 
 
 @pytest.mark.parametrize("column", COLUMNS)
@@ -163,13 +146,6 @@ def backtested(freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path) -> pd
     )
     assert process.returncode == 0, process.stderr
     return as_candles(backtest_trades(tmp_path / "user_data")["PerpImbalanceAggressive"])
-
-
-def as_candles(trades: pd.DataFrame) -> pd.DataFrame:
-    """Return trades with the candles in which they were opened and closed."""
-    dates = {name: pd.to_datetime(trades[f"{name}_date"], utc=True) for name in ("open", "close")}
-    candles = {name: date.dt.floor("h") for name, date in dates.items()}
-    return trades.assign(is_short=trades["is_short"].astype(bool), **candles)
 
 
 def acted_on(life: Life) -> set[tuple[str, pd.Timestamp]]:

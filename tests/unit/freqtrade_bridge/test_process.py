@@ -28,7 +28,7 @@ def without_posix(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_posix")
 def test_command_runs_without_process_groups() -> None:
-    found = process._run([sys.executable, "-c", "print(7)"], cwd=None, proxies=True, capture=True)
+    found = process.run_child([sys.executable, "-c", "print(7)"], capture=True)
     assert (found.returncode, found.stdout.strip()) == (0, "7")
     with files.temporary_folder() as folder:
         assert folder.is_dir()

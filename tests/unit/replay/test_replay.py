@@ -29,6 +29,7 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.replay.binance import newest, number
 from perp_imbalance.replay.candle_store import CandleStore, Market
+from perp_imbalance.replay.server import ReplayExchange
 
 START = milliseconds(TINY_START)
 END = START + TINY_CANDLES * HOUR
@@ -423,3 +424,32 @@ def test_tick_is_that_of_the_whole_file_all_along_it(tmp_path: Path) -> None:
         (price,) = (f for f in symbol["filters"] if f["filterType"] == "PRICE_FILTER")
         ticks.add(float(price["tickSize"]))
     assert ticks == {0.001}
+
+
+@pytest.mark.parametrize(
+    ("candle", "path"),
+    [
+        ((100.0, 106.0, 97.0, 104.0), [100.0, 98.5, 97.0, 101.5, 106.0, 105.0]),
+        ((100.0, 102.0, 91.0, 95.0), [100.0, 101.0, 102.0, 96.5, 91.0, 93.0]),
+    ],
+)
+def test_walk_turns_at_the_nearer_extreme_first(
+    tmp_path: Path, candle: tuple[float, ...], path: list[float]
+) -> None:
+    """Every ten minutes of an hour, and at its end the next one's open."""
+    dates = pd.date_range("2024-01-01", periods=2, freq="1h", tz="UTC")
+    later = (50.5, 50.5, 50.5, 50.5)
+    frame = pd.DataFrame([candle, later], columns=["open", "high", "low", "close"])
+    frame = frame.assign(volume=1.0)
+    frame.insert(0, "date", dates)
+    get_datahandler(tmp_path, "feather").ohlcv_store("BTC/USDT", "1h", frame, CandleType.SPOT)
+    store = CandleStore(tmp_path)
+    (symbol,) = store.symbols(Market.SPOT).values()
+    exchanges = {walk: ReplayExchange(store, walk=walk) for walk in (False, True)}
+    moments = [milliseconds(dates[0]) + look * HOUR // 6 for look in range(7)]
+    prices = {
+        walk: [exchange.quote(symbol, now).price for now in moments]
+        for walk, exchange in exchanges.items()
+    }
+    assert prices[True] == [*path, 50.5]
+    assert prices[False] == [candle[0]] * 6 + [50.5]

@@ -1,0 +1,170 @@
+"""``perp-imbalance rehearse``: a bot's life on past candles, beside a backtest of them."""
+
+import argparse
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
+from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.options import add_candles, add_config, config_files
+from perp_imbalance.errors import CommandError
+from perp_imbalance.files import run_name
+
+if TYPE_CHECKING:
+    from perp_imbalance.rehearsal import Comparison, Plan
+
+EXIT_UNEXPLAINED = 1
+LOOKS = 6
+
+EXAMPLE = """\
+examples:
+  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201
+  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201 --json
+
+freqtrade's own trade command lives through the candles, on a clock that moves while the bot sleeps,
+at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
+REST API are left out, dry_run is forced, and database and log are the rehearsal's own. Inside the
+finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes to
+close: stops are seen, but not when or in which order that was.
+
+exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
+"""
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the subcommand ``rehearse``."""
+    parser = subparsers.add_parser(
+        "rehearse",
+        help="let a bot live through past candles in freqtrade's live code, beside a backtest",
+        description="Run a config through freqtrade's live code on past candles, and hold its "
+        "trades against a backtest of them. Sends no order and uses no key.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_config(parser)
+    add_candles(parser)
+    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    parser.add_argument(
+        "--looks",
+        type=int,
+        default=LOOKS,
+        metavar="N",
+        help="how often the bot looks in each candle (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="new folder for database and log (default: one in user_data/rehearsals)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Rehearse, backtest and compare."""
+    from rich.console import Console
+
+    from perp_imbalance.rehearsal import held_against_backtest
+
+    plan, candle = plan_of(arguments)
+    # freqtrade tells of each file that it opens.
+    logging.getLogger("freqtrade").setLevel(logging.WARNING)
+    count = int((plan.end - plan.start) / candle) + 1
+    with Console(stderr=True).status(f"rehearse {count} candles, then backtest them"):
+        comparison = held_against_backtest(plan, candle)
+    if arguments.json:
+        told = comparison.as_dict() | {"folder": str(plan.folder)}
+        print(json.dumps(told, indent=1, default=str))
+    else:
+        show(comparison, plan, count)
+    return 0 if comparison.explained else EXIT_UNEXPLAINED
+
+
+def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
+    """Return what is to be rehearsed, and the length of its candles.
+
+    :raises CommandError: if options are missing or make no sense.
+    """
+    from freqtrade.exchange import timeframe_to_seconds
+
+    from perp_imbalance.freqtrade_bridge.config import load_config, merged_config
+    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.rehearsal import Plan, even_looks
+
+    if arguments.looks < 1:
+        raise CommandError(f"--looks {arguments.looks}: a bot looks at least once in a candle")
+    if arguments.datadir is None:
+        raise CommandError("rehearse needs --datadir: the folder of candles, freqtrade's --datadir")
+    start, stop = span(arguments.timerange)
+    files = config_files(arguments)
+    config = load_config(files)
+    strategy = arguments.strategy or config.get("strategy")
+    if not strategy:
+        raise CommandError("rehearse needs --strategy, as the config names none")
+    data = backtest_data(config, arguments.datadir, arguments)
+    candle = timeframe_to_seconds(data.timeframe)
+    folder = arguments.output or Path(config["user_data_dir"], "rehearsals", run_name("rehearsal"))
+    if folder.exists():
+        raise CommandError(f"{folder} is there already: name another folder with --output")
+    overlay = backtest_overlay(config, data) | {
+        "strategy": strategy,
+        "strategy_path": str(strategy_folder(config, strategy)),
+    }
+    looks = tuple(even_looks(arguments.looks, candle))
+    plan = Plan(
+        merged_config(files, overlay),
+        arguments.datadir.resolve(),
+        folder,
+        start + timedelta(seconds=looks[0]),
+        stop - timedelta(seconds=1),
+        looks=looks,
+        # Where the price stands at its open, a bot would see no stop inside a candle.
+        walk=True,
+    )
+    return plan, timedelta(seconds=candle)
+
+
+def span(timerange: str | None) -> tuple[datetime, datetime]:
+    """Return the two ends of a time range.
+
+    :raises CommandError: if one is missing.
+    """
+    from freqtrade.configuration import TimeRange
+
+    from perp_imbalance.freqtrade_bridge.config import check_timerange
+
+    check_timerange(timerange)
+    parsed = TimeRange.parse_timerange(timerange)
+    if parsed.startdt is None or parsed.stopdt is None:
+        raise CommandError("rehearse needs --timerange with both ends, such as 20250101-20250201")
+    return parsed.startdt.astimezone(UTC), parsed.stopdt.astimezone(UTC)
+
+
+def show(comparison: "Comparison", plan: "Plan", candles: int) -> None:
+    """Print what bot and backtest did, and where they differ."""
+    console = page_console()
+    table = folding_table(["", "backtest", "bot", "same"], {"backtest", "bot", "same"})
+    trades = (str(comparison.backtest_trades), str(comparison.bot_trades))
+    table.add_row("entries", *trades, str(comparison.entries))
+    table.add_row("exits, of the same entries", "", "", str(comparison.closed))
+    console.print(f"{candles} candles, {plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M}")
+    console.print(table)
+    if comparison.profit_bps:
+        parts = folding_table(["profit, bot minus backtest", "mean bps"], {"mean bps"})
+        for cause, bps in comparison.profit_bps.items():
+            parts.add_row(cause, f"{bps:+.2f}")
+        console.print(parts)
+    if comparison.differences:
+        names = ["difference", "pair", "side", "candle", "backtest", "bot", "cause"]
+        differences = folding_table(names)
+        for each in comparison.differences:
+            cells = (each.kind, each.pair, each.side, f"{each.time:%Y-%m-%d %H:%M}")
+            differences.add_row(*cells, each.backtest, each.bot, each.cause or "unexplained")
+        console.print(differences)
+    said = "all explained" if comparison.explained else "not all explained"
+    console.print(f"Differences: {len(comparison.differences)}, {said}")
+    console.print(f"Database and log: {plan.folder}")

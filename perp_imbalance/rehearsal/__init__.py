@@ -1,0 +1,23 @@
+"""Let a bot live through past candles in freqtrade's own live code, on a clock that is stepped.
+
+A clock that runs fast races the machine: how late an order comes depends on how busy it is. Here
+time stands still while the bot works and moves while it sleeps, so the same plan gives the same
+trades, orders and locks, byte for byte, on any machine.
+"""
+
+from perp_imbalance.rehearsal.clock import even_looks
+from perp_imbalance.rehearsal.comparison import Comparison, Difference, compare
+from perp_imbalance.rehearsal.ledger import held_against_backtest
+from perp_imbalance.rehearsal.plan import Plan, read_table
+from perp_imbalance.rehearsal.run import rehearse
+
+__all__ = [
+    "Comparison",
+    "Difference",
+    "Plan",
+    "compare",
+    "even_looks",
+    "held_against_backtest",
+    "read_table",
+    "rehearse",
+]

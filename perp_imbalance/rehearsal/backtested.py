@@ -1,0 +1,52 @@
+"""freqtrade's backtest of the time that a bot was rehearsed in."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+from freqtrade.data.btanalysis import load_backtest_stats
+
+from perp_imbalance.errors import RehearsalError
+from perp_imbalance.files import temporary_folder
+from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
+from perp_imbalance.rehearsal.plan import Plan
+from perp_imbalance.replay import local_config, running_replay
+
+# freqtrade ends what is open in a backtest's last candle, and enters nothing there.
+_CANDLES_BEYOND = 3
+
+
+def backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> pd.DataFrame:
+    """Return the trades that a backtest opens in the time of a plan, as freqtrade has them.
+
+    :param candle: length of the plan's candles
+    :param cwd: as that of :func:`perp_imbalance.rehearsal.rehearse`
+    :raises RehearsalError: if freqtrade refuses to backtest it
+    """
+    # A backtest's first entry comes one candle after its start.
+    span = [plan.start - candle, plan.end + _CANDLES_BEYOND * candle]
+    with temporary_folder() as folder, running_replay(plan.datadir) as replay:
+        options = ["backtesting", "--datadir", str(plan.datadir), "--cache", "none"]
+        options += ["--timerange", "-".join(str(int(moment.timestamp())) for moment in span)]
+        options += ["--backtest-directory", str(folder)]
+        config = local_config(plan.config, replay.url)
+        process = capture_freqtrade(options, local_config=config, cwd=cwd)
+        if process.returncode:
+            raise RehearsalError(f"the backtest beside it failed: {error_line(process)}")
+        stats = load_backtest_stats(folder)
+    (outcome,) = stats["strategy"].values()
+    return within(pd.DataFrame(outcome["trades"]), plan.end)
+
+
+def within(trades: pd.DataFrame, end: datetime) -> pd.DataFrame:
+    """Return trades opened by a moment; one closed after it counts as open, without a close."""
+    if trades.empty:
+        columns = ["pair", "is_short", "open_date", "close_date", "enter_tag", "exit_reason"]
+        return pd.DataFrame(columns=columns)
+    for name in ("open_date", "close_date"):
+        trades[name] = pd.to_datetime(trades[name], utc=True)
+    trades = trades[trades["open_date"] <= end].reset_index(drop=True)
+    still_open = ~(trades["close_date"] <= end)
+    trades.loc[still_open, "close_date"] = pd.NaT
+    trades.loc[still_open, "exit_reason"] = None
+    return trades

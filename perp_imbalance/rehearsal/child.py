@@ -1,0 +1,128 @@
+"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN``.
+
+freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and database.
+The replay exchange runs beside it in a thread, so both read one clock. Only what
+:func:`perp_imbalance.freqtrade_bridge.internals.running_bot` names is replaced.
+"""
+
+import asyncio
+import random
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from freqtrade.enums import State
+from freqtrade.exchange import timeframe_to_seconds
+
+from perp_imbalance.errors import PerpImbalanceError
+from perp_imbalance.freqtrade_bridge.config import config_file
+from perp_imbalance.freqtrade_bridge.internals import RunningBot, running_bot
+from perp_imbalance.freqtrade_bridge.process import freqtrade_main
+from perp_imbalance.rehearsal.clock import SteppedClock, next_look
+from perp_imbalance.rehearsal.plan import STOPPED, Plan
+from perp_imbalance.rehearsal.shortcuts import MARKETS_MINUTES, take_shortcuts
+from perp_imbalance.replay import local_config, running_replay
+from perp_imbalance.replay.server import system_clock
+
+#: ccxt's patience in ms: an answer comes from this process, however busy the machine is.
+PATIENCE_MS = 600_000
+#: The least that a pause takes in seconds, as nothing else moves the clock.
+SHORTEST_PAUSE = 1.0
+LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
+# Of the config's section on the exchange, how long freqtrade waits for a late candle.
+_LATENESS = ("ohlcv_late_candle_grace_secs", "ohlcv_max_poll_interval_secs")
+
+
+def rehearse(plan: Plan) -> None:
+    """Run the bot of a plan to its end, and leave this process with its exit code.
+
+    :raises BridgeError: if this freqtrade lacks what is replaced
+    :raises DataError: where the folder holds no candles
+    """
+    bot = running_bot()
+    with (
+        SteppedClock(plan.start) as clock,
+        running_replay(plan.datadir, walk=plan.walk) as replay,
+        config_file(rehearsal_config(plan, replay.url)) as file,
+    ):
+        step_clock(bot, clock, plan)
+        fix_chance(bot, plan)
+        if plan.shortcuts:
+            take_shortcuts(bot, replay.store, system_clock)
+        freqtrade_main(
+            ["trade", "-c", str(file), "--db-url", f"sqlite:///{plan.database.absolute()}"]
+        )
+
+
+def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
+    """Return the config of a bot that asks a replay exchange alone and logs to a file."""
+    config = local_config(plan.config, url)
+    own = plan.config.get("exchange", {}).get("_ft_has_params", {})
+    exchange = config["exchange"]
+    exchange["_ft_has_params"] |= {name: own[name] for name in _LATENESS if name in own}
+    exchange["ccxt_config"]["timeout"] = PATIENCE_MS
+    if plan.shortcuts:
+        exchange["markets_refresh_interval"] = MARKETS_MINUTES
+    config["initial_state"] = "running"
+    config["log_config"] = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"plain": {"format": LOG_FORMAT}},
+        "handlers": {
+            "log": {
+                "class": "logging.FileHandler",
+                "formatter": "plain",
+                "filename": str(plan.log.absolute()),
+                "encoding": "utf-8",
+            }
+        },
+        "root": {"handlers": ["log"], "level": "INFO"},
+    }
+    return config
+
+
+def step_clock(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
+    """Move the clock where the bot waits, and end the bot there."""
+
+    def pause(worker: Any, seconds: float) -> None:
+        if worker.freqtrade.state == State.STOPPED:
+            sys.exit(STOPPED)
+        now = clock.now()
+        wake = now + max(seconds, SHORTEST_PAUSE)
+        if plan.looks is not None:
+            timeframe = worker.freqtrade.config["timeframe"]
+            candle = timeframe_to_seconds(timeframe)
+            if plan.looks[-1] >= candle:
+                sys.exit(f"a look {plan.looks[-1]:g} s after the opening is not inside {timeframe}")
+            wake = next_look(now, candle, plan.looks)
+        if wake > plan.end.timestamp():
+            sys.exit(0)
+        clock.move_to(wake)
+
+    bot.worker._sleep = pause
+    bot.backoff.asyncio = SimpleNamespace(sleep=clock.sleep_async)
+
+
+def fix_chance(bot: RunningBot, plan: Plan) -> None:
+    """Take out what differs from run to run: the order of requests, and random ids."""
+    chance = random.Random(f"{plan.seed} {plan.start.isoformat()}")
+    random.seed(chance.random())
+    bot.exchange.uuid4 = lambda: uuid.UUID(int=chance.getrandbits(128), version=4)
+    fetch: Callable[..., Any] = bot.client.fetch
+
+    async def fetch_alone(client: Any, *arguments: Any, **options: Any) -> Any:
+        turn = vars(client).setdefault("rehearsal_turn", asyncio.Lock())
+        async with turn:
+            return await fetch(client, *arguments, **options)
+
+    bot.client.fetch = fetch_alone
+
+
+if __name__ == "__main__":
+    try:
+        rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    except PerpImbalanceError as error:
+        sys.exit(str(error))

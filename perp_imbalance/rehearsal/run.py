@@ -1,0 +1,62 @@
+"""Starting the process that a bot is rehearsed in."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from perp_imbalance.errors import RehearsalError
+from perp_imbalance.files import temporary_folder
+from perp_imbalance.freqtrade_bridge.process import error_line, run_child
+from perp_imbalance.rehearsal.plan import STOPPED, Plan
+
+EXIT_INTERRUPTED = 130
+CHILD = ("-m", "perp_imbalance.rehearsal.child")
+# The last line of a traceback.
+_RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
+
+
+def rehearse(plan: Plan, cwd: Path | None = None) -> None:
+    """Let a bot live as planned; its database and log are in the plan's folder then.
+
+    Afterwards, a plan with the same folder and a later start is the restart of that bot.
+
+    :param cwd: folder to run in, by default this process's; a config's relative paths begin there
+    :raises RehearsalError: if the bot ended before its time, with what it said last
+    :raises KeyboardInterrupt: if it was interrupted
+    """
+    plan.folder.mkdir(parents=True, exist_ok=True)
+    logged = plan.log.stat().st_size if plan.log.exists() else 0
+    # freqtrade keeps pairs in sets, whose order depends on hashes, and schedules by local time.
+    variables = {"PYTHONHASHSEED": str(plan.seed % 2**32), "TZ": "UTC"}
+    with temporary_folder() as folder:
+        file = Path(folder, "plan.json")
+        file.touch(mode=0o600)
+        file.write_text(plan.dumps(), encoding="utf-8")
+        process = run_child(
+            [sys.executable, *CHILD, str(file)],
+            cwd=cwd,
+            proxies=False,
+            capture=True,
+            variables=variables,
+        )
+    if process.returncode == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise RehearsalError(_told(plan, process, logged))
+
+
+def _told(plan: Plan, process: "subprocess.CompletedProcess[str]", logged: int) -> str:
+    """Return why a bot ended, from what it printed and from its log beyond a length."""
+    if not plan.log.exists():
+        return error_line(process)
+    with plan.log.open("rb") as file:
+        file.seek(logged)
+        log = file.read().decode("utf-8", errors="replace")
+    reason, last = "", (process.stderr.splitlines() or [""])[-1]
+    if last == STOPPED and (raised := _RAISED.findall(log)):
+        reason = f"{STOPPED}: {raised[-1]}"
+    else:
+        process.stderr += log
+        reason = error_line(process)
+    return f"{reason} (its log: {plan.log})"

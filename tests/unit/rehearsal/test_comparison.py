@@ -1,0 +1,124 @@
+"""A bot's trades beside a backtest's: each difference is named, and what it cost is split."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from perp_imbalance.rehearsal import Comparison, compare
+from perp_imbalance.rehearsal.backtested import within
+from perp_imbalance.rehearsal.comparison import CAUSES
+
+HOUR = timedelta(hours=1)
+START = pd.Timestamp("2025-09-18", tz="UTC")
+BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
+REFUSAL = (
+    "2025-09-18 05:00:01,000 - perp_imbalance.strategy.positions - INFO - BTC/USDT:USDT: no long "
+    "entry, the price has moved by 2 %"
+)
+
+
+def trade(pair: str, opened: float, closed: float | None, **values: Any) -> dict[str, Any]:
+    """Return a trade as bot and backtest both have it; times in hours."""
+    return {
+        **{"pair": pair, "is_short": False, "enter_tag": "long_zone_z", "exit_reason": "cooled"},
+        **{"open_date": START + opened * HOUR, "open_rate": 100.0, "close_rate": 110.0},
+        **{"close_date": pd.NaT if closed is None else START + closed * HOUR, "leverage": 1.0},
+        **{"fee_open": 5e-4, "fee_close": 5e-4},
+        **{"stake_amount": 100.0, "funding_fees": 0.0, "close_profit": 0.1, "profit_ratio": 0.1},
+        **values,
+    }
+
+
+def held(bot: list[dict[str, Any]], backtest: list[dict[str, Any]], log: str = "") -> Comparison:
+    frames = [within(pd.DataFrame(trades), END) for trades in (bot, backtest)]
+    return compare(frames[0], frames[1], HOUR, 1.0, log)
+
+
+END = datetime(2025, 9, 19, tzinfo=UTC)
+LOOK = 1 / 3600
+SAME = [trade(BTC, 1, 4), trade(ETH, 2, 5), trade(ETH, 7, None)]
+
+
+def test_same_trades_differ_in_nothing() -> None:
+    bot = [trade(BTC, 1 + LOOK, 4 + LOOK), trade(ETH, 2.5, 5.5), trade(ETH, 7, None)]
+    found = held(bot, SAME)
+    assert (found.backtest_trades, found.bot_trades, found.entries, found.closed) == (3, 3, 3, 2)
+    assert found.differences == []
+    assert found.explained
+    assert found.profit_bps == dict.fromkeys(CAUSES, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("bot", "backtest", "kinds"),
+    [
+        ([], [trade(BTC, 1, 4)], ["missed"]),
+        ([trade(BTC, 1, 4)], [], ["extra"]),
+        ([trade(BTC, 2, 4)], [trade(BTC, 1, 4)], ["late"]),
+        ([trade(BTC, 5, 6)], [trade(BTC, 1, 4)], ["missed", "extra"]),
+        ([trade(BTC, 2, 4, is_short=True)], [trade(BTC, 1, 4)], ["missed", "extra"]),
+        ([trade(ETH, 2, 4)], [trade(BTC, 1, None)], ["missed", "extra"]),
+        ([trade(BTC, 1, 4, enter_tag="own")], [trade(BTC, 1, 4)], ["tag"]),
+        ([trade(BTC, 1, 4, exit_reason="roi")], [trade(BTC, 1, 4)], ["exit"]),
+        ([trade(BTC, 1, 5)], [trade(BTC, 1, 4)], ["exit"]),
+        ([trade(BTC, 1, None)], [trade(BTC, 1, 4)], ["exit"]),
+        ([trade(BTC, 1, None)], [trade(BTC, 1, 30)], []),
+        ([], [trade(BTC, 30, 31)], []),
+    ],
+)
+def test_each_difference_is_named_and_unexplained(
+    bot: list[dict[str, Any]], backtest: list[dict[str, Any]], kinds: list[str]
+) -> None:
+    found = held(bot, backtest)
+    assert [each.kind for each in found.differences] == kinds
+    assert found.explained == (not kinds)
+    assert found.as_dict()["explained"] == found.explained
+
+
+def test_entry_that_the_strategy_refused_is_explained() -> None:
+    missed = [trade(BTC, 5, 6)]
+    (found,) = held([], missed, REFUSAL).differences
+    assert found.cause == "the price has moved by 2 %"
+    assert held([], missed, REFUSAL).explained
+    assert not held([], [trade(ETH, 5, 6)], REFUSAL).explained
+    assert not held([], [trade(BTC, 6, 7)], REFUSAL).explained
+
+
+@pytest.mark.parametrize(
+    ("values", "backtest", "parts"),
+    [
+        ({"open_rate": 100.1, "close_profit": 0.099}, {}, {"spread": -10.0}),
+        ({"close_rate": 109.9, "close_profit": 0.099}, {}, {"spread": -10.0}),
+        (
+            {"close_rate": 109.9, "close_profit": 0.099, "close_date": START + 4.5 * HOUR},
+            {},
+            {"delay": -10.0},
+        ),
+        (
+            {"close_rate": 109.9, "close_profit": 0.099, "exit_reason": "stoploss_on_exchange"},
+            {"exit_reason": "stop_loss"},
+            {"stop": -10.0},
+        ),
+        (
+            {"open_rate": 100.1, "close_profit": -0.099, "is_short": True},
+            {"is_short": True, "profit_ratio": -0.1},
+            {"spread": 10.0},
+        ),
+        (
+            {"open_rate": 100.1, "close_profit": 0.097, "leverage": 3.0},
+            {"leverage": 3.0},
+            {"spread": -30.0},
+        ),
+        ({"fee_close": 2e-4, "close_profit": 0.1003}, {}, {"fees": 3.0}),
+        ({"funding_fees": 0.2, "close_profit": 0.102}, {"funding_fees": 0.0}, {"funding": 20.0}),
+        ({"close_profit": 0.102}, {}, {"rest": 20.0}),
+    ],
+)
+def test_difference_of_profit_is_split_by_its_cause(
+    values: dict[str, Any], backtest: dict[str, Any], parts: dict[str, float]
+) -> None:
+    found = held([trade(BTC, 1, 4, **values)], [trade(BTC, 1, 4, **backtest)])
+    expected = dict.fromkeys(found.profit_bps, 0.0) | parts
+    assert found.profit_bps == pytest.approx(expected, abs=1e-6)
+    assert found.explained == ("rest" not in parts)
