@@ -112,7 +112,7 @@ def summary_of(
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 4)
 
 
 def write_page(file: Path, title: str, summary: "Mapping[str, Any]", maps: "Sequence[Map]") -> None:
