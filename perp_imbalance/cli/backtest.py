@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.next_steps import doctor_command
-from perp_imbalance.cli.options import add_config, add_pairs, config_files
+from perp_imbalance.cli.options import add_config, add_pairs, config_files, named_values
 from perp_imbalance.errors import CommandError, PerpImbalanceError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.strategy.settings import SECTION, Settings
 
 if TYPE_CHECKING:
     from perp_imbalance.data.backtest_data import BacktestData
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 
 logger = logging.getLogger(__name__)
 
@@ -81,18 +82,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the backtest and say where its results are."""
     from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
-    from perp_imbalance.strategy.named_values import parse_values
 
     check_timerange(arguments.timerange)
     refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
-    values = parse_values(arguments.values or ())
-    if not values:
+    values = ParameterFile.of_words(named_values(arguments.values or ()))
+    if not arguments.values:
         warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])
@@ -131,22 +132,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def strategies_with(
-    values: Mapping[str, Any], names: Sequence[str], config: Mapping[str, Any]
+    parameters: "ParameterFile", names: Sequence[str], config: Mapping[str, Any]
 ) -> Iterator[Path]:
-    """Yield the folder of strategies; with values, a copy in which parameter files have them.
+    """Yield the folder of strategies; with parameters, a copy that has files of them.
 
     :param names: of the strategies that get them.
     """
     from perp_imbalance.files import temporary_folder
-    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
-    from perp_imbalance.research.walk_forward.task import sources, write_sources
-    from perp_imbalance.strategy.named_values import by_space
+    from perp_imbalance.research.strategy_sources import sources, write_sources
 
-    if not values:
+    if not parameters.params:
         yield strategy_folder(config)
         return
-    parameters = ParameterFile.model_validate({"params": by_space(values)})
     with temporary_folder() as folder:
         write_sources(folder, sources(strategy_folder(config)))
         for name in names:

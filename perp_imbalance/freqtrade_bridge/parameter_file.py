@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.files import atomic_write
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.strategy.named_values import check_decimals
 from perp_imbalance.strategy.parameters import PARAMETER_SPACES, SPACES, check_value
 
 #: Values by space and name, as freqtrade's parameter files have them.
@@ -131,10 +132,17 @@ class ParameterFile(BaseModel):
                 known = ", ".join((*SPACES, *_OPTION_SPACES))
                 raise SettingsError(f"{name} is no parameter: known are {known}")
             params.setdefault(space, {})[name] = _value_of(word)
+        said = " ".join(map("=".join, words.items()))
         try:
-            return cls.model_validate({"params": params})
+            found = cls.model_validate({"params": params})
         except ValidationError as error:
-            raise SettingsError(_one_line(error, " ".join(map("=".join, words.items())))) from None
+            raise SettingsError(_one_line(error, said)) from None
+        for name in SPACES.keys() & words.keys():
+            try:
+                check_decimals(name, params[SPACES[name]][name])
+            except SettingsError as error:
+                raise SettingsError(f"{said}: {error}") from None
+        return found
 
     @classmethod
     def parse(cls, content: str | bytes, source: object) -> "ParameterFile":

@@ -1,65 +1,13 @@
-"""Values of parameters as words: ``enter_z=2.2 use_sigma=no``, as commands take and print them."""
+"""Values of parameters as words: ``enter_z=2.2 use_sigma=no``, as commands print them."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import GATES
 from perp_imbalance.indicators.thresholds import THRESHOLD_NAMES, Thresholds
-from perp_imbalance.strategy.parameters import SETTING_SPACES, SPACES, check_value, new_parameter
+from perp_imbalance.strategy.parameters import SETTING_SPACES, new_parameter
 from perp_imbalance.strategy.settings import Settings
-
-#: How a switch is written.
-SWITCHES = {"yes": True, "true": True, "on": True, "no": False, "false": False, "off": False}
-
-
-def parse_values(words: Iterable[str], option: str = "--set") -> dict[str, Any]:
-    """Return the values of parameters that words name.
-
-    :param option: what a message calls the place of the words.
-    :raises SettingsError: one line that names the first word that is wrong.
-
-    >>> parse_values(["enter_z=2.2", "use_sigma=no", "entry_mode=flip"])
-    {'enter_z': 2.2, 'use_sigma': False, 'entry_mode': 'flip'}
-    """
-    values: dict[str, Any] = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name:
-            raise SettingsError(f"{option} {word}: write NAME=VALUE, such as enter_z=2.2")
-        if name not in SPACES:
-            raise SettingsError(f"{option} {word}: no parameter is {name}; {', '.join(SPACES)} are")
-        if name in values:
-            raise SettingsError(f"{option} names {name} twice")
-        try:
-            value = _parsed(text, _kind_of(name))
-            check_value(name, value)
-            check_decimals(name, value)
-        except (KeyError, ValueError):
-            raise SettingsError(f"{option} {word}: {text!r} is {_WRONG[_kind_of(name)]}") from None
-        except SettingsError as error:
-            raise SettingsError(f"{option} {word}: {error}") from None
-        values[name] = value
-    return values
-
-
-def _kind_of(name: str) -> type:
-    if name in THRESHOLD_NAMES:
-        return type(getattr(Thresholds(), name))
-    return type(Settings.model_fields[name].default)
-
-
-_WRONG = {bool: "neither yes nor no", int: "no whole number", float: "no number"}
-
-
-def _parsed(text: str, kind: type) -> Any:
-    if kind is bool:
-        return SWITCHES[text.lower()]
-    value = kind(text)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError
-    return value
 
 
 def check_decimals(name: str, value: Any) -> None:
@@ -78,7 +26,7 @@ def check_decimals(name: str, value: Any) -> None:
 
 
 def words_of(values: Mapping[str, Any]) -> list[str]:
-    """Return values as the words that :func:`parse_values` reads.
+    """Return values as words, which commands read as well.
 
     >>> words_of({"enter_z": 2.0, "use_sigma": False})
     ['enter_z=2', 'use_sigma=no']
@@ -90,18 +38,6 @@ def _word(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.10g}" if isinstance(value, float) else str(value)
-
-
-def by_space(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return values by the space of their parameter, as parameter files have them.
-
-    >>> by_space({"enter_z": 2.0, "exit_z": 1.0})
-    {'buy': {'enter_z': 2.0}, 'sell': {'exit_z': 1.0}}
-    """
-    spaces: dict[str, dict[str, Any]] = {}
-    for name, value in values.items():
-        spaces.setdefault(SPACES[name], {})[name] = value
-    return spaces
 
 
 def written_values(thresholds: Thresholds, settings: Settings) -> dict[str, Any]:

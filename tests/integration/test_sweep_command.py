@@ -295,4 +295,4 @@ def test_wrong_value_of_a_backtest_is_refused_in_one_line(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refused(["--datadir", "nowhere", "--set", "enterz=2"], capsys, "backtest")
-    assert said.startswith("perp-imbalance: --set enterz=2: no parameter is enterz; enter_z,")
+    assert said.startswith("perp-imbalance: enterz is no parameter: known are enter_z,")
