@@ -146,6 +146,8 @@ def _enter(
     position.entry_row = row
     position.filled_row = row
     position.scaled_row = -1
+    position.checked = row - 1
+    position.away_row = -1
     position.order_row = -1
     position.tick = tick
     position.entry = entry
@@ -225,12 +227,13 @@ def _scale_out(
     The strategy's rule (``indicators.signals.reached_middle``, ``order_rules.stake_to_close``) and
     freqtrade's for partial exits.
     """
-    stake, candle, was_away = position.stake, candles[row], False
-    # freqtrade shows a strategy the last 1000 candles.
-    for before in range(greater(position.entry_row - 1, row - 1000), row - 1):
+    stake, candle = position.stake, candles[row]
+    for before in range(position.checked, row - 1):
         if (candles[before].close - middle[before]) * position.side < 0.0:
-            was_away = True
-    if not was_away:
+            position.away_row = before
+    position.checked = row - 1
+    # freqtrade shows a strategy the last 1000 candles.
+    if (position.away_row < position.entry_row - 1) | (position.away_row < row - 1000):
         return
     price, per_unit, tick = candle.open, limits.per_unit, position.tick
     least, part = _smallest_stake(limits, price, 0.1, rules), stake * rules.scale_out

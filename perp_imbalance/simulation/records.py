@@ -63,10 +63,11 @@ PROTECTION = _record(
 #: ``wake``, on which something may happen; ``event`` is its next signal and ``shift`` the row that
 #: it would have at the start. Until ``no_long`` and ``no_short`` nothing is entered. ``opened`` and
 #: ``visited`` do not belong to the pair: pairs with a position in the order of entry, pairs in the
-#: order in which they are visited.
+#: order in which they are visited. ``away_row`` is the last row before ``checked`` on which the
+#: price was beyond the middle of its bands.
 POSITION = _record(
     "side entry_row filled_row scaled_row order_row reason wake event shift no_long no_short "
-    "opened visited",
+    "opened visited checked away_row",
     "tick entry amount order stop liquidated stake leverage spent realized funding funded_amount "
     "lower upper",
 )
