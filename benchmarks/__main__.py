@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import hyperopt, market, strategy, sweep, variants
+from benchmarks import hyperopt, market, simulation, strategy, sweep, variants
 from benchmarks.report import HOLES, OURS, PANDAS, TALIB, Results, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
@@ -38,6 +38,8 @@ class Plan:
     sweep_rounds: int
     epochs: int
     epoch_rounds: int
+    backtests: int
+    backtest_rounds: int
 
 
 FULL = Plan(
@@ -50,6 +52,8 @@ FULL = Plan(
     sweep_rounds=5,
     epochs=20,
     epoch_rounds=3,
+    backtests=900,
+    backtest_rounds=5,
 )
 QUICK = Plan(
     rounds={500: 3, 2_000: 3},
@@ -61,6 +65,8 @@ QUICK = Plan(
     sweep_rounds=1,
     epochs=2,
     epoch_rounds=1,
+    backtests=50,
+    backtest_rounds=1,
 )
 
 
@@ -101,6 +107,7 @@ def measure(plan: Plan) -> Results:
         sweep.measure(longest.head(plan.sweep_rows), plan.combinations, plan.sweep_rounds),
         plan.sweep_rows,
         hyperopt.measure(plan.epochs, plan.epoch_rounds),
+        simulation.measure(plan.sweep_rows, plan.backtests, plan.backtest_rounds),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import hyperopt, sweep
+from benchmarks import hyperopt, simulation, sweep, vectorized
 from benchmarks.timing import Times
 
 OURS, HOLES, PANDAS, TALIB = (
@@ -18,6 +18,9 @@ OURS, HOLES, PANDAS, TALIB = (
 )
 _PACKAGES = ("numpy", "pandas", "TA-Lib", "bottleneck", "freqtrade")
 _TARGET_TALIB, _TARGET_PANDAS, _TARGET_MILLISECONDS = 2.5, 1 / 3, 5.0
+_TARGET_BACKTESTS, _TARGET_PORTFOLIOS, _TARGET_GROWTH = 10_000.0, 500.0, 1.2
+_TARGET_VECTORBT, _TARGET_HYPEROPT = 20.0, 2_000.0
+_TARGET_FIRST, _TARGET_COMPILED = 2.0, 0.3
 _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
 
 
@@ -54,6 +57,7 @@ class Results:
     :ivar combinations: of a sweep, a second.
     :ivar sweep_rows: on so many candles.
     :ivar epochs: of hyperopt, by strategy.
+    :ivar speeds: of the simulation.
     """
 
     indicators: Mapping[int, Times]
@@ -63,6 +67,7 @@ class Results:
     combinations: float
     sweep_rows: int
     epochs: Mapping[str, hyperopt.Epochs]
+    speeds: simulation.Speeds
 
 
 def targets(results: Results) -> list[Target]:
@@ -78,7 +83,55 @@ def targets(results: Results) -> list[Target]:
         name = f"`populate_indicators`, {preset}, {candles}: at most {_TARGET_MILLISECONDS:g} ms"
         milliseconds = results.strategy.median(preset) * 1e3
         found.append(Target(name, _TARGET_MILLISECONDS, milliseconds, "ms"))
-    return [*found, *_tuning_targets(results)]
+    return [*found, *_tuning_targets(results), *_simulation_targets(results)]
+
+
+def _simulation_targets(results: Results) -> list[Target]:
+    """Return the targets of the simulation."""
+    speeds, epochs = results.speeds, results.epochs[hyperopt.OURS].rate
+    compiled, first = speeds.first
+    rates = (
+        (f"one pair of {speeds.rows:,} candles", _TARGET_BACKTESTS, speeds.alone),
+        (f"{simulation.PORTFOLIO} such pairs, one wallet", _TARGET_PORTFOLIOS, speeds.portfolio),
+    )
+    found = [
+        Target(
+            f"simulation, {name}: at least {limit:,.0f} backtests a second",
+            *(limit, rate, "/s", True),
+        )
+        for name, limit, rate in rates
+    ]
+    found += [
+        Target(
+            f"simulation, four times as many candles: at most {_TARGET_GROWTH:g} times the time of "
+            "each",
+            *(_TARGET_GROWTH, speeds.growth, "×"),
+        ),
+        Target(
+            f"simulation, pairs and candles of hyperopt: at least {_TARGET_HYPEROPT:,.0f} times "
+            "its epochs a second",
+            *(_TARGET_HYPEROPT, speeds.sample / epochs, "×", True),
+        ),
+    ]
+    if speeds.vectorbt is not None:
+        found.append(
+            Target(
+                f"simulation, the same signals: at least {_TARGET_VECTORBT:g} times as fast as "
+                "vectorbt",
+                *(_TARGET_VECTORBT, speeds.vectorbt, "×", True),
+            )
+        )
+    return [
+        *found,
+        Target(
+            f"simulation, first call, compiled before: at most {_TARGET_COMPILED:g} s",
+            *(_TARGET_COMPILED, compiled, "s"),
+        ),
+        Target(
+            f"simulation, first call, to be compiled: at most {_TARGET_FIRST:g} s",
+            *(_TARGET_FIRST, first, "s"),
+        ),
+    ]
 
 
 def _tuning_targets(results: Results) -> list[Target]:
@@ -113,6 +166,7 @@ def render(results: Results) -> str:
         "timeframe on.\n\n" + _strategy_table(results),
         "## Growth with length\n\n" + _growth_table(results),
         "## Sweep and hyperopt\n\n" + _tuning(results),
+        "## Simulation\n\n" + _simulation(results),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -184,6 +238,20 @@ def _tuning(results: Results) -> str:
         "freqtrade's own example. A second of processor time of the epochs alone: of a run with "
         "more of them less one with few. Most of an epoch is freqtrade's own loop over candles and "
         "trades.\n\n" + _table(head, rows)
+    )
+
+
+def _simulation(results: Results) -> str:
+    speeds = results.speeds
+    absent = "vectorbt is not installed, so the simulation is not compared with it. "
+    return (
+        f"Whole backtests in the order of a grid of {simulation.GRID.size} combinations around "
+        "balanced: bias, gates, zones, orders, fee, funding, statistics. One process, one core. "
+        f"One pair makes {speeds.trades:.0f} trades a backtest. vectorbt gets "
+        f"{vectorized.COLUMNS} pairs of thresholds at once and the signals ready-made, as the "
+        "simulation does there; both make as many trades. "
+        + ("" if speeds.vectorbt else absent)
+        + "Seconds of a first call are of a process of its own, without its imports."
     )
 
 

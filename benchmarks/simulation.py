@@ -1,13 +1,14 @@
-"""Backtests a second by the compiled simulation, and how it grows: ``python -m benchmarks.simulation``.
+"""Backtests a second by the compiled simulation, and how it grows.
 
-One process and one core, processor time. Combinations come as a sweep or a tuning takes them, in the
-order of a grid; each is a whole backtest, hysteresis, gates and statistics included.
+One process and one core, processor time. Combinations come as a sweep or a tuning takes them, in
+the order of a grid; each is a whole backtest, hysteresis, gates and statistics included.
 """
 
+import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import median
@@ -21,7 +22,7 @@ from benchmarks.sweep import pair_of
 from perp_imbalance.data.sample import ensure_sample_market
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.premium import open_times
-from perp_imbalance.indicators.thresholds import PRESETS
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
 from perp_imbalance.research.grid import Grid, parse_values
 from perp_imbalance.research.pair_history import PairHistories, PairHistory
 from perp_imbalance.research.threshold_trades import ThresholdTrades
@@ -126,8 +127,8 @@ def traded(pair: PairHistory) -> Markets:
     )
 
 
-def _combinations(count: int) -> list:
-    return list(islice(GRID.combinations(), count))
+def _combinations(count: int) -> Iterator[Thresholds]:
+    return islice(GRID.combinations(), count)
 
 
 def rounds_of(
@@ -138,7 +139,7 @@ def rounds_of(
     for number in range(rounds + 1):
         for trader, found in zip(traders, rates, strict=True):
             begin = time.process_time()
-            done = sum(1 for _ in trader.statistics(islice(GRID.combinations(), combinations)))
+            done = sum(1 for _ in trader.statistics(_combinations(combinations)))
             if number:
                 found.append(done / (time.process_time() - begin))
     return rates
@@ -160,8 +161,6 @@ def first_call(*, is_cold: bool) -> float:
     """
     with temporary_folder() as name:
         environment = {"NUMBA_CACHE_DIR": str(name)} if is_cold else {}
-        import os
-
         process = subprocess.run(
             [sys.executable, "-c", _FIRST],
             cwd=ROOT,
@@ -171,12 +170,3 @@ def first_call(*, is_cold: bool) -> float:
             check=True,
         )
     return float(process.stdout)
-
-
-def main() -> None:
-    """Print what was measured."""
-    print(measure(26_000, 900, 5))
-
-
-if __name__ == "__main__":
-    main()

@@ -27,6 +27,7 @@ GRID = Grid(
     {"enter_z": parse_values("1.6:2.5:0.1", float), "exit_z": [0.3, 0.5, 0.7, 0.9]},
     PRESETS["balanced"],
 )
+COLUMNS = 40
 _NAMES = ("enter_long", "exit_long", "enter_short", "exit_short")
 
 
@@ -81,6 +82,7 @@ def measure(candles: Candles, rounds: int) -> float | None:
 
 
 def prices_of(candles: Candles) -> dict[str, Any]:
+    """Return prices on ticks, each candle from the close before to its own."""
     close = np.round(candles.perp["close"].to_numpy(np.float64), 1)
     open_ = np.append(close[0], close[:-1])
     high, low = np.maximum(open_, close), np.minimum(open_, close)
@@ -90,7 +92,7 @@ def prices_of(candles: Candles) -> dict[str, Any]:
 def columns_of(candles: Candles) -> list[dict[str, Any]]:
     """Return the signals of each pair of thresholds."""
     found = []
-    for thresholds in islice(GRID.combinations(), 40):
+    for thresholds in islice(GRID.combinations(), COLUMNS):
         columns = imbalance_columns(candles.perp, candles.spot, thresholds=thresholds)
         columns = candles.perp.join(columns)
         entries, exits = entry_signals(columns, thresholds), exit_signals(columns)

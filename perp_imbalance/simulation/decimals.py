@@ -3,34 +3,21 @@
 freqtrade multiplies prices and amounts as decimal texts and rounds profits to 8 places. One step of
 an amount, or one unit of the eighth place, would be a different trade, so nothing here is rounded
 twice: a product is kept as a pair of floats whose sum is exact, until one division ends it.
-
-Numba keeps compiled code beside the file and does not look whether an imported file changed: touch
-``kernel.py`` after a change here.
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from numba import njit
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-_Number = TypeVar("_Number", int, float)
-
-
-def compiled(function: _Function) -> _Function:
-    """Compile what compiled code alone calls: without wrappers and a cache of its own."""
-    options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    made: _Function = njit(error_model="numpy", **options)(function)
-    return made
-
+from perp_imbalance.simulation.compiling import compiled
 
 #: Powers of ten that a float holds exactly.
 _POWERS = np.array([float(10**power) for power in range(23)])
 _SPLITTER = 134217729.0
 #: From here on, floats have no places behind the point.
 _WHOLE = 2.0**52
+_Number = TypeVar("_Number", int, float)
 
 
 @compiled
@@ -152,7 +139,7 @@ def _digits(value: float) -> tuple[int, int]:
         high, low = product(value, power)
         below = math.floor(high)
         part = (high - below) + low
-        last = nearest(part)
+        last = floored(part + 0.5)
         digits = below + int(last)
         if -half_step * power < part - last < half_step * power:
             break

@@ -5,19 +5,17 @@ The rules are those of ``freqtrade/optimize/backtesting.py``, ``persistence/trad
 :func:`run` visits the pairs in freqtrade's order of time and pair, and only the candles on which
 something can happen.
 
-Numba keeps what it compiled beside this file, and compiles anew when this file changes, not when
-one does that is imported here. Most of the time that a first call takes goes into finding types:
-a field of a record is found five times as fast as an element of a table, a call of ``lesser`` as a
-choice by ``if``, and a comparison of three values takes longest.
+Most of the time that a first call takes goes into finding types. A field of a record is found five
+times as fast as an element of a table, a call of ``lesser`` as a choice by ``if``, and a comparison
+of three values takes longest.
 """
 
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from perp_imbalance.simulation.compiling import cached, compiled
 from perp_imbalance.simulation.decimals import (
-    compiled,
     greater,
     is_within,
     lesser,
@@ -417,7 +415,7 @@ def _has_fallen(protection: Any, rules: Any, wallet: Any, trades: Records, begin
 @compiled
 def _locked_until(
     protection: Any,
-    is_local: bool,
+    pair: int,
     candles: Records,
     first: Ints,
     rules: Any,
@@ -429,7 +427,7 @@ def _locked_until(
     Those that freqtrade looks at after part of a position was closed lock nothing anew: the trades
     behind it were all there when the last of them closed.
 
-    :param is_local: whether it looks at the pair of that trade only.
+    :param pair: the only one that it looks at; the number behind the last one: all.
     """
     last, length, begin, found = trades[wallet.count - 1], wallet.length, wallet.count, 0
     now = candles[first[last.pair] + last.exit_row].time
@@ -441,7 +439,7 @@ def _locked_until(
         if ended <= since:
             break
         begin -= 1
-        counts = (not is_local) | (trade.pair == last.pair)
+        counts = (pair == first.size - 1) | (trade.pair == pair)
         if protection.method == GUARD:
             counts &= (trade.reason == STOP) | (trade.reason == LIQUIDATION)
             counts &= (trade.profit_ratio != 0.0) & (trade.profit_ratio < protection.limit)
@@ -479,17 +477,18 @@ def _lock(
 
     :param position: of its pair.
     """
-    side = trades[wallet.count - 1].side
+    trade = trades[wallet.count - 1]
+    side, pair = trade.side, trade.pair
     no_long = (protection.per_side == 0) | (side > 0)
     no_short = (protection.per_side == 0) | (side < 0)
     if protection.method != DRAWDOWN:
-        until = _locked_until(protection, True, candles, first, rules, wallet, trades)
+        until = _locked_until(protection, pair, candles, first, rules, wallet, trades)
         if no_long:
             position.no_long = greater(position.no_long, until)
         if no_short:
             position.no_short = greater(position.no_short, until)
     if (protection.method != COOLDOWN) & (protection.per_pair == 0):
-        until = _locked_until(protection, False, candles, first, rules, wallet, trades)
+        until = _locked_until(protection, first.size - 1, candles, first, rules, wallet, trades)
         if no_long:
             wallet.no_long = greater(wallet.no_long, until)
         if no_short:
@@ -543,7 +542,7 @@ def _next(  # noqa: C901
     return row
 
 
-@njit(cache=True, error_model="numpy")
+@compiled
 def run(  # noqa: C901
     candles: Records,
     funding: Floats,
@@ -657,7 +656,41 @@ def run(  # noqa: C901
     return int(wallet.count)
 
 
-@njit(cache=True, error_model="numpy")
+@cached
+def run_once(
+    candles: Records,
+    funding: Floats,
+    first: Ints,
+    limits: Records,
+    tiers: Records,
+    events: Records,
+    event_first: Ints,
+    middle: Floats | None,
+    terms: Records,
+    protections: Records,
+    positions: Records,
+    wallets: Records,
+    trades: Records,
+) -> int:
+    """Do what :func:`run` does, for Python."""
+    return run(
+        candles,
+        funding,
+        first,
+        limits,
+        tiers,
+        events,
+        event_first,
+        middle,
+        terms,
+        protections,
+        positions,
+        wallets,
+        trades,
+    )
+
+
+@cached
 def summarize(trades: Records, wallet: float) -> tuple[int, int, float, float, float, float, float]:
     """Return the values of ``Statistics``."""
     count, wins = trades.size, 0

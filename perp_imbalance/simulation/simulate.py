@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.simulation.kernel import run, summarize
+from perp_imbalance.simulation.kernel import run_once, summarize
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
     ENTER_SHORT,
@@ -28,7 +28,7 @@ from perp_imbalance.simulation.zones import run_many
 _ROOM = 65_536
 
 # Numba's types do not count arguments that are unpacked.
-_run: Callable[..., int] = run
+_run: Callable[..., int] = run_once
 _run_many: Callable[..., int] = run_many
 
 #: An array of ``TRADE``.

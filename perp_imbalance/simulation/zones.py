@@ -4,9 +4,7 @@ The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares
 found by leaps from one extreme z-score to the next: most candles are never looked at.
 """
 
-from numba import njit
-
-from perp_imbalance.simulation.decimals import compiled
+from perp_imbalance.simulation.compiling import cached, compiled
 from perp_imbalance.simulation.kernel import run
 from perp_imbalance.simulation.markets import (
     ENTER_LONG,
@@ -91,7 +89,7 @@ def zone_events(  # noqa: C901
     return count
 
 
-@njit(cache=True, error_model="numpy")
+@cached
 def run_many(
     candles: Records,
     funding: Floats,

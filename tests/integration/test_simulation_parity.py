@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 from support.freqtrade import PRESET_STRATEGIES, SAMPLE_PAIRS, shared_candles
-from support.simulation import assert_same_trades, backtest
+from support.simulation import REAL_CANDLES, assert_same_trades, backtest, real_overlay
 
 from perp_imbalance.simulation import Rules
 
 FULL = os.environ.get("SIMULATION_PARITY") == "full"
 SAMPLE_SPAN: dict[str, Any] = {} if FULL else {"timerange": "20250101-20250301"}
-BTC_ETH = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
-ALTS = ["XRP/USDT:USDT", "ADA/USDT:USDT", "LTC/USDT:USDT"]
 DRIFT = Rules(max_entry_drift=0.01)
 
 #: The presets' stops at both leverages; a stop that many trades meet; a leverage that liquidates.
@@ -76,20 +74,12 @@ def test_trades_of_the_sample_are_those_of_freqtrade(
 ) -> None:
     cases = ALL if FULL else SHORT
     reasons = compare(sample_datadir, strategy, SAMPLE_PAIRS, cases, tmp_path, **SAMPLE_SPAN)
-    expected = {"cooled", "stop_loss", "stop_on_close"}
-    assert reasons >= (expected | {"force_exit"} if FULL else expected)
+    assert reasons >= {"cooled", "stop_loss", "stop_on_close"}
 
 
 @pytest.mark.freqtrade
 @pytest.mark.parametrize("strategy", PRESET_STRATEGIES if FULL else PRESET_STRATEGIES[:1])
-@pytest.mark.parametrize(
-    ("folder", "pairs", "timeframes", "span"),
-    [
-        ("1h_2020_2023", BTC_ETH, ("1h", "4h"), "20200201-20200501"),
-        ("1h_2020_2023_alts", ALTS, ("1h", "4h"), "20210401-20210601"),
-        ("5m_2024h1", [*BTC_ETH, "1000PEPE/USDT:USDT"], ("5m", "1h"), "20240301-20240310"),
-    ],
-)
+@pytest.mark.parametrize(("folder", "pairs", "timeframes", "span"), REAL_CANDLES)
 def test_trades_of_real_candles_are_those_of_freqtrade(
     folder: str,
     pairs: list[str],
@@ -98,10 +88,6 @@ def test_trades_of_real_candles_are_those_of_freqtrade(
     strategy: str,
     tmp_path: Path,
 ) -> None:
-    timeframe, higher = timeframes
-    overlay: dict[str, Any] = {"timeframe": timeframe}
-    overlay["perp_imbalance"] = {"htf_timeframe": higher}
-    if not FULL:
-        overlay["timerange"] = span
+    overlay = real_overlay(timeframes, None if FULL else span)
     cases = ALL if FULL else SHORT[1:5]
     compare(shared_candles(folder), strategy, pairs, cases, tmp_path, **overlay)

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from support.freqtrade import PRESET_STRATEGIES, SAMPLE_PAIRS, shared_candles
-from support.simulation import Backtest, assert_same_trades, backtest, named
+from support.simulation import (
+    REAL_CANDLES,
+    Backtest,
+    assert_same_trades,
+    backtest,
+    named,
+    real_overlay,
+)
 
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.research.pair_history import PairHistories, PairHistory
@@ -85,10 +92,20 @@ def test_trades_of_presets_are_those_of_freqtrade(
 
 
 @pytest.mark.freqtrade
-def test_trades_on_real_candles_are_those_of_freqtrade(tmp_path: Path) -> None:
-    pairs = ["XRP/USDT:USDT", "ADA/USDT:USDT", "LTC/USDT:USDT"]
-    datadir = shared_candles("1h_2020_2023_alts")
-    compare(datadir, "PerpImbalance", pairs, tmp_path, timerange="20210401-20210601")
+@pytest.mark.parametrize("strategy", PRESET_STRATEGIES if FULL else PRESET_STRATEGIES[:1])
+@pytest.mark.parametrize(
+    ("name", "pairs", "timeframes", "span"), REAL_CANDLES if FULL else REAL_CANDLES[:1]
+)
+def test_trades_on_real_candles_are_those_of_freqtrade(
+    name: str,
+    pairs: list[str],
+    timeframes: tuple[str, str],
+    span: str,
+    strategy: str,
+    tmp_path: Path,
+) -> None:
+    overlay = real_overlay(timeframes, None if FULL else span)
+    compare(shared_candles(name), strategy, pairs, tmp_path, **overlay)
 
 
 @pytest.mark.freqtrade

@@ -39,6 +39,24 @@ COMPARED = [
 SIGNALS = ("enter_long", "exit_long", "enter_short", "exit_short")
 
 
+_BTC_ETH = ["BTC/USDT:USDT", "ETH/USDT:USDT"]
+_ALTS = ["XRP/USDT:USDT", "ADA/USDT:USDT", "LTC/USDT:USDT"]
+#: Folders of real candles with their pairs, timeframes and a short time range.
+REAL_CANDLES = [
+    ("1h_2020_2023_alts", _ALTS, ("1h", "4h"), "20210401-20210601"),
+    ("1h_2020_2023", _BTC_ETH, ("1h", "4h"), "20200201-20200501"),
+    ("5m_2024h1", [*_BTC_ETH, "1000PEPE/USDT:USDT"], ("5m", "1h"), "20240301-20240310"),
+]
+
+
+def real_overlay(timeframes: tuple[str, str], timerange: str | None) -> dict[str, Any]:
+    """Return the settings with which real candles are backtested; None: all of them."""
+    timeframe, higher = timeframes
+    overlay: dict[str, Any] = {"timeframe": timeframe}
+    overlay["perp_imbalance"] = {"htf_timeframe": higher}
+    return overlay | ({"timerange": timerange} if timerange else {})
+
+
 class Backtest:
     """A strategy's backtest by freqtrade, whose rules can be varied without a new process."""
 
