@@ -5,6 +5,7 @@ import json
 import logging
 import os
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from perp_imbalance.cli.options import (
     named_values,
     refuse_existing,
 )
-from perp_imbalance.cli.progress import progress
+from perp_imbalance.cli.progress import Tell, progress
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.files import atomic_write_text, run_name
 from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES, SAMPLERS
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from perp_imbalance.indicators.thresholds import Thresholds
     from perp_imbalance.research.tuning.folds import Folds
     from perp_imbalance.research.tuning.last_part import LastPart
-    from perp_imbalance.research.tuning.search import Search, Traded
+    from perp_imbalance.research.tuning.search import Found, Search, Traded
     from perp_imbalance.research.tuning.task import Candles
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,6 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.research.tuning.result import judge
-    from perp_imbalance.research.tuning.search import evaluation
 
     check_timerange(arguments.timerange)
     check_numbers(arguments)
@@ -128,45 +128,46 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing([file, result_file], force=False)
     check_writable(file)
     task = prepare(config, arguments)
-    workers = arguments.workers or os.cpu_count() or 1
     with progress() as tell:
-        with evaluation(task.traded, task.folds, workers) as evaluate:
-            found = task.search.run(evaluate, lambda done, total: tell("tune: trials", done, total))
-        best = found.best
-        if best is None:
-            raise CommandError(
-                f"none of {len(found.tried)} trials has {arguments.min_trades} trades: take a "
-                "longer --timerange, more pairs, or a lower --min-trades"
-            )
+        found = search(task, arguments, tell)
+        winner = task.parameters(found.winner)
         tell("tune: freqtrade's backtest of the last part", len(found.tried), len(found.tried))
-        winner = task.parameters(found.tried[best])
         tested = task.last.test(winner)
     judged = judge(found, task.folds, task.traded.trades(), task.last.window, tested)
-    winner = winner.model_copy(update={"warning": judged.warning})
     is_written = judged.warning is None or arguments.force
-    if is_written:
-        winner.write(file, arguments.strategy)
     own = Path(strategy_folder(config, arguments.strategy), f"{arguments.strategy}.json")
-    steps = next_steps(arguments, winner, file, replaces=own.exists()) if is_written else []
-    window = task.last.window
     result = {
-        "strategy": arguments.strategy,
-        "pairs": task.candles.data.pairs,
-        "timeframe": task.candles.data.timeframe,
-        "search_part": f"{window.train:%Y-%m-%d} to {window.test:%Y-%m-%d}",
-        "last_part": f"{window.test:%Y-%m-%d} to {window.end:%Y-%m-%d}",
-        "seed": arguments.seed,
-        "objective": arguments.objective,
+        **task.as_dict(),
         "values": task.search.space.tuned(judged.thresholds),
         **judged.as_dict(),
         "notes": task.notes(judged.thresholds, tested["winner"]),
         "parameter_file": str(file) if is_written else None,
-        "next": steps,
+        "next": next_steps(arguments, winner, file, replaces=own.exists()) if is_written else [],
     }
+    if is_written:
+        winner.model_copy(update={"warning": judged.warning}).write(file, arguments.strategy)
     atomic_write_text(result_file, json.dumps(result, indent=1))
     said = [json.dumps(result, indent=1)] if arguments.json else _lines(result, result_file)
     print("\n".join(said))
     return 0 if is_written else 1
+
+
+def search(task: "Task", arguments: argparse.Namespace, tell: Tell) -> "Found":
+    """Search in as many processes as there are cores, or as the options say.
+
+    :raises CommandError: if no trial has enough trades.
+    """
+    from perp_imbalance.research.tuning.search import evaluation
+
+    workers = arguments.workers or os.cpu_count() or 1
+    with evaluation(task.traded, task.folds, workers) as evaluate:
+        found = task.search.run(evaluate, partial(tell, "tune: trials"))
+    if found.best is None:
+        raise CommandError(
+            f"none of {len(found.tried)} trials has {arguments.min_trades} trades: take a longer "
+            "--timerange, more pairs, or a lower --min-trades"
+        )
+    return found
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:
@@ -232,6 +233,19 @@ class Task:
         names = [name for name in PARAMETER_NAMES if getattr(self.candles.strategy, name).load]
         found = ParameterFile.of(thresholds, names)
         return found.model_copy(update={"tuned_on": tuned_on})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was searched, as plain data."""
+        window, data = self.last.window, self.candles.data
+        return {
+            "strategy": self.last.strategy,
+            "pairs": data.pairs,
+            "timeframe": data.timeframe,
+            "search_part": f"{window.train:%Y-%m-%d} to {window.test:%Y-%m-%d}",
+            "last_part": f"{window.test:%Y-%m-%d} to {window.end:%Y-%m-%d}",
+            "seed": self.search.seed,
+            "objective": self.folds.objective,
+        }
 
     def notes(self, thresholds: "Thresholds", found: list[dict[str, Any]]) -> list[str]:
         """Return what the result leaves out, and where freqtrade's trades are not the simulated.

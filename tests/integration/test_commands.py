@@ -162,7 +162,8 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
         "--no-report",
     )
     assert process.returncode == 0, process.stderr
-    last = process.stdout.strip().splitlines()[-1]
+    *_, last, step = process.stdout.strip().splitlines()
+    assert step.startswith("Next: perp-imbalance doctor --strategy PerpImbalance -c ")
     assert last.startswith("Results: ")
     assert Path(last.removeprefix("Results: ")).is_file()
     assert "STRATEGY SUMMARY" in process.stdout or "BACKTESTING REPORT" in process.stdout
@@ -178,7 +179,7 @@ def test_backtests_at_once_name_their_own_results(
         runs = list(threads.map(lambda name: perp_imbalance(*options, name), names))
     for name, process in zip(names, runs, strict=True):
         assert process.returncode == 0, process.stderr
-        last = process.stdout.strip().splitlines()[-1]
+        last = process.stdout.strip().splitlines()[-2]
         assert list(load_backtest_stats(last.removeprefix("Results: "))["strategy"]) == [name]
 
 

@@ -79,10 +79,8 @@ def judge(
     accounts[HOLD] = describe(held, None).as_dict()
     searched = _searched(found, folds, traded, window)
     warning = warning_of(accounts[WINNER], searched["overfitting"], window)
-    best = found.best
-    assert best is not None
     return Judged(
-        thresholds=found.tried[best],
+        thresholds=found.winner,
         searched=searched,
         accounts=accounts,
         warning=warning,
@@ -94,10 +92,9 @@ def _searched(
     found: Found, folds: Folds, traded: ThresholdTrades, window: Window
 ) -> dict[str, Any]:
     """Return what the winner earned in the searched part, and what the other trials say of it."""
-    number = found.best
-    assert number is not None
-    outcome, outcomes = found.outcomes[number], found.outcomes
-    trades = traded.trades(found.tried[number])
+    outcomes = found.outcomes
+    outcome = outcomes[found.tried.index(found.winner)]
+    trades = traded.trades(found.winner)
     rows = DataFrame({"profit_abs": trades["profit_abs"]})
     closed = [traded.times[trade["pair"]][trade["exit_row"]] for trade in trades]
     rows["close_date"] = pd.to_datetime(np.array(closed, np.int64), utc=True)

@@ -53,6 +53,16 @@ class Found(NamedTuple):
         ]
         return -max(scores)[1] if scores else None
 
+    @property
+    def winner(self) -> Thresholds:
+        """The trial with the highest score.
+
+        :raises SettingsError: if none has enough trades.
+        """
+        if self.best is None:
+            raise SettingsError(f"none of {len(self.tried)} trials has enough trades")
+        return self.tried[self.best]
+
 
 @dataclass(frozen=True)
 class Search:
