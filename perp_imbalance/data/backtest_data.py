@@ -1,6 +1,7 @@
 """What a backtest reads of a folder: which perps can be traded, and what results leave out."""
 
 import logging
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,8 @@ COSTS = ("funding rates", "mark prices")
 ENOUGH_COVERED = 0.95
 # Every interval of funding, and every timeframe below it, has a row in each of these.
 _BUCKET = timeframe_ns("8h")
+# freqtrade takes seconds above this, a day in 2286, for milliseconds of 1970.
+_LATEST = 9_999_999_999
 #: More pairs than these are told of by their count.
 FEW = 3
 
@@ -102,6 +105,7 @@ def open_backtest_data(
     uses_htf: bool = True,
     timerange: str | None = None,
     costs: Collection[str] = COSTS,
+    startup: int = 0,
 ) -> BacktestData:
     """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
 
@@ -113,6 +117,7 @@ def open_backtest_data(
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
     :param timerange: freqtrade's ``--timerange``.
     :param costs: as :func:`check_series`.
+    :param startup: as :func:`within_timerange`.
     :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
     :raises SettingsError: if the higher timeframe is not a multiple of the timeframe.
     """
@@ -121,7 +126,7 @@ def open_backtest_data(
     higher = timeframe
     if uses_htf or htf_timeframe:
         higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
-    matches, outside = within_timerange(folder, timeframe, matches, timerange)
+    matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
     thin = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
@@ -163,39 +168,42 @@ def select_perps(
 
 
 def within_timerange(
-    folder: CandleFolder, timeframe: str, matches: list[SpotMatch], timerange: str | None
+    folder: CandleFolder,
+    timeframe: str,
+    matches: list[SpotMatch],
+    timerange: str | None,
+    startup: int = 0,
 ) -> tuple[list[SpotMatch], list[str]]:
     """Return the perps with candles in a time range, and lines about what of it has none.
 
     :param timerange: freqtrade's ``--timerange``; None for all there is.
+    :param startup: candles at the beginning of a perp that are only looked back on.
     :raises DataError: if none has, saying from when to when there are candles.
     """
-    wanted = TimeRange.parse_timerange(timerange)
-    start, stop = (
-        Timestamp(moment or fallback)
-        for moment, fallback in (
-            (wanted.startdt, Timestamp.min.tz_localize("UTC")),
-            (wanted.stopdt, Timestamp.max.tz_localize("UTC")),
-        )
-    )
-    spans = {match: folder.span(match.perp, timeframe, CandleType.FUTURES) for match in matches}
+    span = TimeRange.parse_timerange(timerange)
+    start, stop = span.startts or -math.inf, span.stopts or math.inf
     length = Timedelta(seconds=timeframe_to_seconds(timeframe))
-    first = min(opened for opened, _ in spans.values())
-    end = max(opened for _, opened in spans.values()) + length
+    times = {match: folder.span(match.perp, timeframe, CandleType.FUTURES) for match in matches}
+    first = min(begin for begin, _ in times.values())
+    end = max(last for _, last in times.values()) + length
     existing = f"{folder.datadir} has {timeframe} candles from {_minute(first)} to {_minute(end)}"
-    kept = [match for match, (begin, last) in spans.items() if begin < stop and last >= start]
+    if max(span.startts, span.stopts) > _LATEST:
+        raise DataError(f"freqtrade cannot read a year of the time range {timerange}: {existing}")
+    kept, outside = [], []
+    for match, (begin, last) in times.items():
+        traded = begin + startup * length
+        if max(traded.timestamp(), start) <= min(last.timestamp(), stop):
+            kept.append(match)
+        else:
+            reason = f"it can be traded from {_minute(traded)} to {_minute(last + length)}"
+            outside.append((match.perp, f"outside the time range: {reason}"))
     if not kept:
-        raise DataError(f"the time range {timerange} has no candles: {existing}")
-    outside = [
-        (
-            match.perp,
-            f"outside the time range: it has candles from {_minute(begin)} to {_minute(last)}",
+        beyond = f", beyond the {startup} to look back on" if startup else ""
+        raise DataError(
+            f"{f'the time range {timerange}' if timerange else folder.datadir} has no candles{beyond}: {existing}"
         )
-        for match, (begin, last) in spans.items()
-        if match not in kept
-    ]
     lines = [left_out_line(folder, outside)] if outside else []
-    if (wanted.startdt and start < first) or (wanted.stopdt and stop > end):
+    if -math.inf < start < first.timestamp() or end.timestamp() < stop < math.inf:
         lines.append(f"the time range {timerange} reaches past the candles: {existing}")
     return kept, lines
 
@@ -208,6 +216,7 @@ def _minute(time: Timestamp) -> str:
 _KINDS = {
     "no ": "without spot candles",
     "outside": "outside the time range",
+    "it has no ": "never traded at the time of the spot pair",
     "its price is": "with another price than the spot pair",
     "the candles of": "with the perp's own candles as spot",
 }

@@ -100,14 +100,14 @@ def _rules(frame: DataFrame, kind: CandleType) -> list[tuple[tuple[str, ...], fl
     """Return columns of a series with what one of them must hold: above what, and in words."""
     if kind == CandleType.FUNDING_RATE:
         column = "funding_rate" if "funding_rate" in frame else "open"
-        return [((column,), -np.inf, "a number")]
+        return [((column,), -np.inf, "number")]
     if kind == CandleType.OPEN_INTEREST:
-        return [(_INTEREST, 0.0, "a number above 0")]
+        return [(_INTEREST, 0.0, "number above 0")]
     rules: list[tuple[tuple[str, ...], float, str]]
-    rules = [((name,), 0.0, "a price above 0") for name in _PRICES if kind in _PRICED]
+    rules = [((name,), 0.0, "price above 0") for name in _PRICES if kind in _PRICED]
     if kind in _TRADED:
         # A candle in which nothing was traded has a volume of 0.
-        rules.append((("volume",), np.nextafter(0.0, -1.0), "a number"))
+        rules.append((("volume",), np.nextafter(0.0, -1.0), "number"))
     return rules
 
 
@@ -220,7 +220,7 @@ def _check_values(file: Path, stored: DataFrame, kind: CandleType) -> None:
                 stored[name] = _numbers(file, stored, name)
         if not np.any([_is_number(stored[name], least) for name in columns]):
             raise DataError(
-                f'{file}, column "{columns[0]}" holds {wanted} in none of its {len(stored)} rows: '
+                f'{file}, column "{columns[0]}" has no {wanted} in any of its {len(stored)} rows: '
                 f"{DOWNLOAD}"
             )
 

@@ -13,8 +13,8 @@ from freqtrade.enums import CandleType
 from freqtrade.exchange import Exchange
 from support.tiny_replay import TINY_START, write_market
 
+from perp_imbalance.data.candle_file import FUNDING_TIMEFRAME
 from perp_imbalance.data.folder import (
-    FUNDING_TIMEFRAME,
     MARK_KINDS,
     MARK_TIMEFRAME,
     CandleFolder,
