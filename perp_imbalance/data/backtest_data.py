@@ -199,9 +199,8 @@ def within_timerange(
             outside.append((match.perp, f"outside the time range: {reason}"))
     if not kept:
         beyond = f", beyond the {startup} to look back on" if startup else ""
-        raise DataError(
-            f"{f'the time range {timerange}' if timerange else folder.datadir} has no candles{beyond}: {existing}"
-        )
+        asked = f"the time range {timerange}" if timerange else "the folder"
+        raise DataError(f"{asked} has no candles{beyond}: {existing}")
     lines = [left_out_line(folder, outside)] if outside else []
     if -math.inf < start < first.timestamp() or end.timestamp() < stop < math.inf:
         lines.append(f"the time range {timerange} reaches past the candles: {existing}")
@@ -392,7 +391,7 @@ def _unusable(folder: CandleFolder, key: Key, frame: DataFrame) -> list[str]:
         return []
     bad = int((~usable).sum())
     return [
-        f"{bad} of {len(frame)} rows ({100 * bad / len(frame):.2g} %) of {folder.file(*key).name} "
+        f"{bad} of {len(frame)} rows ({bad / len(frame):.2%}) of {folder.file(*key).name} "
         f"hold no usable {usable_value(key[2])}, the first at "
         f"{_minute(frame['date'][~usable].iloc[0])}: results are wrong there; {DOWNLOAD}"
     ]
