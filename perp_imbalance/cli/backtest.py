@@ -87,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
+    from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
     check_timerange(arguments.timerange)
     refuse_configs(arguments.freqtrade_options)
@@ -97,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])
-    data = backtest_data(config, datadir, arguments)
+    data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
     with (
         running_replay(datadir) as replay,
         scratch_results(folder) as scratch,
@@ -176,11 +177,17 @@ def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
 
 
 def backtest_data(
-    config: dict[str, Any], datadir: Path, arguments: argparse.Namespace, *, trades: bool = True
+    config: dict[str, Any],
+    datadir: Path,
+    arguments: argparse.Namespace,
+    *,
+    trades: bool = True,
+    startup: int = 0,
 ) -> "BacktestData":
     """Return what a backtest reads of a folder, and log what it leaves out.
 
     :param trades: whether anything is traded, so that missing costs matter.
+    :param startup: candles at the beginning of a perp that are only looked back on.
     :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
     """
     from perp_imbalance.data.backtest_data import COSTS, open_backtest_data
@@ -193,13 +200,15 @@ def backtest_data(
         data_format=config["dataformat_ohlcv"],
         pairs=arguments.pairs,
         htf_timeframe=getattr(arguments, "htf_timeframe", None),
-        timerange=arguments.timerange,
+        # freqtrade takes the config's where the option is not given.
+        timerange=arguments.timerange or config.get("timerange"),
         costs=[
             name
             for name in COSTS
             # freqtrade takes this rate where it has no other.
             if trades and not (name == "funding rates" and "futures_funding_rate" in config)
         ],
+        startup=startup,
     )
     for note in data.notes:
         logger.warning("%s", note)

@@ -1,16 +1,18 @@
 """What a backtest reads of a folder: which perps can be traded, and what results leave out."""
 
 import logging
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
-from pandas import DataFrame, DatetimeIndex
+from pandas import DataFrame, Timedelta, Timestamp
 
+from perp_imbalance.data.candle_file import DOWNLOAD, usable_rows, usable_value
 from perp_imbalance.data.folder import (
     DEFAULT_FORMAT,
     CandleFolder,
@@ -19,7 +21,8 @@ from perp_imbalance.data.folder import (
     not_tradable,
 )
 from perp_imbalance.errors import DataError
-from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.higher_timeframe import check_higher, timeframe_ns
+from perp_imbalance.indicators.premium import open_times
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
 from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
@@ -33,7 +36,9 @@ COSTS = ("funding rates", "mark prices")
 #: A series that covers a smaller share of the perp's time is told of.
 ENOUGH_COVERED = 0.95
 # Every interval of funding, and every timeframe below it, has a row in each of these.
-_BUCKET = "8h"
+_BUCKET = timeframe_ns("8h")
+# freqtrade takes seconds above this, a day in 2286, for milliseconds of 1970.
+_LATEST = 9_999_999_999
 #: More pairs than these are told of by their count.
 FEW = 3
 
@@ -100,6 +105,7 @@ def open_backtest_data(
     uses_htf: bool = True,
     timerange: str | None = None,
     costs: Collection[str] = COSTS,
+    startup: int = 0,
 ) -> BacktestData:
     """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
 
@@ -111,6 +117,7 @@ def open_backtest_data(
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
     :param timerange: freqtrade's ``--timerange``.
     :param costs: as :func:`check_series`.
+    :param startup: as :func:`within_timerange`.
     :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
     :raises SettingsError: if the higher timeframe is not a multiple of the timeframe.
     """
@@ -119,10 +126,11 @@ def open_backtest_data(
     higher = timeframe
     if uses_htf or htf_timeframe:
         higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
+    matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
     thin = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
-    return replace(data, notes=[*left_out, *thin])
+    return replace(data, notes=[*left_out, *outside, *thin])
 
 
 def select_perps(
@@ -159,9 +167,55 @@ def select_perps(
     return matches, [left_out_line(folder, left_out)] if left_out else []
 
 
+def within_timerange(
+    folder: CandleFolder,
+    timeframe: str,
+    matches: list[SpotMatch],
+    timerange: str | None,
+    startup: int = 0,
+) -> tuple[list[SpotMatch], list[str]]:
+    """Return the perps with candles in a time range, and lines about what of it has none.
+
+    :param timerange: freqtrade's ``--timerange``; None for all there is.
+    :param startup: candles at the beginning of a perp that are only looked back on.
+    :raises DataError: if none has, saying from when to when there are candles.
+    """
+    span = TimeRange.parse_timerange(timerange)
+    start, stop = span.startts or -math.inf, span.stopts or math.inf
+    length = Timedelta(seconds=timeframe_to_seconds(timeframe))
+    times = {match: folder.span(match.perp, timeframe, CandleType.FUTURES) for match in matches}
+    first = min(begin for begin, _ in times.values())
+    end = max(last for _, last in times.values()) + length
+    existing = f"{folder.datadir} has {timeframe} candles from {_minute(first)} to {_minute(end)}"
+    if max(span.startts, span.stopts) > _LATEST:
+        raise DataError(f"freqtrade cannot read a year of the time range {timerange}: {existing}")
+    kept, outside = [], []
+    for match, (begin, last) in times.items():
+        traded = begin + startup * length
+        if max(traded.timestamp(), start) <= min(last.timestamp(), stop):
+            kept.append(match)
+        else:
+            reason = f"it can be traded from {_minute(traded)} to {_minute(last + length)}"
+            outside.append((match.perp, f"outside the time range: {reason}"))
+    if not kept:
+        beyond = f", beyond the {startup} to look back on" if startup else ""
+        asked = f"the time range {timerange}" if timerange else "the folder"
+        raise DataError(f"{asked} has no candles{beyond}: {existing}")
+    lines = [left_out_line(folder, outside)] if outside else []
+    if -math.inf < start < first.timestamp() or end.timestamp() < stop < math.inf:
+        lines.append(f"the time range {timerange} reaches past the candles: {existing}")
+    return kept, lines
+
+
+def _minute(time: Timestamp) -> str:
+    return f"{time:%Y-%m-%d %H:%M}"
+
+
 #: What perps that are left out have in common, by how the reason of one begins.
 _KINDS = {
     "no ": "without spot candles",
+    "outside": "outside the time range",
+    "it has no ": "never traded at the time of the spot pair",
     "its price is": "with another price than the spot pair",
     "the candles of": "with the perp's own candles as spot",
 }
@@ -273,24 +327,74 @@ def check_series(
     """
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
-    timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for match in data.matches:
-        pair = match.perp
-        keys = series_keys(match, timeframes, kinds)
-        frames = {key: _within(data.folder.read(*key), span) for key in keys}
-        perp = frames[pair, data.timeframe, CandleType.FUTURES]
-        spot = frames[str(match.spot), data.timeframe, CandleType(match.source)]
-        name = f"{data.timeframe} candles of {match.name}"
-        said += _thin(pair, perp, spot, name, "elsewhere nothing is entered")
-        for name, key in cost_keys(pair, exchange).items():
-            frame = _within(data.folder.read(*key), span)
-            said += _short(pair, perp, frame, data.timeframe, name)
-            if frame.empty:
-                if mend := _mend_missing(data.folder, key, told=name in costs):
-                    said.append((pair, f"no {key[1]} {name} in {data.folder.datadir}{mend}"))
-            elif name in costs:
-                said += _thin(pair, perp, frame, name, "elsewhere funding fees are left out")
+        perp = _within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
+        sentences = _about_candles(data, match, perp, span, kinds)
+        sentences += _about_costs(data, cost_keys(match.perp, exchange), perp, span, costs)
+        said += [(match.perp, sentence) for sentence in sentences]
     return by_sentence(said)
+
+
+def _about_candles(
+    data: BacktestData,
+    match: SpotMatch,
+    perp: DataFrame,
+    span: TimeRange,
+    kinds: Collection[CandleType],
+) -> list[str]:
+    """Say what is wrong with the candles of a perp, and with the series of its gates."""
+    said = []
+    timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
+    for key in series_keys(match, timeframes, kinds):
+        frame = data.folder.read(*key)
+        said += _unusable(data.folder, key, _within(frame, span))
+        _, timeframe, kind = key
+        if kind in kinds:
+            name, harm = kind.replace("_", " "), "its gate lets nothing pass"
+        else:
+            of = "" if kind == CandleType.FUTURES else f" of {match.name}"
+            name, harm = f"{timeframe} candles{of}", "nothing is entered"
+        if timeframe != data.timeframe:
+            # Where no perp has any, it was said of the folder.
+            if timeframe not in data.folder.timeframes:
+                continue
+            harm = "the HTF gate lets nothing pass"
+        said += _thin(perp, frame, name, f"elsewhere {harm}", timeframe)
+    return said
+
+
+def _about_costs(
+    data: BacktestData,
+    keys: Mapping[str, Key],
+    perp: DataFrame,
+    span: TimeRange,
+    costs: Collection[str],
+) -> list[str]:
+    """Say what funding fees lack, and what the perp's candles lack beside their series."""
+    said = []
+    for name, key in keys.items():
+        frame = _within(data.folder.read(*key), span)
+        said += _short(perp, frame, data.timeframe, name)
+        if frame.empty:
+            if mend := _mend_missing(data.folder, key, told=name in costs):
+                said.append(f"no {key[1]} {name} in {data.folder.datadir}{mend}")
+        elif name in costs:
+            said += _unusable(data.folder, key, frame)
+            said += _thin(perp, frame, name, "elsewhere funding fees are left out")
+    return said
+
+
+def _unusable(folder: CandleFolder, key: Key, frame: DataFrame) -> list[str]:
+    """Say that some rows of a series hold nothing that results can be computed from."""
+    usable = usable_rows(frame, key[2])
+    if usable.all():
+        return []
+    bad = int((~usable).sum())
+    return [
+        f"{bad} of {len(frame)} rows ({bad / len(frame):.2%}) of {folder.file(*key).name} "
+        f"hold no usable {usable_value(key[2])}, the first at "
+        f"{_minute(frame['date'][~usable].iloc[0])}: results are wrong there; {DOWNLOAD}"
+    ]
 
 
 def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
@@ -317,34 +421,34 @@ def _within(frame: DataFrame, span: TimeRange) -> DataFrame:
     return frame
 
 
-def _buckets(frame: DataFrame) -> DatetimeIndex:
-    if frame.empty:
-        return DatetimeIndex([], tz="UTC")
-    return DatetimeIndex(pd.unique(frame["date"].dt.floor(_BUCKET))).as_unit("ns")
+def covered(frame: DataFrame, other: DataFrame, timeframe: str = "1h") -> float:
+    """Return on which share of the time of a frame another has rows.
 
-
-def covered(frame: DataFrame, other: DataFrame) -> float:
-    """Return on which share of the time of a frame another has rows."""
-    buckets = _buckets(frame)
-    return float(buckets.isin(_buckets(other)).mean()) if len(buckets) else 1.0
+    :param timeframe: the other's; of one above 4h, a row counts for two of its lengths.
+    """
+    if frame.empty or other.empty:
+        return float(frame.empty)
+    buckets = np.unique(open_times(frame, "perp") // _BUCKET * _BUCKET)
+    times = open_times(other, "other")
+    newest = np.searchsorted(times, buckets + _BUCKET, side="left") - 1
+    oldest = buckets - max(0, 2 * timeframe_ns(timeframe) - _BUCKET)
+    return float(np.mean((newest >= 0) & (times[newest] >= oldest)))
 
 
 def _thin(
-    pair: str, perp: DataFrame, other: DataFrame, name: str, harm: str
-) -> list[tuple[str, str]]:
+    perp: DataFrame, other: DataFrame, name: str, harm: str, timeframe: str = "1h"
+) -> list[str]:
     """Say that a series covers too little of the perp's time."""
-    share = covered(perp, other)
+    share = covered(perp, other, timeframe)
     if share >= ENOUGH_COVERED:
         return []
-    return [(pair, f"{name} on {share:.0%} of the time of its candles: {harm}")]
+    return [f"{name} on {share:.0%} of the time of its candles: {harm}"]
 
 
-def _short(
-    pair: str, perp: DataFrame, other: DataFrame, timeframe: str, name: str
-) -> list[tuple[str, str]]:
+def _short(perp: DataFrame, other: DataFrame, timeframe: str, name: str) -> list[str]:
     """Say that the perp's own candles cover too little of the time of a series about it."""
     share = covered(other, perp)
     if share >= ENOUGH_COVERED:
         return []
     said = f"its {timeframe} candles on {share:.0%} of the time of its {name}"
-    return [(pair, f"{said}: a file may be cut off; elsewhere nothing is traded")]
+    return [f"{said}: a file may be cut off; elsewhere nothing is traded"]

@@ -5,25 +5,27 @@ Here such a file is an error that names it.
 """
 
 import logging
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-import pyarrow as pa
-from freqtrade.candle_columns import OHLCV_COLUMNS, get_candle_columns
+from freqtrade.candle_columns import get_candle_columns
 from freqtrade.configuration import TimeRange
 from freqtrade.constants import AVAILABLE_DATAHANDLERS
 from freqtrade.data.history import get_datahandler, load_pair_history
 from freqtrade.enums import CandleType, TradingMode
 from freqtrade.exchange import timeframe_to_seconds
 from freqtrade.misc import pair_to_filename
-from pandas import DataFrame, DatetimeIndex, Timestamp
-from pyarrow import dataset
+from pandas import DataFrame, Timestamp
 
+from perp_imbalance.data.candle_file import (
+    FUNDING_TIMEFRAME,
+    READ_ERRORS,
+    check_file,
+    read_times,
+    unreadable,
+)
 from perp_imbalance.errors import DataError
 
 #: Pair, timeframe and type of a series, as freqtrade's data handlers list them.
@@ -31,16 +33,11 @@ Key = tuple[str, str, CandleType]
 
 #: The format in which freqtrade reads and writes candles where a config names none.
 DEFAULT_FORMAT = "feather"
-#: The timeframe under which freqtrade keeps funding rates, and mark prices; it reads no other.
-FUNDING_TIMEFRAME = MARK_TIMEFRAME = "1h"
+#: The timeframe under which freqtrade keeps mark prices; it reads no other.
+MARK_TIMEFRAME = FUNDING_TIMEFRAME
 #: The candles that freqtrade takes for mark prices, of exchanges that have none.
 MARK_KINDS = {"hyperliquid": CandleType.FUTURES}
 
-# No perpetual and no spot market of a coin is older than this.
-_OLDEST = Timestamp("2009-01-01", tz="UTC")
-_DOWNLOAD = "delete it, then perp-imbalance download-data brings it anew"
-# What pyarrow, pandas and freqtrade raise on a file that is not what its name says.
-_READ_ERRORS = (pa.ArrowException, ValueError, TypeError, OSError, EOFError, zlib.error)
 _EXTENSIONS = {"feather": "feather", "parquet": "parquet", "json": "json", "jsongz": "json.gz"}
 
 
@@ -179,7 +176,21 @@ class CandleFolder:
             file = folder / f"{pair_to_filename(pair)}-{length}{ending}.{extension}"
             if file.exists():
                 return file
+            if file.is_symlink():
+                raise DataError(
+                    f"{file} is a link to {file.readlink()}, which does not exist: mend the link "
+                    "or delete it"
+                )
         raise DataError(f"{file} is gone: something else is changing {self.datadir}")
+
+    def span(self, pair: str, timeframe: str, kind: CandleType) -> tuple[Timestamp, Timestamp]:
+        """Return when the first and the last candle of a series that is there open.
+
+        :raises DataError: if its file has no such times.
+        """
+        key = (pair, timeframe, kind)
+        times = read_times(self.file(*key), self.keys[key], kind)
+        return times[0], times[-1]
 
     def read(
         self,
@@ -206,7 +217,7 @@ class CandleFolder:
                 raise self._wrong_format(key)
             return DataFrame(columns=get_candle_columns(kind))
         file = self.file(*key)
-        check_file(file, self.keys[key], kind)
+        check_file(file, self.keys[key], timeframe, kind)
         try:
             with _silent_reader():
                 frame = load_pair_history(
@@ -219,10 +230,10 @@ class CandleFolder:
                     data_format=self.keys[key],
                     candle_type=kind,
                 )
-        except _READ_ERRORS as error:
-            raise _unreadable(file, self.keys[key], error) from None
+        except READ_ERRORS as error:
+            raise unreadable(file, self.keys[key], error) from None
         if frame.empty and timerange is None:
-            raise _unreadable(file, self.keys[key])
+            raise unreadable(file, self.keys[key])
         return DataFrame(frame)
 
     def _wrong_format(self, key: Key) -> DataError:
@@ -242,99 +253,6 @@ class CandleFolder:
             f"dataformat_ohlcv is {wanted}: convert it with freqtrade convert-data --format-from "
             f"{found} --format-to {wanted} --datadir {self.datadir} --pairs {' '.join(pairs)}"
         )
-
-
-def check_file(file: Path, data_format: str, kind: CandleType) -> None:
-    """Raise unless a file holds what freqtrade reads as candles of a type, in order of time.
-
-    :raises DataError: naming file and column, and how to mend it.
-    """
-    if not file.is_file():
-        raise DataError(f"{file} is not a file: move it elsewhere")
-    if not file.stat().st_size:
-        raise DataError(f"{file} is empty (0 bytes): {_DOWNLOAD}")
-    try:
-        stored = _stored(file, data_format, kind)
-    except _READ_ERRORS as error:
-        raise _unreadable(file, data_format, error) from None
-    wanted = get_candle_columns(kind)
-    lacking = [name for name in wanted if name not in stored.columns]
-    if lacking and not (kind == CandleType.FUNDING_RATE and _is_legacy(stored.columns)):
-        raise DataError(
-            f"{file} has no column {', '.join(lacking)}; freqtrade reads {', '.join(wanted)}: "
-            f"rename its columns, or {_DOWNLOAD}"
-        )
-    _check_dates(file, stored.dates)
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """What a file has: the names of its columns, and its dates."""
-
-    columns: Sequence[str]
-    dates: "pd.Series[Any] | None"
-
-
-def _stored(file: Path, data_format: str, kind: CandleType) -> _Stored:
-    if data_format in ("feather", "parquet"):
-        table = dataset.dataset(file, format=data_format)
-        names = table.schema.names
-        has_dates = "date" in names
-        return _Stored(
-            names, table.to_table(columns=["date"])["date"].to_pandas() if has_dates else None
-        )
-    # Rows of numbers without names: freqtrade goes by their count.
-    rows = pd.read_json(file, orient="values")
-    names = get_candle_columns(kind)
-    if kind == CandleType.FUNDING_RATE and rows.shape[1] == len(OHLCV_COLUMNS):
-        names = OHLCV_COLUMNS
-    dates = pd.to_datetime(rows[0], unit="ms", utc=True) if rows.size else None
-    return _Stored(names[: rows.shape[1]], dates)
-
-
-def _is_legacy(columns: Sequence[str]) -> bool:
-    """Tell whether funding rates are kept as freqtrade did before 2026: as candles."""
-    return set(OHLCV_COLUMNS).issubset(columns)
-
-
-def _check_dates(file: Path, dates: "pd.Series[Any] | None") -> None:
-    """Raise unless dates are times in UTC that rise."""
-    if dates is None or dates.empty:
-        raise DataError(f"{file} holds no candles: {_DOWNLOAD}")
-    column = f'{file}, column "date"'
-    if not pd.api.types.is_datetime64_any_dtype(dates.dtype):
-        raise DataError(
-            f"{column} holds {dates.dtype}, not times: write it anew with "
-            'pandas.to_datetime(frame["date"], unit="ms", utc=True) (the unit is the file\'s), or '
-            f"{_DOWNLOAD}"
-        )
-    times = DatetimeIndex(dates)
-    if times.tz is None:
-        raise DataError(
-            f'{column} has no timezone: write it anew with frame["date"].dt.tz_localize("UTC"), '
-            f"or {_DOWNLOAD}"
-        )
-    if times.hasnans:
-        raise DataError(f"{column} has rows without a time: {_DOWNLOAD}")
-    if times.min() < _OLDEST:
-        raise DataError(
-            f"{column} begins at {times.min():%Y-%m-%d %H:%M}: its numbers have another unit than "
-            f"was assumed; write it anew, or {_DOWNLOAD}"
-        )
-    if not times.is_monotonic_increasing or not times.is_unique:
-        at = times[1:][times[1:] <= times[:-1]][0]
-        raise DataError(
-            f"{column} repeats a time or is out of order at {at:%Y-%m-%d %H:%M}: write it anew "
-            f'with frame.drop_duplicates("date").sort_values("date"), or {_DOWNLOAD}'
-        )
-
-
-def _unreadable(file: Path, data_format: str, error: Exception | None = None) -> DataError:
-    if isinstance(error, OSError) and error.strerror:
-        return DataError(f"{file} cannot be read: {error.strerror}")
-    return DataError(
-        f"{file} cannot be read as {data_format}: it is cut off or of another format; {_DOWNLOAD}"
-    )
 
 
 @contextmanager

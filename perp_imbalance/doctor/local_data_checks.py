@@ -6,7 +6,7 @@ from pathlib import Path
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import series_keys
+from perp_imbalance.data.backtest_data import BacktestData, check_series, series_keys
 from perp_imbalance.data.folder import CandleFolder, Key, available_candles, cost_keys
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.errors import DataError
@@ -48,6 +48,7 @@ def examine_local_data(
     missing = []
     checks: list[Check] = []
     broken: dict[str, Check] = {}
+    whole = []
     for match, keys in needed.items():
         frames: dict[Key, DataFrame] = {}
         for key in keys:
@@ -63,6 +64,13 @@ def examine_local_data(
             spot = frames.get((str(match.spot), timeframe, CandleType(match.source)))
             if perp is not None and spot is not None and len(perp) and len(spot):
                 checks.append(check_files(match, perp, spot, timeframe))
+        if len(frames) == len(keys) and not any(frame.empty for frame in frames.values()):
+            whole.append(match)
+    data = BacktestData(folder, timeframes[0], timeframes[-1], whole)
+    checks += [
+        Check(NAME, Level.WARNING, line)
+        for line in check_series(data, exchange=exchange, kinds=kinds)
+    ]
     if not missing and broken:
         return [*broken.values(), *checks]
     return [check_complete(datadir, missing, len(matches)), *broken.values(), *checks]

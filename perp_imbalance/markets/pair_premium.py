@@ -50,7 +50,7 @@ def pair_premium(
     >>> pair_premium(match, perp, perp.assign(close=1.0), "1h").columns["premium_pct"].round(2)
     array([2., 1.])
     >>> pair_premium(match, perp, None, "1h").refusal
-    "no 1h candles of X/USDT at the times of the perp's"
+    'it has no 1h candle in which both it and X/USDT were traded'
     """
     found = spot_premium(perp, _frame(spot), match.scale, by_volume=match.has_volume)
     columns = premium_columns(found)

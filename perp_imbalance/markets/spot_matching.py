@@ -217,7 +217,7 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     """
     ratio = price_ratio(fraction)
     if np.isnan(ratio):
-        return f"no {timeframe} candles of {match.name} at the times of the perp's"
+        return f"it has no {timeframe} candle in which both it and {match.name} were traded"
     if not is_same_coin(ratio):
         index = "" if match.source == "index" else ', or set premium_source to "index"'
         return (

@@ -246,5 +246,7 @@ def funding_by_candle(perp: DataFrame, rates: DataFrame) -> Floats:
     times = pd.DatetimeIndex(rates["date"]).as_unit("ns").asi8
     at = np.searchsorted(rows, times, side="right") - 1
     inside = (at >= 0) & (times < rows[-1] + (rows[1] - rows[0] if rows.size > 1 else 1))
-    np.add.at(paid, at[inside], rates["funding_rate"].to_numpy(dtype=np.float64)[inside])
+    # A settlement without a rate adds nothing, as in freqtrade.
+    due = np.nan_to_num(rates["funding_rate"].to_numpy(dtype=np.float64))
+    np.add.at(paid, at[inside], due[inside])
     return paid

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from perp_imbalance.data.backtest_data import ENOUGH_COVERED
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher
@@ -14,9 +15,6 @@ from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.research.grid import Grid
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.strategy import gate_series
-
-#: A series that is known on a smaller share of the candles is told of.
-ENOUGH_KNOWN = 0.95
 
 # What the funding gate goes by, and what net returns pay.
 _FUNDING, _PAID = "funding_rate", "funding_rate_raw"
@@ -44,31 +42,23 @@ def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: 
 
 
 def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str]:
-    """Say which series a pair has on too few of its candles, and what that does to results.
+    """Say whether funding rates are known on too few candles of a pair: net returns pay them.
 
-    :param gated: the thresholds that are looked at: a series of no gate that any of them has on
-        does not matter. Funding rates always do, because net returns pay them.
-    :return: a sentence for each; none is wrong, but a reader must know.
+    Of all other series, ``data.backtest_data.check_series`` tells.
+
+    :param gated: the thresholds that are looked at.
+    :return: a sentence, or none.
     """
-    gate, free = "the gate lets nothing pass", "net returns leave funding out"
-    on = dict.fromkeys(one.series for of in gated for one in active_gates(of) if one.series)
-    paid = f"{free} and {gate}" if any(one.column == _FUNDING for one in on) else free
-    series = [("funding rates", candles.series[_PAID], paid)]
-    series += [
-        (one.column.replace("_", " "), candles.series[one.column], gate)
-        for one in on
-        if one.column != _FUNDING
-    ]
-    if any(of.use_htf for of in gated):
-        series.append(("candles of the higher timeframe", _htf_premium(candles), gate))
-    said = []
-    for name, values, harm in series:
-        known = float(np.isfinite(values[candles.begin :]).mean())
-        if not known:
-            said.append(f"no {name}: {harm}")
-        elif known < ENOUGH_KNOWN:
-            said.append(f"{name} on {known:.0%} of the candles: elsewhere {harm}")
-    return said
+    harm = "net returns leave funding out"
+    on = {one.series.column for of in gated for one in active_gates(of) if one.series}
+    if _FUNDING in on:
+        harm += " and the gate lets nothing pass"
+    known = float(np.isfinite(candles.series[_PAID][candles.begin :]).mean())
+    if not known:
+        return [f"no funding rates: {harm}"]
+    if known < ENOUGH_COVERED:
+        return [f"funding rates on {known:.0%} of the candles: elsewhere {harm}"]
+    return []
 
 
 def with_every_gate(grid: Grid) -> Thresholds:

@@ -35,9 +35,31 @@ def market(sample_datadir: Path, tmp_path: Path) -> Path:
     return datadir
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:3000])
+
+
+def shift(file: Path) -> None:
+    frame = pd.read_feather(file)
+    frame.assign(date=frame["date"] + pd.Timedelta("30min")).to_feather(file)
+
+
+def empty_prices(file: Path) -> None:
+    pd.read_feather(file).assign(open=None).to_feather(file)
+
+
+BROKEN = {
+    "cut off": (cut, " cannot be read as feather"),
+    "beside the hour": (shift, ', column "date": 8760 of 8760 candles do not open when a 1h'),
+    "without prices": (empty_prices, ', column "open" has no price above 0 in any of its 8760'),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_refuse_a_broken_file_in_one_line(
     command: str,
+    fault: str,
     folder: Path,
     market: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -45,11 +67,29 @@ def test_commands_refuse_a_broken_file_in_one_line(
 ) -> None:
     monkeypatch.chdir(folder)
     file = market / "futures" / PERP.format("futures")
-    file.write_bytes(file.read_bytes()[:3000])
+    breaking, message = BROKEN[fault]
+    breaking(file)
     said = refused(["--datadir", str(market), *COMMANDS[command]], capsys, command)
-    assert f"{file} cannot be read as feather" in said
+    assert f"{file}{message}" in said
     assert len([line for line in said.splitlines() if line.startswith("perp-imbalance: ")]) == 1
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("timerange", ["30000101-", "20260601-"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "replay"])
+def test_commands_name_the_candles_that_a_time_range_misses(
+    command: str,
+    timerange: str,
+    folder: Path,
+    market: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(folder)
+    options = ["--datadir", str(market), "--timerange", timerange, *COMMANDS[command]]
+    said = " ".join(refused(options, capsys, command).split())
+    assert f"the time range {timerange}" in said
+    assert f"{market} has 1h candles from 2025-01-01 00:00 to 2026-01-01 00:00" in said
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name != "replay"])

@@ -151,7 +151,7 @@ def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path
     ("arguments", "message"),
     [
         (("--pair", "XRP/USDT:USDT"), "has no 1h candles of XRP/USDT:USDT; perps there on 1h:"),
-        (("--timerange", "20300101-"), "has no 1h candles of BTC/USDT:USDT in that time range"),
+        (("--timerange", "20300101-"), "the time range 20300101- has no candles: "),
         (("--timerange", "20250101-20250102"), "has no 1h candles of BTC/USDT:USDT in that time"),
         (("--timerange", "soon"), "(such as 20250101-20250301)"),
         (("--strategy", "Nobody"), "Impossible to load Strategy 'Nobody'"),

@@ -37,6 +37,14 @@ def keep_rows(file: Path, share: float) -> None:
     frame[: int(len(frame) * share)].to_feather(file)
 
 
+def add_timeframe(market: Path, timeframe: str) -> None:
+    """Write candles of BTC on a higher timeframe: those of 1h that open when one of these does."""
+    for name in (FUTURES.format("futures"), "BTC_USDT-1h.feather"):
+        frame = pd.read_feather(market / name)
+        opens = frame["date"] == frame["date"].dt.floor(pd.Timedelta(timeframe))
+        frame[opens].to_feather(market / name.replace("-1h", f"-{timeframe}"))
+
+
 def add_contract(market: Path, name: str) -> None:
     for kind in ("futures", "mark", "funding_rate"):
         shutil.copy(market / FUTURES.format(kind), market / f"futures/{name}-1h-{kind}.feather")
@@ -224,14 +232,72 @@ def test_htf_falls_back_to_what_the_folder_has(
     said: str,
 ) -> None:
     for timeframe in timeframes[1:]:
-        file = market / FUTURES.format("futures")
-        shutil.copy(file, str(file).replace("-1h-", f"-{timeframe}-"))
+        add_timeframe(market, timeframe)
     assert open_backtest_data(market, "1h", Settings()).htf_timeframe == higher
     assert caplog.messages == ([said] if said else [])
     with pytest.raises(SettingsError, match="htf_timeframe is 90m"):
         open_backtest_data(market, "1h", Settings(), htf_timeframe="90m")
     with pytest.raises(DataError, match="no 12h candles for the HTF gate"):
         open_backtest_data(market, "1h", Settings(), htf_timeframe="12h")
+
+
+@pytest.mark.parametrize("timeframe", ["2h", "1d"])
+@pytest.mark.parametrize("name", ["futures/BTC_USDT_USDT-{}-futures", "BTC_USDT-{}"])
+def test_htf_of_a_part_of_the_time_is_told(market: Path, timeframe: str, name: str) -> None:
+    add_timeframe(market, timeframe)
+
+    def said() -> list[str]:
+        settings = Settings(htf_timeframe=timeframe)
+        return open_backtest_data(market, "1h", settings, pairs=[BTC]).notes
+
+    assert said() == []
+    keep_rows(market / f"{name.format(timeframe)}.feather", 0.25)
+    (line,) = said()
+    assert line.startswith(f"{BTC}: {timeframe} candles ")
+    assert line.endswith(" of the time of its candles: elsewhere the HTF gate lets nothing pass")
+
+
+@pytest.mark.parametrize("timerange", ["30000101-", "-30000101", "20250601-", "-20231231"])
+def test_time_range_without_candles_names_theirs(market: Path, timerange: str) -> None:
+    with pytest.raises(DataError) as error:
+        notes(market, timerange=timerange)
+    assert timerange in str(error.value)
+    existing = f"{market} has 1h candles from 2024-01-01 00:00 to 2024-02-10 00:00"
+    assert str(error.value).endswith(existing)
+
+
+@pytest.mark.parametrize(
+    ("timerange", "is_past"),
+    [
+        ("20240105-20240210", False),
+        ("20240101-", False),
+        ("20240105-20240211", True),
+        ("20231231-20240201", True),
+        ("-20250101", True),
+    ],
+)
+def test_time_range_past_the_candles_is_told(market: Path, timerange: str, is_past: bool) -> None:
+    said = f"the time range {timerange} reaches past the candles: {market} has 1h candles from "
+    assert [line.startswith(said) for line in notes(market, timerange=timerange)] == [
+        True
+    ] * is_past
+
+
+def test_perp_outside_the_time_range_is_left_out(market: Path) -> None:
+    for kind in ("futures", "mark", "funding_rate"):
+        keep_rows(market / FUTURES.format(kind), 0.25)
+    data = open_backtest_data(market, "1h", Settings(), uses_htf=False, timerange="20240201-")
+    assert data.pairs == [PEPE]
+    assert data.notes == [
+        f"{BTC} in {market} is left out: outside the time range: it can be traded from "
+        "2024-01-01 00:00 to 2024-01-11 00:00"
+    ]
+
+
+def test_candles_to_look_back_on_are_not_traded(market: Path) -> None:
+    assert notes(market, timerange="-20240111", startup=240) == []
+    with pytest.raises(DataError, match="has no candles, beyond the 241 to look back on: "):
+        notes(market, timerange="-20240111", startup=241)
 
 
 def test_walk_forward_sends_the_files_that_a_backtest_reads(market: Path) -> None:

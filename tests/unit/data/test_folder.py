@@ -13,8 +13,8 @@ from freqtrade.enums import CandleType
 from freqtrade.exchange import Exchange
 from support.tiny_replay import TINY_START, write_market
 
+from perp_imbalance.data.candle_file import FUNDING_TIMEFRAME
 from perp_imbalance.data.folder import (
-    FUNDING_TIMEFRAME,
     MARK_KINDS,
     MARK_TIMEFRAME,
     CandleFolder,
@@ -60,6 +60,22 @@ BROKEN = {
         changed(lambda frame: frame.assign(date=frame["date"].where(frame.index > 3))),
         'column "date" has rows without a time',
     ),
+    "dates of text": (
+        changed(lambda frame: frame.assign(date=frame["date"].astype(str))),
+        'column "date" holds text, not times: write it anew with '
+        'pandas.to_datetime(frame["date"], utc=True), or',
+    ),
+    # freqtrade takes 05:30 for 05:00 and so knows a close half an hour early.
+    "dates beside the hour": (
+        changed(lambda frame: frame.assign(date=frame["date"] + pd.Timedelta("30min"))),
+        'column "date": 960 of 960 candles do not open when a 1h candle does, the first at '
+        "2024-01-01 00:30:00",
+    ),
+    # freqtrade moves candles of 4h to the hours of that timezone.
+    "another timezone": (
+        changed(lambda frame: frame.assign(date=frame["date"].dt.tz_convert("America/New_York"))),
+        'column "date" is in the timezone America/New_York, in which freqtrade moves candles',
+    ),
     "missing column": (changed(lambda frame: frame.drop(columns="close")), "has no column close;"),
     "repeated dates": (
         changed(lambda frame: pd.concat([frame[:3], frame[2:]])),
@@ -96,7 +112,9 @@ def test_broken_columns_of_a_file_are_not_taken_for_its_absence(
 ) -> None:
     # Its dates can be read, its prices cannot: freqtrade logs a traceback and goes on without it.
     changed(lambda frame: frame.assign(close="x"))(market / PERP)
-    with pytest.raises(DataError, match="cannot be read as feather"):
+    with pytest.raises(
+        DataError, match='column "close" holds text that is not a number at 2024-01'
+    ):
         CandleFolder(market).read(BTC, "1h", CandleType.FUTURES)
     assert not caplog.messages
 
@@ -153,6 +171,13 @@ def test_month_candles_are_found_under_both_names(market: Path) -> None:
     assert len(CandleFolder(market).read("BTC/USDT", "1M", CandleType.SPOT)) == 1
     (market / "BTC_USDT-1Mo.feather").rename(market / "BTC_USDT-1M.feather")
     assert len(CandleFolder(market).read("BTC/USDT", "1M", CandleType.SPOT)) == 1
+
+
+def test_link_to_nothing_is_named(market: Path) -> None:
+    (market / PERP).unlink()
+    (market / PERP).symlink_to(market / "gone.feather")
+    with pytest.raises(DataError, match=r"is a link to .*gone\.feather, which does not exist"):
+        CandleFolder(market).read(BTC, "1h", CandleType.FUTURES)
 
 
 def test_absent_series_has_columns_and_no_rows(market: Path) -> None:

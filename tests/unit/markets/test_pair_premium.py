@@ -33,7 +33,7 @@ def test_columns_are_those_of_the_mathematics() -> None:
     [
         (MATCH, 3.0, "not the same coin"),
         (SpotMatch("X/USDT:USDT", None, 1, None, "no spot pair of X"), None, "no spot pair of X"),
-        (MATCH, None, "no 1h candles of X/USDT at the times of the perp's"),
+        (MATCH, None, "it has no 1h candle in which both it and X/USDT were traded"),
     ],
 )
 def test_refused_pair_has_no_premium(match: SpotMatch, price: float | None, said: str) -> None:

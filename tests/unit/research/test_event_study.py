@@ -276,8 +276,7 @@ def test_partial_series_is_reported_with_its_effect() -> None:
         f"funding rates on 50% of the candles: {free}"
     ]
     assert thin_series(partly, [PRESETS["balanced"], gated]) == [
-        f"funding rates on 50% of the candles: {free} and the gate lets nothing pass",
-        "open interest on 50% of the candles: elsewhere the gate lets nothing pass",
+        f"funding rates on 50% of the candles: {free} and the gate lets nothing pass"
     ]
     # What lies before the time range is not looked at.
     late = replace(partly, begin=rows // 2)
@@ -286,9 +285,6 @@ def test_partial_series_is_reported_with_its_effect() -> None:
     ]
     whole = replace(candles, series={**candles.series, "funding_rate_raw": np.full(rows, 0.0001)})
     assert thin_series(whole, [PRESETS["balanced"]]) == []
-    assert thin_series(whole, [PRESETS["conservative"]]) == [
-        "no candles of the higher timeframe: the gate lets nothing pass"
-    ]
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
         (["--enter-z", "2", "--timeframe", "3m"], "has no 3m candles of any perp; timeframes the"),
         (
             ["--enter-z", "2", "--timerange", "20300101-"],
-            "has no 1h candles in that time range after",
+            "the time range 20300101- has no candles: ",
         ),
     ],
 )
