@@ -234,7 +234,7 @@ def test_stop_behind_the_liquidation_price_must_be_fixed(doctor: Examine) -> Non
 @pytest.mark.parametrize(
     ("leverage", "stop", "liquidation"),
     # Of freqtrade's buffer of 5 % and the nearer of both sides.
-    [(1.0, 0.3, 0.9424), (2.0, 0.3, 0.4694), (3.0, 0.3, 0.3116), (10.0, 0.09, 0.0908)],
+    [(1.0, 0.3, 0.9424), (2.0, 0.3, 0.4694), (3.0, 0.3, 0.3116), (10.0, 0.0847, 0.0908)],
 )
 def test_report_has_stop_and_liquidation_of_each_pair(
     doctor: Examine, leverage: float, stop: float, liquidation: float
