@@ -15,7 +15,12 @@ from pydantic_core import PydanticCustomError
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.files import atomic_write
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.strategy.parameters import PARAMETER_SPACES, SPACES, check_value
+from perp_imbalance.strategy.parameters import (
+    PARAMETER_SPACES,
+    SPACES,
+    check_names,
+    check_value,
+)
 
 #: Values by space and name, as freqtrade's parameter files have them.
 Params = dict[str, dict[str, Any]]
@@ -171,13 +176,10 @@ class ParameterFile(BaseModel):
         :param owner: the strategy's name.
         :raises SettingsError: one line that names the file and the first such value.
         """
-        for space, values in (self.params_.__pydantic_extra__ or {}).items():
-            for name in values:
-                if name not in known.get(space, ()):
-                    there = ", ".join(f"{place}.{key}" for place in known for key in known[place])
-                    raise SettingsError(
-                        f"{source}: {space}.{name} is no parameter of {owner}: known are {there}"
-                    )
+        try:
+            check_names(self.params_.__pydantic_extra__ or {}, known, owner)
+        except SettingsError as error:
+            raise SettingsError(f"{source}: {error}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, as the file has them."""
@@ -206,14 +208,6 @@ class ParameterFile(BaseModel):
 OUR_PARAMETERS: dict[str, list[str]] = {}
 for _name, _space in SPACES.items():
     OUR_PARAMETERS.setdefault(_space, []).append(_name)
-
-
-def parameters_of(strategy: Any) -> dict[str, list[str]]:
-    """Return the parameters of a loaded strategy by space; those it fixes, too."""
-    parameters: dict[str, list[str]] = {}
-    for name, parameter in strategy.enumerate_parameters():
-        parameters.setdefault(parameter.space, []).append(name)
-    return parameters
 
 
 def _one_line(error: ValidationError, source: object) -> str:
