@@ -87,6 +87,8 @@ def test_config_file_is_for_this_user_and_gone_afterwards() -> None:
     [
         (None, "there is no config file"),
         ("[]", "a config is one JSON object"),
+        ("null", "a config is one JSON object"),
+        ("5", "a config is one JSON object"),
         ('{"a": ', "Parse error"),
         ('{"a": NaNa}', "Parse error"),
     ],
@@ -99,6 +101,17 @@ def test_unreadable_config_is_one_line(content: str | None, message: str, tmp_pa
         merged_config([file])
     assert "mine.json" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_folder_as_a_config_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(BridgeError, match="is a folder, and a config is a file: name one with -c"):
+        merged_config([tmp_path])
+
+
+def test_wrong_type_deep_in_a_section_is_named(tiny_config: Path) -> None:
+    section = {"external_message_consumer": {"enabled": True, "producers": "x"}}
+    with pytest.raises(BridgeError, match=r"^external_message_consumer\.producers has the wrong"):
+        load_config([tiny_config], overlay=section)
 
 
 def test_variable_that_does_not_fit_the_config_is_one_line(
