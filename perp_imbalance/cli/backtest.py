@@ -72,6 +72,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
+    from perp_imbalance.freqtrade_bridge.strategies import check_strategies
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
 
@@ -79,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
+    check_strategies(arguments.strategies, config)
     warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.errors import BridgeError
 from perp_imbalance.files import temporary_folder
-from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.logs import silent_logs, translate_freqtrade_errors
 
 if TYPE_CHECKING:
     from freqtrade.enums import RunMode
@@ -75,8 +75,10 @@ def merged_config(
         raise BridgeError(f"{error.strerror} ({_names(files)})") from None
     for name in _SOURCES:
         config.pop(name, None)
+    with silent_logs():
+        variables = environment_vars_to_dict()
     try:
-        deep_merge_dicts(environment_vars_to_dict(), config)
+        deep_merge_dicts(variables, config)
     except (AttributeError, TypeError) as error:
         if _wrong_settings(config):
             raise _wrong_type(config, _names(files)) from None

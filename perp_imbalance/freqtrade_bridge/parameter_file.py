@@ -116,8 +116,9 @@ class ParameterFile(BaseModel):
             return cls.model_validate(HyperoptTools.load_params(content))
         except ValidationError as error:
             raise SettingsError(_one_line(error, source)) from None
-        except (ValueError, RecursionError):
-            raise SettingsError(f"{source} is no JSON") from None
+        except (ValueError, RecursionError) as error:
+            why = str(error).splitlines()[0] if isinstance(error, ValueError) else "nested too deep"
+            raise SettingsError(f"{source} is not valid JSON: {why}") from None
 
     @classmethod
     def read(cls, file: Path) -> "ParameterFile":
@@ -226,7 +227,9 @@ def _one_line(error: ValidationError, source: object) -> str:
         return f"{source}: {space}.{name} is no option of freqtrade: known are {known}"
     if place[-1] == "[key]":
         return f"{source}: {space}.{name} is no number of minutes"
-    wanted = first["msg"].removeprefix("Input should be ")
+    # Of a whole number or another, pydantic names the first.
+    is_number = first["type"] in ("int_type", "float_type")
+    wanted = "a number" if is_number else first["msg"].removeprefix("Input should be ")
     return f"{source}: {space}.{name} is {first['input']!r}, it should be {wanted}"
 
 

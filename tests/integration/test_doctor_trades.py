@@ -212,7 +212,7 @@ def test_leverage_that_leaves_the_price_no_room_must_be_fixed(doctor: Examine) -
     assert fix.name == "stoploss"
     assert "a stoploss of 0.1 of the stake ends a position when the price of" in fix.message
     assert "has moved by 0.10%, no more than the fees of a round trip (0.10%)" in fix.message
-    assert "and so for 1 more pairs: lower perp_imbalance.leverage" in fix.message
+    assert "and so for 1 more pair: lower perp_imbalance.leverage" in fix.message
 
 
 def test_leverage_is_at_most_that_of_the_exchange(doctor: Examine) -> None:

@@ -18,7 +18,11 @@ from perp_imbalance.freqtrade_bridge.config import (
 )
 from perp_imbalance.freqtrade_bridge.exchange import taker_fee
 from perp_imbalance.freqtrade_bridge.process import child_environment
-from perp_imbalance.freqtrade_bridge.strategies import PROJECT_STRATEGIES, strategy_folder
+from perp_imbalance.freqtrade_bridge.strategies import (
+    PROJECT_STRATEGIES,
+    check_strategies,
+    strategy_folder,
+)
 
 
 @pytest.fixture
@@ -129,6 +133,24 @@ def test_add_config_files_are_merged_relative_to_their_file(tmp_path: Path) -> N
     main = tmp_path / "main.json"
     main.write_text('{"add_config_files": ["parts/part.json"], "max_open_trades": 2}')
     assert merged_config([main]) == {"timeframe": "4h", "max_open_trades": 2}
+
+
+@pytest.mark.usefixtures("variables")
+def test_variables_are_read_without_a_log(
+    tiny_config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        merged_config([tiny_config])
+    assert not caplog.records
+
+
+def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "Broken.py").write_text("class Broken(")
+    config: dict[str, Any] = {"user_data_dir": tmp_path / "x", "strategy_path": str(tmp_path)}
+    check_strategies(["Broken", "Mine:Y2xhc3M="], config)
+    check_strategies(["PerpImbalance"], {"user_data_dir": tmp_path})
+    with pytest.raises(BridgeError, match=r"^there is no strategy Nobody in .*: there are PerpImb"):
+        check_strategies(["PerpImbalance", "Nobody"], {"user_data_dir": tmp_path})
 
 
 def test_strategy_folder_is_found_by_one_rule(tmp_path: Path) -> None:

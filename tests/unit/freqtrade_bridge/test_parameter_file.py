@@ -105,8 +105,17 @@ def test_options_have_the_names_of_a_config() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", " is no JSON"),
-        ("[" * 4000, " is no JSON"),
+        ("{", " is not valid JSON: Parse error at offset 1: Missing a name for object member."),
+        ("[" * 4000, " is not valid JSON"),
+        (
+            '{"params": {"buy": {"enter_z": 1e999}}}',
+            " is not valid JSON: Parse error at offset 31:",
+        ),
+        (
+            {"params": {"stoploss": {"stoploss": "x"}}},
+            ": stoploss.stoploss is 'x', it should be a number",
+        ),
+        ({"params": {"roi": {"0": "x"}}}, ": roi.0 is 'x', it should be a number"),
         ('"x"', ' has no "params" by space, as hyperopt writes it'),
         ({}, ' has no "params" by space, as hyperopt writes it'),
         ({"params": [1]}, ' has no "params" by space, as hyperopt writes it'),
