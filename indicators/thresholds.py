@@ -3,9 +3,10 @@
 Source: ``docs/reference/signal.md``, "Parameters and presets".
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from perp_imbalance.errors import SettingsError
 
@@ -19,6 +20,54 @@ HTF_TIMEFRAME = "4h"
 
 #: Candles in a row without a premium after which a bias ends, unless the config says otherwise.
 MAX_STALE_CANDLES = 12
+
+# Above all that a z-score, a number of candles or any other threshold can be.
+_HIGHEST = 1e9
+
+
+class _Bound(NamedTuple):
+    """What a threshold may be: from ``low`` on, or above it, and at most ``high``."""
+
+    low: float
+    is_above: bool = False
+    high: float = _HIGHEST
+
+
+#: The bounds of every threshold that is a number.
+BOUNDS = {
+    "exit_z": _Bound(0, is_above=True),
+    "enter_z": _Bound(0, is_above=True),
+    "len_prem": _Bound(2),
+    "smooth_len": _Bound(1),
+    "bb_len": _Bound(2),
+    "bb_k": _Bound(0, is_above=True, high=100),
+    "htf_z_min": _Bound(0),
+    "funding_min": _Bound(0, high=1),
+    "oi_len": _Bound(1),
+    "oi_min": _Bound(-1, is_above=True, high=1_000),
+    "min_deviation_bps": _Bound(0, high=10_000),
+    "dev_len": _Bound(2),
+    "hot_z": _Bound(0, is_above=True),
+}
+
+
+def check_threshold(name: str, value: float) -> None:
+    """Refuse a value that a threshold cannot have, whatever the others are.
+
+    :param name: one of :data:`BOUNDS`; others may have any value.
+    :raises SettingsError: one line that says what is allowed.
+
+    >>> check_threshold("min_deviation_bps", 10.0)
+    """
+    if name not in BOUNDS:
+        return
+    low, is_above, high = BOUNDS[name]
+    # Not a number is neither.
+    if not (value > low if is_above else value >= low):
+        demand = f"above {low:g}" if is_above else f"at least {low:g}"
+        raise SettingsError(f"{name} is {value:g}, it must be {demand}")
+    if value > high:
+        raise SettingsError(f"{name} is too high, it must be at most {high:g}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +124,12 @@ class Thresholds:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be traded with."""
-        rules = (
-            ("exit_z", self.exit_z > 0, "above 0"),
-            ("enter_z", self.enter_z > self.exit_z, f"above exit_z ({self.exit_z:g})"),
-            ("len_prem", self.len_prem >= 2, "at least 2"),
-            ("smooth_len", self.smooth_len >= 1, "at least 1"),
-            ("bb_len", self.bb_len >= 2, "at least 2"),
-            ("bb_k", self.bb_k > 0, "above 0"),
-            ("htf_z_min", self.htf_z_min >= 0, "at least 0"),
-            ("funding_min", self.funding_min >= 0, "at least 0"),
-            ("oi_len", self.oi_len >= 1, "at least 1"),
-            ("oi_min", self.oi_min > -1, "above -1"),
-            ("min_deviation_bps", self.min_deviation_bps >= 0, "at least 0"),
-            ("dev_len", self.dev_len >= 2, "at least 2"),
-            ("hot_z", self.hot_z > 0, "above 0"),
-        )
-        for name, holds, demand in rules:
-            if not holds:
-                raise SettingsError(f"{name} is {getattr(self, name):g}, it must be {demand}")
+        for name in BOUNDS:
+            check_threshold(name, getattr(self, name))
+        if not self.enter_z > self.exit_z:
+            raise SettingsError(
+                f"enter_z is {self.enter_z:g}, it must be above exit_z ({self.exit_z:g})"
+            )
 
     @property
     def z_len(self) -> int:
@@ -104,6 +141,15 @@ class Thresholds:
         """Candles before z has a value, on a market without gaps."""
         window = 2 * self.dev_len - 1 if self.robust_z else self.len_prem
         return window + self.smooth_len - 1
+
+    @property
+    def highest_z(self) -> float:
+        """The z-score that no premium goes beyond: of one that differs among equal ones.
+
+        >>> Thresholds(len_prem=50).highest_z
+        7.0
+        """
+        return math.inf if self.robust_z else math.sqrt(self.len_prem - 1)
 
     @property
     def lookback(self) -> int:

@@ -85,6 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.process import run_freqtrade
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
+    from perp_imbalance.freqtrade_bridge.strategies import check_strategies
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
@@ -94,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     files = config_files(arguments)
     config = load_config(files)
     values = ParameterFile.of_words(named_values(arguments.values or ()))
+    check_strategies(arguments.strategies, config)
     if not arguments.values:
         warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)

@@ -42,10 +42,11 @@ intervals of a block bootstrap; by year, by volatility; and how much of it was t
 back. Writes JSON and HTML.
 
 A split names times, and pairs after an @ if not all are meant: --test 20200101-@SOL/USDT:USDT. The
-test part needs --freeze FILE. The first run writes thresholds, options, code version and their hash
-to it, and computes the other parts; the same command again computes the test part, too, and counts
-the look in FILE. Every later look is counted and said; anything changed in between is refused. With
-a split, the fixed horizons are those of the design part alone.
+test part needs --freeze FILE. The first run writes thresholds, options, code version, hashes of the
+candles and a hash of it all to FILE, and computes the other parts; the same command again computes
+the test part, too, and counts the look in FILE. Every later look is counted and said; anything
+changed in between is refused, but for later candles that only the test part has. With a split, the
+fixed horizons are those of the design part alone.
 
 A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
 said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
@@ -130,7 +131,7 @@ def run(arguments: argparse.Namespace) -> int:
     folders, notes = opened_folders(arguments, config, settings)
     check_pairs(folders, parts)
     left_out = [*notes, *what_is_left_out(folders, method, parts)]
-    freeze = _frozen(arguments, folders, method) if arguments.freeze else None
+    freeze = _frozen(arguments, folders, method, parts) if arguments.freeze else None
     parts = [part for part in parts if part.name != TEST or (freeze and freeze.exists)]
     for said in left_out:
         logger.warning("%s", said)
@@ -254,22 +255,28 @@ def check_pairs(folders: "Sequence[Opened]", parts: "Sequence[Part]") -> None:
 
 
 def _frozen(
-    arguments: argparse.Namespace, folders: "Sequence[Opened]", method: "Method"
+    arguments: argparse.Namespace,
+    folders: "Sequence[Opened]",
+    method: "Method",
+    parts: "Sequence[Part]",
 ) -> "Freeze":
     """Return the freeze of this run, whether its file is there or not yet."""
     from perp_imbalance.research.freeze import Freeze, code_version
 
     first = folders[0].histories
-    options = ("timeframe", "timerange", "fee", "stoploss", "nulls", "design", "validation", "test")
+    options = ("timerange", "fee", "stoploss", "nulls", "design", "validation", "test")
     decided = {
         **code_version(),
         "thresholds": {name: asdict(first.settings.gated(of)) for name, of in PRESETS.items()},
         "settings": first.settings.model_dump(mode="json"),
+        # What was used, wherever it came from.
+        "timeframe": first.timeframe,
         "options": {name: getattr(arguments, name) for name in options},
         "method": asdict(method),
         "pairs": sorted(pair for folder in folders for pair in folder.pairs),
     }
-    return Freeze(arguments.freeze, decided)
+    candles = (each for folder, pairs in folders for each in folder.pairs(pairs))
+    return Freeze(arguments.freeze, decided, candles, parts)
 
 
 def method_of(arguments: argparse.Namespace) -> "Method":

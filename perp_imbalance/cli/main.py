@@ -26,6 +26,7 @@ from perp_imbalance.cli import (
     walk_forward,
 )
 from perp_imbalance.errors import PerpImbalanceError
+from perp_imbalance.freqtrade_bridge.process import ended_by_signals
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -63,7 +64,8 @@ def run(argv: Sequence[str] | None = None) -> None:
     # It tells every process how many cores there are.
     logging.getLogger("numexpr").setLevel(logging.WARNING)
     try:
-        code = arguments.run(arguments)
+        with ended_by_signals():
+            code = arguments.run(arguments)
         sys.stdout.flush()
     except PerpImbalanceError as error:
         print(f"perp-imbalance: {error}", file=sys.stderr)

@@ -141,9 +141,8 @@ def _tried(
     from freqtrade.configuration.config_validation import validate_config_consistency
 
     from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
-    from perp_imbalance.freqtrade_bridge.parameter_file import parameters_of
     from perp_imbalance.freqtrade_bridge.strategies import load_strategy
-    from perp_imbalance.strategy.parameters import PARAMETER_NAMES
+    from perp_imbalance.strategy.parameters import PARAMETER_NAMES, parameters_of
 
     strategy_name, limit = config["strategy"], "max_open_trades"
     about = f"{name} for {strategy_name}; nothing was written"
@@ -164,8 +163,8 @@ def _tried(
                 f"{strategy_name} has no parameter {lacking[0]}: a preset is for PerpImbalance and "
                 "strategies that are made of it"
             )
-        strategy.ft_load_hyper_params()
         parameters.check_names(name, parameters_of(strategy), strategy_name)
+        strategy.ft_load_hyper_params()
         # What a limit of trades allows depends on the stake: the one that counts is the config's.
         validate_config_consistency(trial | ({limit: config[limit]} if limit in config else {}))
         return {key: getattr(strategy, key).value for key in PARAMETER_NAMES}

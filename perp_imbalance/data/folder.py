@@ -117,9 +117,8 @@ class CandleFolder:
 
     def __init__(self, datadir: Path, data_format: str | None = None) -> None:
         if not datadir.is_dir():
-            raise DataError(
-                f"there is no folder {datadir}: pass a folder of candles as freqtrade's --datadir"
-            )
+            said = f"{datadir} is a file" if datadir.exists() else f"there is no folder {datadir}"
+            raise DataError(f"{said}: pass a folder of candles as freqtrade's --datadir")
         self.datadir, self.data_format = datadir, data_format
         self._available = available_candles(datadir)
         self.keys: dict[Key, str] = {}

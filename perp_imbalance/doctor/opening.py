@@ -25,10 +25,11 @@ from perp_imbalance.freqtrade_bridge.exchange import (
     load_exchange,
     public_client,
 )
-from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile, parameters_of
+from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.freqtrade_bridge.secrets import refusal
 from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.strategy.order_rules import misspelt_key
+from perp_imbalance.strategy.parameters import parameters_of
 from perp_imbalance.strategy.settings import Settings
 
 Result = TypeVar("Result")

@@ -182,10 +182,8 @@ def check_stoploss(stoploss: float, distances: Sequence[StopDistance]) -> list[C
     )
     others = sum(distance.finding[0] is level for distance in distances) - 1
     mend = "narrow" if worst.move >= worst.liquidation else "widen"
-    message = (
-        f"{said}, {why}{f', and so for {others} more pairs' if others else ''}: lower "
-        f"{SECTION}.leverage, or {mend} the stoploss"
-    )
+    more = f", and so for {others} more pair{'s' if others > 1 else ''}" if others else ""
+    message = f"{said}, {why}{more}: lower {SECTION}.leverage, or {mend} the stoploss"
     return [Check(STOPLOSS, level, message)]
 
 

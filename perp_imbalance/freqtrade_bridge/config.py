@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.errors import BridgeError
 from perp_imbalance.files import temporary_folder
-from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.logs import silent_logs, translate_freqtrade_errors
 
 if TYPE_CHECKING:
     from freqtrade.enums import RunMode
@@ -62,23 +62,25 @@ def merged_config(
 
     for file in files:
         if not file.is_file():
-            raise BridgeError(f"there is no config file {file}: name one with -c")
+            is_folder = f"{file} is a folder, and a config is a file"
+            said = is_folder if file.is_dir() else f"there is no config file {file}"
+            raise BridgeError(f"{said}: name one with -c")
     names = [str(file) for file in files]
     try:
         with translate_freqtrade_errors(_names(files)):
             config = load_from_files(names) if names else {}
-    except AttributeError:
-        raise BridgeError(f"a config is one JSON object, {{...}} ({_names(files)})") from None
-    except TypeError:
-        raise _wrong_type({}, _names(files)) from None
+    except (AttributeError, TypeError):
+        raise _unfit_file(files) from None
     except OSError as error:
         raise BridgeError(f"{error.strerror} ({_names(files)})") from None
     for name in _SOURCES:
         config.pop(name, None)
+    with silent_logs():
+        variables = environment_vars_to_dict()
     try:
-        deep_merge_dicts(environment_vars_to_dict(), config)
+        deep_merge_dicts(variables, config)
     except (AttributeError, TypeError) as error:
-        if _wrong_sections(config):
+        if _wrong_settings(config):
             raise _wrong_type(config, _names(files)) from None
         raise BridgeError(
             f"a variable of the environment does not fit the config: {error} ({_names(files)})"
@@ -145,22 +147,33 @@ def without_variables() -> Iterator[None]:
         os.environ.update(hidden)
 
 
+def _unfit_file(files: Sequence[Path]) -> BridgeError:
+    """Return the error about the first file that freqtrade cannot merge with the others."""
+    from perp_imbalance.freqtrade_bridge.internals import load_config_file
+
+    for file in files:
+        content: object = load_config_file(str(file))
+        if not isinstance(content, Mapping):
+            return BridgeError(f"a config is one JSON object, {{...}} ({_names([file])})")
+        if _wrong_settings(content):
+            return _wrong_type(content, _names([file]))
+    return _wrong_type({}, _names(files))
+
+
 def _wrong_type(config: Mapping[str, Any], about: str) -> BridgeError:
-    """Return the error about sections that are no sections, without their values."""
-    wrong = ", ".join(_wrong_sections(config)) or "a section or one of its settings"
+    """Return the error about settings of a wrong type, without their values."""
+    wrong = ", ".join(_wrong_settings(config)) or "a section or one of its settings"
     return BridgeError(f"{wrong} has the wrong type: compare it with the shipped config ({about})")
 
 
-def _wrong_sections(config: Mapping[str, Any]) -> list[str]:
-    """Return the settings of a config that should be sections but are not."""
+def _wrong_settings(config: Mapping[str, Any]) -> list[str]:
+    """Return the settings of a config whose type is not that of freqtrade's schema."""
     from freqtrade.config_schema import CONF_SCHEMA
+    from jsonschema import Draft4Validator
 
-    known = CONF_SCHEMA["properties"]
+    errors = Draft4Validator(CONF_SCHEMA).iter_errors(config)
     return [
-        name
-        for name, value in config.items()
-        if (known.get(name, {}).get("type") == "object" or "$ref" in known.get(name, {}))
-        and not isinstance(value, Mapping)
+        ".".join(map(str, error.absolute_path)) for error in errors if error.validator == "type"
     ]
 
 

@@ -16,7 +16,7 @@ try:
     from freqtrade import exchange as exchange_classes
     from freqtrade.configuration import setup_utils_configuration
     from freqtrade.configuration.environment_vars import environment_vars_to_dict
-    from freqtrade.configuration.load_config import load_from_files
+    from freqtrade.configuration.load_config import load_config_file, load_from_files
     from freqtrade.constants import ENV_VAR_PREFIX
     from freqtrade.exchange.common import MAP_EXCHANGE_CHILDCLASS
     from freqtrade.misc import deep_merge_dicts
@@ -40,6 +40,7 @@ __all__ = [
     "deep_merge_dicts",
     "environment_vars_to_dict",
     "exchange_classes",
+    "load_config_file",
     "load_from_files",
     "running_bot",
     "setup_utils_configuration",

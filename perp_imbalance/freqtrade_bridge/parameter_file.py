@@ -16,7 +16,12 @@ from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.files import atomic_write
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.strategy.named_values import check_decimals
-from perp_imbalance.strategy.parameters import PARAMETER_SPACES, SPACES, check_value
+from perp_imbalance.strategy.parameters import (
+    PARAMETER_SPACES,
+    SPACES,
+    check_names,
+    check_value,
+)
 
 #: Values by space and name, as freqtrade's parameter files have them.
 Params = dict[str, dict[str, Any]]
@@ -161,8 +166,9 @@ class ParameterFile(BaseModel):
             return cls.model_validate(HyperoptTools.load_params(content))
         except ValidationError as error:
             raise SettingsError(_one_line(error, source)) from None
-        except (ValueError, RecursionError):
-            raise SettingsError(f"{source} is no JSON") from None
+        except (ValueError, RecursionError) as error:
+            why = str(error).splitlines()[0] if isinstance(error, ValueError) else "nested too deep"
+            raise SettingsError(f"{source} is not valid JSON: {why}") from None
 
     @classmethod
     def read(cls, file: Path) -> "ParameterFile":
@@ -221,13 +227,10 @@ class ParameterFile(BaseModel):
         :param owner: the strategy's name.
         :raises SettingsError: one line that names the file and the first such value.
         """
-        for space, values in (self.params_.__pydantic_extra__ or {}).items():
-            for name in values:
-                if name not in known.get(space, ()):
-                    there = ", ".join(f"{place}.{key}" for place in known for key in known[place])
-                    raise SettingsError(
-                        f"{source}: {space}.{name} is no parameter of {owner}: known are {there}"
-                    )
+        try:
+            check_names(self.params_.__pydantic_extra__ or {}, known, owner)
+        except SettingsError as error:
+            raise SettingsError(f"{source}: {error}") from None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values, as the file has them."""
@@ -277,14 +280,6 @@ for _name, _space in SPACES.items():
     OUR_PARAMETERS.setdefault(_space, []).append(_name)
 
 
-def parameters_of(strategy: Any) -> dict[str, list[str]]:
-    """Return the parameters of a loaded strategy by space; those it fixes, too."""
-    parameters: dict[str, list[str]] = {}
-    for name, parameter in strategy.enumerate_parameters():
-        parameters.setdefault(parameter.space, []).append(name)
-    return parameters
-
-
 def _value_of(word: str) -> Any:
     """Return a value as it is typed: a switch, a number, or the word itself."""
     if word.lower() in SWITCHES:
@@ -314,5 +309,7 @@ def _one_line(error: ValidationError, source: object) -> str:
         return f"{source}: {space}.{name} is no option of freqtrade: known are {known}"
     if place[-1] == "[key]":
         return f"{source}: {space}.{name} is no number of minutes"
-    wanted = first["msg"].removeprefix("Input should be ")
+    # Of a whole number or another, pydantic names the first.
+    is_number = first["type"] in ("int_type", "float_type")
+    wanted = "a number" if is_number else first["msg"].removeprefix("Input should be ")
     return f"{source}: {space}.{name} is {first['input']!r}, it should be {wanted}"

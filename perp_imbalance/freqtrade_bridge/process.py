@@ -139,7 +139,7 @@ def run_child(
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when it has been ended
     """
     pipe = subprocess.PIPE if capture else None
-    with _ended_by_signals():
+    with ended_by_signals():
         # A session of its own: an interrupt at the terminal reaches freqtrade once, through us,
         # and its workers can be ended together with it.
         child = subprocess.Popen(
@@ -191,7 +191,7 @@ def kill_group(pid: int) -> None:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def ended_by_signals() -> Iterator[None]:
     """Turn the signals that end a process into an exception, so that cleaning up still runs."""
     if threading.current_thread() is not threading.main_thread():
         yield

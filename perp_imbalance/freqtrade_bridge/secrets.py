@@ -58,6 +58,9 @@ _NEEDED = {
     "webhook": ("url",),
 }
 
+# Sections in which any setting may be a secret, whatever its name.
+_WITH_SECRETS = {*_NEEDED, "exchange", "external_message_consumer"}
+
 
 def is_secret(name: str) -> bool:
     """Tell whether the value of a setting of this name is secret.
@@ -162,11 +165,11 @@ def refusal(error: BaseException) -> str:
     if cause is None:
         return message
     refused = best_match([cause])
-    path = ".".join(map(str, refused.absolute_path))
+    parts = list(map(str, refused.absolute_path))
+    path = ".".join(parts)
     said = refused.message
-    if isinstance(refused.instance, dict | list) or any(
-        is_secret(str(part)) or part == "webhook" for part in refused.absolute_path
-    ):
+    is_hidden = bool(parts) and (parts[0] in _WITH_SECRETS or any(map(is_secret, parts)))
+    if is_hidden or isinstance(refused.instance, dict | list):
         said = said.replace(repr(refused.instance), "its value")
     said = _redact_address(said.splitlines()[0])
     return f"{path}: {said}" if path else said

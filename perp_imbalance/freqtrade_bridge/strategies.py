@@ -1,10 +1,11 @@
 """Strategies as freqtrade loads them, and the folder in which they are found."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+from perp_imbalance.errors import BridgeError
+from perp_imbalance.freqtrade_bridge.logs import silent_logs, translate_freqtrade_errors
 
 #: The strategies of a checkout of this project.
 PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
@@ -44,6 +45,29 @@ def load_strategy(
         if with_parameters:
             strategy.ft_load_hyper_params(False)
     return strategy
+
+
+def check_strategies(names: Sequence[str], config: Mapping[str, Any]) -> None:
+    """Raise unless there is a class of each name, or a file that should have it.
+
+    What is wrong with such a file, freqtrade tells when it loads it.
+
+    :raises BridgeError: naming the first that is missing, and those that there are.
+    """
+    from perp_imbalance.freqtrade_bridge.internals import StrategyResolver
+
+    folder = strategy_folder(config)
+    folders = {"user_data_dir": config["user_data_dir"], "strategy_path": folder}
+    is_deep = bool(config.get("recursive_strategy_search"))
+    with silent_logs():
+        found = StrategyResolver.search_all_objects(folders, False, recursive=is_deep)
+    known = {str(each["name"]) for each in found}
+    for name in names:
+        # With a colon, it is not a name but the code itself.
+        if name not in known and ":" not in name and not (folder / f"{name}.py").is_file():
+            raise BridgeError(
+                f"there is no strategy {name} in {folder}: there are {', '.join(sorted(known))}"
+            )
 
 
 def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] | None:

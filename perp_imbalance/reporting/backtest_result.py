@@ -25,6 +25,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from perp_imbalance.errors import CommandError, DataError
 from perp_imbalance.files import atomic_write_text
+from perp_imbalance.freqtrade_bridge.logs import silent_logs
 from perp_imbalance.strategy.settings import SECTION
 
 _DATES = ("open_date", "close_date")
@@ -262,9 +263,11 @@ def read_result(file: Path) -> Result:
             _check_size(file, archive)
             if not {f"{file.stem}.json", f"{file.stem}_config.json"} <= set(archive.namelist()):
                 raise nothing
-        stats = load_backtest_stats(file)["strategy"]
-        config = _taken(json.loads(load_file_from_zip(file, f"{file.stem}_config.json")))
-        outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
+        # freqtrade logs what it does not find; it is said here.
+        with silent_logs():
+            stats = load_backtest_stats(file)["strategy"]
+            config = _taken(json.loads(load_file_from_zip(file, f"{file.stem}_config.json")))
+            outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -308,7 +311,7 @@ def _outcome(file: Path, strategy: str, given: Mapping[str, Any]) -> Outcome:
     TimeRange.parse_timerange(stats.get("timerange"))
     trades = pd.DataFrame(stats["trades"])
     for name in _DATES if len(trades) else ():
-        trades[name] = pd.to_datetime(trades[name], utc=True)
+        trades[name] = pd.to_datetime(trades[name], format="ISO8601", utc=True)
         first, last = (pd.Timestamp(moment, unit="ms", tz="UTC") for moment in (_FIRST, _LAST))
         if not trades[name].between(first, last).all():
             raise ValueError

@@ -14,9 +14,20 @@ SCALE_OUT_TAG = "scale_out"
 #: The exit tag of a position against which a candle has closed too far.
 STOP_ON_CLOSE_TAG = "stop_on_close"
 
-#: The largest share of the stake at which the stoploss of the strategies stands. Above it, the
-#: liquidation price of most pairs is nearer.
+#: The largest share of the stake at which the stoploss of the strategies stands.
 DEEPEST_STOPLOSS = 0.90
+
+# A position is liquidated when its maintenance margin is left of its stake, a share of its worth.
+# This one is the largest of the pairs of config/deep-discount.json, by Binance's tiers; at its
+# highest leverage, an exchange lets no more than that share of the stake be maintenance margin.
+_MAINTENANCE_MARGIN = 0.01
+_MOST_OF_STAKE = 0.75
+
+#: freqtrade's ``liquidation_buffer``, where the config names none.
+LIQUIDATION_BUFFER = 0.05
+
+# Two taker fees: a stoploss as near as that ends a position that has not moved.
+_NEAREST = 0.001
 
 #: freqtrade's protections, unless the config has its own list. Times in candles.
 PROTECTIONS: tuple[dict[str, Any], ...] = (
@@ -81,16 +92,31 @@ def misspelt_key(protection: Mapping[str, Any]) -> str | None:
     return None
 
 
-def stoploss_of_stake(of_price: float, leverage: float) -> float:
+def stoploss_of_stake(
+    of_price: float, leverage: float, liquidation_buffer: float = LIQUIDATION_BUFFER
+) -> float:
     """Return the stoploss as freqtrade takes it, as a share of the stake.
+
+    It grows with the leverage as far as it stays before the liquidation price of most pairs.
 
     :param of_price: share of the price, below 0.
     :param leverage: at least 1.
+    :param liquidation_buffer: the share of the way to the liquidation price that freqtrade keeps
+        away from it.
+    :raises SettingsError: if there is no room for a stoploss before the liquidation price.
 
-    >>> stoploss_of_stake(-0.3, 1), stoploss_of_stake(-0.3, 2), stoploss_of_stake(-0.3, 5)
-    (-0.3, -0.6, -0.9)
+    >>> stoploss_of_stake(-0.3, 1), stoploss_of_stake(-0.3, 3), stoploss_of_stake(-0.3, 20)
+    (-0.3, -0.9, -0.752475)
     """
-    return max(round(of_price * leverage, 6), -DEEPEST_STOPLOSS)
+    margin = min(leverage * _MAINTENANCE_MARGIN, _MOST_OF_STAKE)
+    # Of a short, which is the nearer one.
+    liquidation = (1 - liquidation_buffer) * (1 - margin) / (1 + _MAINTENANCE_MARGIN)
+    if liquidation / leverage <= _NEAREST:
+        raise SettingsError(
+            f"leverage {leverage:g} leaves no room for a stoploss: the liquidation price is "
+            f"{liquidation / leverage:.2%} away, no more than the fees of a round trip; lower it"
+        )
+    return -round(min(-of_price * leverage, DEEPEST_STOPLOSS, liquidation), 6)
 
 
 def check_stoploss(stoploss: float) -> None:

@@ -1,7 +1,7 @@
 """The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import replace
@@ -15,14 +15,15 @@ from freqtrade.strategy import (
     IntParameter,
     IStrategy,
 )
+from freqtrade.strategy.hyper import detect_all_parameters
 from freqtrade.strategy.parameters import BaseParameter
 
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.hysteresis import EntryMode
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES
-from perp_imbalance.indicators.thresholds import PRESETS, Thresholds
-from perp_imbalance.strategy.settings import Settings, check_setting, warn_once
+from perp_imbalance.indicators.thresholds import PRESETS, Thresholds, check_threshold
+from perp_imbalance.strategy.settings import Settings, check_setting, value_said, warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,12 @@ SETTING_SPACES = {
 #: The space of every parameter, by its name.
 SPACES = PARAMETER_SPACES | SETTING_SPACES
 
+#: The spaces of a parameter file that hold freqtrade's own options.
+OPTION_SPACES = ("roi", "stoploss", "trailing", "max_open_trades")
+
+# Those that freqtrade knows by itself: a class may have values for them without any parameter.
+_FREQTRADE_SPACES = ("buy", "sell", "enter", "exit", "protection")
+
 #: The longest lookback that a parameter may ask for.
 LONGEST_LOOKBACK = Thresholds(
     len_prem=_INTEGERS["len_prem"][1],
@@ -103,7 +110,34 @@ def check_value(name: str, value: Any) -> None:
     wanted = type(getattr(PRESETS["balanced"], name))
     is_right = isinstance(value, (int, float) if wanted is float else wanted)
     if not is_right or (wanted is not bool and isinstance(value, bool)):
-        raise SettingsError(f"{name} is {value!r}, it must be {_WORDS[wanted]}")
+        raise SettingsError(f"{name} is {value_said(value)}, it must be {_WORDS[wanted]}")
+    check_threshold(name, value)
+
+
+def parameters_of(strategy: Any) -> dict[str, list[str]]:
+    """Return the parameters of a strategy by space; those it fixes, too."""
+    return {space: list(found) for space, found in detect_all_parameters(strategy).items()}
+
+
+def check_names(
+    params: Mapping[str, Any], known: Mapping[str, Collection[str]], owner: str
+) -> None:
+    """Refuse values that freqtrade would leave aside in silence.
+
+    :param params: values by space and name, as a parameter file or a class has them.
+    :param known: the parameters of the strategy by space.
+    :param owner: the strategy's name.
+    :raises SettingsError: one line that names the first such value.
+
+    >>> check_names({"buy": {"enter_z": 2.0}}, {"buy": ["enter_z"]}, "Mine")
+    """
+    for space, values in params.items():
+        if not isinstance(values, Mapping):
+            raise SettingsError(f"{space} is {value_said(values)}, it must be values by name")
+        for name in values:
+            if name not in known.get(space, ()):
+                there = ", ".join(f"{place}.{key}" for place in known for key in known[place])
+                raise SettingsError(f"{space}.{name} is no parameter of {owner}: known are {there}")
 
 
 def check_lookback(thresholds: Thresholds) -> None:
@@ -234,16 +268,35 @@ class OwnParameters(IStrategy):
         """
         # Again, for what the subclass's __init__ set.
         self.own_parameters()
-        file = self._ft_params_from_file
         with self.refusing_in_one_line():
-            for name in SPACES:
-                space = str(getattr(self, name).space)
-                for values in (getattr(self, f"{space}_params", {}), file.get(space, {})):
-                    if name in values:
-                        check_value(name, values[name])
+            self.check_given_values()
             super().ft_load_hyper_params(hyperopt)
             self.take_config_settings()
             self.check_parameters()
+
+    def check_given_values(self) -> None:
+        """Refuse what the class and the parameter file say of parameters that are not there.
+
+        Their values likewise. freqtrade would leave the former aside, and fail at the latter.
+
+        :raises SettingsError: naming the first of them.
+        """
+        known = parameters_of(self)
+        of_class = {
+            space: values
+            for space in {*known, *_FREQTRADE_SPACES}
+            if (values := getattr(self, f"{space}_params", None)) is not None
+        }
+        of_file = {
+            space: values
+            for space, values in self._ft_params_from_file.items()
+            if space not in OPTION_SPACES
+        }
+        for params in (of_class, of_file):
+            check_names(params, known, type(self).__name__)
+            for values in params.values():
+                for name in SPACES.keys() & values.keys():
+                    check_value(name, values[name])
 
     @contextmanager
     def refusing_in_one_line(self) -> Iterator[None]:
@@ -287,6 +340,14 @@ class OwnParameters(IStrategy):
                 f"robust_z is on and enter_z is {thresholds.enter_z:g}: robust z-scores have "
                 f"longer tails, take at least {_ROBUST_ENTER_Z:g}"
             )
+        needed = {"enter_z": thresholds.enter_z}
+        needed |= {"htf_z_min": thresholds.htf_z_min} if thresholds.use_htf else {}
+        for name, z in needed.items():
+            if z > thresholds.highest_z:
+                raise SettingsError(
+                    f"{name} is {z:g}, which no z-score reaches: with len_prem "
+                    f"{thresholds.len_prem} it is at most {thresholds.highest_z:.3g}"
+                )
 
     def thresholds(self) -> Thresholds:
         """Return the thresholds as the parameters have them now."""
@@ -302,7 +363,7 @@ def _declarations(owner: object) -> list[tuple[str, Any]]:
         # Of the class first: a property of a strategy may need what it does not have yet.
         kind = owner if isinstance(owner, type) else type(owner)
         value = vars(owner).get(name, getattr(kind, name, None))
-        if isinstance(value, BaseParameter) or (name in SPACES and value is not None):
+        if isinstance(value, BaseParameter) or name in SPACES:
             found.append((name, value))
     return found
 

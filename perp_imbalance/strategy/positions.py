@@ -13,6 +13,7 @@ from freqtrade.strategy import IntParameter, IStrategy
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.signals import overdue_exit, reached_middle
 from perp_imbalance.strategy.order_rules import (
+    LIQUIDATION_BUFFER,
     SCALE_OUT_TAG,
     STOP_ON_CLOSE_TAG,
     check_stoploss,
@@ -95,11 +96,12 @@ class Positions(IStrategy):
         is the user's own, and of the stake as freqtrade takes it.
 
         :param shipped: the class that wires the strategy.
-        :raises SettingsError: where the class leaves it no way to.
+        :raises SettingsError: where the class leaves it no way to, or the leverage no room.
         """
         kind, named = type(self), self.settings.model_fields_set
         if declaring_class(kind, "stoploss") is shipped:
-            self.stoploss = stoploss_of_stake(self.stoploss, self.settings.leverage)
+            buffer = self.config.get("liquidation_buffer", LIQUIDATION_BUFFER)
+            self.stoploss = stoploss_of_stake(self.stoploss, self.settings.leverage, buffer)
         check_stoploss(self.config.get("stoploss", self.stoploss))
         if "protections" in named and kind.protections is not Positions.protections:
             logger.warning("the config's protections count, not those of %s", kind.__name__)

@@ -1,6 +1,7 @@
 """The config's section ``perp_imbalance``: settings that are no thresholds."""
 
 import logging
+import reprlib
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -156,7 +157,18 @@ def check_setting(name: str, value: Any) -> None:
         Settings.model_validate({name: value})
     except ValidationError as error:
         wanted = _wanted(error)
-        raise SettingsError(f"{name} is {value!r}, it should be {wanted}") from None
+        raise SettingsError(f"{name} is {value_said(value)}, it should be {wanted}") from None
+
+
+def value_said(value: object) -> str:
+    """Return what a message calls a wrong value: what was written, or else what kind it is.
+
+    >>> value_said("x"), value_said(None), value_said(property())
+    ("'x'", 'None', 'a property')
+    """
+    if isinstance(value, str | int | float | list | dict | None):
+        return reprlib.repr(value)
+    return f"a {type(value).__name__}"
 
 
 def _wanted(error: ValidationError) -> str:

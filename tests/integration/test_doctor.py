@@ -167,7 +167,7 @@ def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "PerpImbalance.json is no JSON; mend or delete the file"),
+        ("{", "PerpImbalance.json is not valid JSON: Parse error"),
         ({"strategy_name": "Other", "params": {}}, "is for \"strategy_name\" 'Other', not"),
         (
             {"params": {"buy": {"enter_zz": 2.0}}},

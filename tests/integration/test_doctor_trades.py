@@ -212,7 +212,7 @@ def test_leverage_that_leaves_the_price_no_room_must_be_fixed(doctor: Examine) -
     assert fix.name == "stoploss"
     assert "a stoploss of 0.1 of the stake ends a position when the price of" in fix.message
     assert "has moved by 0.10%, no more than the fees of a round trip (0.10%)" in fix.message
-    assert "and so for 1 more pairs: lower perp_imbalance.leverage" in fix.message
+    assert "and so for 1 more pair: lower perp_imbalance.leverage" in fix.message
 
 
 def test_leverage_is_at_most_that_of_the_exchange(doctor: Examine) -> None:
@@ -234,7 +234,7 @@ def test_stop_behind_the_liquidation_price_must_be_fixed(doctor: Examine) -> Non
 @pytest.mark.parametrize(
     ("leverage", "stop", "liquidation"),
     # Of freqtrade's buffer of 5 % and the nearer of both sides.
-    [(1.0, 0.3, 0.9424), (2.0, 0.3, 0.4694), (3.0, 0.3, 0.3116), (10.0, 0.09, 0.0908)],
+    [(1.0, 0.3, 0.9424), (2.0, 0.3, 0.4694), (3.0, 0.3, 0.3116), (10.0, 0.0847, 0.0908)],
 )
 def test_report_has_stop_and_liquidation_of_each_pair(
     doctor: Examine, leverage: float, stop: float, liquidation: float

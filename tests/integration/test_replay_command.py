@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.tiny_replay import HOUR, TINY_START, get, milliseconds
 
 from perp_imbalance.replay import replay_config
@@ -50,7 +51,12 @@ def test_the_command_serves_until_it_is_interrupted(tiny_datadir: Path) -> None:
     assert "Traceback" not in errors
 
 
-def test_replay_on_another_port_brings_its_config(tiny_datadir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_replay_on_another_port_brings_its_config(
+    tiny_datadir: Path, tmp_path: Path, number: int, code: int
+) -> None:
     with serving(tiny_datadir, cwd=tmp_path) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -58,7 +64,9 @@ def test_replay_on_another_port_brings_its_config(tiny_datadir: Path, tmp_path: 
         file = tmp_path / "user_data" / f"replay-{url.rpartition(':')[2]}.json"
         assert f"add -c user_data/{file.name} to" in line
         assert json.loads(file.read_text("utf-8")) == replay_config(url)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
     # A bot that is started now stops, and does not trade on what listens there next.
     assert not file.exists()

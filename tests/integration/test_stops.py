@@ -73,8 +73,8 @@ def position(stoploss: float, leverage: float, side: str = "long") -> LocalTrade
 @pytest.mark.parametrize("name", PRESET_STRATEGIES)
 @pytest.mark.parametrize(
     ("leverage", "low", "high"),
-    # Beyond leverage 3 the liquidation price is nearer: 90 % of the stake.
-    [(1.0, 70, 130), (2.0, 70, 130), (3.0, 70, 130), (10.0, 91, 109)],
+    # Beyond leverage 3 the liquidation price is nearer.
+    [(1.0, 70, 130), (2.0, 70, 130), (3.0, 70, 130), (10.0, 91.54, 108.46)],
 )
 def test_price_may_move_30_percent_whatever_the_leverage(
     folder: Path, name: str, leverage: float, low: float, high: float

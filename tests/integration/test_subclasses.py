@@ -150,6 +150,26 @@ def test_plain_value_is_a_fixed_parameter(
             f"{INIT}    self.enter_z = 'x'",
             "MyOwn: enter_z is 'x', it must be a number",
         ),
+        ("enter_z = None", "MyOwn: enter_z is None, it must be a number"),
+        (f"{INIT}    self.enter_z = None", "MyOwn: enter_z is None, it must be a number"),
+        (
+            "@property\ndef enter_z(self):\n    return 3.0",
+            "MyOwn: enter_z is a property, it must be a number",
+        ),
+        (
+            "def entry_mode(self):\n    return 'zone'",
+            "MyOwn: entry_mode is a function, it should be 'zone' or 'flip'",
+        ),
+        (
+            'min_deviation_bps = float("inf")',
+            "MyOwn: min_deviation_bps is too high, it must be at most 10000",
+        ),
+        ("len_prem = 10**400", "MyOwn: len_prem is too high, it must be at most 1e+09"),
+        (
+            "enter_z = 7.5",
+            "MyOwn: enter_z is 7.5, which no z-score reaches: with len_prem 50 it is at most 7",
+        ),
+        ("buy_params = 3.0", "MyOwn: buy is 3.0, it must be values by name"),
     ],
 )
 @pytest.mark.parametrize("decorator", ["", '@with_preset("balanced")'])
@@ -162,6 +182,26 @@ def test_wrong_value_in_a_subclass_is_refused(
     assert str(caught.value) == message
     # The rest of its folder goes on.
     assert load(written, "PerpImbalance").thresholds() == PRESETS["balanced"]
+
+
+@pytest.mark.parametrize(
+    ("space", "name"), [("buy", "enter_zz"), ("sell", "enter_z"), ("protection", "enter_z")]
+)
+@pytest.mark.parametrize("place", ["class", "file"])
+def test_value_of_no_parameter_is_refused(written: Path, place: str, space: str, name: str) -> None:
+    """As ``preset apply`` refuses it: freqtrade would leave it aside."""
+    define(written, f"{space}_params = {{'{name}': 3.0}}" if place == "class" else "pass")
+    if place == "file":
+        content = {"strategy_name": "MyOwn", "params": {space: {name: 3.0}}}
+        (written / "MyOwn.json").write_text(json.dumps(content))
+    message = f"^MyOwn: {space}.{name} is no parameter of MyOwn: known are .*buy.enter_z"
+    with pytest.raises(OperationalException, match=message):
+        load(written, "MyOwn")
+
+
+def test_parameters_that_a_subclass_adds_have_values(written: Path) -> None:
+    define(written, "buy_own = IntParameter(1, 9, default=2)\nbuy_params = {'buy_own': 5}")
+    assert load(written, "MyOwn").buy_own.value == 5
 
 
 def test_wrong_value_in_a_parameter_file_is_refused(written: Path) -> None:

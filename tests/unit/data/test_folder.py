@@ -216,6 +216,9 @@ def test_folder_without_any_candles_has_no_hint(tmp_path: Path) -> None:
         CandleFolder(tmp_path / "a" / "b")
     with pytest.raises(DataError, match="there is no folder"):
         CandleFolder(tmp_path / "c")
+    (tmp_path / "c").touch()
+    with pytest.raises(DataError, match="c is a file: pass a folder of candles"):
+        CandleFolder(tmp_path / "c")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,11 @@ from perp_imbalance.freqtrade_bridge.config import (
 )
 from perp_imbalance.freqtrade_bridge.exchange import taker_fee
 from perp_imbalance.freqtrade_bridge.process import child_environment
-from perp_imbalance.freqtrade_bridge.strategies import PROJECT_STRATEGIES, strategy_folder
+from perp_imbalance.freqtrade_bridge.strategies import (
+    PROJECT_STRATEGIES,
+    check_strategies,
+    strategy_folder,
+)
 
 
 @pytest.fixture
@@ -87,6 +91,8 @@ def test_config_file_is_for_this_user_and_gone_afterwards() -> None:
     [
         (None, "there is no config file"),
         ("[]", "a config is one JSON object"),
+        ("null", "a config is one JSON object"),
+        ("5", "a config is one JSON object"),
         ('{"a": ', "Parse error"),
         ('{"a": NaNa}', "Parse error"),
     ],
@@ -99,6 +105,17 @@ def test_unreadable_config_is_one_line(content: str | None, message: str, tmp_pa
         merged_config([file])
     assert "mine.json" in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_folder_as_a_config_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(BridgeError, match="is a folder, and a config is a file: name one with -c"):
+        merged_config([tmp_path])
+
+
+def test_wrong_type_deep_in_a_section_is_named(tiny_config: Path) -> None:
+    section = {"external_message_consumer": {"enabled": True, "producers": "x"}}
+    with pytest.raises(BridgeError, match=r"^external_message_consumer\.producers has the wrong"):
+        load_config([tiny_config], overlay=section)
 
 
 def test_variable_that_does_not_fit_the_config_is_one_line(
@@ -116,6 +133,24 @@ def test_add_config_files_are_merged_relative_to_their_file(tmp_path: Path) -> N
     main = tmp_path / "main.json"
     main.write_text('{"add_config_files": ["parts/part.json"], "max_open_trades": 2}')
     assert merged_config([main]) == {"timeframe": "4h", "max_open_trades": 2}
+
+
+@pytest.mark.usefixtures("variables")
+def test_variables_are_read_without_a_log(
+    tiny_config: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        merged_config([tiny_config])
+    assert not caplog.records
+
+
+def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "Broken.py").write_text("class Broken(")
+    config: dict[str, Any] = {"user_data_dir": tmp_path / "x", "strategy_path": str(tmp_path)}
+    check_strategies(["Broken", "Mine:Y2xhc3M="], config)
+    check_strategies(["PerpImbalance"], {"user_data_dir": tmp_path})
+    with pytest.raises(BridgeError, match=r"^there is no strategy Nobody in .*: there are PerpImb"):
+        check_strategies(["PerpImbalance", "Nobody"], {"user_data_dir": tmp_path})
 
 
 def test_strategy_folder_is_found_by_one_rule(tmp_path: Path) -> None:

@@ -12,15 +12,14 @@ from hypothesis import strategies as st
 from perp_imbalance.doctor.bot_checks import check_parameter_file
 from perp_imbalance.doctor.findings import Level
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS, ParameterFile
+from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS, ParameterFile, _Spaces
 from perp_imbalance.indicators import PRESETS, Thresholds
-from perp_imbalance.strategy.parameters import PARAMETER_NAMES, SPACES
+from perp_imbalance.strategy.parameters import OPTION_SPACES, PARAMETER_NAMES, SPACES
 
 FILE = Path("PerpImbalance.json")
 NUMBERS = st.floats(-2, 200, allow_nan=False) | st.integers(-2, 200)
 VALUES = NUMBERS | st.booleans() | st.none() | st.text(max_size=2) | st.sampled_from(["zone"])
 NAMES = st.sampled_from([*SPACES, "stoploss", "trailing_stop", "max_open_trades", "0", "60", "x"])
-OPTION_SPACES = ["roi", "stoploss", "trailing", "max_open_trades", "protection", "other"]
 
 
 def parsed(content: Any, source: object = FILE) -> ParameterFile:
@@ -50,7 +49,7 @@ def test_preset_survives_the_way_through_a_file(tmp_path: Path, preset: Threshol
 
 @given(
     st.dictionaries(
-        st.sampled_from([*OUR_PARAMETERS, *OPTION_SPACES]),
+        st.sampled_from([*OUR_PARAMETERS, *OPTION_SPACES, "protection", "other"]),
         st.dictionaries(NAMES, VALUES, max_size=3),
         max_size=4,
     )
@@ -106,8 +105,17 @@ def test_options_have_the_names_of_a_config() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", " is no JSON"),
-        ("[" * 4000, " is no JSON"),
+        ("{", " is not valid JSON: Parse error at offset 1: Missing a name for object member."),
+        ("[" * 4000, " is not valid JSON"),
+        (
+            '{"params": {"buy": {"enter_z": 1e999}}}',
+            " is not valid JSON: Parse error at offset 31:",
+        ),
+        (
+            {"params": {"stoploss": {"stoploss": "x"}}},
+            ": stoploss.stoploss is 'x', it should be a number",
+        ),
+        ({"params": {"roi": {"0": "x"}}}, ": roi.0 is 'x', it should be a number"),
         ('"x"', ' has no "params" by space, as hyperopt writes it'),
         ({}, ' has no "params" by space, as hyperopt writes it'),
         ({"params": [1]}, ' has no "params" by space, as hyperopt writes it'),
@@ -118,6 +126,7 @@ def test_options_have_the_names_of_a_config() -> None:
         ({"params": {"buy": {"enter_z": "2"}}}, ": buy.enter_z is '2', it must be a number"),
         ({"params": {"buy": {"enter_z": True}}}, ": buy.enter_z is True, it must be a number"),
         ({"params": {"lookback": {"bb_len": 20.5}}}, ": lookback.bb_len is 20.5, it must be a wh"),
+        ({"params": {"buy": {"enter_z": 1e308}}}, ": buy.enter_z is too high, it must be at mos"),
         ({"params": {"buy": {"use_htf": 1}}}, ": buy.use_htf is 1, it must be true or false"),
         ({"params": {"buy": {"entry_mode": "flop"}}}, ": buy.entry_mode is 'flop', it should be "),
         ({"params": {"stoploss": {"stoploss": None}}}, ": stoploss.stoploss is None, it should "),
@@ -144,3 +153,7 @@ def test_keys_of_ours_that_are_none_are_refused_in_one_line(keys: dict[str, Any]
     assert found is not None
     assert "\n" not in found
     assert next(iter(keys)) in found
+
+
+def test_spaces_of_freqtrades_options_are_those_of_the_model() -> None:
+    assert set(_Spaces.model_fields) == set(OPTION_SPACES)

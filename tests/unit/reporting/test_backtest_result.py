@@ -196,6 +196,27 @@ def test_json_that_is_none_or_nested_is_refused(tmp_path: Path, part: str, text:
         read_result(write(tmp_path, None, **{part: text}))
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("date", ["soon", "2025-13-45", "26.01.2025"])
+def test_bad_date_is_refused_without_a_warning(tmp_path: Path, date: str) -> None:
+    content = copy.deepcopy(RESULT)
+    for trade in content["stats"]["strategy"]["Mine"]["trades"]:  # type: ignore[index]
+        trade["open_date"] = date
+    with pytest.raises(DataError):
+        read_result(write(tmp_path, content))
+
+
+def test_name_of_no_class_is_refused_without_a_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = copy.deepcopy(RESULT)
+    stats = content["stats"]["strategy"]  # type: ignore[index]
+    stats["../../evil"] = stats.pop("Mine")
+    with pytest.raises(DataError, match="names a strategy"):
+        read_result(write(tmp_path, content))
+    assert not caplog.records
+
+
 def test_trades_without_orders_are_refused(tmp_path: Path) -> None:
     content = copy.deepcopy(RESULT)
     for trade in content["stats"]["strategy"]["Mine"]["trades"]:  # type: ignore[index]

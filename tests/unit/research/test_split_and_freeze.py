@@ -1,6 +1,7 @@
 """A test set stays closed until choices are frozen, and every look at it is counted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.research.freeze import Freeze, code_version
 from perp_imbalance.research.multiple import false_discovery, family_of
+from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.research.split import WHOLE, Part, check_parts
 from perp_imbalance.strategy.settings import Settings
@@ -98,7 +100,7 @@ def test_looks_at_a_test_set_are_counted(tmp_path: Path) -> None:
         assert again.said.startswith(said)
         assert len(json.loads(file.read_text("utf-8"))["looks"]) == number
     content = json.loads(file.read_text("utf-8"))
-    assert content["frozen"] == DECIDED
+    assert content["frozen"] == {**DECIDED, "candles": {}}
     assert content["hash"] == first.hash
 
 
@@ -121,14 +123,85 @@ def test_file_that_is_no_freeze_is_refused(tmp_path: Path, text: str) -> None:
         Freeze(file, DECIDED)
 
 
-def test_freeze_that_was_edited_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["frozen", "looks", "hash", "looks_hash"])
+def test_freeze_that_was_edited_is_refused(tmp_path: Path, key: str) -> None:
     file = tmp_path / "choices.json"
     Freeze(file, DECIDED).write()
+    Freeze(file, DECIDED).look()
     content = json.loads(file.read_text("utf-8"))
-    content["frozen"]["options"]["fee"] = 0.0
+    content[key] = {"frozen": {**content["frozen"], "code": "other"}, "looks": []}.get(key, "x")
     file.write_text(json.dumps(content))
     with pytest.raises(DataError, match="was changed after it was written"):
-        Freeze(file, DECIDED | {"options": {"fee": 0.0}})
+        Freeze(file, DECIDED)
+
+
+_AT = pd.Timestamp("2024-06-01", tz="UTC")
+
+
+def _upto(history: PairHistory, end: pd.Timestamp) -> PairHistory:
+    """Return a history that ends earlier, as a folder had it before later candles came."""
+    found = Part("any", end=end).of(history)
+    assert found is not None
+    return found
+
+
+def _changed(column: str) -> PairHistory:
+    """Return a history with one other value within what was frozen."""
+    history = made_history(1)
+    perp = history.perp.copy()
+    other: dict[str, Any] = {}
+    if column in perp:
+        perp.loc[100, column] *= 1.0005
+    elif column in history.series:
+        values = history.series[column].copy()
+        values[100] = 0.5
+        other = {"series": {**history.series, column: values}}
+    else:
+        values = np.array(getattr(history, column))
+        values[100] += 1e-4
+        other = {column: values}
+    return replace(history, perp=perp, **other)
+
+
+def test_same_candles_are_accepted_again(tmp_path: Path) -> None:
+    file = tmp_path / "choices.json"
+    Freeze(file, DECIDED, [made_history(1)]).write()
+    assert Freeze(file, DECIDED, [made_history(1)]).exists
+
+
+@pytest.mark.parametrize(
+    "column", ["open", "close", "volume", "premium", "band_close", "funding", "open_interest"]
+)
+def test_other_candles_than_the_frozen_are_refused(tmp_path: Path, column: str) -> None:
+    file = tmp_path / "choices.json"
+    Freeze(file, DECIDED, [made_history(1), made_history(1, pair=ETH)]).write()
+    with pytest.raises(SettingsError, match=r"with other candles of X/USDT:USDT: the test set"):
+        Freeze(file, DECIDED, [_changed(column), made_history(1, pair=ETH)])
+
+
+@pytest.mark.parametrize(
+    ("design", "is_accepted"), [("-20240101", True), (f"20200101-@{ETH}", True), ("-", False)]
+)
+def test_later_candles_may_follow_in_the_test_part_alone(
+    tmp_path: Path, design: str, is_accepted: bool
+) -> None:
+    file = tmp_path / "choices.json"
+    parts = [WHOLE if design == "-" else Part.parse("design", design)]
+    parts.append(Part.parse("test", "20240301-"))
+    Freeze(file, DECIDED, [_upto(made_history(1), _AT)], parts).write()
+    later = [made_history(1)]
+    if is_accepted:
+        assert Freeze(file, DECIDED, later, parts).exists
+    else:
+        with pytest.raises(SettingsError, match="with other candles of X/USDT:USDT"):
+            Freeze(file, DECIDED, later, parts)
+
+
+def test_fewer_candles_than_the_frozen_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "choices.json"
+    Freeze(file, DECIDED, [made_history(1)]).write()
+    with pytest.raises(SettingsError, match="with other candles of X/USDT:USDT"):
+        Freeze(file, DECIDED, [_upto(made_history(1), _AT)])
 
 
 def test_best_of_many_worthless_results_is_not_kept() -> None:

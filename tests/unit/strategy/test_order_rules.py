@@ -1,16 +1,19 @@
 """What an entry must still meet, what a scale-out closes, and what a protection may have."""
 
 import inspect
+import json
 import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import freqtrade.exchange
 import numpy as np
 import pandas as pd
 import pytest
 from freqtrade.plugins.protections import IProtection
 from freqtrade.resolvers import ProtectionResolver
+from support.freqtrade import ROOT
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.signals import reached_middle
@@ -61,10 +64,37 @@ def test_entry_too_late_or_at_a_worse_price_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("leverage", "stoploss"), [(1, -0.3), (2, -0.6), (3, -0.9), (3.1, -0.9), (125, -0.9)]
+    ("leverage", "stoploss"), [(1, -0.3), (2, -0.6), (3, -0.9), (3.1, -0.9), (5, -0.893564)]
 )
 def test_stoploss_of_the_price_grows_with_leverage(leverage: float, stoploss: float) -> None:
     assert stoploss_of_stake(-0.3, leverage) == stoploss
+
+
+TIERS = json.loads(
+    (Path(freqtrade.exchange.__file__).parent / "binance_leverage_tiers.json").read_bytes()
+)
+WHITELIST = json.loads((ROOT / "config" / "deep-discount.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("pair", WHITELIST["exchange"]["pair_whitelist"])
+@pytest.mark.parametrize("buffer", [0.05, 0.2])
+def test_stoploss_stands_before_liquidation(pair: str, buffer: float) -> None:
+    """By Binance's own tiers and freqtrade's formula, for the smallest position of each pair."""
+    tier = TIERS[pair][0]
+    for leverage in (1, 2, 3, 4, 5, 8, 10, 20, 50, 75, tier["maxLeverage"], 150):
+        stoploss = stoploss_of_stake(-0.3, leverage, buffer)
+        allowed = min(leverage, tier["maxLeverage"])
+        for side in (1, -1):
+            price = (side - 1 / allowed) / (side - tier["maintenanceMarginRate"])
+            room = abs(price - 1) * (1 - buffer)
+            # It is rounded to six places.
+            assert -stoploss / allowed <= room + 1e-6, (leverage, side)
+
+
+@pytest.mark.parametrize(("leverage", "buffer"), [(300, 0.05), (1000, 0.05), (20, 0.98)])
+def test_leverage_without_room_for_a_stoploss_is_refused(leverage: float, buffer: float) -> None:
+    with pytest.raises(SettingsError, match=f"^leverage {leverage} leaves no room for a stopl"):
+        stoploss_of_stake(-0.3, leverage, buffer)
 
 
 @pytest.mark.parametrize("stoploss", [0.0, 0.3, -1.01, -30.0, np.nan, np.inf, -np.inf])

@@ -7,6 +7,7 @@ import pytest
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.indicators.thresholds import BOUNDS
 from perp_imbalance.strategy.settings import Settings
 
 
@@ -111,6 +112,12 @@ def test_empty_list_of_sides_is_refused() -> None:
         ({"htf_z_min": -0.1}, "htf_z_min is -0.1, it must be at least 0"),
         ({"hot_z": 0.0}, "hot_z is 0, it must be above 0"),
         ({"enter_z": float("nan")}, "enter_z is nan"),
+        *(
+            ({name: value}, f"{name} is too high, it must be at most ")
+            for name in BOUNDS
+            for value in (float("inf"), 1e308)
+            if name != "exit_z"
+        ),
     ],
 )
 def test_threshold_out_of_range_is_refused(values: dict[str, Any], message: str) -> None:
