@@ -151,7 +151,7 @@ def _changed(column: str) -> PairHistory:
     perp = history.perp.copy()
     other: dict[str, Any] = {}
     if column in perp:
-        perp.loc[100, column] *= 1.0005
+        perp[column] = perp[column].where(perp.index != 100, perp[column] * 1.0005)
     elif column in history.series:
         values = history.series[column].copy()
         values[100] = 0.5
