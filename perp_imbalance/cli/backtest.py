@@ -76,10 +76,12 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
-    check_timerange(arguments.timerange)
     refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
+    # freqtrade takes the config's where the option is not given.
+    arguments.timerange = arguments.timerange or config.get("timerange")
+    check_timerange(arguments.timerange)
     warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])
@@ -158,8 +160,7 @@ def backtest_data(
         data_format=config["dataformat_ohlcv"],
         pairs=arguments.pairs,
         htf_timeframe=getattr(arguments, "htf_timeframe", None),
-        # freqtrade takes the config's where the option is not given.
-        timerange=arguments.timerange or config.get("timerange"),
+        timerange=arguments.timerange,
         costs=[
             name
             for name in COSTS
