@@ -90,10 +90,12 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
-    check_timerange(arguments.timerange)
     refuse_configs(arguments.freqtrade_options)
     files = config_files(arguments)
     config = load_config(files)
+    # freqtrade takes the config's where the option is not given.
+    arguments.timerange = arguments.timerange or config.get("timerange")
+    check_timerange(arguments.timerange)
     values = ParameterFile.of_words(named_values(arguments.values or ()))
     check_strategies(arguments.strategies, config)
     if not arguments.values:
@@ -202,8 +204,7 @@ def backtest_data(
         data_format=config["dataformat_ohlcv"],
         pairs=arguments.pairs,
         htf_timeframe=getattr(arguments, "htf_timeframe", None),
-        # freqtrade takes the config's where the option is not given.
-        timerange=arguments.timerange or config.get("timerange"),
+        timerange=arguments.timerange,
         costs=[
             name
             for name in COSTS

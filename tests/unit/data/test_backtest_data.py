@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
+from freqtrade.exchange import timeframe_to_seconds
 
 from perp_imbalance.data.backtest_data import open_backtest_data
 from perp_imbalance.data.folder import CandleFolder
@@ -41,7 +42,9 @@ def add_timeframe(market: Path, timeframe: str) -> None:
     """Write candles of BTC on a higher timeframe: those of 1h that open when one of these does."""
     for name in (FUTURES.format("futures"), "BTC_USDT-1h.feather"):
         frame = pd.read_feather(market / name)
-        opens = frame["date"] == frame["date"].dt.floor(pd.Timedelta(timeframe))
+        opens = frame["date"] == frame["date"].dt.floor(
+            pd.Timedelta(seconds=timeframe_to_seconds(timeframe))
+        )
         frame[opens].to_feather(market / name.replace("-1h", f"-{timeframe}"))
 
 

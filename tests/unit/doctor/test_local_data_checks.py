@@ -41,6 +41,17 @@ def test_broken_file_must_be_fixed(market: Path, kind: str) -> None:
     assert f"{file} cannot be read as feather" in check.message
 
 
+def test_what_a_backtest_leaves_out_is_a_warning(market: Path) -> None:
+    file = market / "futures" / "BTC_USDT_USDT-1h-mark.feather"
+    frame = pd.read_feather(file)
+    frame["open"] = frame["open"].where(frame.index >= 12)
+    frame[:480].to_feather(file)
+    unusable, half = (check for check in examine(market) if check.level is not Level.OK)
+    assert {half.level, unusable.level} == {Level.WARNING}
+    assert f"{BTC.perp}: 12 of 480 rows (2.50%) of {file.name} hold no usable" in unusable.message
+    assert "mark prices on 50% of the time of its candles" in half.message
+
+
 def test_format_that_a_backtest_cannot_read_must_be_fixed(market: Path) -> None:
     file = market / "BTC_USDT-1h.feather"
     pd.read_feather(file).to_parquet(file.with_suffix(".parquet"))
