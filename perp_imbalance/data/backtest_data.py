@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
 from pandas import DataFrame, Timedelta, Timestamp
 
-from perp_imbalance.data.candle_file import DOWNLOAD, usable_rows, usable_value
+from perp_imbalance.data.coverage import short, thin, unusable
 from perp_imbalance.data.folder import (
     DEFAULT_FORMAT,
     CandleFolder,
@@ -21,8 +20,7 @@ from perp_imbalance.data.folder import (
     not_tradable,
 )
 from perp_imbalance.errors import DataError
-from perp_imbalance.indicators.higher_timeframe import check_higher, timeframe_ns
-from perp_imbalance.indicators.premium import open_times
+from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
 from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
@@ -33,10 +31,6 @@ logger = logging.getLogger(__name__)
 
 #: What funding fees are computed from, by :func:`cost_keys`'s names.
 COSTS = ("funding rates", "mark prices")
-#: A series that covers a smaller share of the perp's time is told of.
-ENOUGH_COVERED = 0.95
-# Every interval of funding, and every timeframe below it, has a row in each of these.
-_BUCKET = timeframe_ns("8h")
 # freqtrade takes seconds above this, a day in 2286, for milliseconds of 1970.
 _LATEST = 9_999_999_999
 #: More pairs than these are told of by their count.
@@ -129,8 +123,8 @@ def open_backtest_data(
     matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
-    thin = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
-    return replace(data, notes=[*left_out, *outside, *thin])
+    said = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
+    return replace(data, notes=[*left_out, *outside, *said])
 
 
 def select_perps(
@@ -347,7 +341,7 @@ def _about_candles(
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
         frame = data.folder.read(*key)
-        said += _unusable(data.folder, key, _within(frame, span))
+        said += unusable(data.folder, key, _within(frame, span))
         _, timeframe, kind = key
         if kind in kinds:
             name, harm = kind.replace("_", " "), "its gate lets nothing pass"
@@ -359,7 +353,7 @@ def _about_candles(
             if timeframe not in data.folder.timeframes:
                 continue
             harm = "the HTF gate lets nothing pass"
-        said += _thin(perp, frame, name, f"elsewhere {harm}", timeframe)
+        said += thin(perp, frame, name, f"elsewhere {harm}", timeframe)
     return said
 
 
@@ -374,27 +368,16 @@ def _about_costs(
     said = []
     for name, key in keys.items():
         frame = _within(data.folder.read(*key), span)
-        said += _short(perp, frame, data.timeframe, name)
+        said += short(perp, frame, data.timeframe, name)
         if frame.empty:
             if mend := _mend_missing(data.folder, key, told=name in costs):
                 said.append(f"no {key[1]} {name} in {data.folder.datadir}{mend}")
-        elif name in costs:
-            said += _unusable(data.folder, key, frame)
-            said += _thin(perp, frame, name, "elsewhere funding fees are left out")
+            continue
+        if name in costs or key[2] == CandleType.FUNDING_RATE:
+            said += unusable(data.folder, key, frame)
+        if name in costs:
+            said += thin(perp, frame, name, "elsewhere funding fees are left out")
     return said
-
-
-def _unusable(folder: CandleFolder, key: Key, frame: DataFrame) -> list[str]:
-    """Say that some rows of a series hold nothing that results can be computed from."""
-    usable = usable_rows(frame, key[2])
-    if usable.all():
-        return []
-    bad = int((~usable).sum())
-    return [
-        f"{bad} of {len(frame)} rows ({bad / len(frame):.2%}) of {folder.file(*key).name} "
-        f"hold no usable {usable_value(key[2])}, the first at "
-        f"{_minute(frame['date'][~usable].iloc[0])}: results are wrong there; {DOWNLOAD}"
-    ]
 
 
 def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
@@ -419,36 +402,3 @@ def _within(frame: DataFrame, span: TimeRange) -> DataFrame:
     if span.stopdt is not None:
         frame = frame[frame["date"] <= span.stopdt]
     return frame
-
-
-def covered(frame: DataFrame, other: DataFrame, timeframe: str = "1h") -> float:
-    """Return on which share of the time of a frame another has rows.
-
-    :param timeframe: the other's; of one above 4h, a row counts for two of its lengths.
-    """
-    if frame.empty or other.empty:
-        return float(frame.empty)
-    buckets = np.unique(open_times(frame, "perp") // _BUCKET * _BUCKET)
-    times = open_times(other, "other")
-    newest = np.searchsorted(times, buckets + _BUCKET, side="left") - 1
-    oldest = buckets - max(0, 2 * timeframe_ns(timeframe) - _BUCKET)
-    return float(np.mean((newest >= 0) & (times[newest] >= oldest)))
-
-
-def _thin(
-    perp: DataFrame, other: DataFrame, name: str, harm: str, timeframe: str = "1h"
-) -> list[str]:
-    """Say that a series covers too little of the perp's time."""
-    share = covered(perp, other, timeframe)
-    if share >= ENOUGH_COVERED:
-        return []
-    return [f"{name} on {share:.0%} of the time of its candles: {harm}"]
-
-
-def _short(perp: DataFrame, other: DataFrame, timeframe: str, name: str) -> list[str]:
-    """Say that the perp's own candles cover too little of the time of a series about it."""
-    share = covered(other, perp)
-    if share >= ENOUGH_COVERED:
-        return []
-    said = f"its {timeframe} candles on {share:.0%} of the time of its {name}"
-    return [f"{said}: a file may be cut off; elsewhere nothing is traded"]

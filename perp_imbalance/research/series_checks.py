@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from perp_imbalance.data.backtest_data import ENOUGH_COVERED
+from perp_imbalance.data.coverage import ENOUGH_COVERED
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import align_higher_timeframe, check_higher

@@ -109,6 +109,8 @@ def test_unusable_values_are_told_with_their_share(market: Path, name: str, valu
         f"{BTC}: 12 of {rows} rows ({12 / rows:.2%}) of {file.name} hold no usable "
         f"{SERIES[name][2]}, the first at 2024-01-0"
     )
+    # Research pays rates, and no mark price.
+    assert notes(market, name, costs=()) == ([] if name == "mark" else [line])
     # Where nothing is read, nothing is wrong.
     assert notes(market, name, timerange="20240115-20240125") == []
 
