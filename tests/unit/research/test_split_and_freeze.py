@@ -148,9 +148,12 @@ def _upto(history: PairHistory, end: pd.Timestamp) -> PairHistory:
 def _changed(column: str) -> PairHistory:
     """Return a history with one other value within what was frozen."""
     history = made_history(1)
-    perp, other = history.perp.copy(), {}
+    perp = history.perp.copy()
+    other: dict[str, Any] = {}
     if column in perp:
-        perp.loc[100, column] *= 1.0005
+        prices = perp[column].to_numpy(copy=True)
+        prices[100] *= 1.0005
+        perp[column] = prices
     elif column in history.series:
         values = history.series[column].copy()
         values[100] = 0.5
