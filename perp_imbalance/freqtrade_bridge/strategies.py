@@ -65,9 +65,8 @@ def check_strategies(names: Sequence[str], config: Mapping[str, Any]) -> None:
     for name in names:
         # With a colon, it is not a name but the code itself.
         if name not in known and ":" not in name and not (folder / f"{name}.py").is_file():
-            raise BridgeError(
-                f"there is no strategy {name} in {folder}: there are {', '.join(sorted(known))}"
-            )
+            there = ", ".join(sorted(known)) or "none"
+            raise BridgeError(f"there is no strategy {name} in {folder}: there are {there}")
 
 
 def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] | None:

@@ -155,7 +155,7 @@ def test_part_of_the_values_leaves_the_others_to_the_strategy(
         ),
         ({"stoploss": {"stoploss": None}}, "part.json: stoploss.stoploss is None, it should be a"),
         ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
-        ({"roi": {"0": "x"}}, "part.json: roi.0 is 'x', it should be a valid"),
+        ({"roi": {"0": "x"}}, "part.json: roi.0 is 'x', it should be a number"),
         ({"roi": {"soon": 0.1}}, "part.json: roi.soon is no number of minutes"),
         (
             {"trailing": {"trailing_stop": True, "trailing_stop_positive": 0}},

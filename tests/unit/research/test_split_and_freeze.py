@@ -151,7 +151,9 @@ def _changed(column: str) -> PairHistory:
     perp = history.perp.copy()
     other: dict[str, Any] = {}
     if column in perp:
-        perp[column] = perp[column].where(perp.index != 100, perp[column] * 1.0005)
+        prices = perp[column].to_numpy(copy=True)
+        prices[100] *= 1.0005
+        perp[column] = prices
     elif column in history.series:
         values = history.series[column].copy()
         values[100] = 0.5
