@@ -294,7 +294,7 @@ def rules_of(
 ) -> "tuple[Rules, list[str]]":
     """Return the rules by which a backtest of the preset's strategy trades.
 
-    :return: the rules, and a sentence about protections that they leave out.
+    :return: the rules, and a sentence about what they leave out.
     """
     from perp_imbalance.freqtrade_bridge.strategies import load_strategy, strategy_folder
     from perp_imbalance.research.threshold_trades import left_out, rules_of_config
@@ -306,5 +306,5 @@ def rules_of(
     found = {**config, "stoploss": stoploss}
     rules = rules_of_config(found, start.settings, stoploss, arguments.fee)
     names = left_out(config, start.settings)
-    said = f"protections that a backtest has and a sweep leaves out: {', '.join(names)}"
+    said = f"what a backtest of this config has and a sweep leaves out: {', '.join(names)}"
     return rules, [said] if names else []

@@ -257,7 +257,8 @@ class Task:
 
         notes = list(self.candles.data.notes)
         if missing := left_out(self.candles.config, self.candles.settings):
-            notes.append(f"protections that the search leaves out: {', '.join(missing)}")
+            said = ", ".join(missing)
+            notes.append(f"what a backtest of this config has and the search leaves out: {said}")
         traded = self.candles.traded(self.last.window.test_range)
         return notes + differences(traded.trades(), thresholds, found)
 

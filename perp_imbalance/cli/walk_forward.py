@@ -181,6 +181,7 @@ def prepare(
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.research.pair_history import PairHistories
     from perp_imbalance.research.strategy_sources import sources
+    from perp_imbalance.research.threshold_trades import left_out
     from perp_imbalance.research.walk_forward.task import (
         Bundle,
         candle_files,
@@ -222,7 +223,11 @@ def prepare(
         strategies=texts,
         losses=sources(user_data / "hyperopts"),
     )
-    return bundle, windows, data.notes
+    notes = list(data.notes)
+    if arguments.engine == "kernel" and (missing := left_out(config, settings)):
+        said = ", ".join(missing)
+        notes.append(f"what a backtest of this config has and the fits leave out: {said}")
+    return bundle, windows, notes
 
 
 def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":

@@ -4,7 +4,7 @@ freqtrade takes a second or more for what takes the simulation some microseconds
 same (``tests/integration/test_threshold_trades.py``).
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -242,13 +242,33 @@ def rules_of_config(
     )
 
 
-def left_out(config: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return the protections of a config that the simulation leaves out.
+#: Of freqtrade's settings, those that change trades and are not simulated, with what they must be
+#: for that.
+_NOT_SIMULATED: Mapping[str, Callable[[Any], bool]] = {
+    "minimal_roi": lambda table: min(table.values(), default=np.inf) < _NEVER_REACHED,
+    "trailing_stop": bool,
+    "use_exit_signal": lambda is_used: not is_used,
+    "exit_profit_only": bool,
+    "available_capital": lambda capital: capital is not None,
+    "amend_last_stake_amount": bool,
+    "timeframe_detail": bool,
+}
+# A share of the stake; freqtrade's own word for "no ROI table" is {"0": 100}.
+_NEVER_REACHED = 10.0
 
-    >>> left_out({"enable_protections": True}, Settings(protections=[{"method": "LowProfitPairs"}]))
-    ['LowProfitPairs']
+
+def left_out(config: Mapping[str, Any], settings: Settings) -> list[str]:
+    """Return what of a config changes a backtest and is not simulated: settings and protections.
+
+    >>> config = {"enable_protections": True, "trailing_stop": True}
+    >>> left_out(config, Settings(protections=[{"method": "LowProfitPairs"}]))
+    ['trailing_stop', 'LowProfitPairs']
     """
-    return not_simulated(settings.protections) if config.get("enable_protections") else []
+    named = [
+        name for name, changes in _NOT_SIMULATED.items() if name in config and changes(config[name])
+    ]
+    is_protected = config.get("enable_protections")
+    return named + (not_simulated(settings.protections) if is_protected else [])
 
 
 def backtest_fee(config: Mapping[str, Any]) -> float:

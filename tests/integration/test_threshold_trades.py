@@ -24,7 +24,7 @@ from support.simulation import (
 
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.research.pair_history import PairHistories, PairHistory
-from perp_imbalance.research.threshold_trades import ThresholdTrades, left_out, rules_of_config
+from perp_imbalance.research.threshold_trades import ThresholdTrades, rules_of_config
 from perp_imbalance.simulation import Rules
 from perp_imbalance.strategy.settings import Settings
 
@@ -197,9 +197,3 @@ def test_trades_of_random_thresholds_are_those_of_freqtrade(
 
         same()
         assert sum(count > 0 for count in traded) > len(traded) / 2
-
-
-def test_protections_that_are_left_out_are_named() -> None:
-    section = {"protections": [{"method": "LowProfitPairs"}, *PROTECTIONS]}
-    config = {"perp_imbalance": section, "enable_protections": True}
-    assert left_out(config, Settings.from_config(config)) == ["LowProfitPairs"]

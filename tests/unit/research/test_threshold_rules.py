@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from perp_imbalance.research.threshold_trades import rules_of_config
+from perp_imbalance.research.threshold_trades import left_out, rules_of_config
+from perp_imbalance.strategy.order_rules import PROTECTIONS
 from perp_imbalance.strategy.settings import Settings
 
 CONFIG: dict[str, Any] = {
@@ -43,3 +44,24 @@ def test_rules_are_those_of_the_config(
 ) -> None:
     rules = rules_of_config(CONFIG | change, Settings(**section), -0.3)._asdict()
     assert {name: rules[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({}, []),
+        ({"minimal_roi": {"0": 100}, "use_exit_signal": True, "trailing_stop": False}, []),
+        ({"minimal_roi": {"0": 100, "60": 0.02}}, ["minimal_roi"]),
+        ({"minimal_roi": {}}, []),
+        ({"trailing_stop": True}, ["trailing_stop"]),
+        ({"use_exit_signal": False}, ["use_exit_signal"]),
+        ({"exit_profit_only": True}, ["exit_profit_only"]),
+        ({"available_capital": 500}, ["available_capital"]),
+        ({"amend_last_stake_amount": True}, ["amend_last_stake_amount"]),
+        ({"timeframe_detail": "5m"}, ["timeframe_detail"]),
+        ({"enable_protections": True}, ["LowProfitPairs"]),
+    ],
+)
+def test_what_is_not_simulated_is_named(change: dict[str, Any], names: list[str]) -> None:
+    settings = Settings(protections=[{"method": "LowProfitPairs"}, *PROTECTIONS])
+    assert left_out(CONFIG | change, settings) == names
