@@ -35,7 +35,7 @@ from perp_imbalance.simulation import (
     terms_of,
 )
 from perp_imbalance.simulation.markets import ENTER_LONG, ENTER_SHORT, Ints
-from perp_imbalance.strategy.order_rules import stoploss_of_stake
+from perp_imbalance.strategy.order_rules import LIQUIDATION_BUFFER, stoploss_of_stake
 from perp_imbalance.strategy.settings import Settings
 
 # Combinations that are simulated at a time, and what the gates of so many may take.
@@ -218,9 +218,9 @@ def rules_of_config(
     wallet, stake = config["dry_run_wallet"], config["stake_amount"]
     if not isinstance(wallet, (int, float)):
         wallet = wallet.get(config["stake_currency"], 0)
-    stoploss = config.get("stoploss")
+    stoploss, buffer = config.get("stoploss"), config.get("liquidation_buffer", LIQUIDATION_BUFFER)
     if stoploss is None:
-        stoploss = stoploss_of_stake(stoploss_of_price, settings.leverage)
+        stoploss = stoploss_of_stake(stoploss_of_price, settings.leverage, buffer)
     slots, timeout = config["max_open_trades"], config.get("unfilledtimeout", {})
     protections = settings.protections if config.get("enable_protections") else []
     seconds = 1 if timeout.get("unit") == "seconds" else 60
@@ -236,7 +236,7 @@ def rules_of_config(
         stop_on_close=settings.stop_on_close,
         max_entry_drift=settings.max_entry_drift,
         amount_reserve=config.get("amount_reserve_percent", 0.05),
-        liquidation_buffer=config.get("liquidation_buffer", 0.05),
+        liquidation_buffer=buffer,
         exit_timeout=float(timeout.get("exit", 10) * seconds),
         protections=[rule for rule in protections if not not_simulated([rule])],
     )
