@@ -97,12 +97,12 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
     values = ParameterFile.of_words(named_values(arguments.values or ()))
-    check_strategies(arguments.strategies, config)
     if not arguments.values:
         warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
     folder = Path(config["exportdirectory"])
     data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
+    check_strategies(arguments.strategies, config)
     with (
         running_replay(datadir) as replay,
         scratch_results(folder) as scratch,
