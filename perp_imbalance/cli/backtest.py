@@ -3,7 +3,7 @@
 import argparse
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +131,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
     if not arguments.no_report:
         tell_report(result, config, datadir)
-    print(f"Next: {doctor_command(arguments.strategies[0], arguments.config)}")
+    if arguments.datadir:
+        # A doctor looks at an exchange, which has no candles of the sample market.
+        print(f"Next: {doctor_command(arguments.strategies[0], arguments.config)}")
     return 0
 
 
@@ -232,9 +234,14 @@ def backtest_overlay(config: Mapping[str, Any], data: "BacktestData") -> dict[st
 
 def warn_of_parameter_files(strategies: Sequence[str], config: Mapping[str, Any]) -> None:
     """Say which strategies have a parameter file, which hyperopt leaves beside them."""
+    from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
 
     for name in strategies:
         file = strategy_folder(config, name) / f"{name}.json"
         if file.is_file():
             logger.warning("%s trades with %s, not with its preset's values", name, file)
+            # What is wrong with a file, freqtrade says when it reads it.
+            with suppress(PerpImbalanceError):
+                if said := ParameterFile.read(file).warning:
+                    logger.warning("the tuning of that file says: %s", said)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from perp_imbalance.errors import CommandError
+from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.strategy.palette import PALETTES
 
 DEFAULT_CONFIG = Path("config.json")
@@ -47,6 +47,21 @@ def named_values(words: Sequence[str]) -> dict[str, str]:
             raise CommandError(f"{name} is given twice: {values[name]} and {value}")
         values[name] = value
     return values
+
+
+#: The largest seed that every library takes.
+LARGEST_SEED = 2**31 - 1
+
+
+def check_seed(seed: int, least: int = 0) -> None:
+    """Refuse a seed that no draw can begin with.
+
+    :raises SettingsError: if it is outside of what libraries take.
+
+    >>> check_seed(1)
+    """
+    if not least <= seed <= LARGEST_SEED:
+        raise SettingsError(f"--seed is {seed}, it must be from {least} to {LARGEST_SEED}")
 
 
 def add_candles(parser: argparse.ArgumentParser, *, several: bool = False) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from perp_imbalance.cli.options import check_seed
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
 
@@ -98,5 +99,4 @@ def check_costs(horizons: "Sequence[int]", fee: float, seed: int) -> None:
     # Not a number is neither.
     if not 0 <= fee < 1:
         raise SettingsError(f"--fee is {fee:g}, it must be at least 0 and below 1")
-    if seed < 0:
-        raise SettingsError(f"--seed is {seed}, it must be at least 0")
+    check_seed(seed)

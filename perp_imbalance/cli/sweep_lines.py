@@ -120,6 +120,7 @@ def write_page(file: Path, title: str, summary: "Mapping[str, Any]", maps: "Sequ
     from perp_imbalance.research.heatmap import write_sweep
 
     said = [summary["verdict"], *_left_out(summary), held_said(summary["held_pct"])]
+    said += _order_said(summary)
     write_sweep(file, title, [*said, *summary["notes"]], summary["lines"], maps)
 
 
@@ -141,6 +142,17 @@ def _left_out(summary: "Mapping[str, Any]") -> list[str]:
     return [f"{losing} left out: with their thresholds the strategy's own trades lose"]
 
 
+def _order_said(summary: "Mapping[str, Any]") -> list[str]:
+    """Say in which order lines stand, and which of their figures freqtrade has in another form."""
+    if not summary["lines"]:
+        return []
+    return [
+        "Of each selection, lines on a plateau come first, then those that no neighbour judges, "
+        f"then the others; within each by {summary['rank_by']}. Sharpe is of weekly returns, "
+        "drawdown a share of the highest balance before it: freqtrade prints daily ones and its own"
+    ]
+
+
 def text_of(summary: dict[str, Any]) -> str:
     """Return a summary as a reader of the terminal sees it."""
     from perp_imbalance.research.luck import SURE
@@ -148,6 +160,7 @@ def text_of(summary: dict[str, Any]) -> str:
     lines = [summary["verdict"], *_left_out(summary), held_said(summary["held_pct"])]
     if not summary["lines"]:
         lines.append("nothing to recommend: no combination with enough trades earned its costs")
+    lines += _order_said(summary)
     for number, row in enumerate(summary["lines"], start=1):
         lines += [f"{number}. {_earned(row)}", f"   {row['values']}"]
         lines += [f"   {_judged(row, summary)}", f"   {row['command']}"]
@@ -156,7 +169,8 @@ def text_of(summary: dict[str, Any]) -> str:
         shown = first["p"] <= SURE and first["is_plateau"] is not False
         even_so = "" if shown else ", although it is not shown to be more than luck"
         lines += [
-            "Whether it holds on candles that it was not chosen on: perp-imbalance walk-forward",
+            "Whether it holds on candles that it was not chosen on: its command with another "
+            "--timerange; a tuning on these candles would not tell",
             f"To let the bot trade the first{even_so}:",
             f"   {first['apply']}",
         ]
@@ -174,10 +188,10 @@ def _earned(row: "Mapping[str, Any]") -> str:
             f"{said}, held {row['horizon']} candles; as traded {traded['net_bps']:+.1f} bps, "
             f"{traded['trades']} trades, profit {traded['profit_pct']:+.1f} %"
         )
-    factor = row["profit_factor"]
+    drawdown, factor = f"{row['drawdown_pct']:.1f} %", _number(row["profit_factor"])
     return (
-        f"{said}, profit {row['profit_pct']:+.1f} %, Sharpe {_number(row['sharpe'])}, drawdown "
-        f"{row['drawdown_pct']:.1f} %, profit factor {_number(factor)}, won {row['won']:.0%}"
+        f"{said}, profit {row['profit_pct']:+.1f} %, weekly Sharpe {_number(row['sharpe'])}, "
+        f"drawdown {drawdown}, profit factor {factor}, won {row['won']:.0%}"
     )
 
 

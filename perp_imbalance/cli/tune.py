@@ -14,6 +14,7 @@ from perp_imbalance.cli.next_steps import apply_command, backtest_command, docto
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
+    check_seed,
     check_writable,
     config_files,
     named_values,
@@ -176,10 +177,9 @@ def check_numbers(arguments: argparse.Namespace) -> None:
     :raises SettingsError: naming them.
     """
     workers = 1 if arguments.workers is None else arguments.workers
-    if min(arguments.trials, arguments.min_trades, workers) < 1 or arguments.seed < 0:
-        raise SettingsError(
-            "--trials, --min-trades and --workers must be at least 1, --seed at least 0"
-        )
+    if min(arguments.trials, arguments.min_trades, workers) < 1:
+        raise SettingsError("--trials, --min-trades and --workers must be at least 1")
+    check_seed(arguments.seed)
     if not 5 <= arguments.last <= 75:
         raise SettingsError(f"--last is {arguments.last:g}, it must be from 5 to 75 percent")
 
@@ -196,9 +196,11 @@ def space_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
     vary: dict[str, tuple[Any, ...] | None] = {}
     for word in arguments.vary or ():
-        name, _, values = word.partition("=")
+        name, has_values, values = word.partition("=")
         if name in vary:
             raise SettingsError(f"--vary has {name} twice")
+        if has_values and not values:
+            raise SettingsError(f"--vary {word} has no values: write {name}=1,2 or {name} alone")
         # What is no threshold is refused with all others below.
         is_known = bool(values) and name in PARAMETER_NAMES
         kind = type(getattr(PRESETS["balanced"], name)) if is_known else str

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_overlay
-from perp_imbalance.cli.options import add_config, add_pairs, config_files
+from perp_imbalance.cli.options import add_config, add_pairs, check_seed, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.research.tuning.names import (
@@ -105,8 +105,9 @@ def run(arguments: argparse.Namespace) -> int:
     check_timerange(arguments.timerange)
     check_engine(arguments)
     workers = 1 if arguments.workers is None else arguments.workers
-    if min(arguments.epochs, arguments.min_trades, arguments.seed, workers) < 1:
-        raise SettingsError("--epochs, --min-trades, --seed and --workers must be at least 1")
+    if min(arguments.epochs, arguments.min_trades, workers) < 1:
+        raise SettingsError("--epochs, --min-trades and --workers must be at least 1")
+    check_seed(arguments.seed, least=1)
     config = load_config(config_files(arguments))
     arguments.datadir = arguments.datadir or Path(config["datadir"])
     bundle, windows, notes = prepare(config, arguments)

@@ -220,6 +220,10 @@ def check_parameter_file(
             found.check_names(file, parameters, strategy)
     except SettingsError as error:
         return Check(name, Level.MUST_FIX, f"{error}; mend or delete the file")
+    if parameters is not None and found.warning:
+        return Check(
+            name, Level.WARNING, f"{file} is used, of which its tuning says: {found.warning}"
+        )
     return Check(name, Level.OK, f"{file} is used")
 
 

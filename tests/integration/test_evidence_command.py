@@ -139,7 +139,7 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         (["--horizons", "x"], "'x' is no number of candles to hold: write 20,50 or 20:80:10"),
         (["--block", "23"], "block is 23, it must be at least the longest horizon (24)"),
         (["--draws", "1"], "draws is 1, it must be at least 100"),
-        (["--seed", "-1"], "--seed is -1, it must be at least 0"),
+        (["--seed", "-1"], "--seed is -1, it must be from 0 to 2147483647"),
         (["--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
         (["--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple of the timeframe"),
         (["--htf-timeframe", "8h"], "has no 8h candles for the HTF gate; timeframes there: 1h, 4h"),

@@ -140,6 +140,11 @@ def test_loser_is_written_with_force_only(
         (["--folds", "5"], "--folds is 5, it must be an even number from 4 to 16"),
         (["--timerange", "20250101-20250215"], "days to search on are too few for 8 folds of at"),
         (["--timerange", "20300101-"], "no candles in that time range: they go from 2025-"),
+        (["--seed", str(2**32)], "--seed is 4294967296, it must be from 0 to 2147483647"),
+        (
+            ["--vary", "enter_z="],
+            "--vary enter_z= has no values: write enter_z=1,2 or enter_z alone",
+        ),
         (["--vary", "enter"], "enter is no threshold to tune: enter_z, exit_z"),
         (["--vary", "enter_z=a"], "'a' is no value of enter_z: write 20,50 or 20:80:10"),
         (["--vary", "bb_k", "bb_k=1,2"], "--vary has bb_k twice"),

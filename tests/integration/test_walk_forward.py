@@ -127,7 +127,8 @@ def test_config_travels_without_secrets() -> None:
         (["--timerange", "20300101-"], "the time range 20300101- has no candles: "),
         (["--timerange", "-20200101"], "the time range -20200101 has no candles: "),
         (["--train", "x"], "--train 'x' is no length: write days or weeks"),
-        (["--epochs", "0"], "--epochs, --min-trades, --seed and --workers must be at least 1"),
+        (["--epochs", "0"], "--epochs, --min-trades and --workers must be at least 1"),
+        (["--seed", str(2**32)], "--seed is 4294967296, it must be from 1 to 2147483647"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
         (
             ["--spaces", "buy", "foo", "--engine", "freqtrade"],

@@ -70,6 +70,12 @@ def test_doctor_accepts_exactly_what_preset_applies(params: dict[str, dict[str, 
         assert "\n" not in refused
 
 
+def test_doctor_repeats_the_warning_of_a_tuned_file() -> None:
+    content = {"strategy_name": "PerpImbalance", "params": {}, "warning": "it lost"}
+    check = check_parameter_file(FILE, json.dumps(content).encode(), "PerpImbalance", {})
+    assert (check.level, "it lost" in check.message) == (Level.WARNING, True)
+
+
 @pytest.mark.parametrize(
     "params",
     [

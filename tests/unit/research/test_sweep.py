@@ -245,7 +245,7 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
         ),
         (["--from", "none.json"], "none.json cannot be read: No such file"),
         (["--from", "config.json"], 'config.json has no "params" by space'),
-        (["--enter-z", "2", "--sample", "1", "--seed", "-1"], "--seed is -1, it must be at least"),
+        (["--enter-z", "2", "--sample", "1", "--seed", "-1"], "--seed is -1, it must be from 0"),
         (["--enter-z", "2", "--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple"),
         (["--enter-z", "2", "--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT; perps there"),
         (["--enter-z", "2", "--timeframe", "3m"], "has no 3m candles of any perp; timeframes the"),
