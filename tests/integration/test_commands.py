@@ -309,7 +309,9 @@ SUBCOMMANDS = re.findall(r"^    ([a-z-]+)\b", build_parser().format_help(), re.M
 
 
 #: Modules of the package that are no subcommand.
-SHARED_MODULES = {"console", "main", "options", "progress", "research_options"}
+SHARED_MODULES = {
+    *("console", "main", "next_steps", "options", "progress", "research_options", "sweep_lines")
+}
 
 
 def test_every_command_is_listed() -> None:
