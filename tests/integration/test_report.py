@@ -91,7 +91,8 @@ def changed(file: Path, tmp_path: Path) -> Changed:
 def test_backtest_ends_with_fees_and_the_report(
     backtest: "subprocess.CompletedProcess[str]", file: Path
 ) -> None:
-    results, fees, report = backtest.stdout.strip().splitlines()[-3:]
+    results, fees, report, step = backtest.stdout.strip().splitlines()[-4:]
+    assert step.startswith("Next: perp-imbalance doctor")
     assert results == f"Results: {file}"
     assert re.fullmatch(r"Fees paid: PerpImbalance \d+\.\d\d \(\d+\.\d % of the wallet\), .*", fees)
     assert report == f"Report: {file.with_suffix('.html')}"
