@@ -6,20 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 from freqtrade.worker import Worker
-from pydantic import TypeAdapter
 
 from perp_imbalance.freqtrade_bridge.internals import deep_merge_dicts
 from perp_imbalance.rehearsal.stage import Stage
 from perp_imbalance.replay.overlay import account_config
 from perp_imbalance.replay.testing import (
+    FAULTS,
     AccountReplay,
     AccountTerms,
     Fault,
     running_test_replay,
 )
-from perp_imbalance.replay.testing.faults import AnyFault
-
-FAULTS: TypeAdapter[list[AnyFault]] = TypeAdapter(list[AnyFault])
 
 
 class FaultyStage(Stage):
