@@ -57,6 +57,7 @@ class RunningBot(NamedTuple):
     :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
     :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
     :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
+    :ivar receiver: ccxt's class whose ``on_rest_response`` is given every answer
     :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
         exchanges
     :ivar converter: the module that cleans candles
@@ -65,6 +66,7 @@ class RunningBot(NamedTuple):
     worker: Any
     backoff: Any
     client: Any
+    receiver: Any
     exchange: Any
     converter: Any
 
@@ -74,6 +76,7 @@ _REPLACED = {
     "worker": ("_sleep",),
     "backoff": ("asyncio",),
     "client": ("fetch",),
+    "receiver": ("on_rest_response",),
     "exchange": (
         "uuid4",
         "clean_ohlcv_dataframe",
@@ -93,11 +96,12 @@ def running_bot() -> RunningBot:
     # Here, because the bot itself takes seconds to import that other commands need not.
     import freqtrade
     from ccxt.async_support.base.exchange import Exchange
+    from ccxt.base.exchange import Exchange as BaseExchange
     from freqtrade.data.converter import converter
     from freqtrade.exchange import common, exchange
     from freqtrade.worker import Worker
 
-    bot = RunningBot(Worker, common, Exchange, exchange, converter)
+    bot = RunningBot(Worker, common, Exchange, BaseExchange, exchange, converter)
     for part, names in _REPLACED.items():
         for name in names:
             try:

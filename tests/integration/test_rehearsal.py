@@ -105,7 +105,7 @@ def test_back_off_moves_the_clock_and_waits_for_nothing(
 
     begun = time.monotonic()
     with SteppedClock(START) as clock:
-        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 3)
+        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 4)
         plan = Plan({}, tmp_path, tmp_path, START, START)
         step_clock(bot, clock, plan, Stage(plan))
         asyncio.run(ask(SimpleNamespace(name="Binance")))
@@ -132,7 +132,7 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
         return await asyncio.gather(*(client.fetch(number) for number in range(9)))
 
     state = random.getstate()
-    bot = RunningBot(None, None, Client, SimpleNamespace(), None)
+    bot = RunningBot(None, None, Client, None, SimpleNamespace(), None)
     fix_chance(bot, Plan({}, tmp_path, tmp_path, START, START))
     random.setstate(state)
     assert asyncio.run(ask()) == Client.sent == list(range(9))
@@ -140,7 +140,7 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
 
 def test_restarts_and_seeds_have_order_ids_of_their_own(tmp_path: Path) -> None:
     def first_id(seed: int, start: datetime) -> Any:
-        bot = RunningBot(None, None, SimpleNamespace(fetch=None), SimpleNamespace(), None)
+        bot = RunningBot(None, None, SimpleNamespace(fetch=None), None, SimpleNamespace(), None)
         fix_chance(bot, Plan({}, tmp_path, tmp_path, start, start, seed=seed))
         return bot.exchange.uuid4()
 

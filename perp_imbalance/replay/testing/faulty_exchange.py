@@ -7,10 +7,18 @@ from typing import Any
 from aiohttp import web
 
 from perp_imbalance.replay.candle_store import Symbol
+from perp_imbalance.replay.overlay import ANSWER_HEADER, STEPPED_HEADER
 from perp_imbalance.replay.rules import TradingRules
 from perp_imbalance.replay.server import ReplayExchange
 from perp_imbalance.replay.testing.answer_faults import SpoiltAnswer
-from perp_imbalance.replay.testing.faults import Clock, Fault, FaultyStore, HttpFault, TickChange
+from perp_imbalance.replay.testing.faults import (
+    Clock,
+    Fault,
+    FaultyStore,
+    HttpFault,
+    NoAnswer,
+    TickChange,
+)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -65,3 +73,16 @@ def _cut(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.close()
     return web.Response()
+
+
+def silences(faults: Sequence[Fault], clock: Clock) -> Any:
+    """Return the signal that tells a client on a stepped clock how long its answer takes."""
+    ours = [fault for fault in faults if isinstance(fault, NoAnswer)]
+
+    async def tell(request: web.Request, response: web.StreamResponse) -> None:
+        now = clock()
+        seconds = [fault.seconds for fault in ours if fault.hits(request.path, now)]
+        if seconds and STEPPED_HEADER in request.headers:
+            response.headers[ANSWER_HEADER] = str(max(seconds))
+
+    return tell
