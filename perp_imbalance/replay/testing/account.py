@@ -1,7 +1,7 @@
 """An account at the replay exchange: wallet, positions, orders, and what the market does to them.
 
 No thread drives it: each request first lets the account catch up with everything that the replayed
-market did since the last one. Positions are liquidated only where a test says so, see :mod:`.forced`.
+market did since the last one. Positions are liquidated where a test says so alone: :mod:`.forced`.
 """
 
 from collections.abc import Iterable

@@ -96,11 +96,16 @@ class LostAnswers(SpoiltAnswer):
     times: PositiveInt | None = None
     _lost: int = PrivateAttr(0)
 
+    @property
+    def is_left(self) -> bool:
+        """Whether the next answer will be lost."""
+        return self.times is None or self._lost < self.times
+
     async def spoil(
         self, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse | None:
         """Cut the connection, unless nothing was placed."""
-        if request.method != "POST" or (self.times is not None and self._lost >= self.times):
+        if request.method != "POST" or not self.is_left:
             return response
         self._lost += 1
         return None
