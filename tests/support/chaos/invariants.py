@@ -31,6 +31,7 @@ DRIFT = 0.0101
 LAST_ROWS = 6
 #: Minutes after which freqtrade cancels what is not filled (``unfilledtimeout``).
 UNFILLED_MINUTES = 10
+LOOK_MINUTES = 31
 SIDES = {"short": -1, "long": 1}
 
 NO_SUCH_PRICE = "no entry from a price that was not there"
@@ -84,7 +85,7 @@ class Invariants:
         self._messages()
         for pair in SPOTS:
             self._pair(pair)
-        if now >= self.schedule.end.timestamp() - 1200 and not self.memory.ended:
+        if now >= self.schedule.end.timestamp() - 1800 and not self.memory.ended:
             self.memory.ended = True
             for pair in SPOTS:
                 self._signals(pair)
@@ -234,7 +235,7 @@ class Invariants:
 
     def _is_late(self, order: StoredOrder) -> bool:
         """Tell whether an order rests longer than freqtrade lets it, and a look more."""
-        return (self.now - order.order_date_utc.timestamp()) / 60 > UNFILLED_MINUTES + 2 * 20
+        return (self.now - order.order_date_utc.timestamp()) / 60 > UNFILLED_MINUTES + LOOK_MINUTES
 
     def _differs(
         self, pair: str, symbol: str, held: Decimal, booked: Decimal, trades: list[Trade]
@@ -278,7 +279,7 @@ class Invariants:
             self.account.cancel_algo(algo, int(self.now * 1000))
 
     def _bias(self, pair: str, held: Decimal, trades: list[Trade]) -> None:
-        table = self.market.tables(pair).shown
+        table = self.market.tables(pair).shown if trades else pd.DataFrame()
         bias = int(table["bias"].iloc[-1]) if len(table) else 0
         wrong = [trade for trade in trades if bias != SIDES[trade.trade_direction]]
         ends = bool(wrong) and bool(held) and all(trade.has_open_position for trade in wrong)

@@ -16,7 +16,8 @@ from perp_imbalance.replay.testing.faults import FaultyStore
 from support.parity import PRESET, SPOTS
 
 #: More candles than a bot has at hand.
-ROWS = 1300
+ROWS = 800
+HOUR_MS = 3_600_000
 OHLCV = ["open", "high", "low", "close", "volume"]
 
 
@@ -101,7 +102,9 @@ def _frame(series: Series) -> pd.DataFrame:
     """Return candles as freqtrade has them, with flat ones where some are missing."""
     frame = pd.DataFrame(series.values, columns=OHLCV)
     frame.insert(0, "date", pd.to_datetime(series.times, unit="ms", utc=True))
-    return pd.DataFrame(ohlcv_fill_up_missing_data(frame, "1h", "") if len(frame) else frame)
+    if (np.diff(series.times) == HOUR_MS).all():
+        return frame
+    return pd.DataFrame(ohlcv_fill_up_missing_data(frame, "1h", ""))
 
 
 def sample_market(folder: Path) -> Path:

@@ -27,11 +27,11 @@ from support.parity import SPOTS
 # A life begins on a day of the sample market that has enough candles before and after it.
 FIRST_DAY, DAYS = datetime(2025, 3, 1, tzinfo=UTC), 290
 #: Candles of one hour in a life, and those in which something goes wrong.
-CANDLES, WRONG = 36, range(3, 22)
+CANDLES, WRONG = 32, range(3, 20)
 #: Kinds of faults in a life.
 KINDS = 7
 #: Seconds after a candle's opening at which the bot looks.
-LOOKS = (1.0, 1201.0, 2401.0)
+LOOKS = (1.0, 1801.0)
 HOUR = timedelta(hours=1)
 PERPS = sorted(SPOTS)
 SPOT_PAIRS = sorted(spot for spot, _ in SPOTS.values())
@@ -96,7 +96,7 @@ class Draw:
 
     def minutes(self, *lengths: float) -> dict[str, datetime]:
         """Return begin and end of a fault that begins with a candle, or inside it."""
-        begin = self.start + self.hour() * HOUR + timedelta(minutes=self.of([0, 0, 0, 15]))
+        begin = self.start + self.hour() * HOUR + timedelta(minutes=self.of([0, 0, 0, 30]))
         return {"start": begin, "end": begin + timedelta(minutes=self.of(lengths))}
 
     def pair(self) -> str:
@@ -113,7 +113,7 @@ def _refusals(status: int) -> Callable[[Draw], list[Fault]]:
     def draw_one(draw: Draw) -> list[Fault]:
         paths = draw.of([*PATHS, ORDERS])
         wait = draw.of([None, 1, 30])
-        return [HttpErrors(status=status, paths=paths, retry_after=wait, **draw.minutes(1, 21, 90))]
+        return [HttpErrors(status=status, paths=paths, retry_after=wait, **draw.minutes(1, 31, 90))]
 
     return draw_one
 
@@ -146,19 +146,19 @@ FAULTS: dict[str, Callable[[Draw], list[Fault]]] = {
     "418": _refusals(418),
     "500": _refusals(500),
     "silence": lambda draw: [
-        NoAnswer(seconds=60, paths=draw.of([*PATHS, ORDERS, STOPS]), **draw.minutes(0.5, 1, 21))
+        NoAnswer(seconds=60, paths=draw.of([*PATHS, ORDERS, STOPS]), **draw.minutes(0.5, 1, 31))
     ],
     "half answers": lambda draw: [
         HalfAnswers(announced=draw.of(["whole", "half"]), paths=draw.of(PATHS), **draw.minutes(1))
     ],
     "cut after an order": lambda draw: [
-        LostAnswers(paths=draw.of([ORDERS, STOPS]), times=1, **draw.candles(19))
+        LostAnswers(paths=draw.of([ORDERS, STOPS]), times=1, **draw.candles(17))
     ],
     "clock skew": lambda draw: [
-        ClockSkew(seconds=draw.of([-30, -3, 0.5, 3, 30]), **draw.minutes(1, 21, 90))
+        ClockSkew(seconds=draw.of([-30, -3, 0.5, 3, 30]), **draw.minutes(1, 31, 90))
     ],
     "delisting": _delisted,
-    "tick change": lambda draw: [TickChange(pair=draw.of(PERPS), **draw.candles(4, 19))],
+    "tick change": lambda draw: [TickChange(pair=draw.of(PERPS), **draw.candles(4, 17))],
     "spot halt": lambda draw: [Halted(pair=draw.of(SPOT_PAIRS), **draw.candles(2, 5, 14))],
 }
 LATENESS = [{"seconds": 60}, {"seconds": 300}, {"candles": 1}, {"candles": 2}]

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -13,6 +13,7 @@ from ccxt.base.exchange import Exchange as Client
 from freqtrade.data.converter import converter
 from freqtrade.exchange import exchange as exchange_module
 from freqtrade.worker import Worker
+from pandas import DataFrame
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
@@ -48,6 +49,16 @@ NEVER = float("inf")
 HARMLESS = (RepeatedCandles, ReorderedCandles, LostAnswers)
 
 
+def skip_sorted(clean: Callable[..., DataFrame]) -> Callable[..., DataFrame]:
+    """Return freqtrade's cleaning of candles, given them in order, as it would order them."""
+
+    def clean_sorted(dataframe: DataFrame, *arguments: Any, **options: Any) -> DataFrame:
+        in_order = dataframe.sort_values("date", kind="stable", ignore_index=True)
+        return clean(in_order, *arguments, **options)
+
+    return clean_sorted
+
+
 class ChaosStage(Stage):
     """Serves the exchange of a seed, does what happens in it, and checks the invariants.
 
@@ -70,7 +81,7 @@ class ChaosStage(Stage):
         """Serve the exchange until the block is left."""
         # What a rehearsal leaves out of freqtrade's work, as far as faults allow.
         event.listen(Engine, "connect", leave_to_system)
-        clean = skip_cleaning(converter.clean_ohlcv_dataframe)
+        clean = skip_sorted(skip_cleaning(converter.clean_ohlcv_dataframe))
         converter.clean_ohlcv_dataframe = exchange_module.clean_ohlcv_dataframe = clean
         faults, terms = self.schedule.faults, AccountTerms(WALLET)
         with running_test_replay(self.plan.datadir, account=terms, faults=faults) as self.replay:
