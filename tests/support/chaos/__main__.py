@@ -20,7 +20,7 @@ POLL_SECONDS = 0.05
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m support.chaos", description=__doc__)
     chosen = parser.add_mutually_exclusive_group(required=True)
-    chosen.add_argument("--seeds", type=int, help="let the seeds 1 to this one live")
+    chosen.add_argument("--seeds", type=int, help="let the seeds from 1 to this one live")
     chosen.add_argument(
         "--seed", type=int, nargs="+", help="let these live, and keep their folders"
     )

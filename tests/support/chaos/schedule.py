@@ -27,7 +27,7 @@ from support.parity import SPOTS
 # A life begins on a day of the sample market that has enough candles before and after it.
 FIRST_DAY, DAYS = datetime(2025, 3, 1, tzinfo=UTC), 290
 #: Candles of one hour in a life, and those in which something goes wrong.
-CANDLES, WRONG = 32, range(3, 20)
+CANDLES, WRONG = 28, range(2, 17)
 #: Kinds of faults in a life.
 KINDS = 7
 #: Seconds after a candle's opening at which the bot looks.
@@ -152,13 +152,13 @@ FAULTS: dict[str, Callable[[Draw], list[Fault]]] = {
         HalfAnswers(announced=draw.of(["whole", "half"]), paths=draw.of(PATHS), **draw.minutes(1))
     ],
     "cut after an order": lambda draw: [
-        LostAnswers(paths=draw.of([ORDERS, STOPS]), times=1, **draw.candles(17))
+        LostAnswers(paths=draw.of([ORDERS, STOPS]), times=1, **draw.candles(15))
     ],
     "clock skew": lambda draw: [
         ClockSkew(seconds=draw.of([-30, -3, 0.5, 3, 30]), **draw.minutes(1, 31, 90))
     ],
     "delisting": _delisted,
-    "tick change": lambda draw: [TickChange(pair=draw.of(PERPS), **draw.candles(4, 17))],
+    "tick change": lambda draw: [TickChange(pair=draw.of(PERPS), **draw.candles(4, 15))],
     "spot halt": lambda draw: [Halted(pair=draw.of(SPOT_PAIRS), **draw.candles(2, 5, 14))],
 }
 LATENESS = [{"seconds": 60}, {"seconds": 300}, {"candles": 1}, {"candles": 2}]
