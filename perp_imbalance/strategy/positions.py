@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from freqtrade.enums import TRADE_MODES
+from freqtrade.enums import TRADE_MODES, RunMode
 from freqtrade.exchange import timeframe_to_prev_date, timeframe_to_seconds
 from freqtrade.persistence import Trade
 from freqtrade.strategy import IntParameter, IStrategy
@@ -166,7 +166,9 @@ class Positions(IStrategy):
         side: str,
         **kwargs: Any,
     ) -> bool:
-        """Refuse an entry that comes too late for its signal; a user's own entry passes.
+        """Refuse an entry that comes too late for its signal, or on top of an unknown position.
+
+        A user's own entry passes.
 
         The side is locked until the candle ends, else freqtrade would try again at every look.
         """
@@ -176,7 +178,9 @@ class Positions(IStrategy):
         last = dataframe.iloc[-1]
         if not last[f"enter_{side}"] or last["enter_tag"] != entry_tag:
             return True
-        reason = entry_refusal(
+        if reason := self.unknown_position(pair):
+            self.dp.send_msg(f"{pair}: no {side} entry, {reason}")
+        reason = reason or entry_refusal(
             current_time - (last["date"] + self.candle),
             rate,
             last["close"],
@@ -189,6 +193,22 @@ class Positions(IStrategy):
         logger.info("%s: no %s entry, %s", pair, side, reason)
         self.lock_pair(pair, until=current_time, reason=reason, side=side)
         return False
+
+    def unknown_position(self, pair: str) -> str | None:
+        """Say that the exchange holds a position of a pair without an open trade; None if not.
+
+        The answer to its order was lost, or it was opened by hand. An entry would add to it.
+        """
+        if self.config["runmode"] != RunMode.LIVE:
+            return None
+        # freqtrade asks for no entry where it has an open trade, and has just asked the exchange.
+        position = self.wallets.get_all_positions().get(pair)
+        if position is None:
+            return None
+        return (
+            f"the exchange holds {position.position:g} of it for which there is no open trade: "
+            "close that there"
+        )
 
     def adjust_trade_position(
         self,

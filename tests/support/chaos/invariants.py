@@ -14,6 +14,7 @@ from freqtrade.persistence import Order as StoredOrder
 from freqtrade.persistence import Trade
 from freqtrade.worker import Worker
 
+from perp_imbalance.rehearsal.clock import next_look
 from perp_imbalance.rehearsal.plan import Plan
 from perp_imbalance.replay.testing import Account
 from perp_imbalance.replay.testing.forced import close_by_hand
@@ -31,7 +32,7 @@ DRIFT = 0.0101
 LAST_ROWS = 6
 #: Minutes after which freqtrade cancels what is not filled (``unfilledtimeout``).
 UNFILLED_MINUTES = 10
-LOOK_MINUTES = 31
+LOOK_MINUTES = 61
 SIDES = {"short": -1, "long": 1}
 
 NO_SUCH_PRICE = "no entry from a price that was not there"
@@ -80,12 +81,14 @@ class Invariants:
         self.memory.looks += 1
         self.memory.sound += sound
         self.trades = Trade.get_open_trades()
-        self.known_ids = {str(order.order_id) for order in StoredOrder.session.query(StoredOrder)}
+        self.stored = list(StoredOrder.session.query(StoredOrder))
+        self.known_ids = {str(order.order_id) for order in self.stored}
         self._entries()
         self._messages()
         for pair in SPOTS:
             self._pair(pair)
-        if now >= self.schedule.end.timestamp() - 1800 and not self.memory.ended:
+        is_last = next_look(now, 3600, self.schedule.looks) > self.schedule.end.timestamp()
+        if is_last and not self.memory.ended:
             self.memory.ended = True
             for pair in SPOTS:
                 self._signals(pair)
@@ -171,8 +174,14 @@ class Invariants:
         for entered, entry, exit_, exited in _FILLED.findall(text):
             name = f"{entry or exit_} of trade {entered or exited}"
             self.memory.fills[name] += 1
-            if self.memory.fills[name] == 2:
+            if self.memory.fills[name] > self._filled(int(entered or exited), bool(entry)):
                 self._broken(ONCE, name)
+
+    def _filled(self, trade: int, entry: bool) -> int:
+        """Return how many orders have opened a trade, or closed some of it."""
+        orders = [order for order in self.stored if order.ft_trade_id == trade and order.filled]
+        first = orders[0].side if orders else ""
+        return sum((order.side == first) is entry for order in orders)
 
     def _told(self, pair: str, message: str) -> None:
         if self.memory.told.get(pair) == message:

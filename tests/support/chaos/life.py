@@ -12,7 +12,7 @@ from pathlib import Path
 from perp_imbalance.rehearsal.child import rehearse
 from support.chaos.invariants import ALIVE, INVARIANTS
 from support.chaos.memory import Memory, read_state, write_state
-from support.chaos.schedule import HOUR, LOOKS, Schedule, draw_schedule
+from support.chaos.schedule import HOUR, Schedule, draw_schedule
 from support.chaos.stage import KILLED, RESTART, STATE
 from support.rehearsal import sample_plan
 
@@ -78,7 +78,7 @@ class Life:
         plan = sample_plan(
             *(self.datadir, self.folder, start, self.schedule.end),
             settings=SETTINGS,
-            looks=LOOKS,
+            looks=self.schedule.looks,
             shortcuts=False,
             stage=STAGE,
             options={"seed": self.seed},

@@ -30,8 +30,8 @@ FIRST_DAY, DAYS = datetime(2025, 3, 1, tzinfo=UTC), 290
 CANDLES, WRONG = 28, range(2, 17)
 #: Kinds of faults in a life.
 KINDS = 7
-#: Seconds after a candle's opening at which the bot looks.
-LOOKS = (1.0, 1801.0)
+#: Seconds after a candle's opening at which a bot looks: soon again, late again, or both.
+LOOKS = [(1.0, 61.0), (1.0, 1801.0), (1.0, 61.0, 1801.0)]
 HOUR = timedelta(hours=1)
 PERPS = sorted(SPOTS)
 SPOT_PAIRS = sorted(spot for spot, _ in SPOTS.values())
@@ -67,6 +67,7 @@ class Schedule:
     seed: int
     start: datetime
     end: datetime
+    looks: tuple[float, ...]
     kinds: list[str]
     faults: list[Fault]
     events: list[Event]
@@ -211,6 +212,7 @@ def draw_schedule(seed: int) -> Schedule:
     chance = random.Random(f"chaos {seed}")
     start = FIRST_DAY + timedelta(days=chance.randrange(DAYS), hours=chance.randrange(24))
     kinds = sorted(chance.sample(ALL_KINDS, KINDS), key=ALL_KINDS.index)
+    looks = chance.choice(LOOKS)
     faults: list[Fault] = []
     events: list[Event] = []
     for kind in kinds:
@@ -220,4 +222,4 @@ def draw_schedule(seed: int) -> Schedule:
             faults += FAULTS[kind](draw)
         else:
             events.append(Event(kind, draw.hour() - 0.01, EVENTS[kind](draw)))
-    return Schedule(seed, start, start + CANDLES * HOUR, kinds, faults, events)
+    return Schedule(seed, start, start + CANDLES * HOUR, looks, kinds, faults, events)
