@@ -15,6 +15,8 @@ AT_ONCE = 2
 #: How the processes of all lives begin, so that a seed tells everything.
 FIXED = {"PYTHONHASHSEED": "1", "TZ": "UTC"}
 POLL_SECONDS = 0.05
+#: With as many seeds, a run writes the tables of docs/chaos.md.
+PUBLISHED = 200
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,7 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--folder", type=Path, help="where lives leave database and log")
     parser.add_argument("--json", type=Path, help="write what came of each life")
-    parser.add_argument("--write", action="store_true", help="write the tables of docs/chaos.md")
     options = parser.parse_args(arguments)
     seeds = options.seed or list(range(1, options.seeds + 1))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -53,7 +54,7 @@ def _live(seeds: list[int], folder: Path, keep: bool, options: argparse.Namespac
     print(summary(outcomes, time.monotonic() - begun))
     if keep:
         print(f"databases and logs: {folder}")
-    if options.write:
+    if (options.seeds or 0) >= PUBLISHED:
         write_page(outcomes)
     return int(any(outcome["broken"] for outcome in outcomes))
 
@@ -70,6 +71,8 @@ def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Out
             while waiting and len(lives) < AT_ONCE:
                 seed = waiting.pop()
                 lives.append(Life(seed, datadir, folder / f"seed-{seed}"))
+                if keep:
+                    print(f"seed {seed} begins: {lives[-1].folder}", flush=True)
             for life in list(lives):
                 if outcome := life.step():
                     lives.remove(life)

@@ -7,6 +7,7 @@ to its cause: the same finding without that cause is a failure.
 import re
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -45,10 +46,42 @@ SAME_SIGNALS = "after the last fault, signals equal the backtest's"
 ALIVE = "the bot lives"
 INVARIANTS = (NO_SUCH_PRICE, ONE_POSITION, AGREE, STOPPED, ENDED, ONCE, SAME_SIGNALS, ALIVE)
 
-#: What freqtrade gets wrong, and what a trader must do.
+
+class Known(NamedTuple):
+    """Something that freqtrade gets wrong.
+
+    :ivar does: what it does
+    :ivar mend: what a trader must do
+    """
+
+    does: str
+    mend: str
+
+
 LOST_ENTRY = "an entry whose answer was lost is not found again"
 LOST_STOP = "a stop whose answer was lost stays at the exchange"
 VANISHED = "a position that ended behind the bot's back stays in the database"
+NO_START = "a bot does not start while the exchange refuses"
+KNOWN = {
+    LOST_ENTRY: Known(
+        "No trade, no stop; freqtrade gives its orders no name of its own to ask for. Without the "
+        "strategy's check it enters again, on top.",
+        "Close the position at the exchange; the strategy refuses to enter there and says so.",
+    ),
+    LOST_STOP: Known(
+        "It places another one and cancels only that. The first would end a later position.",
+        "Cancel it at the exchange.",
+    ),
+    VANISHED: Known(
+        "By hand, liquidated, deleveraged, or by an exit whose answer was lost: while its stop "
+        "rests at the exchange, freqtrade asks for no position, and its exits are refused (-2022).",
+        "`/reload_trade` books it.",
+    ),
+    NO_START: Known(
+        "It waits out a refusal while it runs, but ends where it meets one at its start.",
+        "A supervisor that starts it again, as `restart: unless-stopped` in the compose file.",
+    ),
+}
 
 _SAID = re.compile(r"Sending rpc strategy_msg: (.*)")
 _FILLED = re.compile(

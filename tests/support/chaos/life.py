@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from perp_imbalance.rehearsal.child import rehearse
-from support.chaos.invariants import ALIVE, INVARIANTS
+from perp_imbalance.replay.testing.faults import HttpFault
+from support.chaos.invariants import ALIVE, INVARIANTS, NO_START
 from support.chaos.memory import Memory, read_state, write_state
 from support.chaos.schedule import HOUR, Schedule, draw_schedule
 from support.chaos.stage import KILLED, RESTART, STATE
@@ -19,9 +20,12 @@ from support.rehearsal import sample_plan
 STAGE = "support.chaos.stage:ChaosStage"
 SETTINGS = {"perp_imbalance": {"leverage": 3}}
 #: Seconds after which a supervisor starts a bot again that has died.
-RESTARTED_AFTER = 60.0
-MOST_STARTS = 12
-_ERROR = re.compile(r"^[\w.]*(?:Error|Exception|NotFound|Timeout|Operational\w*)\b.*", re.MULTILINE)
+RESTARTED_AFTER = 600.0
+MOST_STARTS = 20
+_ERROR = re.compile(
+    r"^(?:\S+ \S+ - \S+ - ERROR - |[\w.]*\b\w*(?:Error|Exception|Protection|Nonce|Timeout): )(.*)",
+    re.MULTILINE,
+)
 
 
 @dataclass
@@ -113,7 +117,14 @@ class Life:
 
     def _died(self, memory: Memory, now: float) -> None:
         hours = round((now - self.schedule.start.timestamp()) / HOUR.total_seconds(), 2)
-        memory.broken.append((hours, ALIVE, self._said()))
+        refused = any(
+            isinstance(fault, HttpFault) and fault.lasts(int(now * 1000))
+            for fault in self.schedule.faults
+        )
+        if refused and memory.looks == memory.looks_before:
+            memory.known.append((hours, NO_START, self._said()))
+        else:
+            memory.broken.append((hours, ALIVE, self._said()))
 
     def _said(self) -> str:
         """Return the last error that the bot told of."""
@@ -122,7 +133,7 @@ class Life:
             file = self.folder / name
             text += file.read_text("utf-8", errors="replace")[-20_000:] if file.exists() else ""
         errors = _ERROR.findall(text) or text.splitlines() or [""]
-        return str(errors[-1])[:300]
+        return str(errors[-1])[:200]
 
     def stop(self) -> None:
         """End the process that runs, if any."""

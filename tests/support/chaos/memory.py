@@ -22,6 +22,7 @@ class Memory:
     :ivar happened: how often each kind of fault was met
     :ivar done: events that have been done, by their number
     :ivar pending: for how many sound looks something has been wrong
+    :ivar looks_before: how many looks there had been when this process began
     :ivar orders: how many orders of the account have been looked at
     :ivar read: how much of the log
     """
@@ -34,6 +35,7 @@ class Memory:
     orders: int = 0
     read: int = 0
     looks: int = 0
+    looks_before: int = 0
     sound: int = 0
     starts: int = 0
     entries: int = 0

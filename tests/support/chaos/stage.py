@@ -87,6 +87,7 @@ class ChaosStage(Stage):
         with running_test_replay(self.plan.datadir, account=terms, faults=faults) as self.replay:
             self.memory = load(self.plan.folder / STATE, self.account)
             self.memory.starts += 1
+            self.memory.looks_before = self.memory.looks
             market = MarketNow(self.replay.store, faults, system_clock)
             self.invariants = Invariants(
                 self.plan, self.schedule, self.memory, self.account, market
