@@ -34,7 +34,7 @@ class RepeatedCandles(SpoiltAnswer):
     """
 
     fault: Literal["repeated_candles"] = "repeated_candles"
-    paths: list[str] = Field(CANDLES, min_length=1)
+    paths: list[str] = Field(default=CANDLES, min_length=1)
     candles: PositiveInt = 2
 
     async def spoil(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
@@ -51,7 +51,7 @@ class ReorderedCandles(SpoiltAnswer):
     """
 
     fault: Literal["reordered_candles"] = "reordered_candles"
-    paths: list[str] = Field(CANDLES, min_length=1)
+    paths: list[str] = Field(default=CANDLES, min_length=1)
     candles: Annotated[int, Field(ge=2)] = 3
 
     async def spoil(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
@@ -92,7 +92,7 @@ class LostAnswers(SpoiltAnswer):
     """
 
     fault: Literal["lost_answers"] = "lost_answers"
-    paths: list[str] = Field(["/fapi/v1/order"], min_length=1)
+    paths: list[str] = Field(default=["/fapi/v1/order"], min_length=1)
     times: PositiveInt | None = None
     _lost: int = PrivateAttr(0)
 
@@ -118,7 +118,7 @@ class ClockSkew(HttpFault):
     """
 
     fault: Literal["clock_skew"] = "clock_skew"
-    paths: list[str] = Field(["*/time"], min_length=1)
+    paths: list[str] = Field(default=["*/time"], min_length=1)
     seconds: float
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:

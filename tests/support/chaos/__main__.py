@@ -10,6 +10,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from support.chaos.life import Outcome
 
 AT_ONCE = 2
 #: How the processes of all lives begin, so that a seed tells everything.
@@ -59,13 +63,13 @@ def _live(seeds: list[int], folder: Path, keep: bool, options: argparse.Namespac
     return int(any(outcome["broken"] for outcome in outcomes))
 
 
-def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Outcome]":  # noqa: F821
+def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Outcome]":
     """Yield what comes of each seed, two lives at a time; nothing is left running."""
     from support.chaos.life import Life
     from support.chaos.market import sample_market
 
     datadir = sample_market(folder / "sample")
-    waiting, lives = list(reversed(seeds)), []
+    waiting, lives = list(reversed(seeds)), list[Life]()
     try:
         while waiting or lives:
             while waiting and len(lives) < AT_ONCE:

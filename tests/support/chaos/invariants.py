@@ -263,7 +263,7 @@ class Invariants:
 
     def _entered(self, symbol: str) -> set[int]:
         """Return the orders that a position is made of."""
-        amount, orders = ZERO, set()
+        amount, orders = ZERO, set[int]()
         for fill in self.account.fills:
             request = fill.order.request
             if request.symbol != symbol:
@@ -277,7 +277,8 @@ class Invariants:
 
     def _is_late(self, order: StoredOrder) -> bool:
         """Tell whether an order rests longer than freqtrade lets it, and a look more."""
-        return (self.now - order.order_date_utc.timestamp()) / 60 > UNFILLED_MINUTES + LOOK_MINUTES
+        minutes = (self.now - order.order_date_utc.timestamp()) / 60
+        return bool(minutes > UNFILLED_MINUTES + LOOK_MINUTES)
 
     def _differs(
         self, pair: str, symbol: str, held: Decimal, booked: Decimal, trades: list[Trade]
@@ -353,7 +354,7 @@ def _signed(trade: Trade) -> Decimal:
 
 def _opens(order: Order, amount: Decimal) -> bool:
     """Tell whether an order is on the side of a position."""
-    return order.request.direction * amount > 0
+    return bool(order.request.direction * amount > 0)
 
 
 def _closes(algo: AlgoOrder, amount: Decimal) -> bool:

@@ -62,7 +62,8 @@ class MarketNow:
             shown = _table(rows[pair], rows[spot], scale)
             sound = shown
             if self._lies & {pair, spot}:
-                sound = _table(*(self._without_lies(name, rows[name]) for name in rows), scale)
+                true = [self._without_lies(name, rows[name]) for name in (pair, spot)]
+                sound = _table(true[0], true[1], scale)
             self._known[pair] = key, Tables(shown, sound)
         return self._known[pair][1]
 

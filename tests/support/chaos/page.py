@@ -18,7 +18,7 @@ def write_page(lives: list[dict[str, Any]]) -> None:
     for name, part in (("run", _run(lives)), ("kinds", _kinds(lives)), ("known", _known(lives))):
         section = re.compile(rf"(<!-- {name} begin -->\n).*?(<!-- {name} end -->)", re.DOTALL)
         assert section.search(text), f"{PAGE.name} has no section {name}"
-        text = section.sub(lambda found, part=part: f"{found[1]}\n{part}\n\n{found[2]}", text)
+        text = section.sub(rf"\g<1>\n{part}\n\n\g<2>", text)
     PAGE.write_text(text, encoding="utf-8")
 
 

@@ -38,6 +38,7 @@ SPOT_PAIRS = sorted(spot for spot, _ in SPOTS.values())
 # How far a price must be off to be taken for an error: a perp's is held against the price of now,
 # a spot pair's against the perp alone.
 ABSURD_PERP, ABSURD_SPOT = (10.0, 0.1, 1.3, 0.75), (10.0, 0.1, 3.0)
+LATENESS = [{"seconds": 60}, {"seconds": 300}, {"candles": 1}, {"candles": 2}]
 CANDLE_PATHS = [["*/klines"], ["/api/v3/klines"], ["/fapi/v1/klines"]]
 # What a bot asks for: everything, candles, books, its account, its orders.
 PATHS = [["*"], ["*/klines"], ["*/depth"], ["/fapi/v*/balance", "/fapi/v*/positionRisk"]]
@@ -89,13 +90,13 @@ class Draw:
         """Return a candle in which something goes wrong."""
         return self.chance.choice(WRONG)
 
-    def candles(self, *lengths: int) -> dict[str, datetime]:
+    def candles(self, *lengths: int) -> dict[str, Any]:
         """Return begin and end of a fault of some candles."""
         first = self.hour()
         last = min(first + self.of(lengths), WRONG.stop)
         return {"start": self.start + first * HOUR, "end": self.start + last * HOUR}
 
-    def minutes(self, *lengths: float) -> dict[str, datetime]:
+    def minutes(self, *lengths: float) -> dict[str, Any]:
         """Return begin and end of a fault that begins with a candle, or inside it."""
         begin = self.start + self.hour() * HOUR + timedelta(minutes=self.of([0, 0, 0, 30]))
         return {"start": begin, "end": begin + timedelta(minutes=self.of(lengths))}
@@ -162,7 +163,6 @@ FAULTS: dict[str, Callable[[Draw], list[Fault]]] = {
     "tick change": lambda draw: [TickChange(pair=draw.of(PERPS), **draw.candles(4, 15))],
     "spot halt": lambda draw: [Halted(pair=draw.of(SPOT_PAIRS), **draw.candles(2, 5, 14))],
 }
-LATENESS = [{"seconds": 60}, {"seconds": 300}, {"candles": 1}, {"candles": 2}]
 
 
 _CLASSES = {

@@ -47,7 +47,8 @@ def test_exchange_cancels_all_orders_and_closes(account: Account, force: Any) ->
     order = force(account, BTC, 30)
     assert (order.status, order.executed) == ("FILLED", 2)
     assert account.position(BTC).amount == account.position(BTC).margin == 0
-    assert account.open_orders() == account.open_algos() == []
+    assert not account.open_orders()
+    assert not account.open_algos()
     assert account.wallet == 1000 + sum(income.amount for income in account.incomes)
 
 
