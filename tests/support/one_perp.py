@@ -25,9 +25,10 @@ class OnePerp:
         self.price = Price(*map(Decimal, (100, 101, 100, 100)))
         self.closed: list[Candle] = []
         self.charged: list[Funding] = []
+        self.status = "TRADING"
 
     def symbols(self) -> dict[str, Symbol]:
-        return {BTC: Symbol(BTC, "BTC", "USDT", "BTC/USDT:USDT", Market.PERP)}
+        return {BTC: Symbol(BTC, "BTC", "USDT", "BTC/USDT:USDT", Market.PERP, self.status)}
 
     def steps(self, symbol: str, now: int) -> Steps:
         return Steps(Decimal("0.1"), Decimal("0.001"))

@@ -30,6 +30,7 @@ from perp_imbalance.replay.testing.order_checks import (
 )
 from perp_imbalance.replay.testing.prices import Candle, Funding, Prices
 from perp_imbalance.replay.testing.records import (
+    BUY,
     CANCELED,
     COMMISSION,
     EXPIRED,
@@ -38,6 +39,7 @@ from perp_imbalance.replay.testing.records import (
     FUNDING_FEE,
     PARTIALLY_FILLED,
     REALIZED_PNL,
+    SELL,
     ZERO,
     AlgoOrder,
     Fill,
@@ -245,6 +247,23 @@ class Account:
                 self._live_through(symbol, event)
         self._settled = now
         self._match(now)
+        for position in self.positions.values():
+            if position.amount and not self._is_traded(position.symbol):
+                self._end_contract(position, now)
+
+    def _is_traded(self, symbol: str) -> bool:
+        listed = self.prices.symbols().get(symbol)
+        return listed is not None and listed.status == "TRADING"
+
+    def _end_contract(self, position: Position, now: int) -> None:
+        """Close the position of a perp that has been delisted, at the mark price."""
+        price = self.prices.at(position.symbol, now).mark
+        side = SELL if position.amount > 0 else BUY
+        name = f"settlement_autoclose-{now}"
+        request = OrderRequest(
+            *(position.symbol, side, "LIMIT", abs(position.amount), price, "IOC"), client_id=name
+        )
+        self.force(request, price, now)
 
     def _events(self, now: int) -> list[tuple[tuple[int, int], str, Candle | Funding]]:
         """Return what happened to perps with orders or a position, a candle before a funding."""

@@ -1,9 +1,9 @@
 """What ends a position behind the back of the bot that opened it.
 
 Orders of the exchange itself are known by their client's id: ``autoclose-…`` is a liquidation,
-``adl_autoclose`` an auto-deleveraging, ``settlement_autoclose-…`` the end of a contract. They look
-like those that ccxt has seen (``fetch_my_liquidations``): a LIMIT order, IOC, at the price at which
-the margin would be used up, filled at a better one.
+``adl_autoclose`` an auto-deleveraging. They look like those that ccxt has seen
+(``fetch_my_liquidations``): a LIMIT order, IOC, at the price at which the margin would be used up,
+filled at a better one.
 """
 
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
@@ -64,14 +64,6 @@ def deleverage(account: Account, symbol: str, now: int, share: Decimal = WHOLE) 
     quantity = _part(account, position, share, now).copy_sign(position.amount)
     price = account.prices.at(symbol, now).mark
     return account.force(_request(position, quantity, "adl_autoclose", price), price, now, fee=ZERO)
-
-
-def settle_contract(account: Account, symbol: str, now: int) -> Order:
-    """Close the position of a perp that is delisted, at the mark price."""
-    position = _held(account, symbol)
-    price = account.prices.at(symbol, now).mark
-    name = f"settlement_autoclose-{now}"
-    return account.force(_request(position, position.amount, name, price), price, now)
 
 
 def _held(account: Account, symbol: str) -> Position:

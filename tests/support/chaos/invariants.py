@@ -61,6 +61,7 @@ class Known(NamedTuple):
 LOST_ENTRY = "an entry whose answer was lost is not found again"
 LOST_STOP = "a stop whose answer was lost stays at the exchange"
 VANISHED = "a position that ended behind the bot's back stays in the database"
+DELISTED = "the trade of a perp that is gone cannot be reloaded"
 NO_START = "a bot does not start while the exchange refuses"
 KNOWN = {
     LOST_ENTRY: Known(
@@ -76,6 +77,11 @@ KNOWN = {
         "By hand, liquidated, deleveraged, or by an exit whose answer was lost: while its stop "
         "rests at the exchange, freqtrade asks for no position, and its exits are refused (-2022).",
         "`/reload_trade` books it.",
+    ),
+    DELISTED: Known(
+        "The exchange settles the position and knows nothing of the perp; freqtrade keeps the "
+        "trade open.",
+        "`/delete` it.",
     ),
     NO_START: Known(
         "It waits out a refusal while it runs, but ends where it meets one at its start.",
@@ -285,10 +291,12 @@ class Invariants:
     ) -> None:
         what = f"{pair}: {held:f} at the exchange, {booked:f} in the database"
         strangers = list(self._strangers(symbol))
-        if not trades and any(_opens(order, held) for order in strangers):
+        entered = self._entered(symbol)
+        begun = min((trade.open_date_utc.timestamp() for trade in trades), default=self.now)
+        if not trades and any(order.id in entered for order in strangers):
             self._known(LOST_ENTRY, what)
             close_by_hand(self.account, symbol, int(self.now * 1000))
-        elif trades and any(not _opens(order, booked) for order in strangers):
+        elif any(order.time >= begun * 1000 and _reduces(order, booked) for order in strangers):
             self._known(VANISHED, what)
             self._reload(pair, symbol, trades)
         else:
@@ -307,10 +315,20 @@ class Invariants:
         for trade in trades:
             self.worker.freqtrade.handle_onexchange_order(trade)
         Trade.commit()
+        if not self.market.is_traded(pair):
+            self._delete(pair)
         left = sum((_signed(t) for t in Trade.get_open_trades() if t.pair == pair), ZERO)
         held = self.account.position(symbol).amount
         if left != held:
             self._broken(AGREE, f"{pair}: reloaded, {held:f} at the exchange, {left:f} known")
+
+    def _delete(self, pair: str) -> None:
+        """Do what a trader does where nothing is left to ask for: ``/delete``."""
+        for trade in Trade.get_open_trades():
+            if trade.pair == pair:
+                self._known(DELISTED, str(trade))
+                trade.delete()
+        Trade.commit()
 
     def _left(self, pair: str, left: list[AlgoOrder]) -> None:
         for algo in left:
@@ -334,13 +352,18 @@ class Invariants:
     def _signals(self, pair: str) -> None:
         if not self.market.is_traded(pair):
             return
+        spot, _ = SPOTS[pair]
         wanted = self.market.tables(pair).shown
         found, _ = self.worker.freqtrade.dataprovider.get_analyzed_dataframe(pair, "1h")
         wanted, found = wanted.tail(LAST_ROWS), found.tail(LAST_ROWS)
         if wanted["date"].tolist() != found["date"].tolist():
             self._broken(SAME_SIGNALS, f"{pair}: other candles, to {found['date'].max()}")
             return
-        for name in (*COLUMNS, *SIGNALS):
+        if not self.market.is_traded(spot):
+            # A bot knows no spot pair then; a backtest has its candles up to the end.
+            wanted = wanted.assign(**dict.fromkeys(SIGNALS, 0))
+        names = (*COLUMNS, *SIGNALS) if self.market.is_traded(spot) else SIGNALS
+        for name in names:
             ours, theirs = (frame[name].to_numpy(float) for frame in (found, wanted))
             if not np.allclose(ours, theirs, rtol=1e-9, atol=1e-9, equal_nan=True):
                 self._broken(SAME_SIGNALS, f"{pair}: {name} {ours} instead of {theirs}")
@@ -352,9 +375,8 @@ def _signed(trade: Trade) -> Decimal:
     return -amount if trade.is_short else amount
 
 
-def _opens(order: Order, amount: Decimal) -> bool:
-    """Tell whether an order is on the side of a position."""
-    return bool(order.request.direction * amount > 0)
+def _reduces(order: Order, amount: Decimal) -> bool:
+    return bool(order.request.direction * amount < 0)
 
 
 def _closes(algo: AlgoOrder, amount: Decimal) -> bool:

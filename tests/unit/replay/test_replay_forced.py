@@ -13,10 +13,9 @@ from perp_imbalance.replay.testing.forced import (
     close_by_hand,
     deleverage,
     liquidate,
-    settle_contract,
 )
 
-FORCED = [liquidate, deleverage, settle_contract]
+FORCED = [liquidate, deleverage]
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def test_exchange_cancels_all_orders_and_closes(account: Account, force: Any) ->
 
 @pytest.mark.parametrize(
     ("force", "name"),
-    [(liquidate, "autoclose-"), (deleverage, "adl_autoclose"), (settle_contract, "settlement_")],
+    [(liquidate, "autoclose-"), (deleverage, "adl_autoclose")],
 )
 def test_forced_order_has_the_form_that_ccxt_knows(account: Account, force: Any, name: str) -> None:
     answer = order_answer(force(account, BTC, 30))
@@ -98,3 +97,15 @@ def test_hand_closes_a_share_and_leaves_the_orders(account: Account) -> None:
 def test_nothing_is_closed_where_nothing_is_held(market: OnePerp, force: Any) -> None:
     with refused(-2022):
         force(Account(AccountTerms(Decimal(1000)), market), BTC, 30)
+
+
+def test_delisting_settles_the_position_at_the_mark_price(
+    account: Account, market: OnePerp
+) -> None:
+    market.quotes(bid=105, mark=110)
+    market.status = "BREAK"
+    account.settle(30)
+    assert account.position(BTC).amount == 0
+    order = account.orders[-1]
+    assert order.request.client_id.startswith("settlement_autoclose-")
+    assert order.average == 110
