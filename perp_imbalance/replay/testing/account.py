@@ -1,7 +1,7 @@
 """An account at the replay exchange: wallet, positions, orders, and what the market does to them.
 
-No thread drives it: each request first lets the account catch up with everything that the replayed
-market did since the last one. Positions are liquidated where a test says so alone: :mod:`.forced`.
+No thread drives it: each request first lets it catch up with the replayed market. Positions are
+liquidated where a test says so alone: :mod:`.forced`.
 """
 
 from collections.abc import Iterable
@@ -215,10 +215,7 @@ class Account:
     def force(
         self, request: OrderRequest, price: Decimal, now: int, fee: Decimal | None = None
     ) -> Order:
-        """Fill an order of the exchange's own, after it has cancelled all others of the perp.
-
-        :param fee: by default that of a taker
-        """
+        """Cancel all orders of a perp and fill one of the exchange's own, for a taker's fee."""
         self.settle(now)
         for order in self.open_orders(request.symbol):
             self.cancel(order, now)
@@ -259,10 +256,8 @@ class Account:
         """Close the position of a perp that has been delisted, at the mark price."""
         price = self.prices.at(position.symbol, now).mark
         side = SELL if position.amount > 0 else BUY
-        name = f"settlement_autoclose-{now}"
-        request = OrderRequest(
-            *(position.symbol, side, "LIMIT", abs(position.amount), price, "IOC"), client_id=name
-        )
+        values = (position.symbol, side, "LIMIT", abs(position.amount), price, "IOC")
+        request = OrderRequest(*values, client_id=f"settlement_autoclose-{now}")
         self.force(request, price, now)
 
     def _events(self, now: int) -> list[tuple[tuple[int, int], str, Candle | Funding]]:
