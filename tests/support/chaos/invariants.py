@@ -17,10 +17,10 @@ from freqtrade.worker import Worker
 
 from perp_imbalance.rehearsal.clock import next_look
 from perp_imbalance.rehearsal.plan import Plan
-from perp_imbalance.replay.testing import Account
+from perp_imbalance.replay.testing import Account, ReorderedCandles, RepeatedCandles
 from perp_imbalance.replay.testing.forced import close_by_hand
 from perp_imbalance.replay.testing.records import ZERO, AlgoOrder, Order
-from support.chaos.market import MarketNow
+from support.chaos.market import HOUR_MS, MarketNow
 from support.chaos.memory import Memory
 from support.chaos.schedule import Schedule
 from support.parity import COLUMNS, SIGNALS, SPOTS
@@ -31,6 +31,7 @@ PATIENCE = 2
 DRIFT = 0.0101
 #: Candles at the end of which signals must be those of a backtest.
 LAST_ROWS = 6
+DISORDERED = (RepeatedCandles, ReorderedCandles)
 #: Minutes after which freqtrade cancels what is not filled (``unfilledtimeout``).
 UNFILLED_MINUTES = 10
 LOOK_MINUTES = 61
@@ -62,6 +63,8 @@ LOST_ENTRY = "an entry whose answer was lost is not found again"
 LOST_STOP = "a stop whose answer was lost stays at the exchange"
 VANISHED = "a position that ended behind the bot's back stays in the database"
 DELISTED = "the trade of a perp that is gone cannot be reloaded"
+DISORDER = "a repeated or misplaced newest candle hides the next one"
+HALF = "half an answer that looks whole ends the bot"
 NO_START = "a bot does not start while the exchange refuses"
 KNOWN = {
     LOST_ENTRY: Known(
@@ -82,6 +85,16 @@ KNOWN = {
         "The exchange settles the position and knows nothing of the perp; freqtrade keeps the "
         "trade open.",
         "`/delete` it.",
+    ),
+    DISORDER: Known(
+        "It takes the last row of an answer for the newest candle, before it sorts: the unfinished "
+        "one then counts as known, and the next is asked for a candle later.",
+        "Nothing: exits come a candle late, and entries are missed.",
+    ),
+    HALF: Known(
+        "ccxt returns what is no JSON as text, and freqtrade reads it as an answer: an error that "
+        "nothing catches.",
+        "A supervisor that starts it again.",
     ),
     NO_START: Known(
         "It waits out a refusal while it runs, but ends where it meets one at its start.",
@@ -347,7 +360,18 @@ class Invariants:
         wrong = [trade for trade in trades if bias != SIDES[trade.trade_direction]]
         ends = bool(wrong) and bool(held) and all(trade.has_open_position for trade in wrong)
         if self._lasts(pair, ENDED, ends):
-            self._broken(ENDED, f"{pair}: {wrong[0]} with bias {bias}")
+            what = f"{pair}: {wrong[0]} with bias {bias}"
+            if self._was_disordered():
+                self._known(DISORDER, what)
+                self.memory.pending[pair, ENDED] = 0
+            else:
+                self._broken(ENDED, what)
+
+    def _was_disordered(self) -> bool:
+        """Tell whether candles came repeated or misplaced in this candle or the two before."""
+        times = [int(self.now * 1000) - hours * HOUR_MS for hours in range(3)]
+        faults = [fault for fault in self.schedule.faults if isinstance(fault, DISORDERED)]
+        return any(fault.lasts(time) for fault in faults for time in times)
 
     # Signals.
 

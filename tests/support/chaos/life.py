@@ -10,8 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from perp_imbalance.rehearsal.child import rehearse
+from perp_imbalance.replay.testing import HalfAnswers
 from perp_imbalance.replay.testing.faults import HttpFault
-from support.chaos.invariants import ALIVE, INVARIANTS, NO_START
+from support.chaos.invariants import ALIVE, HALF, INVARIANTS, NO_START
 from support.chaos.memory import Memory, read_state, write_state
 from support.chaos.schedule import HOUR, Schedule, draw_schedule
 from support.chaos.stage import KILLED, RESTART, STATE
@@ -121,7 +122,15 @@ class Life:
             isinstance(fault, HttpFault) and fault.lasts(int(now * 1000))
             for fault in self.schedule.faults
         )
-        if refused and memory.looks == memory.looks_before:
+        half = any(
+            isinstance(fault, HalfAnswers)
+            and fault.announced == "half"
+            and fault.lasts(int(now * 1000))
+            for fault in self.schedule.faults
+        )
+        if half:
+            memory.known.append((hours, HALF, self._said()))
+        elif refused and memory.looks == memory.looks_before:
             memory.known.append((hours, NO_START, self._said()))
         else:
             memory.broken.append((hours, ALIVE, self._said()))
