@@ -28,6 +28,7 @@ from perp_imbalance.replay.testing import (
     Account,
     AccountReplay,
     AccountTerms,
+    ClockSkew,
     LostAnswers,
     ReorderedCandles,
     RepeatedCandles,
@@ -199,6 +200,10 @@ class ChaosStage(Stage):
                 if fault.hits(path, now) and method == "POST" and fault.is_left:
                     self.memory.lost += 1
                     self.memory.happened[kind_of(fault)] += 1
+            elif isinstance(fault, ClockSkew):
+                # What is signed has a time in it, in the address or in the body.
+                signed = "signature=" in url or method != "GET"
+                self.memory.happened[kind_of(fault)] += signed and fault.lasts(now)
             elif isinstance(fault, HttpFault) and fault.hits(path, now):
                 self.memory.happened[kind_of(fault)] += 1
         if self._counts(path, method) and not self._kill_values["answered"]:
