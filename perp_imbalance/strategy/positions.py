@@ -266,7 +266,8 @@ class Positions(IStrategy):
         if not is_bot:
             return None
         age = int((current_time - trade.open_date_utc) / self.candle)
-        signal_candle = self.signal_candle(trade)
+        # Of the order, not of its fill: what rests may be filled when the bias has ended.
+        signal_candle = self.candle_before(trade.open_date_utc)
         is_known = dataframe["date"].iloc[0] <= signal_candle
         return overdue_exit(
             dataframe,
@@ -284,6 +285,9 @@ class Positions(IStrategy):
 
     def signal_candle(self, trade: Trade) -> datetime:
         """Return the opening of the candle whose close a position was entered on."""
-        filled = trade.date_entry_fill_utc or trade.open_date_utc
-        entered: datetime = timeframe_to_prev_date(self.timeframe, filled)
-        return entered - self.candle
+        return self.candle_before(trade.date_entry_fill_utc or trade.open_date_utc)
+
+    def candle_before(self, moment: datetime) -> datetime:
+        """Return the opening of the last candle that had closed at a moment."""
+        opened: datetime = timeframe_to_prev_date(self.timeframe, moment)
+        return opened - self.candle

@@ -202,13 +202,23 @@ def test_entry_of_the_users_own_is_never_refused(strategy: IStrategy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opened", "reason"),
-    [("2025-03-01 10:30", "cooled"), ("2025-03-01 13:10", None)],
-    ids=["entered in the zone", "entered by hand after it"],
+    ("opened", "filled", "reason"),
+    [
+        ("2025-03-01 10:30", "2025-03-01 10:31", "cooled"),
+        ("2025-03-01 10:59", "2025-03-01 13:05", "cooled"),
+        ("2025-03-01 13:10", "2025-03-01 13:10", None),
+    ],
+    ids=["entered in the zone", "filled after the zone", "entered by hand after it"],
 )
 def test_only_positions_with_a_bias_close_when_it_ends(
-    strategy: IStrategy, opened: str, reason: str | None
+    strategy: IStrategy,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: str,
+    filled: str,
+    reason: str | None,
 ) -> None:
+    entered = pd.Timestamp(filled, tz="UTC").to_pydatetime()
+    monkeypatch.setattr(LocalTrade, "date_entry_fill_utc", entered)
     dates = pd.date_range("2025-03-01 09:00", periods=4, freq="1h", tz="UTC")
     strategy.dp = Analysed()
     strategy.dp.dataframe = pd.DataFrame({"date": dates, "bias": [-1, -1, 0, 0], "premium": 0.001})
