@@ -15,6 +15,7 @@ from freqtrade.persistence import Order as StoredOrder
 from freqtrade.persistence import Trade
 from freqtrade.worker import Worker
 
+from perp_imbalance.indicators.thresholds import MAX_STALE_CANDLES
 from perp_imbalance.rehearsal.clock import next_look
 from perp_imbalance.rehearsal.plan import Plan
 from perp_imbalance.replay.testing import Account, ReorderedCandles, RepeatedCandles
@@ -358,6 +359,10 @@ class Invariants:
         table = self.market.tables(pair).shown if trades else pd.DataFrame()
         bias = int(table["bias"].iloc[-1]) if len(table) else 0
         wrong = [trade for trade in trades if bias != SIDES[trade.trade_direction]]
+        if not self.market.is_traded(SPOTS[pair][0]):
+            # A bot that was started since knows no candle of it: it waits as for a stale price.
+            opened = self.now - MAX_STALE_CANDLES * HOUR_MS / 1000
+            wrong = [trade for trade in wrong if trade.open_date_utc.timestamp() < opened]
         ends = bool(wrong) and bool(held) and all(trade.has_open_position for trade in wrong)
         if self._lasts(pair, ENDED, ends):
             what = f"{pair}: {wrong[0]} with bias {bias}"
