@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from freqtrade.enums import CandleType
@@ -12,6 +12,7 @@ from pandas import DataFrame, Timedelta, Timestamp
 from perp_imbalance.indicators.columns import threshold_columns
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
+from perp_imbalance.indicators.positioning import FUNDING_HOURS
 from perp_imbalance.indicators.premium import traded_close
 from perp_imbalance.indicators.quality import (
     MAX_WITHOUT_SPOT,
@@ -32,6 +33,13 @@ Key = tuple[str, str, CandleType]
 
 Passes = dict[str, bool | None]
 
+#: What a ranking goes by.
+By = Literal["deviation", "premium", "z", "funding"]
+
+#: From so many bps below 0 on, a premium or deviation counts as dislocated.
+DISLOCATED_BPS = 10.0
+
+_FUNDINGS_A_YEAR = 365 * 24 / FUNDING_HOURS
 _NO_CANDLES = DataFrame(columns=["date", "open", "high", "low", "close", "volume"])
 _BIAS = {side: name for name, side in SIDES.items()} | {NONE: "none"}
 
@@ -56,6 +64,24 @@ class Rules(NamedTuple):
         return Timedelta(seconds=timeframe_to_seconds(self.timeframe))
 
 
+class Funding(NamedTuple):
+    """The funding of a perp, whatever the interval at which it is paid.
+
+    :ivar per_8_hours: the rate as a fraction, as if it were paid every 8 hours.
+    :ivar hours: the interval at which it is paid.
+    :ivar due: when it is paid next; None where the exchange does not say.
+    """
+
+    per_8_hours: float
+    hours: float
+    due: Timestamp | None
+
+    @property
+    def per_year(self) -> float:
+        """The rate as a fraction of a year, without compounding."""
+        return self.per_8_hours * _FUNDINGS_A_YEAR
+
+
 class Snapshot(NamedTuple):
     """What the exchange gave.
 
@@ -63,14 +89,16 @@ class Snapshot(NamedTuple):
     :ivar now: the time at which they were asked for.
     :ivar precision: the step of a price by pair, as the exchange names it.
     :ivar volume: traded within 24 hours, in the quote currency, by perp.
-    :ivar funding: the rate per 8 hours by perp.
+    :ivar funding: by perp.
+    :ivar round_trip_bps: two taker fees by perp.
     """
 
     frames: Mapping[Key, DataFrame]
     now: Timestamp
     precision: Mapping[str, float]
     volume: Mapping[str, float]
-    funding: Mapping[str, float]
+    funding: Mapping[str, Funding]
+    round_trip_bps: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +108,11 @@ class Row:
     :ivar against: the spot pair, or the index.
     :ivar since: the close of the candle from which on the bias is what it is; None where that lies
         before the candles at hand.
+    :ivar candles_since: candles with this bias, that of the flip included; where ``since`` is None,
+        there may be more.
+    :ivar deviation_bps: NaN where too few premiums are known.
+    :ivar round_trip_bps: two taker fees.
+    :ivar hours_to_funding: None where the exchange does not say.
     :ivar gates: whether each active gate lets the side of ``z`` enter, by its name; None where
         what it looks at is not known, and it lets nothing enter.
     :ivar missing: share of its candles without a premium.
@@ -94,13 +127,27 @@ class Row:
     z: float
     bias: str
     since: Timestamp | None
+    candles_since: int
+    deviation_bps: float
     premium_pct: float
-    funding: float | None
+    round_trip_bps: float
+    funding: Funding | None
+    hours_to_funding: float | None
     volume_24h: float | None
     gates: Passes
     missing: float
     tick_noise: float
     max_tick_noise: float
+
+    @property
+    def after_fees_bps(self) -> float:
+        """What a return of the premium to its median would leave after two taker fees, at most."""
+        return abs(self.deviation_bps) - self.round_trip_bps
+
+    @property
+    def premium_in_fees(self) -> float:
+        """The premium in multiples of two taker fees."""
+        return self.premium_pct * 100 / self.round_trip_bps
 
     @property
     def is_sound(self) -> bool:
@@ -114,13 +161,26 @@ class Row:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values: times as text, what is not known as None."""
-        values = asdict(self) | {"sound": self.is_sound, "doubtful": self.is_doubtful}
+        values = asdict(self)
         del values["max_tick_noise"]
-        for name in ("candle", "since"):
-            values[name] = values[name] and values[name].isoformat()
-        if not np.isfinite(self.tick_noise):
-            values["tick_noise"] = None
-        return values
+        funding = self.funding
+        values |= {
+            "after_fees_bps": self.after_fees_bps,
+            "premium_in_fees": self.premium_in_fees,
+            "funding": funding and funding.per_8_hours,
+            "funding_per_year": funding and funding.per_year,
+            "funding_interval_hours": funding and funding.hours,
+            "next_funding": funding and funding.due,
+            "sound": self.is_sound,
+            "doubtful": self.is_doubtful,
+        }
+        return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Timestamp):
+        return value.isoformat()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 class LeftOut(NamedTuple):
@@ -130,15 +190,60 @@ class LeftOut(NamedTuple):
     reason: str
 
 
+class Market(NamedTuple):
+    """All ranked perps together; in bps, None where nothing is known.
+
+    :ivar perps: how many they are.
+    :ivar premium_below: share of them whose premium is at or below -10 bps.
+    :ivar deviation_below: share of those with a deviation, where that is.
+    """
+
+    perps: int
+    premium_mean: float | None
+    premium_median: float | None
+    premium_below: float | None
+    deviation_mean: float | None
+    deviation_median: float | None
+    deviation_below: float | None
+
+
+class Standing(NamedTuple):
+    """Where a perp stands.
+
+    :ivar value: what the ranking goes by; NaN where that is not known.
+    """
+
+    value: float
+    bias: str
+
+
 class Ranking(NamedTuple):
     """The ranked perps, most extreme first, and those that could not be ranked.
 
-    :ivar ranked: how many there are, of which ``rows`` are the first.
+    :ivar by: what it goes by.
+    :ivar standings: of every ranked perp, in the order of the ranking; ``rows`` are the first.
     """
 
     rows: list[Row]
-    ranked: int
+    by: By
+    standings: dict[str, Standing]
+    market: Market
     left_out: list[LeftOut]
+
+    @property
+    def ranked(self) -> int:
+        """How many perps are ranked."""
+        return len(self.standings)
+
+    @property
+    def candle(self) -> Timestamp:
+        """The newest candle of the rows; there must be one."""
+        return max(row.candle for row in self.rows)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Tell whether what it goes by is known of no perp."""
+        return not any(np.isfinite(one.value) for one in self.standings.values())
 
 
 class _Found(NamedTuple):
@@ -149,30 +254,77 @@ class _Found(NamedTuple):
     spot: DataFrame
     columns: dict[str, np.ndarray[Any, Any]]
 
-    @property
-    def z(self) -> float:
-        """The z-score of the last candle."""
-        return float(self.columns["z"][-1])
+    def last(self, column: str) -> float:
+        """Return what a column has on the last candle."""
+        return float(self.columns[column][-1])
 
 
 def rank(
-    matches: Sequence[SpotMatch], given: Snapshot, rules: Rules, top: int | None = None
+    matches: Sequence[SpotMatch],
+    given: Snapshot,
+    rules: Rules,
+    top: int | None = None,
+    *,
+    by: By = "deviation",
 ) -> Ranking:
-    """Rank perps by ``|z|`` of their last closed candle.
+    """Rank perps by how extreme their last closed candle is.
 
     :param matches: perps with what each is compared with.
-    :param top: how many to return; without, all.
+    :param top: how many rows to return; without, all.
+    :param by: ``|z|``, ``|premium|``, ``|funding|``, or ``|deviation|`` less the fees of a round
+        trip; where that is not known, a perp is last.
     """
     examined = [_examine(match, given, rules) for match in matches if match.spot is not None]
-    found = [one for one in examined if isinstance(one, _Found)]
     left_out = [one for one in examined if isinstance(one, LeftOut)]
-    found.sort(key=lambda one: abs(one.z), reverse=True)
+    ranked = []
+    for one in examined:
+        if isinstance(one, _Found):
+            value = _value(one, given, by)
+            fees = given.round_trip_bps[one.match.perp] if by == "deviation" else 0.0
+            size = abs(value) - fees if np.isfinite(value) else -np.inf
+            ranked.append((size, one, Standing(value, _BIAS[int(one.last("bias"))])))
+    ranked.sort(key=lambda each: each[0], reverse=True)
+    found = [one for _, one, _ in ranked]
     first = found[:top]
     rows = [
         _row(one, gates, given, rules)
         for one, gates in zip(first, _gates(first, rules), strict=True)
     ]
-    return Ranking(rows, len(found), left_out)
+    standings = {one.match.perp: standing for _, one, standing in ranked}
+    return Ranking(rows, by, standings, _market(found), left_out)
+
+
+def nothing_ranked(by: By) -> Ranking:
+    """Return a ranking without a perp."""
+    return Ranking([], by, {}, _market([]), [])
+
+
+def _value(one: _Found, given: Snapshot, by: By) -> float:
+    """Return what a ranking goes by."""
+    if by == "funding":
+        funding = given.funding.get(one.match.perp)
+        return np.nan if funding is None else funding.per_8_hours
+    return one.last({"deviation": "deviation_bps", "premium": "premium_pct", "z": "z"}[by])
+
+
+def _market(found: Sequence[_Found]) -> Market:
+    """Return the figures of all perps together."""
+    premium = _summary([one.last("premium") * 1e4 for one in found])
+    deviation = _summary([one.last("deviation_bps") for one in found])
+    return Market(len(found), *premium, *deviation)
+
+
+def _summary(bps: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Return mean, median and the share of dislocated ones."""
+    values = np.asarray(bps)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None, None, None
+    return (
+        float(np.mean(known)),
+        float(np.median(known)),
+        float(np.mean(known <= -DISLOCATED_BPS)),
+    )
 
 
 def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOut:
@@ -247,7 +399,7 @@ def _gates(found: Sequence[_Found], rules: Rules) -> list[Passes]:
         gate.name: (by_name[gate.name], columns[gate.columns[0]].notna().to_numpy())
         for gate in active_gates(rules.thresholds)
     }
-    sides = [SHORT if one.z > 0 else LONG for one in found]
+    sides = [SHORT if one.last("z") > 0 else LONG for one in found]
     entered = [SIDES[side] for side in rules.sides]
     return [
         {
@@ -263,16 +415,24 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
     match, perp, _, columns = one
     bias, dates = columns["bias"], perp["date"]
     before = np.flatnonzero(bias != bias[-1])
+    # With no other bias before it, from the first of these candles on.
+    flip = int(before[-1]) + 1 if before.size else 0
+    funding = given.funding.get(match.perp)
+    due = funding and funding.due
     return Row(
         perp=match.perp,
         against=match.name,
         source=match.source,
         candle=dates.iloc[-1],
-        z=one.z,
+        z=one.last("z"),
         bias=_BIAS[int(bias[-1])],
-        since=dates.iloc[before[-1] + 1] + rules.candle if before.size else None,
-        premium_pct=float(columns["premium_pct"][-1]),
-        funding=given.funding.get(match.perp),
+        since=dates.iloc[flip] + rules.candle if before.size else None,
+        candles_since=bias.size - flip,
+        deviation_bps=one.last("deviation_bps"),
+        premium_pct=one.last("premium_pct"),
+        round_trip_bps=given.round_trip_bps[match.perp],
+        funding=funding,
+        hours_to_funding=None if due is None else (due - given.now) / Timedelta("1h"),
         volume_24h=given.volume.get(match.perp),
         gates=passes,
         missing=float(np.mean(np.isnan(columns["premium"]))),
