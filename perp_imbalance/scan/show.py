@@ -23,7 +23,7 @@ _GAP = 2
 _WORDS = {"perp", "bias", "gates", "sound", "against"}
 # Of a change, in the unit of the column that the ranking goes by.
 _CHANGES: dict[By, Callable[[float], str]] = {
-    "deviation": "{:+.1f}".format,
+    "deviation": "{:+z.1f}".format,
     "premium": "{:+.3f}".format,
     "z": "{:+.2f}".format,
     "funding": lambda change: f"{change * 100:+.4f}",
@@ -60,8 +60,8 @@ def _number(value: float, form: str) -> str:
 # In the order in which they are shown as far as they have room.
 _COLUMNS = {
     "perp": _Column("perp", lambda row: _coin(row.perp)),
-    "deviation": _Column("deviation\nbps", lambda row: _number(row.deviation_bps, "+.1f")),
-    "net": _Column("after\nfees", lambda row: _number(row.after_fees_bps, "+.1f")),
+    "deviation": _Column("deviation\nbps", lambda row: _number(row.deviation_bps, "+z.1f")),
+    "net": _Column("after\nfees", lambda row: _number(row.after_fees_bps, "+z.1f")),
     "premium": _Column("premium\n%", lambda row: f"{row.premium_pct:+.3f}"),
     "fees": _Column("in\nfees", lambda row: f"{row.premium_in_fees:+.1f}"),
     "z": _Column("z", lambda row: f"{row.z:+.2f}"),
@@ -159,7 +159,7 @@ def _market_lines(market: Market) -> Iterator[str]:
     ):
         if mean is not None:
             yield (
-                f"All {market.perps} perps, {name}: mean {mean:+.1f}, median {median:+.1f} bps; "
+                f"All {market.perps} perps, {name}: mean {mean:+z.1f}, median {median:+z.1f} bps; "
                 f"{below:.0%} at {-DISLOCATED_BPS:g} bps or below"
             )
     yield "Unproven: entries did best on past days when the whole market was dislocated."
@@ -169,7 +169,7 @@ def change_line(changes: Changes) -> str:
     """Return what differs from the last candle, beside the figures of the rows."""
     said = []
     if changes.premium_mean is not None:
-        said.append(f"mean premium {changes.premium_mean:+.1f} bps")
+        said.append(f"mean premium {changes.premium_mean:+z.1f} bps")
     flips = [f"{_coin(flip.perp)} {flip.before} -> {flip.now}" for flip in changes.flips]
     for words, names in (
         ("bias ", flips),
