@@ -237,7 +237,9 @@ class _Page:
             )
         if found.is_unknown:
             others = ", ".join(by for by in BY if by != found.by)
-            return f"{feed.exchange.id} tells no {found.by} to rank by now: try --by {others}"
+            return (
+                f"no {found.by} of any perp of {feed.exchange.id} is known now: try --by {others}"
+            )
         return None
 
     def _print(self, found: "Ranking", feed: "Feed", changes: "Changes | None") -> None:

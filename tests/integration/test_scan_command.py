@@ -184,7 +184,7 @@ def test_watch_follows_listings_and_delistings(
     [
         (["*"], "binance gave no list of its markets: check the network"),
         (["*lines"], "binance answers no request for candles: check the network"),
-        (["*/premiumIndex"], "binance tells no funding to rank by now: try --by deviation"),
+        (["*/premiumIndex"], "no funding of any perp of binance is known now: try --by deviation"),
     ],
 )
 def test_exchange_without_an_answer_is_one_line(

@@ -3,6 +3,7 @@
 import io
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 from rich.console import Console
@@ -91,9 +92,12 @@ def test_80_columns_have_what_a_trader_acts_on() -> None:
 
 
 def test_wide_letters_take_the_room_of_two() -> None:
-    (row, *others) = table_market().rows
-    found = table_market()._replace(rows=[replace(row, perp="币安人生/USDT:USDT"), *others])
-    assert len(printed(found, 80)) == 2 + len(found.rows)
+    (row, _) = table_market().rows
+    found = table_market()._replace(rows=[replace(row, perp="币安人生/USDT:USDT")])
+    # Eight for the coin, two between, nine for the heading.
+    for width, hidden in ((18, ["deviation"]), (19, [])):
+        table = ranking_table(found, rules(), width=width, columns=["deviation"])
+        assert table.hidden == hidden
 
 
 @pytest.mark.parametrize("by", BY)
@@ -108,6 +112,7 @@ def test_chosen_columns_are_those_and_the_perp() -> None:
 
 
 def test_help_explains_every_column() -> None:
+    assert get_args(By) == BY
     assert tuple(re.findall(r"^  (\w+) {2,}", EXAMPLE.partition("columns, in")[2], re.M)) == (
         COLUMNS[0],
         "change",
