@@ -17,12 +17,12 @@ from perp_imbalance.indicators.thresholds import PRESETS
 
 if TYPE_CHECKING:
     from perp_imbalance.scan.fetch import Feed
-    from perp_imbalance.scan.rank import Ranking, Rules
+    from perp_imbalance.scan.records import Ranking, Rules
     from perp_imbalance.scan.watch import Changes
 
 logger = logging.getLogger(__name__)
 
-#: What a ranking may go by; ``scan.rank`` has the same, and is slow to import.
+#: What a ranking may go by; ``scan.records`` has the same, and is slow to import.
 BY = ("deviation", "premium", "z", "funding")
 
 EXAMPLE = """\

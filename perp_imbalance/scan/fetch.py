@@ -33,7 +33,7 @@ from perp_imbalance.indicators.positioning import FUNDING_HOURS
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
-from perp_imbalance.scan.rank import Funding, Key, Rules, Snapshot
+from perp_imbalance.scan.records import Funding, Key, Rules, Snapshot
 from perp_imbalance.strategy.gate_series import check_series, gate_series, gate_series_keys
 from perp_imbalance.strategy.parameters import BIAS_MEMORY, STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings

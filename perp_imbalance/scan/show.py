@@ -11,7 +11,7 @@ from rich.text import Text
 
 from perp_imbalance.data.backtest_data import FEW, named
 from perp_imbalance.indicators.gates import active_gates
-from perp_imbalance.scan.rank import DISLOCATED_BPS, By, LeftOut, Market, Ranking, Row, Rules
+from perp_imbalance.scan.records import DISLOCATED_BPS, By, LeftOut, Market, Ranking, Row, Rules
 from perp_imbalance.scan.watch import Changes
 
 _UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))

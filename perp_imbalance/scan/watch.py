@@ -11,7 +11,7 @@ from freqtrade.exchange import (
 )
 from pandas import Timedelta, Timestamp
 
-from perp_imbalance.scan.rank import Ranking
+from perp_imbalance.scan.records import Ranking
 
 #: Time that an exchange takes to publish a candle, and between looks for one that is late.
 PUBLISHED_SECONDS, AGAIN_SECONDS = 4.0, 15.0

@@ -10,16 +10,8 @@ from freqtrade.enums import CandleType
 
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.markets.spot_matching import SpotMatch
-from perp_imbalance.scan.rank import (
-    Funding,
-    Key,
-    Market,
-    Ranking,
-    Rules,
-    Snapshot,
-    Standing,
-    rank,
-)
+from perp_imbalance.scan.rank import rank
+from perp_imbalance.scan.records import Funding, Key, Market, Ranking, Rules, Snapshot, Standing
 
 NOW = pd.Timestamp("2026-01-01 12:05", tz="UTC")
 

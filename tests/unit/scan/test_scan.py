@@ -23,7 +23,8 @@ from perp_imbalance.indicators.hysteresis import LONG, SHORT
 from perp_imbalance.indicators.quality import most_decimals, premium_stdev
 from perp_imbalance.indicators.signals import gates
 from perp_imbalance.scan.fetch import candles_needed, funding_of
-from perp_imbalance.scan.rank import By, Funding, Row, Snapshot, Standing, rank
+from perp_imbalance.scan.rank import rank
+from perp_imbalance.scan.records import By, Funding, Row, Snapshot, Standing
 from perp_imbalance.scan.show import footer, ranking_table
 from perp_imbalance.scan.write import check_target, is_pairlist, write_pairlist
 

@@ -10,7 +10,8 @@ from rich.console import Console
 from support.scan import market, rules, table_market
 
 from perp_imbalance.cli.scan import BY, EXAMPLE
-from perp_imbalance.scan.rank import By, Ranking, nothing_ranked, rank
+from perp_imbalance.scan.rank import nothing_ranked, rank
+from perp_imbalance.scan.records import By, Ranking
 from perp_imbalance.scan.show import COLUMNS, change_line, footer, header, ranking_table
 from perp_imbalance.scan.watch import Changes, changes
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from support.scan import NOW, market, rules, table_market
 
-from perp_imbalance.scan.rank import LeftOut, Ranking, Standing, nothing_ranked, rank
+from perp_imbalance.scan.rank import nothing_ranked, rank
+from perp_imbalance.scan.records import LeftOut, Ranking, Standing
 from perp_imbalance.scan.watch import (
     AGAIN_SECONDS,
     Changes,
