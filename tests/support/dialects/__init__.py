@@ -16,10 +16,15 @@ from perp_imbalance.replay import Replay
 from perp_imbalance.replay.candle_store import CandleStore
 from perp_imbalance.replay.running import serving
 from support.dialects.base import Dialect
+from support.dialects.bitget import Bitget
 from support.dialects.bybit import Bybit
+from support.dialects.gate import Gate
+from support.dialects.hyperliquid import Hyperliquid
 from support.dialects.okx import Okx
 
-DIALECTS: dict[str, type[Dialect]] = {dialect.name: dialect for dialect in (Bybit, Okx)}
+DIALECTS: dict[str, type[Dialect]] = {
+    dialect.name: dialect for dialect in (Bybit, Okx, Gate, Bitget, Hyperliquid)
+}
 
 
 class Listening(NamedTuple):

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import ccxt
 from aiohttp import web
 from freqtrade.enums import CandleType
 
@@ -42,8 +41,6 @@ class Dialect:
             market: {self.own_name(symbol): symbol for symbol in store.symbols(market).values()}
             for market in Market
         }
-        timeframes = getattr(ccxt, self.name)().timeframes
-        self._timeframes = {own: timeframe for timeframe, own in timeframes.items()}
 
     def routes(self) -> dict[str, Handler]:
         """Return what answers each path."""
@@ -52,6 +49,11 @@ class Dialect:
     def own_name(self, symbol: Symbol) -> str:
         """Return the exchange's name of a symbol."""
         return symbol.name
+
+    def timeframe(self, interval: str) -> str:
+        """Return ccxt's name of a timeframe from the exchange's, such as ``6Hutc`` or ``5min``."""
+        plain = interval.removesuffix("utc").replace("min", "m")
+        return plain if plain.endswith("M") else plain.lower()
 
     def app(self) -> web.Application:
         """Return the web application; each request is noted as the replay exchange does."""
@@ -100,8 +102,8 @@ class Dialect:
         :param interval: the exchange's name of the timeframe
         :param candle_type: by default that of the symbol's trades
         """
-        timeframe = self._timeframes[interval]
-        series = self.store.series(symbol, timeframe, candle_type or symbol.market.candle_type)
+        kind = candle_type or symbol.market.candle_type
+        series = self.store.series(symbol, self.timeframe(interval), kind)
         return binance.klines(series, self.now, window)
 
     def funding(self, symbol: Symbol, window: Window) -> list[tuple[int, str]]:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import ccxt
 from freqtrade.enums import CandleType
 
 from perp_imbalance.replay.binance import Quote
@@ -20,6 +21,7 @@ from support.dialects.base import (
     whole,
 )
 
+TIMEFRAMES = {own: timeframe for timeframe, own in ccxt.bybit().timeframes.items()}
 CATEGORIES = {"spot": Market.SPOT, "linear": Market.PERP}
 
 
@@ -33,6 +35,7 @@ class Bybit(Dialect):
         return {
             f"/v5/market/{path}": partial(self._wrapped, answer)
             for path, answer in {
+                "time": lambda params: {"timeNano": str(self.now * 1_000_000)},
                 "instruments-info": self._instruments,
                 "risk-limit": self._tiers,
                 "kline": self._candles,
@@ -42,6 +45,10 @@ class Bybit(Dialect):
                 "orderbook": self._book,
             }.items()
         }
+
+    def timeframe(self, interval: str) -> str:
+        """Return ccxt's name of a timeframe: here minutes have no letter."""
+        return TIMEFRAMES[interval]
 
     def _wrapped(self, answer: Handler, params: Params) -> Any:
         result = answer(params)

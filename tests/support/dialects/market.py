@@ -43,6 +43,9 @@ COINS = {
         Coin("SHIB1000", "SHIB", 1000, "ETH", "ETH", (1, 1000)),
     ],
     "okx": [BTC, ETH, PEPE],
+    "gate": [BTC, ETH, PEPE],
+    "bitget": [BTC, ETH, Coin("1000BONK", "BONK", 1000, "1000PEPE", "PEPE")],
+    "hyperliquid": [BTC, ETH, Coin("KBONK", "BONK", 1000, "1000PEPE", "PEPE")],
 }
 
 

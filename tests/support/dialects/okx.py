@@ -37,6 +37,7 @@ class Okx(Dialect):
         return {
             f"/api/v5/{path}": partial(_wrapped, answer)
             for path, answer in {
+                "public/time": lambda params: [{"ts": str(self.now)}],
                 "public/instruments": self._instruments,
                 "public/position-tiers": self._tiers,
                 "public/funding-rate-history": self._funding,
@@ -70,9 +71,8 @@ class Okx(Dialect):
         name = params["instId"]
         # An index has the name of its spot pair.
         symbol = self._symbol(f"{name}-SWAP" if candle_type is CandleType.INDEX else name)
-        bar = params["bar"].removesuffix("utc")
         window = _window(params, CANDLES_MOST[candle_type])
-        rows = self.candles(symbol, bar, window, candle_type)
+        rows = self.candles(symbol, params["bar"], window, candle_type)
         return [
             [str(row[0]), *row[1:5], *_volume(symbol, row, candle_type), str(int(row[6] < self.now))]
             for row in reversed(rows)
