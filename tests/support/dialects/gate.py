@@ -18,7 +18,7 @@ from support.dialects.base import (
 )
 
 #: Coins in a contract, as Gate lists them; other perps have 1.
-CONTRACTS = {"BTC": 0.0001, "ETH": 0.01, "PEPE": 10_000_000.0}
+CONTRACTS = {"BTC": 0.0001, "ETH": 0.01, "PEPE": 10_000_000.0, "HYPE": 0.01}
 CANDLES_MOST = 1999
 # What a perp's candles are asked as that are not of its trades.
 PREFIXES = {"mark_": CandleType.MARK, "index_": CandleType.INDEX}
@@ -42,7 +42,14 @@ class Gate(Dialect):
             "futures/usdt/funding_rate": self._funding,
             "futures/usdt/risk_limit_tiers": self._tiers,
         }
-        for path in ("spot/currencies", "margin/currency_pairs", "futures/btc/contracts", "delivery/btc/contracts", "delivery/usdt/contracts", "options/underlyings"):
+        for path in (
+            "spot/currencies",
+            "margin/currency_pairs",
+            "futures/btc/contracts",
+            "delivery/btc/contracts",
+            "delivery/usdt/contracts",
+            "options/underlyings",
+        ):
             routes[path] = _nothing
         return {f"/api/v4/{path}": answer for path, answer in routes.items()}
 
@@ -82,7 +89,9 @@ class Gate(Dialect):
         return [
             {
                 **{"t": row[0] // 1000, **dict(zip("ohlc", row[1:5], strict=True))},
-                **({} if candle_type else {"v": int(float(row[5]) / _coins(symbol)), "sum": row[7]}),
+                **(
+                    {} if candle_type else {"v": int(float(row[5]) / _coins(symbol)), "sum": row[7]}
+                ),
             }
             for row in rows
         ]
@@ -104,7 +113,9 @@ class Gate(Dialect):
         symbol = self.find(Market.PERP, params["contract"])
         book = self.book(symbol, params.get("limit"))
         sides = {
-            side: [{"p": price, "s": int(float(coins) / _coins(symbol))} for price, coins in book[side]]
+            side: [
+                {"p": price, "s": int(float(coins) / _coins(symbol))} for price, coins in book[side]
+            ]
             for side in ("asks", "bids")
         }
         return {"current": self.now / 1000, **sides}
@@ -119,9 +130,7 @@ def _coins(symbol: Symbol) -> float:
 
 
 def _window(params: Params) -> Window:
-    begin, end = (
-        int(params[name]) * 1000 if name in params else None for name in ("from", "to")
-    )
+    begin, end = (int(params[name]) * 1000 if name in params else None for name in ("from", "to"))
     return Window(begin, end, int(params.get("limit", CANDLES_MOST)))
 
 

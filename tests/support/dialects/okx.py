@@ -74,7 +74,12 @@ class Okx(Dialect):
         window = _window(params, CANDLES_MOST[candle_type])
         rows = self.candles(symbol, params["bar"], window, candle_type)
         return [
-            [str(row[0]), *row[1:5], *_volume(symbol, row, candle_type), str(int(row[6] < self.now))]
+            [
+                str(row[0]),
+                *row[1:5],
+                *_volume(symbol, row, candle_type),
+                str(int(row[6] < self.now)),
+            ]
             for row in reversed(rows)
             if row[0] > int(params.get("before", 0))
         ]

@@ -34,6 +34,7 @@ class DialectStage(Stage):
         section = copy.deepcopy(self.plan.config["exchange"])
         deep_merge_dicts(self.listening.config["exchange"], section)
         section["ccxt_config"]["timeout"] = PATIENCE_MS
+        section["markets_refresh_interval"] = config["exchange"]["markets_refresh_interval"]
         local = {key: value for key, value in config.items() if key not in ("fee", CANDLES_OF)}
         return {**local, "exchange": section}
 
