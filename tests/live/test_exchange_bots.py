@@ -1,8 +1,9 @@
 """A dry-run bot lives through a day on each exchange, in its language, as a backtest says.
 
 The exchange is served by :mod:`support.dialects`, and the bot uses freqtrade's and ccxt's own class
-of it with the shipped fragment. ``LIVE_CANDLES`` of 100 and more takes all exchanges. The backtest beside it is that of a local run, which speaks
-Binance's language whatever the exchange is: so its trades are checked as well.
+of it with the shipped fragment. The backtest beside it is that of a local run, which speaks
+Binance's language whatever the exchange is: so its trades are checked as well. ``LIVE_CANDLES`` of
+100 and more takes all exchanges.
 """
 
 import json

@@ -32,25 +32,25 @@ class Bitget(Dialect):
         """Return what answers each path."""
         spot, mix = (partial(self._candles, market) for market in (Market.SPOT, Market.PERP))
         mark, index = (partial(mix, candle_type=kind) for kind in PRICES.values())
+        answers: dict[str, Handler] = {
+            "public/time": lambda params: {"serverTime": str(self.now)},
+            "spot/public/coins": _nothing,
+            "margin/currencies": _nothing,
+            "spot/public/symbols": self._pairs,
+            "spot/market/candles": spot,
+            "spot/market/history-candles": partial(spot, most=HISTORY_MOST),
+            "spot/market/orderbook": partial(self._book, Market.SPOT),
+            "mix/market/contracts": self._contracts,
+            "mix/market/candles": mix,
+            "mix/market/history-candles": partial(mix, most=HISTORY_MOST),
+            "mix/market/history-mark-candles": partial(mark, most=HISTORY_MOST),
+            "mix/market/history-index-candles": partial(index, most=HISTORY_MOST),
+            "mix/market/merge-depth": partial(self._book, Market.PERP),
+            "mix/market/history-fund-rate": self._funding,
+            "mix/market/query-position-lever": self._tiers,
+        }
         return {
-            f"/api/v2/{path}": partial(self._wrapped, answer)
-            for path, answer in {
-                "public/time": lambda params: {"serverTime": str(self.now)},
-                "spot/public/coins": _nothing,
-                "margin/currencies": _nothing,
-                "spot/public/symbols": self._pairs,
-                "spot/market/candles": spot,
-                "spot/market/history-candles": partial(spot, most=HISTORY_MOST),
-                "spot/market/orderbook": partial(self._book, Market.SPOT),
-                "mix/market/contracts": self._contracts,
-                "mix/market/candles": mix,
-                "mix/market/history-candles": partial(mix, most=HISTORY_MOST),
-                "mix/market/history-mark-candles": partial(mark, most=HISTORY_MOST),
-                "mix/market/history-index-candles": partial(index, most=HISTORY_MOST),
-                "mix/market/merge-depth": partial(self._book, Market.PERP),
-                "mix/market/history-fund-rate": self._funding,
-                "mix/market/query-position-lever": self._tiers,
-            }.items()
+            f"/api/v2/{path}": partial(self._wrapped, answer) for path, answer in answers.items()
         }
 
     def _wrapped(self, answer: Handler, params: Params) -> Any:

@@ -21,7 +21,7 @@ from support.dialects.base import (
     whole,
 )
 
-TIMEFRAMES = {own: timeframe for timeframe, own in ccxt.bybit().timeframes.items()}
+TIMEFRAMES: dict[str, str] = {own: timeframe for timeframe, own in ccxt.bybit().timeframes.items()}
 CATEGORIES = {"spot": Market.SPOT, "linear": Market.PERP}
 
 
@@ -32,18 +32,18 @@ class Bybit(Dialect):
 
     def routes(self) -> dict[str, Handler]:
         """Return what answers each path."""
+        answers: dict[str, Handler] = {
+            "time": lambda params: {"timeNano": str(self.now * 1_000_000)},
+            "instruments-info": self._instruments,
+            "risk-limit": self._tiers,
+            "kline": self._candles,
+            "mark-price-kline": partial(self._candles, candle_type=CandleType.MARK),
+            "index-price-kline": partial(self._candles, candle_type=CandleType.INDEX),
+            "funding/history": self._funding,
+            "orderbook": self._book,
+        }
         return {
-            f"/v5/market/{path}": partial(self._wrapped, answer)
-            for path, answer in {
-                "time": lambda params: {"timeNano": str(self.now * 1_000_000)},
-                "instruments-info": self._instruments,
-                "risk-limit": self._tiers,
-                "kline": self._candles,
-                "mark-price-kline": partial(self._candles, candle_type=CandleType.MARK),
-                "index-price-kline": partial(self._candles, candle_type=CandleType.INDEX),
-                "funding/history": self._funding,
-                "orderbook": self._book,
-            }.items()
+            f"/v5/market/{path}": partial(self._wrapped, answer) for path, answer in answers.items()
         }
 
     def timeframe(self, interval: str) -> str:

@@ -34,22 +34,20 @@ class Okx(Dialect):
         """Return what answers each path."""
         mark = partial(self._candles, candle_type=CandleType.MARK)
         index = partial(self._candles, candle_type=CandleType.INDEX)
-        return {
-            f"/api/v5/{path}": partial(_wrapped, answer)
-            for path, answer in {
-                "public/time": lambda params: [{"ts": str(self.now)}],
-                "public/instruments": self._instruments,
-                "public/position-tiers": self._tiers,
-                "public/funding-rate-history": self._funding,
-                "market/books": self._book,
-                "market/candles": self._candles,
-                "market/history-candles": self._candles,
-                "market/mark-price-candles": mark,
-                "market/history-mark-price-candles": mark,
-                "market/index-candles": index,
-                "market/history-index-candles": index,
-            }.items()
+        answers: dict[str, Handler] = {
+            "public/time": lambda params: [{"ts": str(self.now)}],
+            "public/instruments": self._instruments,
+            "public/position-tiers": self._tiers,
+            "public/funding-rate-history": self._funding,
+            "market/books": self._book,
+            "market/candles": self._candles,
+            "market/history-candles": self._candles,
+            "market/mark-price-candles": mark,
+            "market/history-mark-price-candles": mark,
+            "market/index-candles": index,
+            "market/history-index-candles": index,
         }
+        return {f"/api/v5/{path}": partial(_wrapped, answer) for path, answer in answers.items()}
 
     def own_name(self, symbol: Symbol) -> str:
         """Return the exchange's name of a symbol."""
