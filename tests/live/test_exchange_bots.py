@@ -97,6 +97,8 @@ def test_trades_equal_those_of_a_backtest(
     found = compare(trades, tested, CANDLE, first_look=1.0, log=log)
     assert not found.differences
     assert found.explained
+    # A local run takes the fee of the exchange as ccxt describes it.
+    assert found.profit_bps["fees"] == pytest.approx(0)
     assert found.entries >= 8
     assert trades["is_short"].nunique() == 2
     assert trades["pair"].nunique() >= 3
