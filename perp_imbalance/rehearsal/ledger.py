@@ -1,5 +1,6 @@
 """One call: rehearse, backtest, compare."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,14 +11,23 @@ from perp_imbalance.rehearsal.plan import Plan, read_table
 from perp_imbalance.rehearsal.run import rehearse
 
 
-def held_against_backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> Comparison:
+def held_against_backtest(
+    plan: Plan,
+    candle: timedelta,
+    cwd: Path | None = None,
+    tell: Callable[[str, int, int], None] = lambda text, done, steps: None,
+) -> Comparison:
     """Let a bot live as planned and return its trades compared with a backtest's.
 
     :param candle: length of the plan's candles
     :param cwd: folder to run in, by default this process's
+    :param tell: is told what is being done, the candles done and the candles in all
     :raises RehearsalError: if either could not be run
     """
-    rehearse(plan, cwd)
+    candles = int((plan.end - plan.start) / candle) + 1
+    each = len(plan.looks or (0,))
+    rehearse(plan, cwd, lambda looks: tell("rehearsal", min(looks // each, candles), candles))
+    tell("backtest", candles, candles)
     tested = backtest(plan, candle, cwd)
     bot = within(read_table(plan.database, "trades"), plan.end)
     first_look = plan.looks[0] if plan.looks else 1.0

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -102,8 +103,8 @@ def test_back_off_moves_the_clock_and_waits_for_nothing(
 
     begun = time.monotonic()
     with SteppedClock(START) as clock:
-        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 3)
-        step_clock(bot, clock, Plan({}, tmp_path, tmp_path, START, START))
+        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 5)
+        step_clock(bot, clock, Plan({}, tmp_path, tmp_path, START, START), BytesIO())
         asyncio.run(ask(SimpleNamespace(name="Binance")))
     assert [(moment - START).total_seconds() for moment in moments] == [0, 1, 3, 8]
     assert time.monotonic() - begun < 5
@@ -128,7 +129,7 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
         return await asyncio.gather(*(client.fetch(number) for number in range(9)))
 
     state = random.getstate()
-    bot = RunningBot(None, None, Client, SimpleNamespace(), None)
+    bot = RunningBot(None, None, Client, SimpleNamespace(), *[None] * 3)
     fix_chance(bot, Plan({}, tmp_path, tmp_path, START, START))
     random.setstate(state)
     assert asyncio.run(ask()) == Client.sent == list(range(9))
@@ -136,7 +137,7 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
 
 def test_restarts_and_seeds_have_order_ids_of_their_own(tmp_path: Path) -> None:
     def first_id(seed: int, start: datetime) -> Any:
-        bot = RunningBot(None, None, SimpleNamespace(fetch=None), SimpleNamespace(), None)
+        bot = RunningBot(None, None, SimpleNamespace(fetch=None), SimpleNamespace(), *[None] * 3)
         fix_chance(bot, Plan({}, tmp_path, tmp_path, start, start, seed=seed))
         return bot.exchange.uuid4()
 
