@@ -115,8 +115,10 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     from freqtrade.exchange import timeframe_to_seconds
 
     from perp_imbalance.freqtrade_bridge.config import load_config, merged_config
+    from perp_imbalance.freqtrade_bridge.secrets import without_secrets
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.rehearsal import Plan, check_span, even_looks
+    from perp_imbalance.strategy.settings import SECTION
 
     if arguments.looks < 1:
         raise CommandError(f"--looks {arguments.looks}: a bot looks at least once in a candle")
@@ -139,8 +141,10 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         "strategy_path": str(strategy_folder(config, strategy)),
     }
     looks = tuple(even_looks(arguments.looks, candle))
+    whole = merged_config(files, overlay)
     plan = Plan(
-        merged_config(files, overlay),
+        # The names in our own section are those of pairs, such as TOKEN/USDT:USDT.
+        {**without_secrets(whole), SECTION: whole[SECTION]},
         arguments.datadir.resolve(),
         folder,
         start + timedelta(seconds=looks[0]),

@@ -68,6 +68,9 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     if plan.shortcuts:
         exchange["markets_refresh_interval"] = MARKETS_MINUTES
     config["initial_state"] = "running"
+    # The log and the supervisor of the bot that trades.
+    config.pop("logfile", None)
+    config.get("internals", {}).pop("sd_notify", None)
     config["log_config"] = {
         "version": 1,
         "disable_existing_loggers": False,

@@ -31,9 +31,9 @@ class LateCandles:
     :param grace: seconds for which a candle without a successor is held back
 
     >>> hours = pd.date_range("2025-01-01", periods=4, freq="h", tz="UTC")
-    >>> late = LateCandles({"X": {"spot": hours.delete(2)}}, 3600, [1.0], 90)
-    >>> late.held_back("X", hours[2])
-    ('spot has no candle of 02:00, so that of 01:00 came 90 s late', Timestamp('2025-01-01 ...
+    >>> late = LateCandles({"X": {"X spot": hours.delete(2)}}, 3600, [1.0], 90.0)
+    >>> late.held_back("X", hours[2])[0]
+    'X spot has no candle of 02:00, so that of 01:00 came 90 s late'
     """
 
     def __init__(
