@@ -126,7 +126,9 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         raise CommandError("rehearse needs --datadir: the folder of candles, freqtrade's --datadir")
     start, stop = span(arguments.timerange)
     files = config_files(arguments)
-    config = load_config(files)
+    # freqtrade opens it as soon as it reads a config: it is that of the bot that trades.
+    no_log = {"logfile": ""}
+    config = load_config(files, overlay=no_log)
     strategy = arguments.strategy or config.get("strategy")
     if not strategy:
         raise CommandError("rehearse needs --strategy, as the config names none")
@@ -136,10 +138,14 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     folder = arguments.output or Path(config["user_data_dir"], "rehearsals", run_name("rehearsal"))
     if folder.exists():
         raise CommandError(f"{folder} exists already: name another folder with --output")
-    overlay = backtest_overlay(config, data) | {
-        "strategy": strategy,
-        "strategy_path": str(strategy_folder(config, strategy)),
-    }
+    overlay = (
+        no_log
+        | backtest_overlay(config, data)
+        | {
+            "strategy": strategy,
+            "strategy_path": str(strategy_folder(config, strategy)),
+        }
+    )
     looks = tuple(even_looks(arguments.looks, candle))
     whole = merged_config(files, overlay)
     plan = Plan(

@@ -68,8 +68,8 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     if plan.shortcuts:
         exchange["markets_refresh_interval"] = MARKETS_MINUTES
     config["initial_state"] = "running"
-    # The log and the supervisor of the bot that trades.
-    config.pop("logfile", None)
+    # Of the bot that trades: its log, and the service that watches it.
+    config["logfile"] = ""
     config.get("internals", {}).pop("sd_notify", None)
     config["log_config"] = {
         "version": 1,
