@@ -203,24 +203,50 @@ def kill_group(pid: int) -> None:
                 each.kill()
 
 
+# Signals that came while a block of :func:`ended_by_signals` lasts, the first of them first.
+_came: list[int] = []
+
+
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn the signals that end a process into an exception, so that cleaning up still runs."""
+    """Turn the signals that end a process into an exception, so that cleaning up still runs.
+
+    One that this process was started to ignore, as ``nohup`` does, stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def leave(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(EXIT_SIGNAL + number)
+        _came.append(number)
+        _raise_for(number)
 
+    before = len(_came)
     # Windows has no SIGHUP.
-    numbers = {signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
-    previous = {number: signal.signal(number, leave) for number in numbers}
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, leave) for number in heard}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        del _came[before:]
+
+
+def raise_lost_signal() -> None:
+    """Raise again the exception of a signal that came, and that code between has let get lost.
+
+    Python drops an exception that is raised where C calls back, such as while numba loads code.
+    """
+    if _came:
+        _raise_for(_came[0])
+
+
+def _raise_for(number: int) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise SystemExit(EXIT_SIGNAL + number)
 
 
 class _ConfigurationErrorSeen(logging.Filter):

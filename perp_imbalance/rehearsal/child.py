@@ -24,7 +24,8 @@ from perp_imbalance.freqtrade_bridge.process import freqtrade_main
 from perp_imbalance.rehearsal.clock import SteppedClock, next_look
 from perp_imbalance.rehearsal.plan import STOPPED, Plan
 from perp_imbalance.rehearsal.shortcuts import MARKETS_MINUTES, take_shortcuts
-from perp_imbalance.replay import local_config, running_replay
+from perp_imbalance.rehearsal.stage import Stage, stage_of
+from perp_imbalance.replay import local_config
 from perp_imbalance.replay.server import system_clock
 
 #: ccxt's patience in ms: an answer comes from this process, however busy the machine is.
@@ -43,19 +44,22 @@ def rehearse(plan: Plan, looks: BinaryIO) -> None:
     :raises BridgeError: if this freqtrade lacks what is replaced
     :raises DataError: where the folder holds no candles
     """
-    bot = running_bot()
+    bot, stage = running_bot(), stage_of(plan)
     with (
         SteppedClock(plan.start) as clock,
-        running_replay(plan.datadir, walk=plan.walk) as replay,
-        config_file(rehearsal_config(plan, replay.url)) as file,
+        stage.exchange() as replay,
+        config_file(stage.config(rehearsal_config(plan, replay.url))) as file,
     ):
-        step_clock(bot, clock, plan, looks)
+        step_clock(bot, clock, plan, stage, looks)
         fix_chance(bot, plan)
         if plan.shortcuts:
             take_shortcuts(bot, replay.store, system_clock)
-        freqtrade_main(
-            ["trade", "-c", str(file), "--db-url", f"sqlite:///{plan.database.absolute()}"]
-        )
+        try:
+            freqtrade_main(
+                ["trade", "-c", str(file), "--db-url", f"sqlite:///{plan.database.absolute()}"]
+            )
+        finally:
+            stage.ended()
 
 
 def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
@@ -88,11 +92,14 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     return config
 
 
-def step_clock(bot: RunningBot, clock: SteppedClock, plan: Plan, looks: BinaryIO) -> None:
+def step_clock(
+    bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage, looks: BinaryIO
+) -> None:
     """Move the clock where the bot waits, and end the bot there."""
 
     def pause(worker: Any, seconds: float) -> None:
         looks.write(b".")
+        stage.looked(worker, clock.now())
         if worker.freqtrade.state == State.STOPPED:
             sys.exit(STOPPED)
         now = clock.now()

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ class Plan:
     :ivar walk: whether prices move inside a candle, see
         :func:`perp_imbalance.replay.binance.walked`
     :ivar shortcuts: whether work is left out whose result is known, see :mod:`.shortcuts`
+    :ivar stage: class that serves the exchange and looks on, see :mod:`.stage`; None: nothing goes
+        wrong
+    :ivar options: what that class is to do, as plain values
     :raises RehearsalError: if times or looks make no sense
     """
 
@@ -46,6 +49,8 @@ class Plan:
     seed: int = 1
     walk: bool = False
     shortcuts: bool = True
+    stage: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:

@@ -179,8 +179,11 @@ def skip_idle_looks(process: Callable[[Any], None]) -> Callable[[Any], None]:
     """Return freqtrade's look at the market, left out where it would change nothing."""
 
     def process_unless_idle(self: Any) -> None:
-        if not is_idle(self):
+        if not (vars(self).get("rehearsal_looked") and is_idle(self)):
+            # Of a look that failed, it is not known how far it came.
+            self.rehearsal_looked = False
             process(self)
+            self.rehearsal_looked = True
             return
         # What the clock alone makes due, in the order of a whole look.
         self.exchange.reload_markets()
@@ -197,7 +200,7 @@ def is_idle(bot: Any) -> bool:
     filled or time out. Without one, a look enters on the signals of the newest candles, or gets
     newer candles; freqtrade itself knows whether there can be any.
 
-    :param bot: freqtrade's, whose last look, if there was one, got all candles that there were
+    :param bot: freqtrade's, whose last whole look did not fail
     """
     strategy, pairs = bot.strategy, bot.active_pair_whitelist
     if not pairs or not strategy.process_only_new_candles or not bot.config["dry_run"]:

@@ -20,6 +20,7 @@ from freqtrade import worker
 from freqtrade.exceptions import DDosProtection
 from freqtrade.exchange import common, exchange
 from support.rehearsal import live, sample_plan
+from support.stages import faulty
 
 from perp_imbalance.errors import BridgeError, RehearsalError
 from perp_imbalance.freqtrade_bridge.internals import RunningBot, running_bot
@@ -27,6 +28,8 @@ from perp_imbalance.rehearsal import Plan, even_looks, read_table, rehearse
 from perp_imbalance.rehearsal import run as starting
 from perp_imbalance.rehearsal.child import fix_chance, step_clock
 from perp_imbalance.rehearsal.clock import SteppedClock
+from perp_imbalance.rehearsal.stage import Stage
+from perp_imbalance.replay.testing import LateCandles
 
 pytestmark = pytest.mark.freqtrade
 
@@ -137,7 +140,8 @@ def test_back_off_moves_the_clock_and_waits_for_nothing(
     begun = time.monotonic()
     with SteppedClock(START) as clock:
         bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 5)
-        step_clock(bot, clock, Plan({}, tmp_path, tmp_path, START, START), BytesIO())
+        plan = Plan({}, tmp_path, tmp_path, START, START)
+        step_clock(bot, clock, plan, Stage(plan), BytesIO())
         asyncio.run(ask(SimpleNamespace(name="Binance")))
     assert [(moment - START).total_seconds() for moment in moments] == [0, 1, 3, 8]
     assert time.monotonic() - begun < 5
@@ -227,6 +231,27 @@ def test_bot_that_cannot_go_on_is_told_in_one_line(
         live(plan)
     assert "\n" not in str(refused.value)
     assert "Traceback" not in str(refused.value)
+
+
+def test_stage_is_told_of_every_look_and_of_the_end(sample_datadir: Path, tmp_path: Path) -> None:
+    end = START + timedelta(hours=1)
+    plan = sample_plan(
+        *(sample_datadir, tmp_path, START, end),
+        looks=(1.0, 1801.0),
+        stage="support.stages:NotingStage",
+        options=faulty([LateCandles(pair="BTC/USDT", seconds=1)]),
+    )
+    live(plan)
+    looks = [f"{(START + timedelta(minutes=30 * look)).timestamp():.0f}" for look in range(3)]
+    assert (tmp_path / "looks.txt").read_text("utf-8").split() == [*looks, "end"]
+
+
+def test_stage_that_does_not_exist_is_told_in_one_line(
+    sample_datadir: Path, tmp_path: Path
+) -> None:
+    plan = sample_plan(sample_datadir, tmp_path, START, START, stage="support.stages:Nothing")
+    with pytest.raises(RehearsalError, match=r"^no stage support\.stages:Nothing to rehearse on"):
+        live(plan)
 
 
 def test_folder_without_candles_is_told_in_one_line(tmp_path: Path) -> None:

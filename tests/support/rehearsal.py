@@ -49,6 +49,8 @@ def live(plan: Plan) -> Path:
     records = plan.folder / "records.jsonl"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECORD", str(records))
+        # Where the stages of the tests are.
+        patch.setenv("PYTHONPATH", str(ROOT / "tests"))
         # Under pytest, freqtrade writes no file of its log.
         patch.delenv("PYTEST_VERSION")
         rehearse(plan)

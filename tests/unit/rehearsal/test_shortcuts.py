@@ -170,6 +170,8 @@ def looks_of(monkeypatch: pytest.MonkeyPatch, strategy: type[Any], **changes: An
         _schedule=SimpleNamespace(run_pending=lambda: done.append("schedule")),
     )
     bot.strategy.timeframe = "1h"
+    if known.get("looked", True):
+        bot.rehearsal_looked = True
     skip_idle_looks(lambda self: done.append("look"))(bot)
     return done
 
@@ -184,6 +186,7 @@ def test_look_at_which_nothing_can_happen_is_left_out(
 @pytest.mark.parametrize(
     ("strategy", "changes"),
     [
+        (Plain, {"looked": False}),
         (Plain, {"trades": 1}),
         (Plain, {"due": (PAIR,)}),
         (Plain, {"due": ("BTC/USDT",)}),
@@ -202,6 +205,27 @@ def test_look_at_which_something_may_happen_is_taken(
     strategy: type[Any], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert looks_of(monkeypatch, strategy, **changes) == ["look"]
+
+
+def test_look_after_one_that_failed_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcuts, "is_idle", lambda bot: True)
+    monkeypatch.setattr(shortcuts, "Trade", SimpleNamespace(commit=lambda: None))
+    outcomes = iter([KeyError("late"), None])
+    looked: list[int] = []
+
+    def process(self: Any) -> None:
+        looked.append(1)
+        if outcome := next(outcomes):
+            raise outcome
+
+    part = SimpleNamespace(reload_markets=lambda: None, run_pending=lambda: None)
+    bot = SimpleNamespace(exchange=part, _schedule=part)
+    look = skip_idle_looks(process)
+    with pytest.raises(KeyError, match="late"):
+        look(bot)
+    for _ in range(3):
+        look(bot)
+    assert len(looked) == 2
 
 
 @pytest.mark.parametrize(

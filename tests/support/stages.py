@@ -1,0 +1,74 @@
+"""What bots of the tests are rehearsed on: an exchange with faults, and with an account."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from typing import Any
+
+from freqtrade.worker import Worker
+from pydantic import TypeAdapter
+
+from perp_imbalance.freqtrade_bridge.internals import deep_merge_dicts
+from perp_imbalance.rehearsal.stage import Stage
+from perp_imbalance.replay.overlay import account_config
+from perp_imbalance.replay.testing import (
+    AccountReplay,
+    AccountTerms,
+    Fault,
+    running_test_replay,
+)
+from perp_imbalance.replay.testing.faults import AnyFault
+
+FAULTS: TypeAdapter[list[AnyFault]] = TypeAdapter(list[AnyFault])
+
+
+class FaultyStage(Stage):
+    """Faults, and an account that the bot places its orders at.
+
+    ``Plan.options`` has what :func:`faulty` returns.
+    """
+
+    replay: AccountReplay
+
+    @contextmanager
+    def exchange(self) -> Iterator[AccountReplay]:
+        """Serve the exchange until the block is left."""
+        options = self.plan.options
+        wallet = options["wallet"]
+        with running_test_replay(
+            self.plan.datadir,
+            account=AccountTerms(Decimal(wallet)) if wallet else None,
+            faults=FAULTS.validate_python(options["faults"]),
+        ) as self.replay:
+            yield self.replay
+
+    def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
+        """Return the bot's config, with the keys of the account where there is one."""
+        if not self.plan.options["wallet"]:
+            return config
+        merged: dict[str, Any] = deep_merge_dicts(account_config(), config)
+        return merged
+
+
+class NotingStage(FaultyStage):
+    """Writes down when the bot has looked, and that it has ended."""
+
+    def looked(self, worker: Worker, now: float) -> None:
+        """Note the moment."""
+        self._note(f"{now:.0f}")
+
+    def ended(self) -> None:
+        """Note the end."""
+        self._note("end")
+
+    def _note(self, line: str) -> None:
+        with (self.plan.folder / "looks.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+
+
+def faulty(faults: Sequence[Fault] = (), wallet: int | None = None) -> dict[str, Any]:
+    """Return the options of a :class:`FaultyStage`.
+
+    :param wallet: USDT of the account; None: the bot is in dry-run
+    """
+    return {"faults": [fault.model_dump(mode="json") for fault in faults], "wallet": wallet}
