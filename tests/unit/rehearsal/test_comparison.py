@@ -114,6 +114,11 @@ def test_what_a_late_candle_delays_is_explained(
     assert found.cause == cause
 
 
+def test_missed_entry_that_a_look_could_have_made_is_unexplained() -> None:
+    (found,) = held([], [trade(BTC, 2, 5)], held_back=lambda pair, time: ("late", time)).differences
+    assert found.cause is None
+
+
 def test_entry_while_a_position_is_held_is_explained() -> None:
     long, short = trade(BTC, 1, 4), trade(BTC, 4, 6, is_short=True)
     still = "the bot still held its position of 2025-09-18 01:00"
