@@ -92,7 +92,7 @@ def _hyperopt(
     shutil.rmtree(results, ignore_errors=True)
     overlay = {**SETTINGS, **replay_config(replay.url)}
     overlay["exchange"]["pair_whitelist"] = PAIRS
-    begin = processor_time()
+    begin = _processor_time()
     process = capture_freqtrade(
         [
             *("hyperopt", "--userdir", str(folder / "user_data"), "--disable-param-export"),
@@ -106,7 +106,7 @@ def _hyperopt(
         overlay=overlay,
         cwd=folder,
     )
-    seconds = processor_time() - begin
+    seconds = _processor_time() - begin
     if process.returncode:
         raise PerpImbalanceError(f"hyperopt of {strategy} failed: {process.stderr[-500:]}")
     lines = next(results.glob("*.fthypt")).read_text("utf-8").splitlines()
@@ -114,7 +114,7 @@ def _hyperopt(
     return seconds, mean(trades)
 
 
-def processor_time() -> float:
+def _processor_time() -> float:
     """Return the seconds that all ended child processes have used."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

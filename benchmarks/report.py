@@ -273,8 +273,8 @@ def _simulation(results: Results) -> str:
 
 _REHEARSAL = (
     f"{hyperopt.OURS} on the sample market: freqtrade's own bot on a stepped clock, from "
-    f"{rehearsal.START:%Y-%m-%d} on. A second of processor time of the candles alone: of a longer "
-    "life less a short one."
+    f"{rehearsal.START:%Y-%m-%d} on. A second of processor time of the candles alone: from the "
+    "end of the first look to that of the last."
 )
 
 
