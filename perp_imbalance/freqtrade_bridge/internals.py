@@ -57,7 +57,7 @@ class RunningBot(NamedTuple):
     :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
     :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
     :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
-    :ivar receiver: ccxt's class whose ``on_rest_response`` is given every answer
+    :ivar receiver: ccxt's class whose ``on_rest_response`` is given the answers to all clients
     :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
         exchanges
     :ivar converter: the module that cleans candles
@@ -96,12 +96,13 @@ def running_bot() -> RunningBot:
     # Here, because the bot itself takes seconds to import that other commands need not.
     import freqtrade
     from ccxt.async_support.base.exchange import Exchange
-    from ccxt.base.exchange import Exchange as BaseExchange
     from freqtrade.data.converter import converter
     from freqtrade.exchange import common, exchange
     from freqtrade.worker import Worker
 
-    bot = RunningBot(Worker, common, Exchange, BaseExchange, exchange, converter)
+    # Asynchronous and other clients share one base.
+    receiver = next((base for base in Exchange.__mro__ if "on_rest_response" in vars(base)), None)
+    bot = RunningBot(Worker, common, Exchange, receiver or Exchange, exchange, converter)
     for part, names in _REPLACED.items():
         for name in names:
             try:
