@@ -3,7 +3,7 @@
 import json
 import pickle
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,8 @@ from support.stages import FaultyStage, faulty, kept_account
 BTC, ETH, PEPE = SAMPLE_PAIRS
 SYMBOLS = {BTC: "BTCUSDT", ETH: "ETHUSDT", PEPE: "1000PEPEUSDT"}
 START = datetime(2025, 8, 5, 2, 2, tzinfo=UTC)
+# By then, the first run is over.
+RESTART = datetime(2025, 8, 5, 5, 2, tzinfo=UTC)
 # In the days after it the real strategy closes some positions in two parts.
 STRATEGY_START = datetime(2025, 8, 18, 2, 0, 1, tzinfo=UTC)
 WALLET = Decimal(1000)
@@ -196,7 +198,7 @@ def notes_of(plan: Plan) -> Path:
     return plan.folder / f"{plan.options['script']}.pickle"
 
 
-def cycle_of(plans: list[Plan]) -> Cycle:
+def cycle_of(plans: Sequence[Plan]) -> Cycle:
     """Let a bot live through its runs, and return what was seen."""
     steps: dict[str, BotState] = {}
     requests: list[ServedRequest] = []
@@ -212,9 +214,9 @@ def cycle_of(plans: list[Plan]) -> Cycle:
 def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
     """Live through entry, partial fill, rejection, restart, stop, funding and exit."""
 
-    def plan(script: str, start: datetime) -> Plan:
+    def plan(script: str, start: datetime, end: datetime) -> Plan:
         return sample_plan(
-            *(datadir, folder, start, start + PATIENCE),
+            *(datadir, folder, start, end),
             settings={"unfilledtimeout": {"entry": UNFILLED_MINUTES}},
             strategy="OnDemand",
             looks=CYCLE_LOOKS,
@@ -223,7 +225,8 @@ def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
             options=faulty(wallet=int(WALLET)) | {"script": script, "default_type": default_type},
         )
 
-    return cycle_of([plan("first run", START), plan("second run", RESTART)])
+    runs = plan("first run", START, RESTART), plan("second run", RESTART, RESTART + PATIENCE)
+    return cycle_of(runs)
 
 
 def first_run(trader: Trader) -> Script:

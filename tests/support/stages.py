@@ -53,8 +53,10 @@ class FaultyStage(Stage):
             file = self.plan.folder / ACCOUNT_FILE
             if file.exists():
                 vars(self.replay.account).update(pickle.loads(file.read_bytes()))
-            yield self.replay
-            file.write_bytes(pickle.dumps(account_state(self.replay.account)))
+            try:
+                yield self.replay
+            finally:
+                file.write_bytes(pickle.dumps(account_state(self.replay.account)))
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
         """Return the bot's config, with the keys of the account where there is one."""
