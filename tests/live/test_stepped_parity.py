@@ -72,7 +72,16 @@ def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life
         records = live(plan)
     trades, orders = (read_table(plan.database, name) for name in ("trades", "orders"))
     log = plan.log.read_text("utf-8")
-    return Life(*(read_records(records), trades, orders, messages_in(log), open_at_restart, log))
+    return Life(
+        *(
+            read_records(records.read_text("utf-8")),
+            trades,
+            orders,
+            messages_in(log),
+            open_at_restart,
+            log,
+        )
+    )
 
 
 def moment(time: pd.Timestamp) -> datetime:
@@ -211,7 +220,10 @@ def test_what_was_found_is_published(
         ["signals that stood on a candle", str(int(signals.sum()))],
         ["signals that differ", str(int((signals != wanted_signals).sum()))],
         ["trades that a backtest opens", str(len(backtested))],
-        ["of them opened by the bot in the same candle", str(len(entries(trades) & entries(backtested)))],
+        [
+            "of them opened by the bot in the same candle",
+            str(len(entries(trades) & entries(backtested))),
+        ],
         ["exits that differ in candle or reason", str(len(exits(trades) ^ exits(backtested)))],
         ["parts closed at the middle of the bands", str(len(parts_of(life)))],
         ["positions open at the restart", str(len(life.open_at_restart))],

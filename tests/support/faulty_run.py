@@ -213,6 +213,11 @@ def live_through(
     records = live(rehearsal)
     log = rehearsal.log.read_text("utf-8")
     return Life(
-        *(plan, datadir, read_records(records), read_table(rehearsal.database, "trades")),
+        *(
+            plan,
+            datadir,
+            read_records(records.read_text("utf-8")),
+            read_table(rehearsal.database, "trades"),
+        ),
         *(logged(log), messages_in(log)),
     )
