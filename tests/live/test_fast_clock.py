@@ -15,6 +15,7 @@ from support.live_bot import FastClock, LiveBot, mailbox
 from support.parity import COLUMNS, HOUR, PRESET, SIGNALS, SPOTS, expected_columns
 from support.rehearsal import logged
 
+from perp_imbalance.rehearsal.run import EXIT_INTERRUPTED
 from perp_imbalance.replay import running_replay
 from perp_imbalance.strategy.alerts import TITLES, flip_message
 
@@ -92,4 +93,4 @@ def test_bot_waits_between_looks_but_not_past_a_candle(life: Life) -> None:
 
 def test_bot_complains_of_nothing_and_ends_when_interrupted(life: Life) -> None:
     assert not life.log["level"].isin(["ERROR", "CRITICAL"]).any()
-    assert life.exit_code == 0
+    assert life.exit_code == EXIT_INTERRUPTED

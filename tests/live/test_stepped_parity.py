@@ -71,17 +71,8 @@ def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life
             open_at_restart = set(trades.loc[trades["is_open"] == 1, "pair"])
         records = live(plan)
     trades, orders = (read_table(plan.database, name) for name in ("trades", "orders"))
-    log = plan.log.read_text("utf-8")
-    return Life(
-        *(
-            read_records(records.read_text("utf-8")),
-            trades,
-            orders,
-            messages_in(log),
-            open_at_restart,
-            log,
-        )
-    )
+    recorded, log = read_records(records.read_text("utf-8")), plan.log.read_text("utf-8")
+    return Life(recorded, trades, orders, messages_in(log), open_at_restart, log)
 
 
 def moment(time: pd.Timestamp) -> datetime:
@@ -212,6 +203,7 @@ def test_what_was_found_is_published(
     columns, wanted = side_by_side(life, expected, COLUMNS)
     signals, wanted_signals = side_by_side(life, expected, SIGNALS)
     trades = as_candles(life.trades)
+    taken = entries(trades) & entries(backtested)
     rows = [
         ["pairs", ", ".join(SPOTS)],
         ["candles of 1h, in the bot's two runs", str(life.recorded["date"].nunique())],
@@ -220,10 +212,7 @@ def test_what_was_found_is_published(
         ["signals that stood on a candle", str(int(signals.sum()))],
         ["signals that differ", str(int((signals != wanted_signals).sum()))],
         ["trades that a backtest opens", str(len(backtested))],
-        [
-            "of them opened by the bot in the same candle",
-            str(len(entries(trades) & entries(backtested))),
-        ],
+        ["of them opened by the bot in the same candle", str(len(taken))],
         ["exits that differ in candle or reason", str(len(exits(trades) ^ exits(backtested)))],
         ["parts closed at the middle of the bands", str(len(parts_of(life)))],
         ["positions open at the restart", str(len(life.open_at_restart))],

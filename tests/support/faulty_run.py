@@ -211,13 +211,6 @@ def live_through(
         options=faulty([*faults, *(fault for case in cases for fault in case.faults)]),
     )
     records = live(rehearsal)
-    log = rehearsal.log.read_text("utf-8")
-    return Life(
-        *(
-            plan,
-            datadir,
-            read_records(records.read_text("utf-8")),
-            read_table(rehearsal.database, "trades"),
-        ),
-        *(logged(log), messages_in(log)),
-    )
+    recorded, log = read_records(records.read_text("utf-8")), rehearsal.log.read_text("utf-8")
+    trades = read_table(rehearsal.database, "trades")
+    return Life(plan, datadir, recorded, trades, logged(log), messages_in(log))
