@@ -8,7 +8,7 @@ from support.freqtrade import ROOT
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
 #: Whether the runs are long enough to publish: `make test-live`.
-FULL = os.environ.get("LIVE_TESTS") == "full"
+FULL = os.environ.get("LIVE") == "full"
 
 
 def _section(name: str) -> re.Pattern[str]:
