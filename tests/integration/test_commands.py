@@ -15,11 +15,12 @@ import pytest
 from freqtrade.data.btanalysis import load_backtest_stats
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, TradingMode
+from support.command_line import perp_imbalance
 from support.freqtrade import (
     CONFIG,
     SAMPLE_PAIRS,
     assert_fails_in_one_line,
-    perp_imbalance,
+    perp_imbalance_process,
 )
 
 from perp_imbalance import cli
@@ -176,7 +177,7 @@ def test_backtests_at_once_name_their_own_results(
     options = ["backtest", *configure(), "--datadir", str(month), "--no-report", "--strategies"]
     names = ["PerpImbalance", "PerpImbalanceAggressive"]
     with ThreadPoolExecutor() as threads:
-        runs = list(threads.map(lambda name: perp_imbalance(*options, name), names))
+        runs = list(threads.map(lambda name: perp_imbalance_process(*options, name), names))
     for name, process in zip(names, runs, strict=True):
         assert process.returncode == 0, process.stderr
         last = process.stdout.strip().splitlines()[-2]

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from freqtrade.enums import RunMode
 from freqtrade.resolvers import StrategyResolver
-from support.freqtrade import ROOT, assert_fails_in_one_line, perp_imbalance
+from support.command_line import perp_imbalance
+from support.freqtrade import ROOT, assert_fails_in_one_line
 
 from perp_imbalance.cli.main import EXIT_PIPE, build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError

@@ -12,7 +12,8 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from support.chromium import Look, browser
-from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT, perp_imbalance
+from support.command_line import perp_imbalance
+from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.errors import PerpImbalanceError

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.freqtrade import ROOT, perp_imbalance
+from support.command_line import perp_imbalance
+from support.freqtrade import ROOT
 
 PAGE = ROOT / "docs" / "tutorials" / "from_question_to_bot.md"
 PORT = "8765"

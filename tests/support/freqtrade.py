@@ -117,7 +117,7 @@ def add_open_interest(datadir: Path, perps: Sequence[str], seed: int = 7) -> Non
         pd.DataFrame({"date": dates, **columns}).to_feather(f"{stem}-1h-open_interest.feather")
 
 
-def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+def perp_imbalance_process(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run our own command line in a process of its own."""
     code = "from perp_imbalance.cli.main import run; run()"
     return subprocess.run(
