@@ -30,7 +30,8 @@ PRESET_STRATEGIES = [
     "PerpImbalanceAggressive",
     "PerpImbalanceDeepDiscount",
 ]
-TIMEOUT_SECONDS = 300
+# After this time a process is taken to be stuck, not slow: a busy machine takes minutes.
+TIMEOUT_SECONDS = 900
 
 Freqtrade = Callable[..., "subprocess.CompletedProcess[str]"]
 
