@@ -186,8 +186,8 @@ def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> Non
     for pair in SPOTS:
         table = expected[expected["pair"] == pair]
         for date in pd.date_range(FIRST, LAST - HOUR, freq="1h"):
-            rows = table[table["date"] <= date]
-            wanted.append(flip_message(rows, pair=pair, preset=PRESET, kinds=TITLES))
+            two = table[table["date"].between(date - HOUR, date)]
+            wanted.append(flip_message(two, pair=pair, preset=PRESET, kinds=TITLES))
     assert sorted(life.messages) == sorted(filter(None, wanted))
     assert len(life.messages) >= 3
 
