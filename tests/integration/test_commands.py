@@ -15,11 +15,11 @@ import pytest
 from freqtrade.data.btanalysis import load_backtest_stats
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType, TradingMode
-from support.command_line import perp_imbalance
 from support.freqtrade import (
     CONFIG,
     SAMPLE_PAIRS,
     assert_fails_in_one_line,
+    perp_imbalance,
     perp_imbalance_process,
 )
 

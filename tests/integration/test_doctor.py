@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
-from support.command_line import perp_imbalance
 from support.doctor import (
     BTC,
     ETH,
@@ -21,7 +20,7 @@ from support.doctor import (
     to_fix,
 )
 from support.exchange_loopback import loopback_config
-from support.freqtrade import CONFIG, ROOT, assert_fails_in_one_line
+from support.freqtrade import CONFIG, ROOT, assert_fails_in_one_line, perp_imbalance
 
 from perp_imbalance.doctor import Check, Level, Report, examine
 from perp_imbalance.errors import PerpImbalanceError

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.command_line import perp_imbalance
-from support.freqtrade import ROOT, TIMEOUT_SECONDS, assert_fails_in_one_line
+from support.freqtrade import ROOT, TIMEOUT_SECONDS, assert_fails_in_one_line, perp_imbalance
 from support.tiny_replay import TINY_START, write_market
 
 from perp_imbalance.data.download import STAGING_PREFIX

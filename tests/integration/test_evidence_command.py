@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.command_line import perp_imbalance
-from support.freqtrade import ROOT, refused
+from support.freqtrade import ROOT, perp_imbalance, refused
 
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.indicators import PRESETS

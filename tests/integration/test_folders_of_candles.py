@@ -9,8 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from freqtrade.enums import CandleType
-from support.command_line import perp_imbalance
-from support.freqtrade import ROOT, backtest_trades, refused
+from support.freqtrade import ROOT, backtest_trades, perp_imbalance, refused
 
 from perp_imbalance.data.folder import CandleFolder
 from perp_imbalance.errors import DataError

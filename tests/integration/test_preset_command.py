@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 from freqtrade.enums import RunMode
 from freqtrade.resolvers import StrategyResolver
-from support.command_line import perp_imbalance
-from support.freqtrade import ROOT, assert_fails_in_one_line
+from support.freqtrade import ROOT, assert_fails_in_one_line, perp_imbalance
 
 from perp_imbalance.cli.main import EXIT_PIPE, build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError

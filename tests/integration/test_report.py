@@ -12,8 +12,7 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from support.chromium import Look, browser
-from support.command_line import perp_imbalance
-from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT
+from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT, perp_imbalance
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.errors import PerpImbalanceError

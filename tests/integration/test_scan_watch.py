@@ -10,8 +10,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from support.command_line import perp_imbalance
-from support.freqtrade import CONFIG, SAMPLE_PAIRS
+from support.freqtrade import CONFIG, SAMPLE_PAIRS, perp_imbalance
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.rehearsal.clock import SteppedClock
@@ -49,7 +48,7 @@ def watch(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Wat
                 raise KeyboardInterrupt
             clock.sleep(seconds)
 
-        patch.setitem(go_on_watching.__kwdefaults__, "sleep", sleep)
+        patch.setattr(go_on_watching, "__kwdefaults__", {"sleep": sleep})
         (folder / "overlay.json").write_text(json.dumps(replay_config(replay.url)), "utf-8")
         configs = ("-c", str(CONFIG), "-c", str(folder / "overlay.json"))
         process = perp_imbalance("scan", "--watch", "--csv", str(table), *configs)

@@ -19,12 +19,12 @@ import pytest
 from distributed import LocalCluster
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from support.command_line import perp_imbalance
 from support.freqtrade import (
     ROOT,
     SAMPLE_PAIRS,
     TIMEOUT_SECONDS,
     backtest_trades,
+    perp_imbalance,
     refused,
 )
 

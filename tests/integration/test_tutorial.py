@@ -9,8 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.command_line import perp_imbalance
-from support.freqtrade import ROOT
+from support.freqtrade import ROOT, perp_imbalance
 
 PAGE = ROOT / "docs" / "tutorials" / "from_question_to_bot.md"
 PORT = "8765"

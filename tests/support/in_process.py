@@ -1,24 +1,27 @@
-"""Our own command line, run in this process: starting one costs as much as most of its work."""
+"""Commands that are run in this process: to start one costs more than most of their work."""
 
 import logging
 import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from perp_imbalance.cli.main import run
-from support.freqtrade import ROOT
-
 # Modules from elsewhere are strategies and their neighbours, which each run loads anew.
-_KEPT = (sys.prefix, sys.base_prefix, str(ROOT / "perp_imbalance"), str(ROOT / "tests"))
+_ROOT = Path(__file__).parents[2]
+_KEPT = (sys.prefix, sys.base_prefix, str(_ROOT / "perp_imbalance"), str(_ROOT / "tests"))
 
 
-def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """Run a command as a process of its own would, with what it and its children print."""
+def run_here(
+    command: Callable[[Sequence[str]], None], arguments: Sequence[str], cwd: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a process of its own would, with what it and its children print.
+
+    :param command: takes the arguments, and leaves with ``SystemExit``
+    """
     with ExitStack() as stack:
         files = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2)]
         with (
@@ -29,17 +32,17 @@ def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedPr
             logging_of_its_own(),
             modules_of_its_own(),
         ):
-            code = _code_of(arguments)
+            code = _code_of(command, arguments)
         for file in files:
             file.seek(0)
         output, errors = (file.read() for file in files)
     return subprocess.CompletedProcess(list(arguments), code, output, errors)
 
 
-def _code_of(arguments: tuple[str, ...]) -> int:
+def _code_of(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
     """Return the code with which a process would leave."""
     try:
-        run(arguments)
+        command(arguments)
     except SystemExit as left:
         if left.code is None or isinstance(left.code, int):
             return left.code or 0
