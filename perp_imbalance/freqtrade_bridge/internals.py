@@ -57,6 +57,7 @@ class RunningBot(NamedTuple):
     :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
     :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
     :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
+    :ivar receiver: ccxt's class whose ``on_rest_response`` is given the answers to all clients
     :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
         exchanges
     :ivar converter: the module that cleans candles
@@ -68,6 +69,7 @@ class RunningBot(NamedTuple):
     worker: Any
     backoff: Any
     client: Any
+    receiver: Any
     exchange: Any
     converter: Any
     freqtrade: Any
@@ -79,6 +81,7 @@ _REPLACED = {
     "worker": ("_sleep",),
     "backoff": ("asyncio",),
     "client": ("fetch",),
+    "receiver": ("on_rest_response",),
     "exchange": (
         "uuid4",
         "clean_ohlcv_dataframe",
@@ -108,7 +111,10 @@ def running_bot() -> RunningBot:
     from freqtrade.strategy import interface
     from freqtrade.worker import Worker
 
-    bot = RunningBot(Worker, common, Exchange, exchange, converter, freqtradebot, interface)
+    # Asynchronous and other clients share one base.
+    receiver = next((base for base in Exchange.__mro__ if "on_rest_response" in vars(base)), None)
+    ccxt_parts = (Exchange, receiver or Exchange)
+    bot = RunningBot(Worker, common, *ccxt_parts, exchange, converter, freqtradebot, interface)
     for part, names in _REPLACED.items():
         for name in names:
             try:

@@ -6,7 +6,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from ccxt import RequestTimeout
 from freqtrade import worker
 from freqtrade.exceptions import DDosProtection
 from freqtrade.exchange import common, exchange
@@ -26,9 +26,10 @@ from perp_imbalance.errors import BridgeError, RehearsalError
 from perp_imbalance.freqtrade_bridge.internals import RunningBot, running_bot
 from perp_imbalance.rehearsal import Plan, even_looks, read_table, rehearse
 from perp_imbalance.rehearsal import run as starting
-from perp_imbalance.rehearsal.child import fix_chance, step_clock
+from perp_imbalance.rehearsal.child import fix_chance, step_clock, take_time_for_answers
 from perp_imbalance.rehearsal.clock import SteppedClock
 from perp_imbalance.rehearsal.stage import Stage
+from perp_imbalance.replay.overlay import ANSWER_HEADER
 from perp_imbalance.replay.testing import LateCandles
 
 pytestmark = pytest.mark.freqtrade
@@ -137,14 +138,12 @@ def test_back_off_moves_the_clock_and_waits_for_nothing(
         if len(moments) <= 3:
             raise DDosProtection("slow down")
 
-    begun = time.monotonic()
     with SteppedClock(START) as clock:
-        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 5)
+        bot = RunningBot(SimpleNamespace(), common, *[SimpleNamespace()] * 6)
         plan = Plan({}, tmp_path, tmp_path, START, START)
         step_clock(bot, clock, plan, Stage(plan), BytesIO())
         asyncio.run(ask(SimpleNamespace(name="Binance")))
     assert [(moment - START).total_seconds() for moment in moments] == [0, 1, 3, 8]
-    assert time.monotonic() - begun < 5
 
 
 def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
@@ -166,15 +165,55 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
         return await asyncio.gather(*(client.fetch(number) for number in range(9)))
 
     state = random.getstate()
-    bot = RunningBot(None, None, Client, SimpleNamespace(), *[None] * 3)
+    bot = RunningBot(None, None, Client, None, SimpleNamespace(), *[None] * 3)
     fix_chance(bot, Plan({}, tmp_path, tmp_path, START, START))
     random.setstate(state)
     assert asyncio.run(ask()) == Client.sent == list(range(9))
 
 
+@pytest.mark.parametrize(
+    ("takes", "passed", "given_up"),
+    [(None, 0, 0), (4, 4, 0), (10, 10, 3), (150, 10, 3)],
+    ids=["at once", "late", "just too late", "silence"],
+)
+def test_answers_take_time_until_patience_ends(
+    takes: float | None, passed: float, given_up: int, tmp_path: Path
+) -> None:
+    """Three requests that are sent together wait together, ten seconds at most."""
+
+    class Receiver:
+        id = "binance"
+
+        def on_rest_response(self, code: int, reason: str, *answer: Any) -> str:
+            return str(answer[3])
+
+    class Client(Receiver):
+        async def fetch(self, url: str) -> Any:
+            await asyncio.sleep(0)
+            headers = {} if takes is None else {ANSWER_HEADER: str(takes)}
+            return self.on_rest_response(200, "OK", url, "GET", headers, "{}")
+
+    async def ask() -> list[Any]:
+        client = Client()
+        return await asyncio.gather(*map(client.fetch, "abc"), return_exceptions=True)
+
+    bot = RunningBot(None, None, Client, Receiver, SimpleNamespace(), *[None] * 3)
+    plan = Plan({"exchange": {"ccxt_config": {}}}, tmp_path, tmp_path, START, START)
+    state = random.getstate()
+    with SteppedClock(START) as clock:
+        fix_chance(bot, plan)
+        take_time_for_answers(bot, clock, plan)
+        answers = asyncio.run(ask())
+        assert datetime.now(UTC) == START + timedelta(seconds=passed)
+    random.setstate(state)
+    assert [type(answer) for answer in answers].count(RequestTimeout) == given_up
+    assert answers.count("{}") == 3 - given_up
+
+
 def test_restarts_and_seeds_have_order_ids_of_their_own(tmp_path: Path) -> None:
     def first_id(seed: int, start: datetime) -> Any:
-        bot = RunningBot(None, None, SimpleNamespace(fetch=None), SimpleNamespace(), *[None] * 3)
+        client = SimpleNamespace(fetch=None)
+        bot = RunningBot(None, None, client, None, SimpleNamespace(), *[None] * 3)
         fix_chance(bot, Plan({}, tmp_path, tmp_path, start, start, seed=seed))
         return bot.exchange.uuid4()
 

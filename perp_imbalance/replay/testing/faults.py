@@ -38,6 +38,7 @@ from pydantic import (
 
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symbol
+from perp_imbalance.replay.overlay import ANSWER_HEADER, STEPPED_HEADER
 
 Clock = Callable[[], int]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -253,6 +254,8 @@ class HttpErrors(HttpFault):
 class NoAnswer(HttpFault):
     """Every request waits for its answer.
 
+    A client on a stepped clock is answered at once and told how long that takes.
+
     :param seconds: how long, on the clock of the replay
     """
 
@@ -261,6 +264,8 @@ class NoAnswer(HttpFault):
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
         """Wait until the time is over or the client has given up."""
+        if STEPPED_HEADER in request.headers:
+            return None
         end = clock() + round(self.seconds * 1000)
         while clock() < end and request.transport and not request.transport.is_closing():
             await asyncio.sleep(LOOK_SECONDS)
@@ -360,6 +365,19 @@ def http_faults(faults: Sequence[Fault], clock: Clock) -> Any:
         return await handler(request)
 
     return misbehave
+
+
+def silences(faults: Sequence[Fault], clock: Clock) -> Any:
+    """Return the signal that tells a client on a stepped clock how long its answer takes."""
+    ours = [fault for fault in faults if isinstance(fault, NoAnswer)]
+
+    async def tell(request: web.Request, response: web.StreamResponse) -> None:
+        now = clock()
+        seconds = [fault.seconds for fault in ours if fault.hits(request.path, now)]
+        if seconds and STEPPED_HEADER in request.headers:
+            response.headers[ANSWER_HEADER] = str(max(seconds))
+
+    return tell
 
 
 def _rows(series: Series, kept: Bools) -> Series:

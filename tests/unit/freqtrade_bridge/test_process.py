@@ -43,7 +43,7 @@ def test_child_and_its_children_end_without_process_groups() -> None:
     grandchild = psutil.Process(int(child.stdout.readline()))
     process._end(child)
     assert child.returncode
-    psutil.wait_procs([grandchild], timeout=30)
+    psutil.wait_procs([grandchild])
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 
