@@ -187,8 +187,8 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             {"perp_imbalance": {"side": "long"}},
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
             "entry_mode, sides, max_stale_candles, premium_source, use_funding, use_oi, alerts, "
-            "alert_only, spot_pairs, leverage, max_entry_age_seconds, max_entry_drift, scale_out, "
-            "stop_on_close, protections",
+            "alert_only, log_candles, spot_pairs, leverage, max_entry_age_seconds, "
+            "max_entry_drift, scale_out, stop_on_close, protections",
         ),
         (
             "PerpImbalance",
@@ -462,7 +462,7 @@ def test_pair_whose_spot_is_the_perp_is_reported_once(folder: Path, sample_datad
         entries = strategy.dp.analysed[["enter_short", "enter_long"]].to_numpy().sum()
         has_signals.append(bool(entries))
         if pair not in strategy.unfit:
-            strategy.watch_feed(pair)
+            strategy.watch_feed(strategy.dp.analysed, pair)
     assert has_signals == [False, False, True, True, False, False]
     refusal = (
         "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
