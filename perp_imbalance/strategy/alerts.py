@@ -42,7 +42,7 @@ def flip_message(
     >>> flip_message(DataFrame(rows), pair="X/USDT:USDT", preset="balanced", kinds=TITLES)
     'Enter SHORT bias: X/USDT:USDT, z +2.50, premium +0.200 %, price 9.5, preset balanced'
     """
-    last = candles.iloc[-1]
+    last = candles.iloc[-1].to_dict()
     if before is None:
         before = int(candles["bias"].iloc[-2]) if len(candles) > 1 else NONE
     kind = _KINDS[int(last["bias"])]
@@ -54,7 +54,7 @@ def flip_message(
     )
 
 
-def candle_line(pair: str, candle: Mapping[str, Any], reason: str) -> str:
+def candle_line(pair: str, candle: Mapping[Any, Any], reason: str) -> str:
     """Return the line of the log about a closed candle.
 
     :param candle: its row: ``date``, the columns of the signal, and what is entered.
@@ -76,7 +76,7 @@ no entry: HTF gate'
     )
 
 
-def _z_and_premium(candle: Mapping[str, Any]) -> str:
+def _z_and_premium(candle: Mapping[Any, Any]) -> str:
     premium = _known(candle["premium_pct"], "+.3f", " %")
     return f"z {_known(candle['z'], '+.2f')}, premium {premium}"
 

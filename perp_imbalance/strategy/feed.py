@@ -111,7 +111,7 @@ def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
     return f"{len(reasons)} of {of} pairs give no signals: {named}"
 
 
-def missing_premium(last: Mapping[str, Any], spot: str) -> str:
+def missing_premium(last: Mapping[Any, Any], spot: str) -> str:
     """Say why the last candle has no premium.
 
     :param last: the last row: ``date``, ``close``, ``volume`` and the columns of the signal.
@@ -205,8 +205,7 @@ class WatchedFeed(IStrategy):
             return
         if pair not in self.unfit:
             self.watch_feed(dataframe, pair)
-        if self.settings.log_candles and self.config["runmode"] in TRADE_MODES:
-            self.log_candle(dataframe, pair)
+        self.log_candle(dataframe, pair)
 
     def analyze(self, pairs: list[str]) -> None:
         """Analyse pairs as freqtrade does; what many have in common is told in one message."""
@@ -218,13 +217,13 @@ class WatchedFeed(IStrategy):
         """How long the spot candle of a closed candle is waited for."""
         return timedelta(seconds=self.settings.max_entry_age_seconds)
 
-    def is_overdue(self, last: Mapping[str, Any]) -> bool:
+    def is_overdue(self, last: Mapping[Any, Any]) -> bool:
         """Tell whether the spot candle of a closed candle is waited for no longer."""
         return bool(datetime.now(UTC) - (last["date"] + self.candle) > self.patience)
 
     def watch_feed(self, dataframe: DataFrame, pair: str) -> None:
         """Tell once when the premium of a pair stays away, and once when it is back."""
-        last = dataframe.iloc[-1]
+        last = dataframe.iloc[-1].to_dict()
         if np.isfinite(last["premium"]):
             self.troubles.end(pair, last["date"])
         elif self.is_overdue(last):
@@ -236,10 +235,12 @@ class WatchedFeed(IStrategy):
 
         A candle whose spot price may still come is told when it has come, or is awaited no longer.
         """
-        last = dataframe.iloc[-1]
+        if not self.settings.log_candles or self.config["runmode"] not in TRADE_MODES:
+            return
+        last = dataframe.iloc[-1].to_dict()
         before, was_told = self.seen_candle.get(pair, (last["date"], False))
         is_new = before != last["date"]
-        due = {before} if is_new and not was_told else set()
+        due: set[datetime] = {before} if is_new and not was_told else set()
         is_known = np.isfinite(last["premium"]) or pair in self.unfit or self.is_overdue(last)
         if is_known and (is_new or not was_told):
             due.add(last["date"])
@@ -250,4 +251,4 @@ class WatchedFeed(IStrategy):
             dataframe, self.thresholds(), self.entry_mode.value, self.settings.entered_sides
         )
         for row in np.flatnonzero(dataframe["date"].isin(due)):
-            logger.info("%s", candle_line(pair, dataframe.iloc[row], reasons[row]))
+            logger.info("%s", candle_line(pair, dataframe.iloc[row].to_dict(), reasons[row]))
