@@ -94,8 +94,6 @@ def run(arguments: argparse.Namespace) -> int:
             f"there is no {arguments.lock}: a band is locked before the bot trades, without --db"
         )
     lock = Lock.read(arguments.lock) if exists else None
-    # freqtrade tells of each file that it opens.
-    logging.getLogger("freqtrade").setLevel(logging.WARNING)
     config = load_config(config_files(arguments))
     arguments.strategy = arguments.strategy or config.get("strategy")
     if not arguments.strategy:
@@ -104,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     options = {"strategy": arguments.strategy, "strategy_path": str(folder)}
     complete = load_config(config_files(arguments), runmode=RunMode.BACKTEST, overlay=options)
     strategy = load_strategy(complete, with_parameters=True)
+    # freqtrade tells of each file that it opens.
+    logging.getLogger("freqtrade").setLevel(logging.WARNING)
     if not hasattr(strategy, "entry_settings"):
         raise CommandError(f"{arguments.strategy} is not made of PerpImbalance")
     settings = json.loads(json.dumps(strategy.entry_settings(), default=str))

@@ -55,8 +55,8 @@ class Causes:
         """
         return (
             self._down(time)
-            or self._refused(pair, side, time)
             or self._unfilled(pair, side, time)
+            or self._refused(pair, side, time)
             or self._still_open(pair, time)
             or self._no_slot(time)
             or self._locked(pair, side, time)
@@ -115,7 +115,7 @@ class Causes:
         return None
 
     def _unfilled(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
-        for other, is_short, placed in self.log.unfilled:
+        for other, is_short, placed in (*self.record.unfilled, *self.log.unfilled):
             if (other, is_short) == (pair, side == "short") and self._within(placed, time):
                 return f"order not filled, placed {placed:{_MINUTE}}"
         return None

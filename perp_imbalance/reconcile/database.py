@@ -18,6 +18,9 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.strategy.stored_entry import SETTINGS_KEY, SIGNAL_KEY
 
+#: Pair, whether short, and time of an order.
+Unfilled = tuple[str, bool, pd.Timestamp]
+
 _TABLES = ("trades", "orders", "pairlocks", "trade_custom_data", "KeyValueStore", "wallet_history")
 _NEEDED = ("trades", "orders", "pairlocks")
 # When freqtrade writes down the wallet of a day.
@@ -28,12 +31,13 @@ _WALLET_TIME = pd.Timedelta(minutes=7)
 class BotRecord:
     """What a database has of one strategy.
 
-    :ivar trades: freqtrade's table, times in UTC
-    :ivar orders: likewise, with the pair of each as ``ft_pair``
+    :ivar trades: freqtrade's table, times in UTC; those of which anything was filled
+    :ivar orders: freqtrade's table
     :ivar locks: freqtrade's ``pairlocks``
     :ivar signals: by trade, what was seen at its entry
     :ivar settings: by trade, what was set at its entry
     :ivar starts: when the bot is known to have been started, in order
+    :ivar unfilled: entries of which nothing is filled yet
     :ivar traces: every moment at which it is known to have been running, in order
     """
 
@@ -44,6 +48,7 @@ class BotRecord:
     settings: dict[int, dict[str, Any]] = field(default_factory=dict)
     starts: tuple[pd.Timestamp, ...] = ()
     traces: tuple[pd.Timestamp, ...] = ()
+    unfilled: tuple[Unfilled, ...] = ()
 
 
 def read_record(url: str, strategy: str) -> BotRecord:
@@ -73,6 +78,9 @@ def read_record(url: str, strategy: str) -> BotRecord:
         raise DataError(
             f"{shown} has no trades of {strategy}, but of {others}: name the bot's with --strategy"
         )
+    own, unfilled = _filled(own, tables["orders"])
+    if own.empty:
+        raise DataError(f"{shown} has no trade of {strategy} that was filled: nothing to reconcile")
     custom = _custom(tables["trade_custom_data"])
     settings = custom.get(SETTINGS_KEY, {})
     starts = _starts(tables["KeyValueStore"], settings)
@@ -84,7 +92,23 @@ def read_record(url: str, strategy: str) -> BotRecord:
         settings,
         tuple(starts),
         tuple(_traces(tables, starts)),
+        unfilled,
     )
+
+
+def _filled(
+    trades: pd.DataFrame, orders: pd.DataFrame
+) -> tuple[pd.DataFrame, tuple[Unfilled, ...]]:
+    """Return the trades that have begun, and the orders of those that have not."""
+    is_short = trades.set_index("id")["is_short"].astype(bool)
+    sides = orders["ft_trade_id"].map(is_short).map({True: "sell", False: "buy"})
+    entries = orders[orders["ft_order_side"] == sides]
+    filled = entries["filled"].fillna(0).groupby(entries["ft_trade_id"]).sum()
+    empty = set(filled.index[filled == 0]) & set(trades.loc[trades["is_open"].astype(bool), "id"])
+    waiting = trades[trades["id"].isin(empty)]
+    entered = waiting[["pair", "is_short", "open_date"]].astype({"is_short": bool})
+    unfilled = entered.itertuples(index=False, name=None)
+    return trades[~trades["id"].isin(empty)].reset_index(drop=True), tuple(unfilled)
 
 
 @contextmanager
@@ -99,13 +123,13 @@ def _connection(url: str, shown: str) -> Iterator[Connection]:
                     yield connection
             finally:
                 engine.dispose()
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise DataError(f"{shown} cannot be opened: {error}") from None
     except ArgumentError:
         raise DataError(
             f"{shown} is no URL of a database: write it as freqtrade's db_url, such as "
             "sqlite:///tradesv3.sqlite"
         ) from None
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise DataError(f"{shown} cannot be opened: {error}") from None
     except DBAPIError as error:
         said = str(error.orig).splitlines()[0]
         raise DataError(f"{shown} cannot be read as a database: {said}") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from perp_imbalance.errors import DataError
+from perp_imbalance.reconcile.database import Unfilled
 
 # freqtrade's own format of a log file.
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)(?:,\d+)? - (\S+) - [A-Z]+ - (.*)$")
@@ -18,9 +19,6 @@ _UNFILLED = re.compile(
 )
 # A machine's clock may tell local time, in steps of a quarter of an hour.
 _STEP = pd.Timedelta(minutes=15)
-
-#: Pair, whether short, and time of an order.
-Unfilled = tuple[str, bool, pd.Timestamp]
 
 
 @dataclass(frozen=True)
