@@ -56,9 +56,9 @@ class Causes:
         return (
             self._down(time)
             or self._unfilled(pair, side, time)
-            or self._refused(pair, side, time)
             or self._still_open(pair, time)
             or self._no_slot(time)
+            or self._refused(pair, side, time)
             or self._locked(pair, side, time)
             or self._changed_settings(time)
             or self._saw(pair, time)
@@ -86,26 +86,30 @@ class Causes:
         number = int(trade["id"])
         if trade["enter_tag"] in _FORCED or trade["exit_reason"] in _FORCED:
             return "forced by hand"
+        ends = self._backtest_end(difference, time) if difference.kind == "exit" else None
+        evidence = None if ends is None else self._exit_unfilled(number, ends) or self._down(ends)
+        if evidence:
+            return evidence
+        if difference.kind == "exit" and trade["exit_reason"] in _BY_EXCHANGE:
+            return f"closed by the exchange: {trade['exit_reason']}"
         if differs := changes(self.record.settings.get(number, {}), self.settings):
             return f"changed settings: {', '.join(differs)}"
-        if difference.kind == "tag":
+        return None if ends is None else self._saw(difference.pair, ends)
+
+    def _backtest_end(self, difference: Difference, time: pd.Timestamp) -> pd.Timestamp | None:
+        """Return the candle in which the backtest ends a trade; None where it does not."""
+        tested = self.backtest
+        is_it = (tested["pair"] == difference.pair) & (tested["open_date"] >= time)
+        ends = tested.loc[is_it, "close_date"]
+        return None if ends.empty or pd.isna(ends.iloc[0]) else ends.iloc[0].floor(self.candle)
+
+    def _exit_unfilled(self, number: int, ends: pd.Timestamp) -> str | None:
+        orders = self.record.orders
+        mine = orders[(orders["ft_trade_id"] == number) & orders["status"].isin(_CANCELLED)]
+        mine = mine[(mine["order_date"] >= ends) & (mine["ft_order_side"] != "stoploss")]
+        if mine.empty:
             return None
-        same = self.backtest
-        same = same[(same["pair"] == difference.pair) & (same["open_date"] >= time)]
-        ends = same["close_date"].iloc[0] if len(same) else pd.NaT
-        if not pd.isna(ends):
-            orders = self.record.orders
-            mine = orders[(orders["ft_trade_id"] == number) & orders["status"].isin(_CANCELLED)]
-            mine = mine[(mine["order_date"] >= ends) & ~mine["ft_order_side"].eq("stoploss")]
-            if len(mine):
-                return f"exit order not filled, placed {mine['order_date'].iloc[0]:{_MINUTE}}"
-            if down := self._down(ends.floor(self.candle)):
-                return down
-            if saw := self._saw(difference.pair, ends.floor(self.candle)):
-                return saw
-        if trade["exit_reason"] in _BY_EXCHANGE:
-            return f"closed by the exchange: {trade['exit_reason']}"
-        return None
+        return f"exit order not filled, placed {mine['order_date'].iloc[0]:{_MINUTE}}"
 
     def _refused(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
         """Return the reason for which the strategy refused an entry: it locks the side with it."""
@@ -115,9 +119,10 @@ class Causes:
         return None
 
     def _unfilled(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
-        for other, is_short, placed in (*self.record.unfilled, *self.log.unfilled):
-            if (other, is_short) == (pair, side == "short") and self._within(placed, time):
-                return f"order not filled, placed {placed:{_MINUTE}}"
+        for order in (*self.record.unfilled, *self.log.unfilled):
+            is_it = (order.pair, order.is_short) == (pair, side == "short")
+            if is_it and time <= order.placed < time + self.candle:
+                return f"order not filled, placed {order.placed:{_MINUTE}}"
         return None
 
     def _down(self, time: pd.Timestamp) -> str | None:
@@ -125,8 +130,7 @@ class Causes:
 
         The log knows; a database only knows when the bot was started and what it did.
         """
-        until = time + pd.Timedelta(seconds=self.settings["settings"]["max_entry_age_seconds"])
-        looks = self.log.looks
+        until, looks = self._until(time), self.log.looks
         if looks and looks[0] < time < looks[-1]:
             if any(time <= look <= until for look in looks):
                 return None
@@ -164,15 +168,20 @@ class Causes:
         return f"the bot still held {pair}, opened {held['open_date'].iloc[0]:{_MINUTE}}"
 
     def _no_slot(self, time: pd.Timestamp) -> str | None:
-        held = _open_at(self.record.trades, time)
+        # What is entered in the same look takes a slot, too, and an order as long as it waits.
+        until = self._until(time)
+        held = len(_open_at(self.record.trades, until)) + sum(
+            order.placed <= until and not (order.removed and order.removed <= until)
+            for order in (*self.record.unfilled, *self.log.unfilled)
+        )
         slots = min(
             _slots(settings) for _, settings in [*self._set_around(time), (time, self.settings)]
         )
-        if len(held) < slots:
+        if held < slots:
             return None
         now = _slots(self.settings)
         changed = "" if slots == now else f", max_open_trades is {now:g} now"
-        return f"no slot: {len(held)} of {slots:g} taken{changed}"
+        return f"no slot: {held} of {slots:g} taken{changed}"
 
     def _locked(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
         for lock in self._locks(pair, side, time):
@@ -204,8 +213,9 @@ class Causes:
         is_it = (trades["pair"] == pair) & (trades["is_short"].astype(bool) == (side == "short"))
         return dict(trades[is_it & (opened == time)].iloc[0])
 
-    def _within(self, moment: pd.Timestamp, time: pd.Timestamp) -> bool:
-        return bool(time <= moment < time + self.candle)
+    def _until(self, time: pd.Timestamp) -> pd.Timestamp:
+        """Return until when a signal that a candle begins with may be entered."""
+        return time + pd.Timedelta(seconds=self.settings["settings"]["max_entry_age_seconds"])
 
 
 def _open_at(trades: pd.DataFrame, time: pd.Timestamp) -> pd.DataFrame:

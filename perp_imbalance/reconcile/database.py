@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pandas as pd
@@ -18,13 +18,22 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.strategy.stored_entry import SETTINGS_KEY, SIGNAL_KEY
 
-#: Pair, whether short, and time of an order.
-Unfilled = tuple[str, bool, pd.Timestamp]
-
 _TABLES = ("trades", "orders", "pairlocks", "trade_custom_data", "KeyValueStore", "wallet_history")
 _NEEDED = ("trades", "orders", "pairlocks")
 # When freqtrade writes down the wallet of a day.
 _WALLET_TIME = pd.Timedelta(minutes=7)
+
+
+class Unfilled(NamedTuple):
+    """An entry of which nothing was filled.
+
+    :ivar removed: when it was taken back; None where it is still open
+    """
+
+    pair: str
+    is_short: bool
+    placed: pd.Timestamp
+    removed: pd.Timestamp | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,8 @@ def _filled(
     waiting = trades[trades["id"].isin(empty)]
     entered = waiting[["pair", "is_short", "open_date"]].astype({"is_short": bool})
     unfilled = entered.itertuples(index=False, name=None)
-    return trades[~trades["id"].isin(empty)].reset_index(drop=True), tuple(unfilled)
+    begun = trades[~trades["id"].isin(empty)].reset_index(drop=True)
+    return begun, tuple(Unfilled(*each) for each in unfilled)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
     :raises DataError: if one cannot be read, or none has a line of a candle
     """
     seen: dict[tuple[str, pd.Timestamp], str] = {}
-    looks, unfilled, late = [], [], []
+    looks, removed, late = [], [], []
     for file in files:
         try:
             lines = file.read_text("utf-8", errors="replace").splitlines()
@@ -60,7 +60,7 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
                 late.append(looks[-1] - opened - candle)
             elif gone := _UNFILLED.search(said):
                 placed = pd.Timestamp(gone[3], tz="UTC")
-                unfilled.append((gone[1], gone[2] == "True", placed))
+                removed.append((gone[1], gone[2] == "True", placed, pd.Timestamp(time, tz="UTC")))
     if files and not looks:
         names = ", ".join(map(str, files))
         raise DataError(
@@ -68,4 +68,5 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
             "perp_imbalance.log_candles is on"
         )
     shift = pd.Series(late).median().round(_STEP) if late else pd.Timedelta(0)
-    return BotLog(seen, tuple(sorted(look - shift for look in looks)), tuple(unfilled))
+    unfilled = tuple(Unfilled(*order[:3], order[3] - shift) for order in removed)
+    return BotLog(seen, tuple(sorted(look - shift for look in looks)), unfilled)

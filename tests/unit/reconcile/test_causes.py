@@ -19,12 +19,14 @@ from support.bot_record import (
 
 from perp_imbalance.reconcile import BotLog, BotRecord
 from perp_imbalance.reconcile.causes import Causes
+from perp_imbalance.reconcile.database import Unfilled
 from perp_imbalance.rehearsal import Difference
 
 SEEN = "z +0.80, premium +0.010 %, deviation +1.0 bps, bias none, no entry: no bias"
 LATE = "z +0.80, premium unknown, deviation unknown, bias none, no entry: no bias"
 NO_SPOT = "late candle: the bot had no spot price of it"
 CHANGED = "changed settings: enter_z was 2.2, is 1.7"
+UNFILLED = Unfilled(PAIR, False, at(12.01), at(12.2))
 OLDER = {**SETTINGS, "thresholds": {"enter_z": 2.2}}
 # Trades around the candle in question, 12:00, of a bot that took part in nothing then.
 AROUND = trades(
@@ -77,9 +79,27 @@ def cause(
             BotLog(looks=LOOKS),
             None,
         ),
-        ({}, BotLog(looks=LOOKS, unfilled=((PAIR, False, at(12.01)),)), "order not filled, placed"),
-        ({"unfilled": ((PAIR, False, at(12.01)),)}, NO_LOG, "order not filled, placed"),
-        ({}, BotLog(unfilled=((PAIR, True, at(12.01)), (OTHER, False, at(12.01)))), None),
+        (
+            {},
+            BotLog(looks=LOOKS, unfilled=(UNFILLED,)),
+            "order not filled, placed",
+        ),
+        (
+            {"unfilled": (UNFILLED,)},
+            NO_LOG,
+            "order not filled, placed",
+        ),
+        ({}, BotLog(unfilled=(Unfilled(PAIR, True, at(12.01), at(12.2)),)), None),
+        (
+            {},
+            BotLog(unfilled=tuple(Unfilled(pair, False, at(12.01), at(12.2)) for pair in "XY")),
+            "no slot: 2 of 2 taken",
+        ),
+        (
+            {},
+            BotLog(unfilled=tuple(Unfilled(pair, False, at(11.5), at(12)) for pair in "XY")),
+            None,
+        ),
         (
             {"locks": locks((PAIR, "long", "its signal is 900 seconds old", 12.2, 13))},
             NO_LOG,

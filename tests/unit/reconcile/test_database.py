@@ -13,6 +13,7 @@ from support.bot_record import PAIR, SETTINGS, at, locks, orders, trades
 
 from perp_imbalance.errors import DataError
 from perp_imbalance.reconcile import read_record
+from perp_imbalance.reconcile.database import Unfilled
 
 NAME = "PerpImbalance"
 
@@ -89,7 +90,7 @@ def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
         store.commit()
     record = read_record(f"sqlite:///{running}", NAME)
     assert list(record.trades["id"]) == [1]
-    assert record.unfilled == ((PAIR, False, at(20)),)
+    assert record.unfilled == (Unfilled(PAIR, False, at(20)),)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,15 @@ def test_looks_are_told_in_utc_whatever_the_clock(shift: float, tmp_path: Path) 
         line(at(hour + 1 + shift + 0.002), f"{PAIR} {at(hour):%Y-%m-%d %H:%M}: {SAID}")
         for hour in candles
     )
-    file.write_text(f"{text}no line of a log\n{line(at(9), UNFILLED, 'freqtrade.freqtradebot')}")
+    file.write_text(
+        f"{text}no line of a log\n{line(at(12.25 + shift), UNFILLED, 'freqtrade.freqtradebot')}"
+    )
     log = read_log([file], CANDLE)
     assert [look.floor("min") for look in log.looks] == [at(1), at(2), at(3)]
     assert log.seen == {(PAIR, at(hour)): SAID for hour in candles}
-    assert log.unfilled == ((PAIR, True, pd.Timestamp("2025-03-01 12:00:01", tz="UTC")),)
+    (order,) = log.unfilled
+    assert order[:3] == (PAIR, True, pd.Timestamp("2025-03-01 12:00:01", tz="UTC"))
+    assert order.removed == at(12.25)
 
 
 def test_rotated_logs_are_one(tmp_path: Path) -> None:
