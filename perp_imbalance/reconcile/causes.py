@@ -36,9 +36,7 @@ class Causes:
     candle: pd.Timedelta
 
     def explained(self, difference: Difference) -> Difference:
-        """Return a difference with its cause, or with None where nothing shows one."""
-        if difference.cause:
-            return difference
+        """Return a difference with its cause; the one that it has stays where nothing shows one."""
         time = pd.Timestamp(difference.time)
         if difference.kind in ("missed", "late"):
             cause = self.of_missed(difference.pair, difference.side, time)
@@ -46,7 +44,7 @@ class Causes:
             cause = self.of_extra(difference.pair, difference.side, time)
         else:
             cause = self.of_changed(difference, time)
-        return replace(difference, cause=cause)
+        return replace(difference, cause=cause or difference.cause)
 
     def of_missed(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
         """Return why a bot entered nothing in a candle where a backtest does.
@@ -74,8 +72,8 @@ class Causes:
         if differs := changes(self.record.settings.get(number, {}), self.settings):
             return f"changed settings: {', '.join(differs)}"
         held = _open_at(self.backtest, trade["open_date"])
-        if (held["pair"] == pair).any():
-            return "the backtest still holds its position"
+        if len(same := held[held["pair"] == pair]):
+            return f"the backtest still held its position of {same['open_date'].iloc[0]:{_MINUTE}}"
         if _slots(self.settings) <= len(held):
             return f"no slot in the backtest: {len(held)} of {_slots(self.settings):g} taken"
         return None
@@ -165,7 +163,7 @@ class Causes:
         held = held[held["pair"] == pair]
         if held.empty:
             return None
-        return f"the bot still held {pair}, opened {held['open_date'].iloc[0]:{_MINUTE}}"
+        return f"the bot still held its position of {held['open_date'].iloc[0]:{_MINUTE}}"
 
     def _no_slot(self, time: pd.Timestamp) -> str | None:
         # What is entered in the same look takes a slot, too, and an order as long as it waits.

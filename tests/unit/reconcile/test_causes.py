@@ -115,7 +115,7 @@ def cause(
         (
             {"trades": trades({"open_date": at(9)})},
             NO_LOG,
-            f"the bot still held {PAIR}, opened 2025-03-01 09:00",
+            "the bot still held its position of 2025-03-01 09:00",
         ),
         (
             {
@@ -166,7 +166,11 @@ def test_entry_that_was_missed_has_its_cause(
         ({"signals": {1: {"signal": None}}}, trades(), "forced by hand"),
         ({"signals": {1: {"signal": "long_zone_z"}}}, trades(), None),
         ({"settings": {1: OLDER}}, trades(), CHANGED),
-        ({}, trades({"open_date": at(9)}), "the backtest still holds its position"),
+        (
+            {},
+            trades({"open_date": at(9)}),
+            "the backtest still held its position of 2025-03-01 09:00",
+        ),
         (
             {},
             trades({"pair": OTHER, "open_date": at(9)}, {"pair": "X", "open_date": at(9)}),
@@ -221,7 +225,9 @@ def test_other_tag_or_end_has_its_cause(
     assert said is None or str(found).startswith(said)
 
 
-def test_known_cause_is_kept() -> None:
+def test_known_cause_stays_where_nothing_shows_another() -> None:
     difference = Difference("missed", PAIR, "long", at(12), "", "", "known")
-    found = Causes(record(), NO_LOG, trades(), SETTINGS, CANDLE).explained(difference)
-    assert found is difference
+    known = Causes(record(), NO_LOG, trades(), SETTINGS, CANDLE).explained(difference)
+    assert known.cause == "known"
+    down = Causes(record(), BotLog(looks=LOOKS[:12] + LOOKS[13:]), trades(), SETTINGS, CANDLE)
+    assert str(down.explained(difference).cause).startswith("bot down")
