@@ -5,9 +5,10 @@ Each trouble, each flip and each candle is told once, however often the bot look
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import freqtrade
@@ -27,7 +28,7 @@ from perp_imbalance.strategy.versions import newer_than_tested
 logger = logging.getLogger(__name__)
 
 # So many pairs with their reasons make a message that can still be read.
-_MOST_REASONS = 3
+_MOST_NAMED = 3
 
 #: A trouble's kind and what to say of it; the words may change from candle to candle.
 Trouble = tuple[str, str]
@@ -90,16 +91,14 @@ class AlertDeduplicator:
             return
         begun, self._begun = self._begun, {}
         ended, self._ended = self._ended, []
-        if begun:
-            said = _without_signals(begun, of, len(begun))
-            # The log names each reason, a message as many as can be read.
-            logger.warning("%s", said)
-            self._send(_without_signals(begun, of, _MOST_REASONS))
-        if ended:
-            many = f"{len(ended)} pairs give signals again: {some(ended)}"
-            said = f"{ended[0]} gives signals again" if len(ended) == 1 else many
-            logger.info("%s", said)
-            self._send(said)
+        # The log names all pairs and reasons, a message as many as can be read.
+        for pairs, level, say in (
+            (begun, logging.WARNING, partial(_without_signals, begun, of)),
+            (ended, logging.INFO, partial(_with_signals, ended)),
+        ):
+            if pairs:
+                logger.log(level, "%s", say(len(pairs)))
+                self._send(say(_MOST_NAMED))
 
 
 def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
@@ -109,6 +108,13 @@ def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
         return f"{pair} gives no signals: {reason}"
     named = some([f"{pair} ({reason})" for pair, reason in reasons.items()], most)
     return f"{len(reasons)} of {of} pairs give no signals: {named}"
+
+
+def _with_signals(pairs: Sequence[str], most: int) -> str:
+    """Say which pairs give signals again."""
+    if len(pairs) == 1:
+        return f"{pairs[0]} gives signals again"
+    return f"{len(pairs)} pairs give signals again: {some(pairs, most)}"
 
 
 def missing_premium(last: Mapping[Any, Any], spot: str) -> str:

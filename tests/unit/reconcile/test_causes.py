@@ -32,6 +32,7 @@ OLDER = {**SETTINGS, "thresholds": {"enter_z": 2.2}}
 AROUND = trades(
     {"open_date": at(2), "close_date": at(4)}, {"open_date": at(20), "close_date": at(22)}
 )
+HELD = "still held its position of 2025-03-01 09:00"
 NO_LOG = BotLog()
 LOOKS = tuple(at(hour) for hour in range(24))
 
@@ -115,7 +116,7 @@ def cause(
         (
             {"trades": trades({"open_date": at(9)})},
             NO_LOG,
-            "the bot still held its position of 2025-03-01 09:00",
+            f"the bot {HELD}",
         ),
         (
             {

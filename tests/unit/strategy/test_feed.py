@@ -96,8 +96,10 @@ def test_troubles_of_one_look_are_told_in_one_message(
     with troubles.in_one_message(43):
         for pair in pairs:
             troubles.end(pair, LAST)
-    assert sent[1:] == caplog.messages[1:]
-    assert sent[1].startswith("40 pairs give signals again: A0/USDT:USDT, A1/USDT:USDT")
+    again = "40 pairs give signals again: A0/USDT:USDT, A1/USDT:USDT, A2/USDT:USDT"
+    assert sent[1:] == [f"{again} and 37 more"]
+    assert caplog.messages[1].startswith(f"{again}, A3/USDT:USDT")
+    assert len(caplog.messages) == 2
 
 
 def test_spot_that_is_late_on_every_candle_is_told_once(sent: list[str]) -> None:
