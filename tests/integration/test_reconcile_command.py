@@ -153,8 +153,8 @@ def test_forced_trades_are_told_and_the_unknown_is_not_explained_away(
     stopped: Plan, reconcile: Reconcile, tmp_path: Path
 ) -> None:
     database = tmp_path / "forced.sqlite"
-    for end in ("", "-wal"):
-        shutil.copy(f"{stopped.database}{end}", f"{database}{end}")
+    for file in stopped.folder.glob("rehearsal.sqlite*"):
+        shutil.copy(file, tmp_path / file.name.replace("rehearsal", "forced"))
     with closing(sqlite3.connect(database)) as store:
         number, opened, pair = store.execute(
             "select id, open_date, pair from trades where is_short order by open_date desc"

@@ -39,6 +39,14 @@ def test_band_is_wider_where_neighbours_share_their_luck() -> None:
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
+def test_band_is_as_wide_where_they_do_not() -> None:
+    profits = list(np.random.default_rng(1).normal(0.0, 50.0, 300))
+    alone, together = (band(profits, block, 40) for block in (1, 5))
+    assert alone is not None
+    assert together is not None
+    assert 0.7 < (together.high - together.low) / (alone.high - alone.low) < 1.3
+
+
 def test_few_trades_make_no_band() -> None:
     assert band([1.0] * (LEAST_TRADES - 1), 1, 5) is None
     assert band([1.0] * LEAST_TRADES, 1, 0) is None
