@@ -78,9 +78,10 @@ def logging_of_its_own() -> Iterator[None]:
         yield
     finally:
         begin_anew()
-        for each, (level, *state) in before.items():
+        for each, (level, handlers, filters, disabled, propagate) in before.items():
             each.setLevel(level)
-            each.handlers, each.filters, each.disabled, each.propagate = state
+            each.handlers, each.filters = handlers, filters
+            each.disabled, each.propagate = disabled, propagate
 
 
 def begin_anew() -> None:
