@@ -8,22 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from freqtrade.worker import Worker
-from pydantic import TypeAdapter
 
 from perp_imbalance.freqtrade_bridge.internals import deep_merge_dicts
 from perp_imbalance.rehearsal.stage import Stage
 from perp_imbalance.replay.overlay import account_config
 from perp_imbalance.replay.testing import (
+    FAULTS,
     Account,
     AccountReplay,
     AccountTerms,
     Fault,
     running_test_replay,
 )
-from perp_imbalance.replay.testing.faults import AnyFault
-
-FAULTS: TypeAdapter[list[AnyFault]] = TypeAdapter(list[AnyFault])
-
 
 #: Where an account is kept between a bot's end and its restart.
 ACCOUNT_FILE = "account.pickle"

@@ -13,12 +13,12 @@ or, for the command ``perp-imbalance replay --faults faults.json``::
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,16 +32,14 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    TypeAdapter,
-    ValidationError,
+    PositiveInt,
 )
 
-from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.errors import DataError
 from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symbol
-from perp_imbalance.replay.overlay import ANSWER_HEADER, STEPPED_HEADER
+from perp_imbalance.replay.overlay import STEPPED_HEADER
 
 Clock = Callable[[], int]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Bools = npt.NDArray[np.bool_]
 
 # How long a silent exchange sleeps before it looks at its clock again.
@@ -215,6 +213,16 @@ class Halted(CandleFault):
         return replace(series, values=values)
 
 
+class TickChange(CandleFault):
+    """Prices have fewer decimals while it lasts.
+
+    :param decimals: how many fewer
+    """
+
+    fault: Literal["tick_change"] = "tick_change"
+    decimals: PositiveInt = 1
+
+
 class HttpFault(Fault):
     """A fault of the whole exchange.
 
@@ -272,29 +280,6 @@ class NoAnswer(HttpFault):
         return None
 
 
-AnyFault = LateCandles | MissingCandles | Delisted | BadPrices | Halted | HttpErrors | NoAnswer
-_FILE: TypeAdapter[list[AnyFault]] = TypeAdapter(
-    list[Annotated[AnyFault, Field(discriminator="fault")]]
-)
-
-
-def read_faults(path: Path) -> list[AnyFault]:
-    """Return the faults of a JSON file: a list of objects that name their kind as ``fault``.
-
-    :raises SettingsError: one line that names what is wrong, and where
-    """
-    try:
-        return _FILE.validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"cannot read the faults in {path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            f"the faults in {path} are wrong at {where or 'the top'}: {first['msg']}"
-        ) from None
-
-
 class FaultyStore(CandleStore):
     """A store whose candles have faults, as of a clock.
 
@@ -348,36 +333,6 @@ class FaultyStore(CandleStore):
             for fault in self._faults.get(symbol.pair, ()):
                 series = fault.traded(series, self._clock())
         return series
-
-
-def http_faults(faults: Sequence[Fault], clock: Clock) -> Any:
-    """Return the middleware that lets requests meet the faults of the whole exchange."""
-    ours = [fault for fault in faults if isinstance(fault, HttpFault)]
-
-    @web.middleware
-    async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
-        now = clock()
-        for fault in ours:
-            if fault.hits(request.path, now):
-                answer = await fault.answer(request, clock)
-                if answer is not None:
-                    return answer
-        return await handler(request)
-
-    return misbehave
-
-
-def silences(faults: Sequence[Fault], clock: Clock) -> Any:
-    """Return the signal that tells a client on a stepped clock how long its answer takes."""
-    ours = [fault for fault in faults if isinstance(fault, NoAnswer)]
-
-    async def tell(request: web.Request, response: web.StreamResponse) -> None:
-        now = clock()
-        seconds = [fault.seconds for fault in ours if fault.hits(request.path, now)]
-        if seconds and STEPPED_HEADER in request.headers:
-            response.headers[ANSWER_HEADER] = str(max(seconds))
-
-    return tell
 
 
 def _rows(series: Series, kept: Bools) -> Series:
