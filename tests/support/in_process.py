@@ -69,20 +69,32 @@ def descriptors_to(*targets: int) -> Iterator[None]:
 @contextmanager
 def logging_of_its_own() -> Iterator[None]:
     """Let logging begin as in a new process, and be as before when the block is left."""
-    root = logging.getLogger()
-    loggers = [
-        each for each in root.manager.loggerDict.values() if isinstance(each, logging.Logger)
-    ]
-    kept = {each: (each.level, each.handlers[:], each.filters[:]) for each in (root, *loggers)}
-    root.handlers, level = [], root.level
-    root.setLevel(logging.WARNING)
+    before = {
+        each: (each.level, each.handlers[:], each.filters[:], each.disabled, each.propagate)
+        for each in all_loggers()
+    }
+    begin_anew()
     try:
         yield
     finally:
-        root.setLevel(level)
-        for each, (before, handlers, filters) in kept.items():
-            each.setLevel(before)
+        begin_anew()
+        for each, (level, handlers, filters, disabled, propagate) in before.items():
+            each.setLevel(level)
             each.handlers, each.filters = handlers, filters
+            each.disabled, each.propagate = disabled, propagate
+
+
+def begin_anew() -> None:
+    """Give every logger the state in which a process begins."""
+    for each in all_loggers():
+        each.setLevel(logging.WARNING if each is logging.root else logging.NOTSET)
+        each.handlers, each.filters, each.disabled, each.propagate = [], [], False, True
+
+
+def all_loggers() -> list[logging.Logger]:
+    """Return every logger that there is, the root first."""
+    named = logging.root.manager.loggerDict.values()
+    return [logging.root, *(each for each in named if isinstance(each, logging.Logger))]
 
 
 @contextmanager
