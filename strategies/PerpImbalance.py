@@ -33,10 +33,13 @@ from perp_imbalance.strategy.gate_series import GateSeries, missing_series
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES, OwnParameters, with_preset
 from perp_imbalance.strategy.positions import Positions
 from perp_imbalance.strategy.settings import Settings
+from perp_imbalance.strategy.stored_entry import StoredEntries
 
 
 @with_preset("balanced")
-class PerpImbalance(OwnParameters, Positions, WatchedFeed, GateSeries, FreqtradeCharts):
+class PerpImbalance(
+    OwnParameters, Positions, StoredEntries, WatchedFeed, GateSeries, FreqtradeCharts
+):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
     INTERFACE_VERSION = 3

@@ -97,6 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
     values = ParameterFile.of_words(named_values(arguments.values or ()))
+    words = " ".join(arguments.values or ())
     if not arguments.values:
         warn_of_parameter_files(arguments.strategies, config)
     datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
@@ -106,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     with (
         running_replay(datadir) as replay,
         scratch_results(folder) as scratch,
-        strategies_with(values, arguments.strategies, config) as strategies,
+        strategies_with(values, arguments.strategies, config, words) as strategies,
     ):
         overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
         # freqtrade itself goes by its option; in the result it tells a report where to look.
@@ -120,13 +121,15 @@ def run(arguments: argparse.Namespace) -> int:
         code = run_freqtrade(options, local_config=local)
         if code:
             return code
+        # Before it is kept: what ends this process then leaves no secret behind.
+        struck = [name for file in scratch.glob("*.zip") for name in redact_result(file)]
         result = keep_result(scratch, folder)
     for note in data.notes:
         print(f"Note: {note}")
     if result is None:
         print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
         return 0
-    if struck := redact_result(result):
+    if struck:
         print(f"Struck out of the result, for secrets: {', '.join(struck)}")
     print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
     if not arguments.no_report:
@@ -139,21 +142,26 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def strategies_with(
-    parameters: "ParameterFile", names: Sequence[str], config: Mapping[str, Any]
+    parameters: "ParameterFile", names: Sequence[str], config: dict[str, Any], words: str
 ) -> Iterator[Path]:
     """Yield the folder of strategies; with parameters, a copy that has files of them.
 
     :param names: of the strategies that get them.
+    :param words: the parameters as they were typed, for messages.
+    :raises CommandError: if a strategy would not start with them.
     """
     from perp_imbalance.files import temporary_folder
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
-    from perp_imbalance.research.strategy_sources import sources, write_sources
+    from perp_imbalance.freqtrade_bridge.strategy_trial import copy_strategies, tried
 
+    source = strategy_folder(config)
     if not parameters.params:
-        yield strategy_folder(config)
+        yield source
         return
+    for name in names:
+        tried({**config, "strategy": name}, source / f"{name}.py", parameters, words)
     with temporary_folder() as folder:
-        write_sources(folder, sources(strategy_folder(config)))
+        copy_strategies(source, folder, names)
         for name in names:
             parameters.write(folder / f"{name}.json", name)
         yield folder

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_args
 from perp_imbalance.cli.next_steps import backtest_command
 from perp_imbalance.cli.options import add_config, config_files, named_values
 from perp_imbalance.errors import CommandError
-from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.thresholds import PRESET_SIDES, PRESETS, Side
 
 if TYPE_CHECKING:
@@ -76,6 +74,7 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     """Write the parameter file of a strategy."""
     from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.freqtrade_bridge.strategy_trial import tried
     from perp_imbalance.strategy.parameters import PARAMETER_NAMES
     from perp_imbalance.strategy.settings import SECTION
 
@@ -92,7 +91,7 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     file = source.with_suffix(".json")
     if file.exists() and not arguments.force:
         raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
-    values = _tried({**config, "strategy": strategy}, source, parameters, name)
+    values = tried({**config, "strategy": strategy}, source, parameters, name)
     parameters.write(file, strategy)
     print(f"{strategy} now trades with {name}: {file}")
     if parameters.warning:
@@ -124,65 +123,6 @@ def _typed(words: Sequence[str]) -> "ParameterFile | None":
     if "=" not in words[0] and len(words) == 1:
         return None
     return ParameterFile.of_words(named_values(words))
-
-
-def _tried(
-    config: dict[str, Any], source: Path, parameters: "ParameterFile", name: str
-) -> dict[str, Any]:
-    """Return the parameters of a strategy with values beside it, loaded as the bot loads it.
-
-    In a copy of its folder: what lies beside it now, broken or of another strategy, has no say,
-    and nothing is written that the bot would not start with.
-
-    :param source: file of the strategy.
-    :param name: of the preset or the parameter file, for messages.
-    :raises CommandError: naming what freqtrade or the strategy refuses.
-    """
-    from freqtrade.configuration.config_validation import validate_config_consistency
-
-    from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
-    from perp_imbalance.freqtrade_bridge.strategies import load_strategy
-    from perp_imbalance.strategy.parameters import PARAMETER_NAMES, parameters_of
-
-    strategy_name, limit = config["strategy"], "max_open_trades"
-    about = f"{name} for {strategy_name}; nothing was written"
-    options = {key: value for key, value in parameters.options.items() if value is not None}
-    with (
-        temporary_folder() as place,
-        translate_freqtrade_errors(about),
-    ):
-        _copy_strategies(source, Path(place))
-        parameters.write(Path(place, f"{strategy_name}.json"), strategy_name)
-        # A config's own value would win, and hide the file's until it is taken out.
-        trial = {key: value for key, value in config.items() if key not in options}
-        trial["strategy_path"] = str(place)
-        strategy = load_strategy(trial, about=about)
-        lacking = [parameter for parameter in PARAMETER_NAMES if not hasattr(strategy, parameter)]
-        if lacking:
-            raise CommandError(
-                f"{strategy_name} has no parameter {lacking[0]}: a preset is for PerpImbalance and "
-                "strategies that are made of it"
-            )
-        parameters.check_names(name, parameters_of(strategy), strategy_name)
-        strategy.ft_load_hyper_params()
-        # What a limit of trades allows depends on the stake: the one that counts is the config's.
-        validate_config_consistency(trial | ({limit: config[limit]} if limit in config else {}))
-        return {key: getattr(strategy, key).value for key in PARAMETER_NAMES}
-
-
-def _copy_strategies(source: Path, place: Path) -> None:
-    """Put a strategy's folder in another place, without the strategy's own parameter file."""
-    for entry in source.parent.iterdir():
-        if entry.suffix == ".py" and entry.is_file():
-            # freqtrade follows a link to where the file lies, and to the parameters beside that.
-            shutil.copyfile(entry, place / entry.name)
-        elif entry.name not in (f"{source.stem}.json", "__pycache__"):
-            # Where links need a privilege, a copy serves: the folder is small.
-            target = place / entry.name
-            try:
-                target.symlink_to(entry.resolve())
-            except OSError:
-                (shutil.copytree if entry.is_dir() else shutil.copyfile)(entry, target)
 
 
 def _parameters(name: str) -> "ParameterFile":

@@ -209,7 +209,7 @@ def start_of(arguments: argparse.Namespace, config: "Mapping[str, Any]") -> Star
     tuned.check_names(arguments.tuned, OUR_PARAMETERS)
     preset = arguments.preset or PRESET_OF.get(str(tuned.strategy_name), "balanced")
     settings = settings.of_preset(preset)
-    named = {name: value for values in tuned.params.values() for name, value in values.items()}
+    named = tuned.by_name
     own = {name: named[name] for name in SETTING_SPACES if name in named}
     # As the strategy has it: the file outranks the config, but for the switches of gates.
     kept = {name for name in OPTIONAL_GATES if name in settings.model_fields_set}

@@ -205,8 +205,7 @@ def space_options(arguments: argparse.Namespace) -> dict[str, Any]:
         is_known = bool(values) and name in PARAMETER_NAMES
         kind = type(getattr(PRESETS["balanced"], name)) if is_known else str
         vary[name] = tuple(parse_values(values, kind, f"value of {name}")) if is_known else None
-    params = ParameterFile.of_words(named_values(arguments.fix or ())).params
-    fixed = {name: value for values in params.values() for name, value in values.items()}
+    fixed = ParameterFile.of_words(named_values(arguments.fix or ())).by_name
     return {"vary": vary, "fixed": fixed}
 
 

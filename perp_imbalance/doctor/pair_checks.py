@@ -187,7 +187,9 @@ def _examine_premium(
     perp, spot, premium = series
     fraction = premium.fraction
     checks = candle_checks.check_prices(match, fraction)
-    share = without_spot(perp, fraction)
+    # Of an index or of spot, some exchanges give fewer past candles than of the perp.
+    begun = (perp["date"] >= min(spot["date"].iloc[0], perp["date"].iloc[-1])).to_numpy()
+    share = without_spot(perp[begun], fraction[begun])
     found.measured(price_ratio=price_ratio(fraction), without_spot=share)
     found.add(*checks, candle_checks.check_without_spot(share, match.name))
     if any(check.level is Level.MUST_FIX for check in checks):

@@ -204,6 +204,15 @@ class ParameterFile(BaseModel):
         }
 
     @property
+    def by_name(self) -> dict[str, Any]:
+        """All values by their names alone.
+
+        >>> ParameterFile.of_words({"stoploss": "-0.2", "entry_mode": "flip"}).by_name
+        {'stoploss': -0.2, 'entry_mode': 'flip'}
+        """
+        return {name: value for values in self.params.values() for name, value in values.items()}
+
+    @property
     def options(self) -> dict[str, Any]:
         """What it says of freqtrade's own options, by the names that a config has.
 

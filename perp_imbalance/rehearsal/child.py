@@ -1,4 +1,4 @@
-"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN``.
+"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN LOOKS``.
 
 freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and database.
 The replay exchange runs beside it in a thread, so both read one clock. Only what
@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 from ccxt import RequestTimeout
 from freqtrade.enums import State
@@ -42,9 +42,10 @@ LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _LATENESS = ("ohlcv_late_candle_grace_secs", "ohlcv_max_poll_interval_secs")
 
 
-def rehearse(plan: Plan) -> None:
+def rehearse(plan: Plan, looks: BinaryIO) -> None:
     """Run the bot of a plan to its end, and leave this process with its exit code.
 
+    :param looks: gets a byte for each look
     :raises BridgeError: if this freqtrade lacks what is replaced
     :raises DataError: where the folder holds no candles
     """
@@ -54,7 +55,7 @@ def rehearse(plan: Plan) -> None:
         stage.exchange() as replay,
         config_file(stage.config(rehearsal_config(plan, replay.url))) as file,
     ):
-        step_clock(bot, clock, plan, stage)
+        step_clock(bot, clock, plan, stage, looks)
         fix_chance(bot, plan)
         take_time_for_answers(bot, clock, plan)
         if plan.shortcuts:
@@ -77,6 +78,9 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     if plan.shortcuts:
         exchange["markets_refresh_interval"] = MARKETS_MINUTES
     config["initial_state"] = "running"
+    # Of the bot that trades: its log, and the service that watches it.
+    config["logfile"] = ""
+    config.get("internals", {}).pop("sd_notify", None)
     config["log_config"] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -94,10 +98,13 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     return config
 
 
-def step_clock(bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage) -> None:
+def step_clock(
+    bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage, looks: BinaryIO
+) -> None:
     """Move the clock where the bot waits, and end the bot there."""
 
     def pause(worker: Any, seconds: float) -> None:
+        looks.write(b".")
         stage.looked(worker, clock.now())
         if worker.freqtrade.state == State.STOPPED:
             sys.exit(STOPPED)
@@ -160,6 +167,7 @@ def take_time_for_answers(bot: RunningBot, clock: SteppedClock, plan: Plan) -> N
 
 if __name__ == "__main__":
     try:
-        rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+        with Path(sys.argv[2]).open("wb", buffering=0) as looks:
+            rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), looks)
     except PerpImbalanceError as error:
         sys.exit(str(error))

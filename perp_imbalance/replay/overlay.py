@@ -55,9 +55,11 @@ API_PATHS = {
 SPOKEN = "binance"
 # Of a config's section on the exchange, what matters where there is no exchange.
 _PAIRS = ("pair_whitelist", "pair_blacklist")
-# Sections that lead to other machines, or hold secrets, and have no part in a local run.
+# Settings that lead to other machines, or hold secrets, and have no part in a local run.
 _ELSEWHERE = frozenset(
     {"telegram", "discord", "webhook", "api_server", "external_message_consumer", "coingecko"}
+    # With a currency to show, freqtrade asks CoinGecko for coins as it starts.
+    | {"fiat_display_currency"}
 )
 
 

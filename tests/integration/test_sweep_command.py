@@ -30,6 +30,7 @@ from support.freqtrade import (
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
+from perp_imbalance.freqtrade_bridge.strategy_trial import copy_strategies
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.research.grid import AXES
 
@@ -291,8 +292,30 @@ def test_values_of_a_backtest_replace_presets_and_parameter_files(
     assert [file.name for file in (place / "strategies").glob("*.json")] == [own.name]
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (["enterz=2"], "enterz is no parameter: known are enter_z,"),
+        (["enter_z=0.5", "exit_z=0.9"], "PerpImbalance: enter_z is 0.5, it must be above exit_z"),
+    ],
+)
 def test_wrong_value_of_a_backtest_is_refused_in_one_line(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    values: list[str],
+    said: str,
+    place: Path,
+    tiny_datadir: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    said = refused(["--datadir", "nowhere", "--set", "enterz=2"], capsys, "backtest")
-    assert said.startswith("perp-imbalance: enterz is no parameter: known are enter_z,")
+    options = ["--datadir", str(tiny_datadir), "--strategies", "PerpImbalance", "--set", *values]
+    assert refused(options, capsys, "backtest").startswith(f"perp-imbalance: {said}")
+
+
+def test_strategy_finds_what_it_reads_beside_it_in_a_copy(tmp_path: Path) -> None:
+    folder, copy = tmp_path / "own", tmp_path / "copy"
+    (folder / "levels").mkdir(parents=True)
+    copy.mkdir()
+    for name in ("Own.py", "Own.json", "Other.json", "levels/btc.csv"):
+        (folder / name).write_text(name)
+    copy_strategies(folder, copy, ["Own"])
+    assert sorted(entry.name for entry in copy.iterdir()) == ["Other.json", "Own.py", "levels"]
+    assert (copy / "levels" / "btc.csv").read_text() == "levels/btc.csv"

@@ -1,5 +1,6 @@
 """A bot's life among faults, and what of it is as in a backtest."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -100,10 +101,12 @@ class Life(NamedTuple):
         return [int(candle) for candle in seen[~same.all(axis=1)].index]
 
     def told(self, case: Case, level: str = "WARNING") -> list[str]:
-        """Return what our log says of a pair."""
+        """Return what our log says of a pair, alone or with others of the same look."""
         ours = self.log[~self.log["logger"].str.startswith("freqtrade")]
-        ours = ours[(ours["level"] == level) & ours["text"].str.startswith(f"{case.pair} gives")]
-        return list(ours["text"])
+        ours = ours[ours["level"] == level]
+        alone = ours["text"].str.startswith(f"{case.pair} gives")
+        named = rf"pairs give .*(?:: |, ){re.escape(case.pair)}(?: \(|,|$)"
+        return list(ours["text"][alone | ours["text"].str.contains(named)])
 
     def noise(self, case: Case, until: pd.Timestamp | None = None) -> int:
         """Return how often freqtrade's own log warns of a pair or its spot pair."""
@@ -211,8 +214,6 @@ def live_through(
         options=faulty([*faults, *(fault for case in cases for fault in case.faults)]),
     )
     records = live(rehearsal)
-    log = rehearsal.log.read_text("utf-8")
-    return Life(
-        *(plan, datadir, read_records(records), read_table(rehearsal.database, "trades")),
-        *(logged(log), messages_in(log)),
-    )
+    recorded, log = read_records(records.read_text("utf-8")), rehearsal.log.read_text("utf-8")
+    trades = read_table(rehearsal.database, "trades")
+    return Life(plan, datadir, recorded, trades, logged(log), messages_in(log))

@@ -60,9 +60,9 @@ def live(plan: Plan) -> Path:
     return records
 
 
-def read_records(records: Path) -> pd.DataFrame:
+def read_records(records: str) -> pd.DataFrame:
     """Return every candle as ``Recorder`` had it when it decided, in the order of decisions."""
-    frame = pd.DataFrame([json.loads(line) for line in records.read_text("utf-8").splitlines()])
+    frame = pd.DataFrame([json.loads(line) for line in records.splitlines()])
     return frame.assign(date=pd.to_datetime(frame["date"], utc=True))
 
 

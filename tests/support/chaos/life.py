@@ -7,6 +7,7 @@ import sys
 import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 from perp_imbalance.rehearsal.child import rehearse
@@ -88,7 +89,7 @@ class Life:
             stage=STAGE,
             options={"seed": self.seed},
         )
-        rehearse(plan)
+        rehearse(plan, BytesIO())
 
     def step(self) -> Outcome | None:
         """Start the next process where one has ended; return what came of it at the end."""
