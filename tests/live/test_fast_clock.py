@@ -68,7 +68,7 @@ def expected(sample_datadir: Path) -> pd.DataFrame:
 
 def test_columns_and_signals_are_those_of_a_backtest(life: Life, expected: pd.DataFrame) -> None:
     names = COLUMNS + SIGNALS
-    wanted = life.recorded[KEY].merge(expected, on=KEY, how="left", validate="1:1")[names]
+    wanted = life.recorded[KEY].merge(expected, on=KEY, how="left", validate="m:1")[names]
     found = life.recorded[names].to_numpy(float)
     np.testing.assert_allclose(found, wanted.to_numpy(float), rtol=1e-9, atol=1e-9)
 
