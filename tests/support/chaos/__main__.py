@@ -21,6 +21,7 @@ FIXED = {"PYTHONHASHSEED": "1", "TZ": "UTC"}
 POLL_SECONDS = 0.05
 #: With as many seeds, a run writes the tables of docs/chaos.md.
 PUBLISHED = 200
+_signals: list[int] = []
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +73,8 @@ def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Out
     waiting, lives = list(reversed(seeds)), list[Life]()
     try:
         while waiting or lives:
+            if _signals:
+                raise KeyboardInterrupt
             while waiting and len(lives) < AT_ONCE:
                 seed = waiting.pop()
                 lives.append(Life(seed, datadir, folder / f"seed-{seed}"))
@@ -89,8 +92,9 @@ def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Out
             life.stop()
 
 
-def _end(*_: object) -> None:
-    raise KeyboardInterrupt
+def _note(number: int, _: object) -> None:
+    """Note a signal: raised in the middle of a fork, an interrupt would be lost."""
+    _signals.append(number)
 
 
 if __name__ == "__main__":
@@ -100,7 +104,8 @@ if __name__ == "__main__":
             [sys.executable, "-m", "support.chaos", *sys.argv[1:]],
             {**os.environ, **FIXED},
         )
-    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, _note)
+    signal.signal(signal.SIGTERM, _note)
     try:
         sys.exit(main())
     except KeyboardInterrupt:

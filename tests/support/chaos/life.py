@@ -64,6 +64,8 @@ class Life:
         if self.pid:
             return
         code = 1
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         try:
             self._live(start)
             code = 0
