@@ -22,8 +22,9 @@ from perp_imbalance.data.folder import (
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.pair_premium import settle
 from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
-from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
+from perp_imbalance.markets.spot_pairs import PremiumSetting, SpotPair
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import Settings
 
@@ -69,7 +70,7 @@ class Matching:
 
     exchange: str = "binance"
     overrides: Mapping[str, SpotPair] = field(default_factory=dict)
-    source: PremiumSource = "spot"
+    source: PremiumSetting = "spot"
 
     @classmethod
     def of(cls, exchange: str, settings: Settings) -> "Matching":
@@ -121,10 +122,11 @@ def open_backtest_data(
     if uses_htf or htf_timeframe:
         higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
     matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
+    matches = settled(folder, timeframe, matches, timerange)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
     said = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
-    return replace(data, notes=[*left_out, *outside, *said])
+    return replace(data, notes=[*left_out, *outside, *about_sources(matches), *said])
 
 
 def select_perps(
@@ -145,7 +147,7 @@ def select_perps(
         )
     matches, left_out = [], list[tuple[str, str]]()
     for pair in wanted or contracts:
-        match = matching.match(pair, folder)
+        match = _with_candles(matching.match(pair, folder), folder, timeframe)
         reason = not_tradable(pair) or match.reason
         if reason is None and (str(match.spot), timeframe, CandleType(match.source)) not in (
             folder.keys
@@ -159,6 +161,57 @@ def select_perps(
     if not matches:
         raise DataError(f"{left_out_line(folder, left_out)}: none is left")
     return matches, [left_out_line(folder, left_out)] if left_out else []
+
+
+def _with_candles(match: SpotMatch, folder: CandleFolder, timeframe: str) -> SpotMatch:
+    """Return the first source of a perp's premium of which the folder has candles, if any."""
+
+    def is_there(one: SpotMatch) -> bool:
+        return (str(one.spot), timeframe, CandleType(one.source)) in folder.keys
+
+    while match.others and not is_there(match):
+        match = match.next(f"no {timeframe} candles of {match.name}")
+    return replace(match, others=tuple(filter(is_there, match.others)))
+
+
+def settled(
+    folder: CandleFolder, timeframe: str, matches: Sequence[SpotMatch], timerange: str | None
+) -> list[SpotMatch]:
+    """Return what each perp is measured by after a look at prices, as the strategy takes it."""
+    span = TimeRange.parse_timerange(timerange)
+
+    def of(match: SpotMatch) -> SpotMatch:
+        if not match.others:
+            return match
+        perp = _within(folder.read(match.perp, timeframe, CandleType.FUTURES), span)
+
+        def candles(one: SpotMatch) -> DataFrame:
+            return folder.read(str(one.spot), timeframe, CandleType(one.source))
+
+        return settle(match, perp, candles, timeframe)
+
+    return [of(match) for match in matches]
+
+
+def about_sources(matches: Sequence[SpotMatch]) -> list[str]:
+    """Say which perps are not measured by the first source of the order, and why.
+
+    >>> match = SpotMatch("X/USDT:USDT", "X/USDT:USDT", 1, "index", None, "index")
+    >>> about_sources([replace(match, passed_over="no spot pair of X against USDT")])
+    ['X/USDT:USDT is measured by its index: no spot pair of X against USDT']
+    """
+    by_source: dict[str, list[SpotMatch]] = {}
+    for match in matches:
+        if match.passed_over:
+            by_source.setdefault(match.premium_source.replace("_", " "), []).append(match)
+    return [
+        f"{first.perp} is measured by its {source}: {first.passed_over}"
+        if not more
+        else f"{len(more) + 1} perps are measured by their {source} "
+        f"({named([match.perp for match in found])}): {first.passed_over}, for example"
+        for source, found in by_source.items()
+        for first, more in [(found[0], found[1:])]
+    ]
 
 
 def within_timerange(

@@ -19,7 +19,7 @@ from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.pair_premium import pair_premium, settle
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.research.backtest_markets import BacktestMarkets
 from perp_imbalance.simulation import Markets
@@ -173,7 +173,12 @@ class PairHistories:
         :return: in words, why its prices refuse its spot pair, where they do.
         """
         pair = match.perp
-        spot = self._load(str(match.spot), self.timeframe, CandleType(match.source), startup)
+
+        def candles(one: SpotMatch) -> DataFrame:
+            return self._load(str(one.spot), self.timeframe, CandleType(one.source), startup)
+
+        match = settle(match, perp, candles, self.timeframe)
+        spot = candles(match)
         found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match, startup))
         if found.refusal:
             return found.refusal

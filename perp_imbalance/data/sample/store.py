@@ -18,7 +18,7 @@ from perp_imbalance.files import temporary_folder
 logger = logging.getLogger(__name__)
 
 # Raised by one whenever the same seed gives other candles; ensure_sample_market then rewrites.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 LABEL_NAME = "README.txt"
 _TITLE = "SYNTHETIC candles: a generated sample market, no exchange ever traded at these prices."

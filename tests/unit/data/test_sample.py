@@ -242,7 +242,7 @@ def test_freqtrade_lists_and_reads_every_file(sample: SampleMarket) -> None:
     handler = get_datahandler(sample.datadir, "feather")
     listed = handler.ohlcv_get_available_data(sample.datadir, TradingMode.SPOT)
     listed += handler.ohlcv_get_available_data(sample.datadir, TradingMode.FUTURES)
-    assert len(listed) == len(sample.files) == 18
+    assert len(listed) == len(sample.files) == 24
     assert {pair for pair, _, _ in listed} == set(sample.pairs)
     for pair, timeframe, kind in listed:
         candles = load(sample, pair, timeframe, kind)
