@@ -23,11 +23,11 @@ from perp_imbalance.indicators.premium import (
     Source,
     believable_close,
     check_candles,
-    index_premium,
     mask_outliers,
     on_rows_of,
     open_times,
     premium,
+    source_values,
     traded_close,
 )
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats, check_memory
@@ -75,12 +75,10 @@ def spot_premium(
     check_candles(perp, perp_name)
     check_candles(spot, spot_name)
     rows, times = open_times(perp, perp_name), open_times(spot, spot_name)
+    values, close = on_rows_of(rows, times, source_values(spot, source)), traded_close(perp)
     if source == "premiumIndex":
-        published = on_rows_of(rows, times, index_premium(spot))
-        is_known = np.isfinite(traded_close(perp))
-        return SpotPremium(np.full(rows.size, np.nan), np.where(is_known, published, np.nan))
-    spot_close = on_rows_of(rows, times, traded_close(spot, by_volume=source == "spot"))
-    return SpotPremium(spot_close, premium(traded_close(perp), spot_close, scale))
+        return SpotPremium(np.full(rows.size, np.nan), np.where(np.isnan(close), np.nan, values))
+    return SpotPremium(values, premium(close, values, scale))
 
 
 def premium_columns(found: SpotPremium) -> dict[str, Floats]:

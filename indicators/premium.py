@@ -64,6 +64,17 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     return close
 
 
+def source_values(candles: pd.DataFrame, source: Source | Literal["futures"]) -> Floats:
+    """Return what candles beside a perp's tell of each row: a price, or the premium itself.
+
+    :param source: their type.
+    :return: NaN where a candle was not traded, or filled in.
+    """
+    if source == "premiumIndex":
+        return index_premium(candles)
+    return traded_close(candles, by_volume=source != "index")
+
+
 def index_premium(candles: pd.DataFrame) -> Floats:
     """Return the premiums that an exchange publishes as candles, NaN where they were filled in.
 

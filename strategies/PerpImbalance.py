@@ -70,9 +70,9 @@ class PerpImbalance(
                 '"margin_mode": "isolated" in the config'
             )
         try:
-            if config["runmode"] in TRADE_MODES:
-                check_spot_setting(config)
             self.settings = Settings.from_config(config).of_preset(self.preset)
+            if config["runmode"] in TRADE_MODES and self.settings.uses_spot:
+                check_spot_setting(config)
             self.apply_money_settings(PerpImbalance)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None

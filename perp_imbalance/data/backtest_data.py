@@ -23,7 +23,7 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.pair_premium import settle
-from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
+from perp_imbalance.markets.spot_matching import SpotMatch, about_sources, match_spot
 from perp_imbalance.markets.spot_pairs import PremiumSetting, SpotPair
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import Settings
@@ -191,27 +191,6 @@ def settled(
         return settle(match, perp, candles, timeframe)
 
     return [of(match) for match in matches]
-
-
-def about_sources(matches: Sequence[SpotMatch]) -> list[str]:
-    """Say which perps are not measured by the first source of the order, and why.
-
-    >>> match = SpotMatch("X/USDT:USDT", "X/USDT:USDT", 1, "index", None, "index")
-    >>> about_sources([replace(match, passed_over="no spot pair of X against USDT")])
-    ['X/USDT:USDT is measured by its index: no spot pair of X against USDT']
-    """
-    by_source: dict[str, list[SpotMatch]] = {}
-    for match in matches:
-        if match.passed_over:
-            by_source.setdefault(match.premium_source.replace("_", " "), []).append(match)
-    return [
-        f"{first.perp} is measured by its {source}: {first.passed_over}"
-        if not more
-        else f"{len(more) + 1} perps are measured by their {source} "
-        f"({named([match.perp for match in found])}): {first.passed_over}, for example"
-        for source, found in by_source.items()
-        for first, more in [(found[0], found[1:])]
-    ]
 
 
 def within_timerange(

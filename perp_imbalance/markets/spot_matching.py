@@ -158,6 +158,31 @@ def about_spotless(
     )
 
 
+def about_sources(matches: Iterable["SpotMatch"]) -> list[str]:
+    """Say which perps are not measured by the first source of the order, and why.
+
+    >>> match = SpotMatch("X/USDT:USDT", "X/USDT:USDT", 1, "index", None, "index")
+    >>> about_sources([replace(match, passed_over="no spot pair of X against USDT")])
+    ['X/USDT:USDT is measured by its index: no spot pair of X against USDT']
+    """
+    by_source: dict[str, list[SpotMatch]] = {}
+    for match in matches:
+        if match.passed_over:
+            by_source.setdefault(match.premium_source.replace("_", " "), []).append(match)
+    said = []
+    for source, found in by_source.items():
+        first = found[0]
+        if len(found) == 1:
+            said.append(f"{first.perp} is measured by its {source}: {first.passed_over}")
+        else:
+            pairs = some([match.perp for match in found])
+            said.append(
+                f"{len(found)} perps are measured by their {source}: {pairs}; of {first.perp}: "
+                f"{first.passed_over}"
+            )
+    return said
+
+
 def match_spot(
     perp: str,
     markets: MarketLookup,

@@ -244,7 +244,8 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     :raises CommandError: if the exchange is unknown or does not answer.
     :raises DataError: if it has no perp with a premium.
     """
-    check_spot_setting(config)
+    if Settings.from_config(config).uses_spot:
+        check_spot_setting(config)
     name = config["exchange"]["name"]
     with open_exchange(config) as exchange:
         with translate_freqtrade_errors(f"exchange {name}"):

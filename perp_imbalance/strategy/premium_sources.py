@@ -8,9 +8,8 @@ from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import about_sources
 from perp_imbalance.markets.pair_premium import passed_over, settle
-from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.markets.spot_matching import SpotMatch, about_sources
 
 logger = logging.getLogger(__name__)
 

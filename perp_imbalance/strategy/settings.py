@@ -32,6 +32,7 @@ from perp_imbalance.markets.spot_pairs import (
     PremiumSetting,
     SpotPair,
     check_premium_source,
+    source_order,
 )
 from perp_imbalance.strategy.alerts import AlertKind
 from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
@@ -105,6 +106,11 @@ class Settings(BaseModel):
     def entered_sides(self) -> list[Side]:
         """The sides that the bot enters."""
         return [] if self.alert_only else self.sides
+
+    @property
+    def uses_spot(self) -> bool:
+        """Tell whether a premium may be measured by a spot pair."""
+        return "spot" in source_order(self.premium_source)
 
     def of_preset(self, preset: str) -> "Settings":
         """Return the settings with the sides of a preset, unless the config names some.
