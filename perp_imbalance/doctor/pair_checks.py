@@ -1,6 +1,7 @@
 """One pair: its candles in, its figures and findings out."""
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -95,7 +96,7 @@ class PairFindings:
         """Add findings, of this pair."""
         self.checks += [replace(check, pair=self.figures.perp) for check in checks]
 
-    def measured(self, **figures: float | int | None) -> None:
+    def measured(self, **figures: float | int | str | None) -> None:
         """Set figures."""
         self.figures = replace(self.figures, **figures)  # type: ignore[arg-type]
 
@@ -129,12 +130,10 @@ def settle_pair(
     """
     given = fetch(match)
     while match.others:
-        perp = given.frames.get((match.perp, timeframe, CandleType.FUTURES))
-        if perp is None:
-            break
+        perp = given.frames.get((match.perp, timeframe, CandleType.FUTURES), DataFrame())
         candles = given.source_candles(match, timeframe)
-        reason = passed_over(match, perp, candles, timeframe)
-        if reason is None or (match.source == "spot" and candles is None):
+        reason = passed_over(match, perp, candles, timeframe, is_live=True)
+        if reason is None:
             break
         match = match.next(reason)
         given = fetch(match)
@@ -221,7 +220,7 @@ def _examine_premium(
     _compare(found, match, given, plan, perp, fraction)
     checks = candle_checks.check_prices(match, fraction)
     share = without_spot(perp, fraction)
-    ratio = None if match.is_premium else price_ratio(fraction)
+    ratio = math.nan if match.is_premium else price_ratio(fraction)
     found.measured(price_ratio=ratio, without_spot=share)
     found.add(*checks, candle_checks.check_without_spot(share, match.name))
     if any(check.level is Level.MUST_FIX for check in checks):
@@ -250,11 +249,12 @@ def _compare(
         return
     beside = pair_premium(other, perp, candles, plan.timeframe)
     if beside.refusal is None:
-        columns = mask_outliers(fraction), beside.columns["premium"]
-        check = premium_checks.compare_premiums(
-            *(match, columns[0], other, columns[1]), plan.thresholds
+        figures = premium_checks.compare_premiums(
+            *(match, mask_outliers(fraction), other, beside.columns["premium"]), plan.thresholds
         )
-        found.add(*([check] if check else []))
+        if figures is not None:
+            found.add(premium_checks.check_comparison(match, other, figures))
+            found.measured(second=other.name, **figures._asdict())
 
 
 def _examine_ticks(

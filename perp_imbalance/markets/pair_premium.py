@@ -89,9 +89,20 @@ def settle(
 
 
 def passed_over(
-    match: SpotMatch, perp: DataFrame, candles: DataFrame | None, timeframe: str
+    match: SpotMatch,
+    perp: DataFrame,
+    candles: DataFrame | None,
+    timeframe: str,
+    *,
+    is_live: bool = False,
 ) -> str | None:
-    """Say why prices do not allow a source of a perp's premium; None where they do."""
+    """Say why prices do not allow a source of a perp's premium; None where they do.
+
+    :param is_live: whether candles were asked for right now. A request that failed does not tell
+        that a spot pair, which the exchange lists, has none.
+    """
+    if perp.empty or (is_live and match.source == "spot" and _frame(candles).empty):
+        return None
     found = spot_premium(perp, _frame(candles), match.scale, source=match.source)
     reason = price_refusal(match, found.fraction, timeframe)
     return None if is_perp_itself(found.fraction) and not match.is_premium else reason

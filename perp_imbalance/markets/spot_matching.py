@@ -312,11 +312,14 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     if match.is_premium:
         return None
     if not is_same_coin(ratio):
-        index = "" if match.source == "index" else ', or set premium_source to "auto"'
-        return (
+        reason = (
             f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): "
-            f"not the same coin; assign one in the config's perp_imbalance.spot_pairs{index}"
+            "not the same coin"
         )
+        if match.others:
+            return reason
+        auto = "" if match.source == "index" else ', or set premium_source to "auto"'
+        return f"{reason}; assign one in the config's perp_imbalance.spot_pairs{auto}"
     if is_perp_itself(fraction):
         return (
             f"the candles of {match.name} are those of the perp: download {match.source} candles "

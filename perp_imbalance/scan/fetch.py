@@ -26,6 +26,7 @@ from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.positioning import FUNDING_HOURS
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
+from perp_imbalance.markets.pair_premium import passed_over
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.rank import Key, Rules, Snapshot
@@ -96,6 +97,7 @@ class Feed:
 
     def __init__(self, config: dict[str, Any], exchange: Any, rules: Rules) -> None:
         self.config, self.exchange, self.rules = config, exchange, rules
+        self._settled: dict[str, SpotMatch] = {}
         self._match()
         if not self.wanted:
             source = Settings.from_config(config).premium_source
@@ -120,6 +122,7 @@ class Feed:
                 self.config, [name for name, market in perps.items() if is_perp(market)], perps
             ),
         )
+        self.matches = [self._settled.get(match.perp, match) for match in self.matches]
         self.wanted = [match for match in self.matches if match.spot is not None]
 
     def _match_anew(self) -> None:
@@ -150,6 +153,8 @@ class Feed:
             tell("volumes and funding", len(keys), len(keys))
             volume, funding = self._volumes(), self._funding_rates()
         self._seen = True
+        with quiet_freqtrade():
+            self._settle(frames)
         step = {
             pair: price_step(self.exchange, pair)
             for match in self.wanted
@@ -166,6 +171,30 @@ class Feed:
             if len(frame)
         }
         return Snapshot(frames, now, step, volume, funding)
+
+    def _settle(self, frames: dict[Key, DataFrame]) -> None:
+        """Pass over sources whose prices are not a perp's; add the candles of those that follow."""
+        while True:
+            moved = []
+            for match in self.wanted:
+                perp, candles = (
+                    frames.get((pair, self.rules.timeframe, kind), DataFrame())
+                    for pair, kind in (
+                        (match.perp, CandleType.FUTURES),
+                        (str(match.spot), CandleType(match.source)),
+                    )
+                )
+                reason = match.others and passed_over(
+                    *(match, perp, candles, self.rules.timeframe), is_live=True
+                )
+                if reason:
+                    moved.append(match.next(reason))
+            if not moved:
+                return
+            self._settled |= {match.perp: match for match in moved}
+            self._match()
+            for part in chunks([key for match in moved for key in self._series(match)], _AT_ONCE):
+                frames |= self._candles(part)
 
     def _series(self, match: SpotMatch) -> Iterator[Key]:
         timeframes = [self.rules.timeframe]

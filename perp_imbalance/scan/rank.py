@@ -266,7 +266,7 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
     return Row(
         perp=match.perp,
         against=match.name,
-        source=match.source,
+        source=match.premium_source,
         candle=dates.iloc[-1],
         z=one.z,
         bias=_BIAS[int(bias[-1])],

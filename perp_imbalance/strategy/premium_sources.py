@@ -41,9 +41,8 @@ class PremiumSources(IStrategy):
     def settle_source(self, pair: str, dataframe: DataFrame) -> SpotMatch:
         """Return what the premium of a pair is measured by, and tell once where it is a fallback.
 
-        A running bot asks for one source at a time: it passes over one, gets the candles of the
-        next before it looks again, and takes no failed request of spot candles for a spot pair that
-        does not exist.
+        A running bot asks for one source at a time: it passes over one, and gets the candles of the
+        next before it looks again.
 
         :param dataframe: the perp's candles.
         """
@@ -60,9 +59,7 @@ class PremiumSources(IStrategy):
         if self.config["runmode"] not in TRADE_MODES:
             return settle(match, dataframe, self.source_candles, self.timeframe)
         candles = self.source_candles(match)
-        if match.source == "spot" and (candles is None or candles.empty):
-            return match
-        reason = passed_over(match, dataframe, candles, self.timeframe)
+        reason = passed_over(match, dataframe, candles, self.timeframe, is_live=True)
         if reason is None:
             return match
         self._awaited.add(match.perp)
