@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
-import ccxt
 import numpy as np
 
 from perp_imbalance.indicators.premium import Source, is_perp_itself, is_same_coin, price_ratio
@@ -237,6 +236,9 @@ def has_source(exchange: str, source: PremiumSource) -> bool:
     >>> has_source("okx", "premium_index"), has_source("okx", "index")
     (False, True)
     """
+    # Here, because it takes a second that --help need not.
+    import ccxt
+
     described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
     if source not in _ABILITIES or described is None:
         return True

@@ -22,7 +22,7 @@ class PremiumSources(IStrategy):
         #: What prices have decided of pairs with several sources, until the next start.
         self.settled: dict[str, SpotMatch] = {}
         self._awaited: set[str] = set()
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}
 
     @abstractmethod
     def spot_of(self, pair: str) -> SpotMatch:
@@ -50,8 +50,9 @@ class PremiumSources(IStrategy):
         self._awaited.discard(pair)
         if match.others:
             self.settled[pair] = match = self._settled(match, dataframe)
-        if match.passed_over and pair not in self._told:
-            self._told.add(pair)
+        is_news = self._told.get(pair) != match.source and not self.awaits_source(pair)
+        if match.passed_over and is_news:
+            self._told[pair] = match.source
             logger.info("%s", about_sources([match])[0])
         return match
 
