@@ -13,6 +13,7 @@ from support import exchange_loopback
 from support.exchange_loopback import (
     INDEX_PRICE,
     PERP_PRICE,
+    PREMIUM_INDEX,
     SPOT_PRICE,
     Request,
     loopback,
@@ -99,12 +100,13 @@ NAMES = {
     ),
 }
 
-#: The requests for the candles of a perp, of its spot pair and of its index.
+#: The requests for the candles of a perp, of its spot pair, index and premium index.
 ASKED: dict[str, list[Request]] = {
     "bybit": [
         ("/v5/market/kline", {"category": "linear", "symbol": "BTCUSDT"}),
         ("/v5/market/kline", {"category": "spot", "symbol": "BTCUSDT"}),
         ("/v5/market/index-price-kline", {"category": "linear", "symbol": "BTCUSDT"}),
+        ("/v5/market/premium-index-price-kline", {"category": "linear", "symbol": "BTCUSDT"}),
     ],
     "okx": [
         ("/api/v5/market/candles", {"instId": "BTC-USDT-SWAP"}),
@@ -130,7 +132,10 @@ ASKED: dict[str, list[Request]] = {
 
 # Which candles freqtrade and ccxt give beside those of perp and spot.
 CANDLE_TYPES = {
-    "bybit": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
+    "bybit": {
+        *(CandleType.INDEX, CandleType.PREMIUMINDEX),
+        *(CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST),
+    },
     "okx": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
     "gate": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
     "bitget": {CandleType.INDEX, CandleType.FUNDING_RATE},
@@ -185,6 +190,7 @@ def test_spot_is_asked_as_spot(opened: ReportInput) -> None:
         ((perp, "1h", CandleType.FUTURES), PERP_PRICE),
         ((perp.partition(":")[0], "1h", CandleType.SPOT), SPOT_PRICE),
         ((perp, "1h", CandleType.INDEX), INDEX_PRICE),
+        ((perp, "1h", CandleType.PREMIUMINDEX), PREMIUM_INDEX),
     ]
     for (key, price), (path, params) in zip(series, ASKED[opened.name], strict=False):
         opened.requests.clear()
@@ -205,7 +211,10 @@ def test_freqtrade_accepts_config_and_strategy_on_the_exchange(opened: ReportInp
 
 
 def test_exchange_has_the_candle_types_that_the_table_says(opened: ReportInput) -> None:
-    kinds = [CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST]
+    kinds = [
+        *(CandleType.INDEX, CandleType.PREMIUMINDEX),
+        *(CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST),
+    ]
     found = {kind for kind in kinds if opened.exchange.check_candle_type_support(kind)}
     assert found == CANDLE_TYPES[opened.name]
 

@@ -18,6 +18,8 @@ HOUR_MS = 3_600_000
 CANDLES = 100
 #: What a candle of each market closes at: who gets which is seen by the price.
 PERP_PRICE, SPOT_PRICE, INDEX_PRICE = 101.0, 100.0, 100.5
+#: Inside the impact spread.
+PREMIUM_INDEX = 0.0
 
 Params = dict[str, Any]
 #: Path and parameters of a request, a body's among them.
@@ -68,6 +70,8 @@ def bybit(perps: list[str], spots: list[str]) -> Answer:
             found = _rows(PERP_PRICE if params["category"] == "linear" else SPOT_PRICE)[::-1]
         elif path == "/v5/market/index-price-kline":
             found = [row[:5] for row in _rows(INDEX_PRICE)[::-1]]
+        elif path == "/v5/market/premium-index-price-kline":
+            found = [row[:5] for row in _rows(PREMIUM_INDEX)[::-1]]
         result = {"category": params.get("category"), "list": found}
         return {"retCode": 0, "retMsg": "OK", "result": result, "time": _times()[-1]}
 
