@@ -57,9 +57,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for what they are compared with."""
-    from perp_imbalance.data.backtest_data import settled
     from perp_imbalance.data.download import Job, download
     from perp_imbalance.data.folder import CandleFolder
+    from perp_imbalance.data.premium_sources import settled
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.exchange import match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe

@@ -19,12 +19,11 @@ from perp_imbalance.data.folder import (
     cost_keys,
     not_tradable,
 )
+from perp_imbalance.data.premium_sources import Matching, settled, with_candles, within
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.pair_premium import settle
-from perp_imbalance.markets.spot_matching import SpotMatch, about_sources, match_spot
-from perp_imbalance.markets.spot_pairs import PremiumSetting, SpotPair
+from perp_imbalance.markets.spot_matching import SpotMatch, about_sources
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import Settings
 
@@ -58,34 +57,6 @@ class BacktestData:
     def pairs(self) -> list[str]:
         """The perps' names."""
         return [match.perp for match in self.matches]
-
-
-@dataclass(frozen=True)
-class Matching:
-    """How perps of a folder find what they are compared with.
-
-    :ivar exchange: ccxt's name.
-    :ivar overrides: the user's own spot pairs.
-    """
-
-    exchange: str = "binance"
-    overrides: Mapping[str, SpotPair] = field(default_factory=dict)
-    source: PremiumSetting = "spot"
-
-    @classmethod
-    def of(cls, exchange: str, settings: Settings) -> "Matching":
-        """Return what a config says of it."""
-        return cls(exchange, settings.spot_pairs, settings.premium_source)
-
-    def match(self, pair: str, folder: CandleFolder) -> SpotMatch:
-        """Return the match of a perp among the pairs of a folder."""
-        return match_spot(
-            pair,
-            folder.market,
-            exchange=self.exchange,
-            overrides=self.overrides,
-            source=self.source,
-        )
 
 
 def open_backtest_data(
@@ -147,7 +118,7 @@ def select_perps(
         )
     matches, left_out = [], list[tuple[str, str]]()
     for pair in wanted or contracts:
-        match = _with_candles(matching.match(pair, folder), folder, timeframe)
+        match = with_candles(matching.match(pair, folder), folder, timeframe)
         reason = not_tradable(pair) or match.reason
         if reason is None and (str(match.spot), timeframe, CandleType(match.source)) not in (
             folder.keys
@@ -161,36 +132,6 @@ def select_perps(
     if not matches:
         raise DataError(f"{left_out_line(folder, left_out)}: none is left")
     return matches, [left_out_line(folder, left_out)] if left_out else []
-
-
-def _with_candles(match: SpotMatch, folder: CandleFolder, timeframe: str) -> SpotMatch:
-    """Return the first source of a perp's premium of which the folder has candles, if any."""
-
-    def is_there(one: SpotMatch) -> bool:
-        return (str(one.spot), timeframe, CandleType(one.source)) in folder.keys
-
-    while match.others and not is_there(match):
-        match = match.next(f"no {timeframe} candles of {match.name}")
-    return replace(match, others=tuple(filter(is_there, match.others)))
-
-
-def settled(
-    folder: CandleFolder, timeframe: str, matches: Sequence[SpotMatch], timerange: str | None
-) -> list[SpotMatch]:
-    """Return what each perp is measured by after a look at prices, as the strategy takes it."""
-    span = TimeRange.parse_timerange(timerange)
-
-    def of(match: SpotMatch) -> SpotMatch:
-        if not match.others:
-            return match
-        perp = _within(folder.read(match.perp, timeframe, CandleType.FUTURES), span)
-
-        def candles(one: SpotMatch) -> DataFrame:
-            return folder.read(str(one.spot), timeframe, CandleType(one.source))
-
-        return settle(match, perp, candles, timeframe)
-
-    return [of(match) for match in matches]
 
 
 def within_timerange(
@@ -354,7 +295,7 @@ def check_series(
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
     for match in data.matches:
-        perp = _within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
+        perp = within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
         sentences = _about_candles(data, match, perp, span, kinds)
         sentences += _about_costs(data, cost_keys(match.perp, exchange), perp, span, costs)
         said += [(match.perp, sentence) for sentence in sentences]
@@ -373,7 +314,7 @@ def _about_candles(
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
         frame = data.folder.read(*key)
-        said += unusable(data.folder, key, _within(frame, span))
+        said += unusable(data.folder, key, within(frame, span))
         _, timeframe, kind = key
         if kind in kinds:
             name, harm = kind.replace("_", " "), "its gate lets nothing pass"
@@ -399,7 +340,7 @@ def _about_costs(
     """Say what funding fees lack, and what the perp's candles lack beside their series."""
     said = []
     for name, key in keys.items():
-        frame = _within(data.folder.read(*key), span)
+        frame = within(data.folder.read(*key), span)
         said += short(perp, frame, data.timeframe, name)
         if frame.empty:
             if mend := _mend_missing(data.folder, key, told=name in costs):
@@ -425,12 +366,3 @@ def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
         right = file.replace(f"-{others[0]}-", f"-{timeframe}-")
         return f"{harm}; freqtrade does not read {file}: rename it to {right}, or download it anew"
     return f"{harm}; perp-imbalance download-data brings them" if told else None
-
-
-def _within(frame: DataFrame, span: TimeRange) -> DataFrame:
-    """Return the rows within a time range."""
-    if span.startdt is not None:
-        frame = frame[frame["date"] >= span.startdt]
-    if span.stopdt is not None:
-        frame = frame[frame["date"] <= span.stopdt]
-    return frame

@@ -11,8 +11,9 @@ from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import Matching, left_out_line, select_perps
+from perp_imbalance.data.backtest_data import left_out_line, select_perps
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, cost_keys
+from perp_imbalance.data.premium_sources import Matching
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium
 from perp_imbalance.indicators.gates import GATE_SERIES

@@ -1,6 +1,7 @@
 """A premium index is exactly 0 much of the time: z stays defined, and says nothing of the zeros."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def published(share: float, size: int = 2000, scale: float = 5e-4) -> Floats:
     for row, shock in enumerate(rng.normal(0, 1, size)):
         latent[row] = 0.8 * latent[row - 1] + shock
     beyond = np.abs(latent) - np.quantile(np.abs(latent), share)
-    return scale * np.sign(latent) * np.maximum(beyond, 0.0)
+    return np.asarray(scale * np.sign(latent) * np.maximum(beyond, 0.0))
 
 
 def candles(closes: Floats, flat: bool = False) -> pd.DataFrame:
@@ -37,7 +38,7 @@ def candles(closes: Floats, flat: bool = False) -> pd.DataFrame:
     return pd.DataFrame({"date": dates, **prices, "volume": 0.0})
 
 
-def columns_of(premium: Floats, thresholds: Thresholds) -> dict[str, Floats]:
+def columns_of(premium: Floats, thresholds: Thresholds) -> dict[str, Any]:
     """Return the columns of a perp with this premium index."""
     perp = candles(np.full(premium.size, 100.0)).assign(volume=1.0)
     columns = premium_columns(spot_premium(perp, candles(premium), source="premiumIndex"))

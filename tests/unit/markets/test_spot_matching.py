@@ -171,7 +171,7 @@ def test_sources_are_tried_in_the_order_of_the_setting(
 
 def test_fallbacks_are_told_in_one_line_a_source() -> None:
     matches = [
-        match_spot(f"{base}/USDT:USDT", {}.get, exchange="binance", source="auto")
+        match_spot(f"{base}/USDT:USDT", lambda _: None, exchange="binance", source="auto")
         for base in ("A", "B")
     ]
     (line,) = about_sources(matches)
