@@ -144,7 +144,7 @@ class Thresholds:
 
     @property
     def highest_z(self) -> float:
-        """The z-score that no premium goes beyond: of one that differs among equal ones.
+        """The highest z-score that there can be: one premium differs, all others are equal.
 
         >>> Thresholds(len_prem=50).highest_z
         7.0

@@ -14,6 +14,7 @@ from pandas import DataFrame
 
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.doctor.opening import Loaded, is_live, only_tells, settings_of
+from perp_imbalance.freqtrade_bridge.exchange import pair_taker_fee
 from perp_imbalance.strategy.positions import (
     MARK,
     PRICE_TYPE,
@@ -27,9 +28,6 @@ STAKE, STOPLOSS = "stake", "stoploss"
 
 # freqtrade raises a stake to the smallest one by as much.
 _RAISED = 1.3
-
-# Of a side, where the exchange does not tell.
-_FEE = 0.001
 
 # A position is meant to last for as long as its bias: closer than this, any hour may end it.
 _NARROW = 0.01
@@ -257,7 +255,7 @@ def examine_money(
             checks.append(check_stake(each.pair, stake, smallest, leverage))
         move = abs(strategy.stoploss) / leverage
         liquidation = limits.liquidation(each, leverage)
-        fees = 2 * _fee(exchange, each.pair)
+        fees = 2 * pair_taker_fee(exchange, each.pair)
         distances.append(StopDistance(each.pair, leverage, move, fees, each.swing, liquidation))
     checks += check_stoploss(strategy.stoploss, distances) + check_price_type(exchange, strategy)
     return checks, distances
@@ -337,11 +335,3 @@ class _Limits:
         except FreqtradeException:
             return False
         return True
-
-
-def _fee(exchange: Any, pair: str) -> float:
-    """Return what a side costs, as a share of its worth."""
-    try:
-        return float(exchange.get_fee(pair, taker_or_maker="taker")) or _FEE
-    except FreqtradeException:
-        return _FEE

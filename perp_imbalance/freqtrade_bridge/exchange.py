@@ -17,6 +17,7 @@ from perp_imbalance.strategy.settings import Settings
 _FUNDING_OPTIONS = ("mark_ohlcv_price", "mark_ohlcv_timeframe", "funding_fee_timeframe")
 # Fees that ccxt has in its parser of markets, and otherwise in its description.
 _TAKER_FEES = {"bybit": 0.0006}
+_UNKNOWN_FEE = 0.001
 
 
 def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,6 +119,21 @@ def taker_fee(exchange: str) -> float | None:
     fees = described().describe().get("fees", {}) if described else {}
     perps = fees.get("linear", {}).get("trading") or fees.get("swap") or fees.get("trading", {})
     return perps.get("taker")  # type: ignore[no-any-return]
+
+
+def pair_taker_fee(exchange: Any, pair: str) -> float:
+    """Return what an order of a taker costs on an open exchange, as a share of its worth.
+
+    0.1 % where the exchange names none.
+
+    :param exchange: freqtrade's.
+    """
+    from freqtrade.exceptions import FreqtradeException
+
+    try:
+        return float(exchange.get_fee(pair, taker_or_maker="taker")) or _UNKNOWN_FEE
+    except FreqtradeException:
+        return _UNKNOWN_FEE
 
 
 def funding_options(exchange: str) -> dict[str, Any]:

@@ -12,14 +12,19 @@ from freqtrade.misc import chunks
 from freqtrade.util import dt_ts
 from pandas import DataFrame, Timestamp
 
-from perp_imbalance.errors import CommandError, DataError
+from perp_imbalance.errors import BridgeError, CommandError, DataError
 from perp_imbalance.freqtrade_bridge.exchange import (
     match_perps,
     open_exchange,
+    pair_taker_fee,
     price_step,
     public_client,
 )
-from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade, translate_freqtrade_errors
+from perp_imbalance.freqtrade_bridge.logs import (
+    quiet_freqtrade,
+    silent_logs,
+    translate_freqtrade_errors,
+)
 from perp_imbalance.freqtrade_bridge.pairs import without_blacklisted
 from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators.gates import active_gates
@@ -29,7 +34,7 @@ from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
 from perp_imbalance.markets.pair_premium import passed_over
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
-from perp_imbalance.scan.rank import Key, Rules, Snapshot
+from perp_imbalance.scan.records import Funding, Key, Rules, Snapshot
 from perp_imbalance.strategy.gate_series import check_series, gate_series, gate_series_keys
 from perp_imbalance.strategy.parameters import BIAS_MEMORY, STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
@@ -139,19 +144,30 @@ class Feed:
         return float(self.exchange.get_option("ohlcv_late_candle_grace_secs", 0))
 
     def snapshot(self, tell: Tell = lambda *_: None) -> Snapshot:
-        """Return candles up to the last closed one, volumes and funding rates."""
+        """Return candles up to the last closed one, volumes, funding rates and fees.
+
+        :raises BridgeError: if the exchange answers no request for candles.
+        """
         now = Timestamp.now("UTC")
         if self._seen:
-            with quiet_freqtrade():
+            # Without a network freqtrade logs a page, and goes on with the markets that it has.
+            with silent_logs():
                 self._match_anew()
         keys = [key for match in self.wanted for key in self._series(match)]
         frames: dict[Key, DataFrame] = {}
         with quiet_freqtrade():
             for part in chunks(keys, _AT_ONCE):
                 tell(f"candles of {part[0][0]}", len(frames), len(keys))
-                frames |= self._candles(part)
+                answered = self._candles(part)
+                if not answered:
+                    # The next requests would wait as long, and fail, too.
+                    raise BridgeError(
+                        f"{self.exchange.id} answers no request for candles: check the network "
+                        "(it also refuses who asks too often)"
+                    )
+                frames |= answered
             tell("volumes and funding", len(keys), len(keys))
-            volume, funding = self._volumes(), self._funding_rates()
+            volume, funding = self._volumes(), self._funding(now)
         self._seen = True
         with quiet_freqtrade():
             self._settle(frames)
@@ -170,7 +186,8 @@ class Feed:
             for (pair, timeframe, kind), frame in frames.items()
             if len(frame)
         }
-        return Snapshot(frames, now, step, volume, funding)
+        round_trip = {m.perp: 2e4 * pair_taker_fee(self.exchange, m.perp) for m in self.wanted}
+        return Snapshot(frames, now, step, volume, funding, round_trip)
 
     def _settle(self, frames: dict[Key, DataFrame]) -> None:
         """Pass over sources whose prices are not a perp's; add the candles of those that follow."""
@@ -227,8 +244,8 @@ class Feed:
             return {}
         return _numbers(tickers, "quoteVolume")
 
-    def _funding_rates(self) -> dict[str, float]:
-        """Return the funding rate per 8 hours by perp, if the exchange tells all at once."""
+    def _funding(self, now: Timestamp) -> dict[str, Funding]:
+        """Return the funding by perp, if the exchange tells all at once."""
         client = self._client
         try:
             if hasattr(self.exchange, "fetch_funding_rates"):
@@ -243,21 +260,32 @@ class Feed:
         except (FreqtradeException, ccxt.BaseError):
             return {}
         return {
-            pair: per_8_hours(rate, intervals.get(pair, {}).get("interval"))
+            pair: funding_of(
+                rate,
+                intervals.get(pair, {}).get("interval"),
+                (rates[pair].get("fundingTimestamp"), rates[pair].get("nextFundingTimestamp")),
+                now,
+            )
             for pair, rate in _numbers(rates, "fundingRate").items()
         }
 
 
-def per_8_hours(rate: float, interval: str | None) -> float:
-    """Return a funding rate as one that would be paid every 8 hours.
+def funding_of(
+    rate: float, interval: str | None, due: Sequence[float | None], now: Timestamp
+) -> Funding:
+    """Return a funding rate with its interval, comparable with those of other intervals.
 
-    :param interval: for how long it is paid, as ccxt writes it; None is 8 hours.
+    :param interval: how often it is paid, as ccxt writes it; None is every 8 hours.
+    :param due: times in ms at which the exchange says it is paid; the first that is to come counts.
 
-    >>> round(per_8_hours(0.0001, "4h"), 9), per_8_hours(0.0001, None)
-    (0.0002, 0.0001)
+    >>> now = pd.Timestamp("2026-01-01 12:05", tz="UTC")
+    >>> round(funding_of(0.0001, "4h", (), now).per_8_hours, 9), funding_of(0.0001, None, (), now)
+    (0.0002, Funding(per_8_hours=0.0001, hours=8.0, due=None))
     """
-    return (
-        rate if interval is None else rate * FUNDING_HOURS * 3600 / timeframe_to_seconds(interval)
+    hours = float(FUNDING_HOURS) if interval is None else timeframe_to_seconds(interval) / 3600
+    times = [Timestamp(at, unit="ms", tz="UTC") for at in due if at]
+    return Funding(
+        rate * FUNDING_HOURS / hours, hours, min((at for at in times if at > now), default=None)
     )
 
 

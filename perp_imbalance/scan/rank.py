@@ -1,144 +1,41 @@
 """From candles to the ranked list: pure functions, with the strategy's own columns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from freqtrade.enums import CandleType
-from freqtrade.exchange import timeframe_to_seconds
-from pandas import DataFrame, Timedelta, Timestamp
+from pandas import DataFrame, Timedelta
 
 from perp_imbalance.indicators.columns import threshold_columns
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
 from perp_imbalance.indicators.premium import traded_close
 from perp_imbalance.indicators.quality import (
-    MAX_WITHOUT_SPOT,
-    WARN_TICK_NOISE,
-    WARN_WITHOUT_SPOT,
     max_tick_noise,
     premium_stdev,
     relative_tick,
     tick_noise,
 )
 from perp_imbalance.indicators.signals import SIDES, gates
-from perp_imbalance.indicators.thresholds import Side, Thresholds
 from perp_imbalance.markets.pair_premium import pair_premium
 from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.scan.records import (
+    DISLOCATED_BPS,
+    By,
+    LeftOut,
+    Market,
+    Passes,
+    Ranking,
+    Row,
+    Rules,
+    Snapshot,
+    Standing,
+)
 from perp_imbalance.strategy.gate_series import gate_series, series_column
-
-Key = tuple[str, str, CandleType]
-
-Passes = dict[str, bool | None]
 
 _NO_CANDLES = DataFrame(columns=["date", "open", "high", "low", "close", "volume"])
 _BIAS = {side: name for name, side in SIDES.items()} | {NONE: "none"}
-
-
-class Rules(NamedTuple):
-    """What the columns depend on.
-
-    :ivar name: of the strategy or preset, to show.
-    :ivar sides: those that it enters.
-    """
-
-    name: str
-    timeframe: str
-    htf_timeframe: str
-    thresholds: Thresholds
-    max_stale_candles: int
-    sides: Sequence[Side] = get_args(Side)
-
-    @property
-    def candle(self) -> Timedelta:
-        """The length of a candle."""
-        return Timedelta(seconds=timeframe_to_seconds(self.timeframe))
-
-
-class Snapshot(NamedTuple):
-    """What the exchange gave.
-
-    :ivar frames: candles by pair, timeframe and type; a series that failed is not in it.
-    :ivar now: the time at which they were asked for.
-    :ivar precision: the step of a price by pair, as the exchange names it.
-    :ivar volume: traded within 24 hours, in the quote currency, by perp.
-    :ivar funding: the rate per 8 hours by perp.
-    """
-
-    frames: Mapping[Key, DataFrame]
-    now: Timestamp
-    precision: Mapping[str, float]
-    volume: Mapping[str, float]
-    funding: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One perp, as of its last closed candle.
-
-    :ivar against: the spot pair, or the index.
-    :ivar since: the close of the candle from which on the bias is what it is; None where that lies
-        before the candles at hand.
-    :ivar gates: whether each active gate lets the side of ``z`` enter, by its name; None where
-        what it looks at is not known, and it lets nothing enter.
-    :ivar missing: share of its candles without a premium.
-    :ivar tick_noise: by how much one tick moves z.
-    :ivar max_tick_noise: from which on z is rounding.
-    """
-
-    perp: str
-    against: str
-    source: str
-    candle: Timestamp
-    z: float
-    bias: str
-    since: Timestamp | None
-    premium_pct: float
-    funding: float | None
-    volume_24h: float | None
-    gates: Passes
-    missing: float
-    tick_noise: float
-    max_tick_noise: float
-
-    @property
-    def is_sound(self) -> bool:
-        """Tell whether z measures the market, by what the doctor refuses."""
-        return self.missing <= MAX_WITHOUT_SPOT and self.tick_noise < self.max_tick_noise
-
-    @property
-    def is_doubtful(self) -> bool:
-        """Tell whether the doctor would warn of it, or refuse it."""
-        return self.missing > WARN_WITHOUT_SPOT or self.tick_noise >= WARN_TICK_NOISE
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values: times as text, what is not known as None."""
-        values = asdict(self) | {"sound": self.is_sound, "doubtful": self.is_doubtful}
-        del values["max_tick_noise"]
-        for name in ("candle", "since"):
-            values[name] = values[name] and values[name].isoformat()
-        if not np.isfinite(self.tick_noise):
-            values["tick_noise"] = None
-        return values
-
-
-class LeftOut(NamedTuple):
-    """A perp that cannot be ranked, and why."""
-
-    perp: str
-    reason: str
-
-
-class Ranking(NamedTuple):
-    """The ranked perps, most extreme first, and those that could not be ranked.
-
-    :ivar ranked: how many there are, of which ``rows`` are the first.
-    """
-
-    rows: list[Row]
-    ranked: int
-    left_out: list[LeftOut]
 
 
 class _Found(NamedTuple):
@@ -149,30 +46,77 @@ class _Found(NamedTuple):
     spot: DataFrame
     columns: dict[str, np.ndarray[Any, Any]]
 
-    @property
-    def z(self) -> float:
-        """The z-score of the last candle."""
-        return float(self.columns["z"][-1])
+    def last(self, column: str) -> float:
+        """Return what a column has on the last candle."""
+        return float(self.columns[column][-1])
 
 
 def rank(
-    matches: Sequence[SpotMatch], given: Snapshot, rules: Rules, top: int | None = None
+    matches: Sequence[SpotMatch],
+    given: Snapshot,
+    rules: Rules,
+    top: int | None = None,
+    *,
+    by: By = "deviation",
 ) -> Ranking:
-    """Rank perps by ``|z|`` of their last closed candle.
+    """Rank perps by how extreme their last closed candle is.
 
     :param matches: perps with what each is compared with.
-    :param top: how many to return; without, all.
+    :param top: how many rows to return; without, all.
+    :param by: ``|z|``, ``|premium|``, ``|funding|``, or ``|deviation|`` less the fees of a round
+        trip; where that is not known, a perp is last.
     """
     examined = [_examine(match, given, rules) for match in matches if match.spot is not None]
-    found = [one for one in examined if isinstance(one, _Found)]
     left_out = [one for one in examined if isinstance(one, LeftOut)]
-    found.sort(key=lambda one: abs(one.z), reverse=True)
+    ranked = []
+    for one in examined:
+        if isinstance(one, _Found):
+            value = _value(one, given, by)
+            fees = given.round_trip_bps[one.match.perp] if by == "deviation" else 0.0
+            size = abs(value) - fees if np.isfinite(value) else -np.inf
+            ranked.append((size, one, Standing(value, _BIAS[int(one.last("bias"))])))
+    ranked.sort(key=lambda each: each[0], reverse=True)
+    found = [one for _, one, _ in ranked]
     first = found[:top]
     rows = [
         _row(one, gates, given, rules)
         for one, gates in zip(first, _gates(first, rules), strict=True)
     ]
-    return Ranking(rows, len(found), left_out)
+    standings = {one.match.perp: standing for _, one, standing in ranked}
+    return Ranking(rows, by, standings, _market(found), left_out)
+
+
+def nothing_ranked(by: By) -> Ranking:
+    """Return a ranking without a perp."""
+    return Ranking([], by, {}, _market([]), [])
+
+
+def _value(one: _Found, given: Snapshot, by: By) -> float:
+    """Return what a ranking goes by."""
+    if by == "funding":
+        funding = given.funding.get(one.match.perp)
+        return np.nan if funding is None else funding.per_8_hours
+    return one.last({"deviation": "deviation_bps", "premium": "premium_pct", "z": "z"}[by])
+
+
+def _market(found: Sequence[_Found]) -> Market:
+    """Return the figures of all perps together."""
+    premium = _summary([one.last("premium") * 1e4 for one in found])
+    deviation = _summary([one.last("deviation_bps") for one in found])
+    return Market(len(found), *premium, *deviation)
+
+
+def _summary(bps: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Return mean, median and the share of dislocated ones."""
+    values = np.asarray(bps)
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return None, None, None
+    return (
+        float(np.mean(known)),
+        float(np.median(known)),
+        float(np.mean(known <= -DISLOCATED_BPS)),
+    )
 
 
 def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOut:
@@ -247,7 +191,7 @@ def _gates(found: Sequence[_Found], rules: Rules) -> list[Passes]:
         gate.name: (by_name[gate.name], columns[gate.columns[0]].notna().to_numpy())
         for gate in active_gates(rules.thresholds)
     }
-    sides = [SHORT if one.z > 0 else LONG for one in found]
+    sides = [SHORT if one.last("z") > 0 else LONG for one in found]
     entered = [SIDES[side] for side in rules.sides]
     return [
         {
@@ -263,16 +207,24 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
     match, perp, _, columns = one
     bias, dates = columns["bias"], perp["date"]
     before = np.flatnonzero(bias != bias[-1])
+    # With no other bias before it, from the first of these candles on.
+    flip = int(before[-1]) + 1 if before.size else 0
+    funding = given.funding.get(match.perp)
+    due = funding and funding.due
     return Row(
         perp=match.perp,
         against=match.name,
         source=match.premium_source,
         candle=dates.iloc[-1],
-        z=one.z,
+        z=one.last("z"),
         bias=_BIAS[int(bias[-1])],
-        since=dates.iloc[before[-1] + 1] + rules.candle if before.size else None,
-        premium_pct=float(columns["premium_pct"][-1]),
-        funding=given.funding.get(match.perp),
+        since=dates.iloc[flip] + rules.candle if before.size else None,
+        candles_since=bias.size - flip,
+        deviation_bps=one.last("deviation_bps"),
+        premium_pct=one.last("premium_pct"),
+        round_trip_bps=given.round_trip_bps[match.perp],
+        funding=funding,
+        hours_to_funding=None if due is None else (due - given.now) / Timedelta("1h"),
         volume_24h=given.volume.get(match.perp),
         gates=passes,
         missing=float(np.mean(np.isnan(columns["premium"]))),

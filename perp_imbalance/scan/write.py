@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write
-from perp_imbalance.scan.rank import Row
+from perp_imbalance.scan.records import Row
 
 _KEYS = {"pairs", "refresh_period"}
 

@@ -96,7 +96,8 @@ class Positions(IStrategy):
         is the user's own, and of the stake as freqtrade takes it.
 
         :param shipped: the class that wires the strategy.
-        :raises SettingsError: where the class leaves it no way to, or the leverage no room.
+        :raises SettingsError: where the class cannot be changed so, or the leverage is too high for
+            the stop.
         """
         kind, named = type(self), self.settings.model_fields_set
         if declaring_class(kind, "stoploss") is shipped:

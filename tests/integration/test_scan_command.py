@@ -10,6 +10,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
+from freqtrade.exchange import Exchange
 from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS
 from support.rest_api import RestApi, api_settings, free_port
 
@@ -25,7 +27,8 @@ from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.replay import Replay, replay_config, running_replay
 from perp_imbalance.replay.server import system_clock
-from perp_imbalance.replay.testing import Delisted, running_test_replay
+from perp_imbalance.replay.testing import Delisted, HttpErrors, running_test_replay
+from perp_imbalance.scan import watch as scan_watch
 from perp_imbalance.scan.fetch import open_feed, rules_of
 from perp_imbalance.scan.rank import rank
 
@@ -104,8 +107,18 @@ def test_scan_has_the_columns_of_the_strategy(
         turnover = float((day["volume"] * day["close"]).sum())
         # In the quote currency; the exchange counts a candle more or less.
         assert rows[pair]["volume_24h"] == pytest.approx(turnover, rel=0.2)
-        assert rows[pair]["funding"] is not None
+        deviation = last["deviation_bps"]
+        assert rows[pair]["deviation_bps"] == pytest.approx(deviation, abs=1e-6)
+        # Two fees of a taker, as ccxt has them for Binance's perps.
+        assert rows[pair]["round_trip_bps"] == pytest.approx(10)
+        assert rows[pair]["after_fees_bps"] == pytest.approx(abs(deviation) - 10, abs=1e-6)
+        assert rows[pair]["funding_per_year"] == pytest.approx(rows[pair]["funding"] * 1095)
+        assert 0 < rows[pair]["hours_to_funding"] <= rows[pair]["funding_interval_hours"] == 8
         assert set(rows[pair]["gates"]) == {"sigma gate", "HTF gate"}
+    sizes = [row["after_fees_bps"] for row in found["rows"]]
+    assert sizes == sorted(sizes, reverse=True)
+    premiums = [row["premium_pct"] * 100 for row in found["rows"]]
+    assert found["market"]["premium_mean"] == pytest.approx(sum(premiums) / len(premiums))
     assert found["left_out"] == [
         {"perp": "NEW/USDT:USDT", "reason": "the exchange gave no 1h candles of it"}
     ]
@@ -125,6 +138,9 @@ def test_optional_gates_of_the_config_are_columns(
     options = [*configure(perp_imbalance=settings), "--json"]
     found = json.loads(scan(*options, output=capsys))
     preset = json.loads(scan(*options, "--preset", "balanced", output=capsys))
+    for row in found["rows"] + preset["rows"]:
+        # Moments pass between the two.
+        assert row.pop("hours_to_funding") > 0
     assert preset["rows"] == found["rows"]
     gates = ["sigma gate", "funding gate", "open interest gate"]
     assert [list(row["gates"]) for row in found["rows"]] == [gates, gates]
@@ -161,6 +177,66 @@ def test_watch_follows_listings_and_delistings(
                 assert BTC in {row.perp for row in ranking.rows}
                 found.append({match.perp for match in feed.wanted})
     assert found == [{BTC, PEPE}, {BTC, PEPE}, {BTC, ETH}]
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["*"], "binance gave no list of its markets: check the network"),
+        (["*lines"], "binance answers no request for candles: check the network"),
+        (["*/premiumIndex"], "no funding of any perp of binance is known now: try --by deviation"),
+    ],
+)
+def test_exchange_without_an_answer_is_one_line(
+    paths: list[str], message: str, today: Path, configure: Configure, capsys: Output
+) -> None:
+    with running_test_replay(today, faults=[HttpErrors(paths=paths, status=503)]) as replay:
+        options = configure(exchange=replay_config(replay.url)["exchange"])
+        with pytest.raises(SystemExit) as ended:
+            run(["scan", *options, "--preset", "balanced", "--by", "funding"])
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert message in line
+
+
+def test_watch_says_once_that_the_network_is_lost(
+    today: Path,
+    configure: Configure,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: Output,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """And goes on when it is back."""
+    now = datetime.now(UTC)
+    away = HttpErrors(
+        status=503, start=now + timedelta(hours=1), end=now + timedelta(hours=2, minutes=30)
+    )
+    hours = [0]
+
+    def clock() -> int:
+        return system_clock() + hours[0] * 3_600_000
+
+    def sleep(_: float) -> None:
+        hours[0] += 1
+        if hours[0] > 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(scan_watch, "watch", partial(scan_watch.watch, sleep=sleep))
+    # The exchange's clock runs ahead of this process's: each look is at a new candle.
+    monkeypatch.setattr(Exchange, "_now_is_time_to_refresh", lambda *_: True)
+    with running_test_replay(today, clock=clock, faults=[away]) as replay:
+        options = replay_config(replay.url)["exchange"] | {"markets_refresh_interval": 0}
+        with pytest.raises(SystemExit) as ended:
+            run(["scan", *configure(exchange=options), "--preset", "balanced", "--watch"])
+    assert ended.value.code == 130
+    shown = capsys.readouterr().out
+    assert shown.count("3 of 3 ranked perps") == 2
+    assert shown.count("Since the candle of ") == 1
+    said = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
+    assert said == [
+        "binance answers no request for candles: check the network (it also refuses who asks too "
+        "often)"
+    ]
 
 
 def test_scan_takes_the_parameter_file_of_its_strategy(
@@ -224,6 +300,8 @@ def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_pat
         ),
         ({}, ["--top", "-1"], "--top is -1, it must be at least 0"),
         ({}, ["--watch", "--json"], "leave out --json, or --watch"),
+        ({}, ["--columns", "z,wild"], "--columns has no column 'wild': known are perp, dev"),
+        ({}, ["--columns", ","], "--columns is empty: name columns"),
     ],
 )
 def test_bad_input_fails_in_one_line(

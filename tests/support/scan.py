@@ -1,5 +1,6 @@
 """A made market to scan: perps with their spot pairs, on two timeframes."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,8 @@ from freqtrade.enums import CandleType
 
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.markets.spot_matching import SpotMatch
-from perp_imbalance.scan.rank import Key, Rules, Snapshot
+from perp_imbalance.scan.rank import rank
+from perp_imbalance.scan.records import Funding, Key, Market, Ranking, Rules, Snapshot, Standing
 
 NOW = pd.Timestamp("2026-01-01 12:05", tz="UTC")
 
@@ -34,7 +36,47 @@ def rules(preset: str = "balanced") -> Rules:
 
 
 def snapshot(frames: dict[Key, pd.DataFrame]) -> Snapshot:
-    return Snapshot(frames, NOW, {}, {}, {})
+    """Return these candles as what an exchange gave, with fees of 10 bps for a round trip."""
+    fees = {pair: 10.0 for pair, _, kind in frames if kind == CandleType.FUTURES}
+    return Snapshot(frames, NOW, {}, {}, {}, fees)
+
+
+def table_market() -> Ranking:
+    """Return two perps ranked by deviation, all figures of which are known."""
+    (row, other) = rank(*market(2, 200), rules()).rows
+    known = replace(
+        row,
+        perp="A/USDT:USDT",
+        bias="short",
+        since=NOW.floor("1h"),
+        candles_since=5,
+        deviation_bps=-31.0,
+        premium_pct=-0.25,
+        funding=Funding(2e-4, 4, NOW + pd.Timedelta("90min")),
+        hours_to_funding=1.5,
+        volume_24h=1e6,
+        gates={"sigma gate": True},
+        missing=0.125,
+    )
+    unknown = replace(
+        known,
+        perp="1000000MOG/USDT:USDT",
+        bias="long",
+        since=None,
+        deviation_bps=np.nan,
+        funding=None,
+        hours_to_funding=None,
+        volume_24h=None,
+        gates={"sigma gate": None},
+        tick_noise=np.inf,
+    )
+    standings = {
+        known.perp: Standing(-31.0, "short"),
+        unknown.perp: Standing(np.nan, "long"),
+        other.perp: Standing(3.0, "none"),
+    }
+    market_figures = Market(3, -12.0, -9.5, 0.5, 1.0, 2.0, 0.0)
+    return Ranking([known, unknown], "deviation", standings, market_figures, [])
 
 
 @cache

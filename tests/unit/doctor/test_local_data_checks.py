@@ -12,7 +12,7 @@ from perp_imbalance.doctor.local_data_checks import examine_local_data
 from perp_imbalance.doctor.pair_checks import merge_spotless
 from perp_imbalance.errors import DataError
 from perp_imbalance.markets.spot_matching import SpotMatch
-from perp_imbalance.scan.rank import LeftOut
+from perp_imbalance.scan.records import LeftOut
 from perp_imbalance.scan.show import left_out_lines
 
 BTC = SpotMatch("BTC/USDT:USDT", "BTC/USDT", 1, "identical", None)

@@ -1,8 +1,9 @@
 """A scan says of every perp what the strategy would say, most extreme first."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -21,22 +22,81 @@ from perp_imbalance.indicators import PRESETS, imbalance_columns
 from perp_imbalance.indicators.hysteresis import LONG, SHORT
 from perp_imbalance.indicators.quality import most_decimals, premium_stdev
 from perp_imbalance.indicators.signals import gates
-from perp_imbalance.scan.fetch import candles_needed
-from perp_imbalance.scan.rank import Ranking, Snapshot, rank
+from perp_imbalance.scan.fetch import candles_needed, funding_of
+from perp_imbalance.scan.rank import rank
+from perp_imbalance.scan.records import By, Funding, Row, Snapshot, Standing
 from perp_imbalance.scan.show import footer, ranking_table
-from perp_imbalance.scan.watch import AGAIN_SECONDS, seconds_to_wait, watch
 from perp_imbalance.scan.write import check_target, is_pairlist, write_pairlist
 
 SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
 
 
-def test_rows_are_ranked_by_absolute_z() -> None:
+@pytest.mark.parametrize(
+    ("by", "value"),
+    [
+        ("deviation", attrgetter("deviation_bps")),
+        ("premium", attrgetter("premium_pct")),
+        ("z", attrgetter("z")),
+        ("funding", attrgetter("funding.per_8_hours")),
+    ],
+)
+def test_rows_are_ranked_by_the_size_of_what_is_asked(
+    by: By, value: Callable[[Row], float]
+) -> None:
     matches, given = market(8, 200)
-    found = rank(matches, given, rules())
-    sizes = [abs(row.z) for row in found.rows]
-    assert sizes == sorted(sizes, reverse=True)
-    assert any(row.z < 0 for row in found.rows)
-    assert rank(matches, given, rules(), 3).rows == found.rows[:3]
+    rates = {m.perp: Funding((-1) ** at * at * 1e-5, 8, None) for at, m in enumerate(matches)}
+    found = rank(matches, given._replace(funding=rates), rules(), by=by)
+    values = [value(row) for row in found.rows]
+    assert [abs(one) for one in values] == sorted(map(abs, values), reverse=True)
+    assert min(values) < 0 < max(values)
+    assert list(found.standings.values()) == [Standing(value(r), r.bias) for r in found.rows]
+    assert rank(matches, given._replace(funding=rates), rules(), 3, by=by).rows == found.rows[:3]
+
+
+def test_deviation_counts_less_the_fees_of_its_perp() -> None:
+    matches, given = market(4, 200)
+    first, second, *_ = rank(matches, given, rules()).rows
+    excess = abs(first.deviation_bps) - abs(second.deviation_bps)
+    fees = {**given.round_trip_bps, first.perp: 10.0 + excess + 0.1}
+    found = rank(matches, given._replace(round_trip_bps=fees), rules())
+    assert [row.perp for row in found.rows[:2]] == [second.perp, first.perp]
+    assert found.rows[0].after_fees_bps == pytest.approx(abs(second.deviation_bps) - 10)
+    assert found.rows[1].premium_in_fees == pytest.approx(
+        first.premium_pct * 100 / fees[first.perp]
+    )
+
+
+def test_perp_without_what_is_ranked_by_is_last() -> None:
+    matches, given = market(3, 200)
+    rates = {matches[1].perp: Funding(-1e-6, 8, None)}
+    found = rank(matches, given._replace(funding=rates), rules(), by="funding")
+    assert found.rows[0].perp == matches[1].perp
+    assert found.ranked == 3
+    assert not found.is_unknown
+    assert rank(matches, given, rules(), by="funding").is_unknown
+
+
+def test_market_is_that_of_all_perps_not_of_the_rows() -> None:
+    found = rank(*market(9, 200), rules(), 2)
+    every = rank(*market(9, 200), rules()).rows
+    premiums = np.array([row.premium_pct * 100 for row in every])
+    deviations = np.array([row.deviation_bps for row in every])
+    assert found.market == pytest.approx(
+        (
+            9,
+            *(premiums.mean(), np.median(premiums), np.mean(premiums <= -10)),
+            *(deviations.mean(), np.median(deviations), np.mean(deviations <= -10)),
+        )
+    )
+    assert 0 < np.mean(premiums <= -10) < 1
+
+
+def test_market_does_without_a_deviation() -> None:
+    found = rank(*market(3, 90), rules())
+    assert found.ranked == 3
+    assert found.market.deviation_mean is found.market.deviation_below is None
+    assert found.rows[0].as_dict()["deviation_bps"] is None
+    assert found.is_unknown
 
 
 def test_row_says_since_when_its_bias_holds() -> None:
@@ -51,6 +111,7 @@ def test_row_says_since_when_its_bias_holds() -> None:
     # The first of the four extreme candles closed three hours before the last.
     assert row.since == NOW.floor("1h") - pd.Timedelta("3h")
     assert row.candle == NOW.floor("1h") - pd.Timedelta("1h")
+    assert row.candles_since == 4
     assert row.premium_pct == pytest.approx(1.0, abs=0.01)
 
 
@@ -81,17 +142,17 @@ def test_perp_whose_tick_is_its_premium_is_not_sound() -> None:
     assert row.tick_noise > 1.9
     assert not row.is_sound
     found = rank(matches, coarse, rules())
-    written = footer(found, 2, Path("user_data/pairs.json"))
+    (written,) = footer(found, 2, Path("user_data/pairs.json"))
     assert "1 of 1 ranked perps" in written
     assert "1 of them not sound and not in pairs.json; 2 have nothing to compare with" in written
-    assert "sound" not in footer(found, 0, None)
+    assert "sound" not in footer(found, 0, None)[0]
     # One tick more or less is an entry, or is worth a warning, or next to nothing.
     others = [replace(row, tick_noise=noise) for noise in (1.7, 1.69, 0.9)]
     assert [one.is_sound for one in others] == [False, True, True]
     assert [one.is_doubtful for one in others] == [True, True, False]
-    table = ranking_table([row, *others], rules())
+    table, _ = ranking_table(found._replace(rows=[row, *others]), rules(), width=200)
     (shown,) = (column for column in table.columns if column.header == "sound")
-    assert list(shown.cells) == ["no", "no", "[yellow]doubtful[/]", "yes"]
+    assert list(map(str, shown.cells)) == ["no", "no", "doubtful", "yes"]
     (fine,) = rank(matches, given, rules()).rows
     assert fine.is_sound
 
@@ -109,43 +170,6 @@ def test_decimals_are_those_that_freqtrade_counts(prices: list[tuple[int, int]])
 
 def test_every_digit_that_a_price_was_written_with_counts() -> None:
     assert most_decimals(np.array([123456.78, 123456.789012, np.nan])) == 6
-
-
-def test_table_has_a_column_for_each_active_gate() -> None:
-    matches, given = market(2, 300)
-    for preset, active in (("conservative", ["sigma gate", "HTF gate"]), ("aggressive", [])):
-        table = ranking_table(rank(matches, given, rules(preset)).rows, rules(preset))
-        headings = [str(column.header) for column in table.columns]
-        assert [heading for heading in headings if "gate" in heading] == active
-
-
-def test_watch_shows_only_news_and_waits_for_a_candle() -> None:
-    matches, given = market(2, 200)
-    ranking = rank(matches, given, rules())
-    shown: list[Ranking] = []
-    waits: list[float] = []
-
-    def sleep(seconds: float) -> None:
-        waits.append(seconds)
-        if len(waits) == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        watch(lambda: ranking, shown.append, timeframe="1h", patience=90, sleep=sleep)
-    assert shown == [ranking]
-
-
-def test_watch_retries_late_candles_within_its_limit() -> None:
-    matches, given = market(2, 200)
-    ranking = rank(matches, given, rules())
-    opened = NOW.floor("1h")
-    soon, later = opened + pd.Timedelta("20s"), opened + pd.Timedelta("5min")
-    until_next = (pd.Timedelta("1h") - pd.Timedelta("20s")).total_seconds()
-    assert seconds_to_wait(ranking, "1h", soon, 90) == pytest.approx(until_next + 4)
-    assert seconds_to_wait(Ranking([], 0, []), "1h", later, 90) == AGAIN_SECONDS
-    late = Ranking(ranking.rows, 2, [*ranking.left_out, ("C9", "late")])  # type: ignore[list-item]
-    assert seconds_to_wait(late, "1h", soon, 90) == AGAIN_SECONDS
-    assert seconds_to_wait(late, "1h", later, 90) == pytest.approx(55 * 60 + 4)
 
 
 def test_pairlist_replaces_only_a_pairlist(tmp_path: Path) -> None:
@@ -255,11 +279,31 @@ def test_gate_that_knows_nothing_is_told_from_one_that_fails(unknown: list[int])
 
 def test_row_has_the_volume_and_funding_of_its_perp() -> None:
     matches, given = market(2, 200)
-    told = given._replace(volume={"C0/USDT:USDT": 5e6}, funding={"C1/USDT:USDT": -1e-4})
+    paid = Funding(-1e-4, 4, NOW + pd.Timedelta("90min"))
+    told = given._replace(volume={"C0/USDT:USDT": 5e6}, funding={"C1/USDT:USDT": paid})
     rows = {row.perp: row for row in rank(matches, told, rules()).rows}
     first, second = rows["C0/USDT:USDT"], rows["C1/USDT:USDT"]
-    assert (first.volume_24h, first.funding) == (5e6, None)
-    assert (second.volume_24h, second.funding) == (None, -1e-4)
+    assert (first.volume_24h, first.funding, first.hours_to_funding) == (5e6, None, None)
+    assert (second.volume_24h, second.funding, second.hours_to_funding) == (None, paid, 1.5)
+    plain = second.as_dict()
+    assert plain["funding"] == -1e-4
+    assert plain["funding_per_year"] == pytest.approx(-0.1095)
+    assert plain["funding_interval_hours"] == 4
+    assert plain["next_funding"] == "2026-01-01T13:35:00+00:00"
+    assert first.as_dict()["funding_per_year"] is None
+
+
+@pytest.mark.parametrize(
+    ("interval", "factor"), [("8h", 1), ("4h", 2), ("1h", 8), (None, 1), ("480m", 1)]
+)
+def test_funding_rates_of_all_intervals_compare(interval: str | None, factor: int) -> None:
+    due = [NOW.timestamp() * 1000 - 1, None, NOW.timestamp() * 1000 + 3_600_000]
+    found = funding_of(1e-4, interval, due, NOW)
+    assert found.per_8_hours == pytest.approx(factor * 1e-4)
+    assert found.hours == 8 / factor
+    assert found.per_year == pytest.approx(factor * 0.1095)
+    # What was paid already is not to come.
+    assert found.due == NOW + pd.Timedelta("1h")
 
 
 def test_missing_and_tick_noise_are_of_the_premium() -> None:
@@ -301,50 +345,3 @@ def test_bias_ends_by_the_stale_rule_of_the_strategy(stale: int, bias: str) -> N
     (row,) = rank(matches, without_trades(calm, slice(-6, -1)), ours).rows
     assert thresholds.exit_z < row.z < thresholds.enter_z
     assert row.bias == bias
-
-
-def test_table_shows_what_the_row_says() -> None:
-    (row,) = rank(*market(1, 200), rules()).rows
-    known = replace(
-        row,
-        bias="short",
-        since=NOW.floor("1h"),
-        funding=1e-4,
-        volume_24h=1e6,
-        gates={"sigma gate": True},
-        missing=0.125,
-    )
-    rows = [
-        known,
-        replace(known, bias="long", since=None, tick_noise=np.inf, gates={"sigma gate": False}),
-        replace(known, bias="none", funding=None, volume_24h=None, gates={"sigma gate": None}),
-    ]
-    table = ranking_table(rows, rules())
-    cells = {str(column.header): list(column.cells) for column in table.columns}
-    assert cells["bias"] == ["[red]short[/]", "[green]long[/]", ""]
-    assert cells["since (UTC)"] == ["01-01 12:00", "earlier", ""]
-    assert cells["funding % / 8h"] == ["+0.0100", "+0.0100", ""]
-    assert cells["24h"] == ["1M", "1M", ""]
-    assert cells["sigma gate"] == ["yes", "no", "?"]
-    assert (cells["missing"][0], cells["tick noise"][1]) == ("12.5%", "all")
-    # What the doctor would refuse is dim.
-    assert [line.style for line in table.rows] == [None, "dim", None]
-
-
-def test_watch_shows_the_same_candles_in_a_new_order() -> None:
-    ranking = rank(*market(2, 200), rules())
-    other = ranking._replace(rows=ranking.rows[::-1])
-    found = iter([ranking, ranking, other])
-    shown: list[Ranking] = []
-    with pytest.raises(StopIteration):
-        watch(lambda: next(found), shown.append, timeframe="1h", patience=90, sleep=lambda _: None)
-    assert shown == [ranking, other]
-
-
-def test_watch_waits_for_a_missing_candle() -> None:
-    ranking = rank(*market(1, 200), rules())
-    closed = NOW.floor("1h") + pd.Timedelta("1h")
-    wait = partial(seconds_to_wait, ranking, "1h", patience=90)
-    assert wait(now=closed + pd.Timedelta("75s")) == AGAIN_SECONDS
-    # Another look would come after its patience.
-    assert wait(now=closed + pd.Timedelta("76s")) == pytest.approx(3600 - 76 + 4)
