@@ -51,8 +51,8 @@ def z_score(
     window of premiums nor the EMA reaches further back.
 
     A premium index is exactly 0 while the index lies inside the spread of the order book, often for
-    hours. Of a window that is nearly all zeros the standard deviation says nothing, and of one that
-    is all zeros there would be no z-score, so that a bias would last as long as the zeros do.
+    hours. Of a window that is nearly all zeros the standard deviation says nothing: one premium in
+    it, however small, would be extreme. Of one that is all zeros there would be no z-score.
 
     Source: ``docs/reference/signal.md``, rules 2 and 3.
 

@@ -82,13 +82,14 @@ def test_tiny_premium_after_zeros_is_not_extreme(name: str) -> None:
     assert np.abs(Z_SCORES[name](premium)[-3:]).max() < 1.0
 
 
-def test_bias_ends_when_the_premium_stays_zero() -> None:
+def test_bias_ends_and_z_stays_while_the_premium_is_zero() -> None:
     premium = published(0.6, 400)
     premium[300:] = 0.0
     premium[300:303] = 0.01
-    bias = columns_of(premium, BALANCED)["bias"]
-    assert bias[302] == -1
-    assert (bias[310:] == 0).all()
+    columns = columns_of(premium, BALANCED)
+    assert columns["bias"][302] == -1
+    assert (columns["bias"][310:] == 0).all()
+    assert (columns["z"][370:] == pytest.approx(0.0, abs=1e-9)).all()
 
 
 @pytest.mark.parametrize("thresholds", [BALANCED, Thresholds(robust_z=True, dev_len=100)])
