@@ -3,14 +3,14 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-# The tests with a running bot: short in `make test`, in full in `make test-live`.
-LIVE_TESTS := tests/live
+# The tests with a running bot: short in `make test`, in full in `make test-live`, the longest first.
+LIVE_TESTS := --no-loadscope-reorder tests/live/test_stepped_parity.py tests/live
 # The tests of the simulation: a few cases in `make test`, all in `make test-full`.
 SIMULATION_TESTS := tests/integration/test_simulation_parity.py tests/integration/test_threshold_trades.py
 # The tests that run freqtrade or call it: with another version, these tell.
 FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
-.PHONY: help backtest check test test-full test-live test-freqtrade lint bench pictures clean
+.PHONY: help backtest check test test-full test-live chaos test-freqtrade lint bench pictures clean
 
 help:
 	@echo "make backtest                      backtest the four presets on a synthetic sample market"
@@ -18,7 +18,9 @@ help:
 	@echo "make check                         the fast tests: all that start no freqtrade process"
 	@echo "make test                          run all tests"
 	@echo "make test-full                     the simulation against freqtrade on all candles: an hour"
-	@echo "make test-live                     a bot lives through 100 candles on a fast clock"
+	@echo "make test-live                     bots live through 1,000 candles, faults and orders; writes docs/reliability.md"
+	@echo "make chaos SEEDS=200               bots live through faults that are drawn from their seeds"
+	@echo "make chaos SEED=17                 one of them again; its database and log are kept"
 	@echo "make test-freqtrade FREQTRADE=…    the tests of freqtrade with another version of it"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
@@ -54,7 +56,11 @@ test-full: $(VENV)/.ready-dev
 	SIMULATION_PARITY=full $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(SIMULATION_TESTS)
 
 test-live: $(VENV)/.ready-dev
-	LIVE_CANDLES=100 RELIABILITY_WRITE=1 $(BIN)/python -m pytest $(LIVE_TESTS)
+	LIVE=full $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(LIVE_TESTS)
+
+chaos: $(VENV)/.ready-dev
+	@cd tests && $(abspath $(BIN))/python -m support.chaos \
+		$(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),200))
 
 test-freqtrade:
 	@test -n "$(FREQTRADE)" || { echo "make: name a version: FREQTRADE=2026.9" >&2; exit 2; }

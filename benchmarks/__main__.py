@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import hyperopt, market, simulation, strategy, sweep, variants
+from benchmarks import hyperopt, market, rehearsal, simulation, strategy, sweep, variants
 from benchmarks.report import HOLES, OURS, PANDAS, ROBUST_Z, TALIB, Results, Z, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
@@ -41,6 +41,8 @@ class Plan:
     epoch_rounds: int
     backtests: int
     backtest_rounds: int
+    rehearsed: int
+    rehearsal_rounds: int
 
 
 FULL = Plan(
@@ -55,6 +57,8 @@ FULL = Plan(
     epoch_rounds=3,
     backtests=900,
     backtest_rounds=5,
+    rehearsed=120,
+    rehearsal_rounds=3,
 )
 QUICK = Plan(
     rounds={500: 3, 2_000: 3},
@@ -68,6 +72,8 @@ QUICK = Plan(
     epoch_rounds=1,
     backtests=50,
     backtest_rounds=1,
+    rehearsed=12,
+    rehearsal_rounds=1,
 )
 
 
@@ -109,6 +115,7 @@ def measure(plan: Plan) -> Results:
         plan.sweep_rows,
         hyperopt.measure(plan.epochs, plan.epoch_rounds),
         simulation.measure(plan.sweep_rows, plan.backtests, plan.backtest_rounds),
+        rehearsal.measure(plan.rehearsed, plan.rehearsal_rounds),
     )
 
 

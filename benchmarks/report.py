@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import hyperopt, simulation, vectorized
+from benchmarks import hyperopt, rehearsal, simulation, vectorized
 from benchmarks.timing import Times
 
 OURS, HOLES, PANDAS, TALIB = (
@@ -23,6 +23,8 @@ _TARGET_ROBUST = 5.0
 _TARGET_BACKTESTS, _TARGET_PORTFOLIOS, _TARGET_GROWTH = 10_000.0, 500.0, 1.2
 _TARGET_VECTORBT, _TARGET_HYPEROPT = 20.0, 2_000.0
 _TARGET_FIRST, _TARGET_COMPILED = 2.0, 0.3
+#: By looks a candle.
+_TARGET_REHEARSED = {1: 8.0, 6: 5.0}
 _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
 
 
@@ -60,6 +62,7 @@ class Results:
     :ivar sweep_rows: on so many candles.
     :ivar epochs: of hyperopt, by strategy.
     :ivar speeds: of the simulation.
+    :ivar rehearsed: candles a second of a rehearsal, by looks a candle.
     """
 
     indicators: Mapping[int, Times]
@@ -70,6 +73,7 @@ class Results:
     sweep_rows: int
     epochs: Mapping[str, hyperopt.Epochs]
     speeds: simulation.Speeds
+    rehearsed: Mapping[int, float]
 
 
 def targets(results: Results) -> list[Target]:
@@ -87,7 +91,12 @@ def targets(results: Results) -> list[Target]:
         name = f"`populate_indicators`, {preset}, {candles}: at most {_TARGET_MILLISECONDS:g} ms"
         milliseconds = results.strategy.median(preset) * 1e3
         found.append(Target(name, _TARGET_MILLISECONDS, milliseconds, "ms"))
-    return [*found, *_tuning_targets(results), *_simulation_targets(results)]
+    found += [*_tuning_targets(results), *_simulation_targets(results)]
+    for looks, limit in _TARGET_REHEARSED.items():
+        name = f"rehearsal, {len(hyperopt.PAIRS)} pairs, {looks} look{'s' * (looks > 1)} a candle"
+        name += f": at least {limit:g} candles a second"
+        found.append(Target(name, limit, results.rehearsed[looks], "/s", least=True))
+    return found
 
 
 def _simulation_targets(results: Results) -> list[Target]:
@@ -171,6 +180,7 @@ def render(results: Results) -> str:
         "## Growth with length\n\n" + _growth_table(results),
         "## Sweep and hyperopt\n\n" + _tuning(results),
         "## Simulation\n\n" + _simulation(results),
+        "## Rehearsal\n\n" + _REHEARSAL,
     )
     return "\n\n".join(sections) + "\n"
 
@@ -259,6 +269,13 @@ def _simulation(results: Results) -> str:
         + ("" if speeds.vectorbt else absent)
         + "Seconds of a first call are of a process of its own, without its imports."
     )
+
+
+_REHEARSAL = (
+    f"{hyperopt.OURS} on the sample market: freqtrade's own bot on a stepped clock, from "
+    f"{rehearsal.START:%Y-%m-%d} on. A second of processor time of the candles alone: from the "
+    "end of the first look to that of the last."
+)
 
 
 def _growth_table(results: Results) -> str:

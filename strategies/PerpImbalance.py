@@ -34,11 +34,18 @@ from perp_imbalance.strategy.parameters import STARTUP_CANDLES, OwnParameters, w
 from perp_imbalance.strategy.positions import Positions
 from perp_imbalance.strategy.premium_sources import PremiumSources
 from perp_imbalance.strategy.settings import Settings
+from perp_imbalance.strategy.stored_entry import StoredEntries
 
 
 @with_preset("balanced")
 class PerpImbalance(
-    OwnParameters, Positions, WatchedFeed, PremiumSources, GateSeries, FreqtradeCharts
+    OwnParameters,
+    Positions,
+    StoredEntries,
+    WatchedFeed,
+    PremiumSources,
+    GateSeries,
+    FreqtradeCharts,
 ):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 

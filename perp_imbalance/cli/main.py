@@ -16,6 +16,7 @@ from perp_imbalance.cli import (
     pairs,
     plot,
     preset,
+    reconcile,
     rehearse,
     replay,
     report,
@@ -51,7 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (
         *(backtest, doctor, download, evidence, pairs),
-        *(plot, preset, rehearse, replay, report, sample, scan, sweep, tune, walk_forward),
+        *(plot, preset, reconcile, rehearse, replay, report, sample, scan),
+        *(sweep, tune, walk_forward),
     ):
         command.add_parser(subparsers)
     return parser

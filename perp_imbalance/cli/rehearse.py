@@ -1,15 +1,16 @@
-"""``perp-imbalance rehearse``: a bot's life on past candles, beside a backtest of them."""
+"""``perp-imbalance rehearse``: a bot's life on past candles, compared with a backtest of them."""
 
 import argparse
 import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
 from perp_imbalance.cli.options import add_candles, add_config, config_files
+from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from perp_imbalance.rehearsal import Comparison, Plan
 
 EXIT_UNEXPLAINED = 1
+PAGE = "rehearsal.html"
 LOOKS = 6
 
 EXAMPLE = """\
@@ -26,9 +28,9 @@ examples:
 
 freqtrade's own trade command lives through the candles, on a clock that moves while the bot sleeps,
 at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
-REST API are left out, dry_run is forced, and database and log are the rehearsal's own. Inside the
-finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes to
-close: stops are seen, but not when or in which order that was.
+REST API are left out and dry_run is forced; database, log and page are the rehearsal's own. Inside
+the finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes
+to close: stops are seen, but not when or in which order that was.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
@@ -38,9 +40,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``rehearse``."""
     parser = subparsers.add_parser(
         "rehearse",
-        help="let a bot live through past candles in freqtrade's live code, beside a backtest",
-        description="Run a config through freqtrade's live code on past candles, and hold its "
-        "trades against a backtest of them. Sends no order and uses no key.",
+        help="run a config through freqtrade's live code on past candles; compare with a backtest",
+        description="Run a config through freqtrade's live code on past candles, and compare its "
+        "trades with a backtest of them. Sends no order and uses no key.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -58,7 +60,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="new folder for database and log (default: one in user_data/rehearsals)",
+        help="new folder for database, log and page (default: one in user_data/rehearsals)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=run)
@@ -66,22 +68,43 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Rehearse, backtest and compare."""
-    from rich.console import Console
-
-    from perp_imbalance.rehearsal import held_against_backtest
+    from perp_imbalance.rehearsal import held_against_backtest, page
 
     plan, candle = plan_of(arguments)
     # freqtrade tells of each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
-    count = int((plan.end - plan.start) / candle) + 1
-    with Console(stderr=True).status(f"rehearse {count} candles, then backtest them"):
-        comparison = held_against_backtest(plan, candle)
+    with progress() as tell:
+        comparison = held_against_backtest(
+            plan,
+            candle,
+            tell=lambda what, done, candles: tell(
+                f"{what}: candle {done} of {candles}", done, candles
+            ),
+        )
+    file = plan.folder / PAGE
+    page.write(plan, comparison, file)
     if arguments.json:
-        told = comparison.as_dict() | {"folder": str(plan.folder)}
-        print(json.dumps(told, indent=1, default=str))
+        print(json.dumps(as_values(plan, comparison), indent=1, default=str))
     else:
-        show(comparison, plan, count)
+        show(plan, comparison)
+        page_console().print(f"Database, log and page: {plan.folder}")
     return 0 if comparison.explained else EXIT_UNEXPLAINED
+
+
+def as_values(plan: "Plan", comparison: "Comparison") -> dict[str, Any]:
+    """Return what ``--json`` prints."""
+    from perp_imbalance.rehearsal import page
+
+    return {
+        "strategy": plan.config["strategy"],
+        "pairs": page.pairs(plan),
+        "start": plan.start,
+        "end": plan.end,
+        "looks": len(plan.looks or ()),
+        **comparison.as_dict(),
+        "folder": plan.folder,
+        "page": plan.folder / PAGE,
+    }
 
 
 def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
@@ -92,8 +115,10 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     from freqtrade.exchange import timeframe_to_seconds
 
     from perp_imbalance.freqtrade_bridge.config import load_config, merged_config
+    from perp_imbalance.freqtrade_bridge.secrets import without_secrets
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
-    from perp_imbalance.rehearsal import Plan, even_looks
+    from perp_imbalance.rehearsal import Plan, check_span, even_looks
+    from perp_imbalance.strategy.settings import SECTION
 
     if arguments.looks < 1:
         raise CommandError(f"--looks {arguments.looks}: a bot looks at least once in a candle")
@@ -101,22 +126,31 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         raise CommandError("rehearse needs --datadir: the folder of candles, freqtrade's --datadir")
     start, stop = span(arguments.timerange)
     files = config_files(arguments)
-    config = load_config(files)
+    # freqtrade opens it as soon as it reads a config: it is that of the bot that trades.
+    no_log = {"logfile": ""}
+    config = load_config(files, overlay=no_log)
     strategy = arguments.strategy or config.get("strategy")
     if not strategy:
         raise CommandError("rehearse needs --strategy, as the config names none")
     data = backtest_data(config, arguments.datadir, arguments)
     candle = timeframe_to_seconds(data.timeframe)
+    check_span(data, start, stop)
     folder = arguments.output or Path(config["user_data_dir"], "rehearsals", run_name("rehearsal"))
     if folder.exists():
-        raise CommandError(f"{folder} is there already: name another folder with --output")
-    overlay = backtest_overlay(config, data) | {
-        "strategy": strategy,
-        "strategy_path": str(strategy_folder(config, strategy)),
-    }
+        raise CommandError(f"{folder} exists already: name another folder with --output")
+    overlay = (
+        no_log
+        | backtest_overlay(config, data)
+        | {
+            "strategy": strategy,
+            "strategy_path": str(strategy_folder(config, strategy)),
+        }
+    )
     looks = tuple(even_looks(arguments.looks, candle))
+    whole = merged_config(files, overlay)
     plan = Plan(
-        merged_config(files, overlay),
+        # The names in our own section are those of pairs, such as TOKEN/USDT:USDT.
+        {**without_secrets(whole), SECTION: whole[SECTION]},
         arguments.datadir.resolve(),
         folder,
         start + timedelta(seconds=looks[0]),
@@ -144,27 +178,15 @@ def span(timerange: str | None) -> tuple[datetime, datetime]:
     return parsed.startdt.astimezone(UTC), parsed.stopdt.astimezone(UTC)
 
 
-def show(comparison: "Comparison", plan: "Plan", candles: int) -> None:
+def show(plan: "Plan", comparison: "Comparison") -> None:
     """Print what bot and backtest did, and where they differ."""
+    from perp_imbalance.rehearsal import page
+
     console = page_console()
-    table = folding_table(["", "backtest", "bot", "same"], {"backtest", "bot", "same"})
-    trades = (str(comparison.backtest_trades), str(comparison.bot_trades))
-    table.add_row("entries", *trades, str(comparison.entries))
-    table.add_row("exits, of the same entries", "", "", str(comparison.closed))
-    console.print(f"{candles} candles, {plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M}")
-    console.print(table)
-    if comparison.profit_bps:
-        parts = folding_table(["profit, bot minus backtest", "mean bps"], {"mean bps"})
-        for cause, bps in comparison.profit_bps.items():
-            parts.add_row(cause, f"{bps:+.2f}")
-        console.print(parts)
-    if comparison.differences:
-        names = ["difference", "pair", "side", "candle", "backtest", "bot", "cause"]
-        differences = folding_table(names)
-        for each in comparison.differences:
-            cells = (each.kind, each.pair, each.side, f"{each.time:%Y-%m-%d %H:%M}")
-            differences.add_row(*cells, each.backtest, each.bot, each.cause or "unexplained")
-        console.print(differences)
-    said = "all explained" if comparison.explained else "not all explained"
-    console.print(f"Differences: {len(comparison.differences)}, {said}")
-    console.print(f"Database and log: {plan.folder}")
+    console.print(page.heading(plan))
+    for rows in page.tables(comparison):
+        table = folding_table(rows[0], page.NUMBERS)
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+    console.print(page.verdict(comparison))

@@ -219,7 +219,9 @@ def _examine_premium(
     fraction = premium.fraction
     _compare(found, match, given, plan, perp, fraction)
     checks = candle_checks.check_prices(match, fraction)
-    share = without_spot(perp, fraction)
+    # Of an index or of spot, some exchanges give fewer past candles than of the perp.
+    begun = (perp["date"] >= min(spot["date"].iloc[0], perp["date"].iloc[-1])).to_numpy()
+    share = without_spot(perp[begun], fraction[begun])
     ratio = math.nan if match.is_premium else price_ratio(fraction)
     found.measured(price_ratio=ratio, without_spot=share)
     found.add(*checks, candle_checks.check_without_spot(share, match.name))

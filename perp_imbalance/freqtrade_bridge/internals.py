@@ -57,16 +57,23 @@ class RunningBot(NamedTuple):
     :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
     :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
     :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
+    :ivar receiver: ccxt's class whose ``on_rest_response`` is given the answers to all clients
     :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
         exchanges
     :ivar converter: the module that cleans candles
+    :ivar freqtrade: the module with the class whose ``process`` is one look
+    :ivar strategy: the module with the class of all strategies, whose ``analyze_pair`` analyses one
+        pair at one look
     """
 
     worker: Any
     backoff: Any
     client: Any
+    receiver: Any
     exchange: Any
     converter: Any
+    freqtrade: Any
+    strategy: Any
 
 
 # What is replaced in each of them.
@@ -74,14 +81,19 @@ _REPLACED = {
     "worker": ("_sleep",),
     "backoff": ("asyncio",),
     "client": ("fetch",),
+    "receiver": ("on_rest_response",),
     "exchange": (
         "uuid4",
         "clean_ohlcv_dataframe",
         "Exchange._build_coroutine",
         "Exchange._async_get_candle_history",
         "Exchange._fetch_and_calculate_funding_fees",
+        "Exchange._now_is_time_to_refresh",
     ),
     "converter": ("clean_ohlcv_dataframe",),
+    "freqtrade": ("FreqtradeBot.process",),
+    # Python's own name of the attribute ``__last_candle_seen_per_pair``.
+    "strategy": ("IStrategy.analyze_pair",),
 }
 
 
@@ -93,11 +105,16 @@ def running_bot() -> RunningBot:
     # Here, because the bot itself takes seconds to import that other commands need not.
     import freqtrade
     from ccxt.async_support.base.exchange import Exchange
+    from freqtrade import freqtradebot
     from freqtrade.data.converter import converter
     from freqtrade.exchange import common, exchange
+    from freqtrade.strategy import interface
     from freqtrade.worker import Worker
 
-    bot = RunningBot(Worker, common, Exchange, exchange, converter)
+    # Asynchronous and other clients share one base.
+    receiver = next((base for base in Exchange.__mro__ if "on_rest_response" in vars(base)), None)
+    ccxt_parts = (Exchange, receiver or Exchange)
+    bot = RunningBot(Worker, common, *ccxt_parts, exchange, converter, freqtradebot, interface)
     for part, names in _REPLACED.items():
         for name in names:
             try:

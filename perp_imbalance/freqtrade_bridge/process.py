@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,8 @@ EXIT_DOWNLOAD = 3
 EXIT_SIGNAL = 128
 GRACE_SECONDS = 20.0
 PARENT_SECONDS = 1.0
+#: How often a child is looked at, where that was asked for.
+WATCH_SECONDS = 0.2
 #: Warnings of ours that are said again at the end.
 REPEATED = 10
 
@@ -127,6 +129,7 @@ def run_child(
     capture: bool = False,
     timeout: float | None = None,
     variables: Mapping[str, str] | None = None,
+    watch: Callable[[], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command that leaves nothing behind, whichever of it and this process ends first.
 
@@ -135,7 +138,8 @@ def run_child(
     :param proxies: whether it may use the environment's proxies
     :param capture: whether what it prints is returned
     :param timeout: seconds after which it is ended
-    :param variables: what its environment has beside or instead of this process's
+    :param variables: what its environment has in addition to this process's, or instead of it
+    :param watch: called every now and then while it runs; not together with ``timeout``
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when it has been ended
     """
     pipe = subprocess.PIPE if capture else None
@@ -152,7 +156,7 @@ def run_child(
             start_new_session=True,
         )
         try:
-            output, errors = child.communicate(timeout=timeout)
+            output, errors = _watched(child, watch) if watch else child.communicate(timeout=timeout)
         except BaseException:
             _end(child)
             raise
@@ -160,6 +164,15 @@ def run_child(
     return subprocess.CompletedProcess(
         command, EXIT_SIGNAL - code if code < 0 else code, output, errors
     )
+
+
+def _watched(child: "subprocess.Popen[str]", watch: Callable[[], None]) -> Any:
+    """Return what a child printed, when it has ended."""
+    while True:
+        try:
+            return child.communicate(timeout=WATCH_SECONDS)
+        except subprocess.TimeoutExpired:
+            watch()
 
 
 def _end(child: "subprocess.Popen[str]") -> None:

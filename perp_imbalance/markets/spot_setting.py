@@ -1,8 +1,8 @@
-"""The one setting without which Binance gives a live bot no spot candles.
+"""ccxt's ``defaultType``: the one setting without which a live bot asks for the wrong market.
 
-In futures mode freqtrade sets ccxt's ``defaultType`` to ``swap``, and ccxt then answers a request
-for the spot pair BTC/USDT with the candles of the perp: every premium is 0. Backtests do not show
-it.
+In futures mode freqtrade sets it to ``swap``, and for Binance ccxt then answers a request for the
+spot pair BTC/USDT with the candles of the perp: every premium is 0. Backtests do not show it. So
+Binance needs ``future``, which on some other exchanges means dated futures.
 """
 
 from collections.abc import Mapping
@@ -15,10 +15,15 @@ SPOT_SAFE_TYPE = "future"
 
 # freqtrade merges the second over the first for the client that fetches candles.
 _SECTIONS = ("ccxt_config", "ccxt_async_config")
+# What freqtrade's other client gets where ccxt 4.5.90 takes it for dated futures.
+_OF_DATED_FUTURES = {
+    "gate": "the leverage tiers of dated futures, and no liquidation price of a position",
+    "okx": "the tickers of dated futures, and a VolumePairList would stay empty",
+}
 
 
 def check_spot_setting(config: Mapping[str, Any]) -> None:
-    """Raise where a live bot would take candles of the perp for those of its spot pair.
+    """Raise where a live bot would take the perp for its spot pair, or dated futures for perps.
 
     :param config: freqtrade's config.
     :raises SettingsError: naming the setting to add.
@@ -27,7 +32,10 @@ def check_spot_setting(config: Mapping[str, Any]) -> None:
     >>> check_spot_setting({"exchange": {"name": "binance", "ccxt_config": options}})
     """
     exchange = config.get("exchange", {})
-    if exchange.get("name") != EXCHANGE:
+    name = exchange.get("name")
+    if name in _OF_DATED_FUTURES:
+        _check_perps_are_asked(name, exchange)
+    if name != EXCHANGE:
         return
     default_type, place = None, _SECTIONS[0]
     for section in _SECTIONS:
@@ -41,3 +49,13 @@ def check_spot_setting(config: Mapping[str, Any]) -> None:
             f'{{"defaultType": "{SPOT_SAFE_TYPE}"}}}} {"to" if default_type is None else "in"} '
             '"exchange" in the config'
         )
+
+
+def _check_perps_are_asked(name: str, exchange: Mapping[str, Any]) -> None:
+    for section in ("ccxt_config", "ccxt_sync_config"):
+        if exchange.get(section, {}).get("options", {}).get("defaultType") == SPOT_SAFE_TYPE:
+            raise SettingsError(
+                f'"defaultType": "{SPOT_SAFE_TYPE}" is for Binance; of {name}, freqtrade would get '
+                f'{_OF_DATED_FUTURES[name]}: set it to "swap" in "{section}" of "exchange", or add '
+                f"-c config/exchange-{name}.json"
+            )

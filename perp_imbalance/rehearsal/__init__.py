@@ -5,6 +5,7 @@ time stands still while the bot works and moves while it sleeps, so the same pla
 trades, orders and locks, byte for byte, on any machine.
 """
 
+from perp_imbalance.rehearsal.backtested import check_span
 from perp_imbalance.rehearsal.clock import even_looks
 from perp_imbalance.rehearsal.comparison import Comparison, Difference, compare
 from perp_imbalance.rehearsal.ledger import held_against_backtest
@@ -15,6 +16,7 @@ __all__ = [
     "Comparison",
     "Difference",
     "Plan",
+    "check_span",
     "compare",
     "even_looks",
     "held_against_backtest",

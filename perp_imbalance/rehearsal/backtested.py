@@ -5,15 +5,45 @@ from pathlib import Path
 
 import pandas as pd
 from freqtrade.data.btanalysis import load_backtest_stats
+from freqtrade.enums import CandleType
+from freqtrade.exchange import timeframe_to_seconds
 
+from perp_imbalance.data.backtest_data import BacktestData
 from perp_imbalance.errors import RehearsalError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
 from perp_imbalance.rehearsal.plan import Plan
 from perp_imbalance.replay import local_config, running_replay
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
 # freqtrade ends what is open in a backtest's last candle, and enters nothing there.
 _CANDLES_BEYOND = 3
+
+
+def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
+    """Refuse a time that bot and backtest could not both trade from its first candle to its last.
+
+    A backtest without enough candles to look back on starts later, and it ends in the last candle
+    of the folder what a bot goes on holding.
+
+    :raises RehearsalError: naming the first or the last day that can be rehearsed.
+    """
+    candle = timedelta(seconds=timeframe_to_seconds(data.timeframe))
+    spans = [data.folder.span(pair, data.timeframe, CandleType.FUTURES) for pair in data.pairs]
+    # A backtest's first entry comes one candle after its start.
+    first = min(begin for begin, _ in spans) + (STARTUP_CANDLES + 1) * candle
+    last = max(end for _, end in spans)
+    if start < first:
+        raise RehearsalError(
+            f"{start:%Y-%m-%d} is too early: {data.folder.datadir} begins "
+            f"{min(spans)[0]:%Y-%m-%d %H:%M}, and {STARTUP_CANDLES} candles are looked back on: "
+            f"start the time range at {first.ceil('D'):%Y%m%d} or later"
+        )
+    if stop > last:
+        raise RehearsalError(
+            f"{stop:%Y-%m-%d} is too late: the last candle in {data.folder.datadir} opens "
+            f"{last:%Y-%m-%d %H:%M}: end the time range at {last.floor('D'):%Y%m%d} or earlier"
+        )
 
 
 def backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> pd.DataFrame:
@@ -32,7 +62,7 @@ def backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> pd.DataF
         config = local_config(plan.config, replay.url)
         process = capture_freqtrade(options, local_config=config, cwd=cwd)
         if process.returncode:
-            raise RehearsalError(f"the backtest beside it failed: {error_line(process)}")
+            raise RehearsalError(f"the backtest of the same candles failed: {error_line(process)}")
         stats = load_backtest_stats(folder)
     (outcome,) = stats["strategy"].values()
     return within(pd.DataFrame(outcome["trades"]), plan.end)

@@ -1,4 +1,4 @@
-"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN``.
+"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN LOOKS``.
 
 freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and database.
 The replay exchange runs beside it in a thread, so both read one clock. Only what
@@ -8,12 +8,14 @@ The replay exchange runs beside it in a thread, so both read one clock. Only wha
 import asyncio
 import random
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
+from ccxt import RequestTimeout
 from freqtrade.enums import State
 from freqtrade.exchange import timeframe_to_seconds
 
@@ -26,10 +28,13 @@ from perp_imbalance.rehearsal.plan import STOPPED, Plan
 from perp_imbalance.rehearsal.shortcuts import MARKETS_MINUTES, take_shortcuts
 from perp_imbalance.rehearsal.stage import Stage, stage_of
 from perp_imbalance.replay import local_config
+from perp_imbalance.replay.overlay import ANSWER_HEADER, STEPPED_HEADER
 from perp_imbalance.replay.server import system_clock
 
-#: ccxt's patience in ms: an answer comes from this process, however busy the machine is.
+#: ccxt's patience in ms of real time: an answer comes from this process, however busy the machine
+#: is. Its patience on the bot's clock is the config's ``ccxt_config.timeout``.
 PATIENCE_MS = 600_000
+DEFAULT_PATIENCE_MS = 10_000
 #: The least that a pause takes in seconds, as nothing else moves the clock.
 SHORTEST_PAUSE = 1.0
 LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
@@ -37,9 +42,10 @@ LOG_FORMAT = "%(asctime)s - %(name)s - %(levelname)s - %(message)s"
 _LATENESS = ("ohlcv_late_candle_grace_secs", "ohlcv_max_poll_interval_secs")
 
 
-def rehearse(plan: Plan) -> None:
+def rehearse(plan: Plan, looks: BinaryIO) -> None:
     """Run the bot of a plan to its end, and leave this process with its exit code.
 
+    :param looks: gets a byte for each look
     :raises BridgeError: if this freqtrade lacks what is replaced
     :raises DataError: where the folder holds no candles
     """
@@ -49,8 +55,9 @@ def rehearse(plan: Plan) -> None:
         stage.exchange() as replay,
         config_file(stage.config(rehearsal_config(plan, replay.url))) as file,
     ):
-        step_clock(bot, clock, plan, stage)
+        step_clock(bot, clock, plan, stage, looks)
         fix_chance(bot, plan)
+        take_time_for_answers(bot, clock, plan)
         if plan.shortcuts:
             take_shortcuts(bot, replay.store, system_clock)
         try:
@@ -67,10 +74,13 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     own = plan.config.get("exchange", {}).get("_ft_has_params", {})
     exchange = config["exchange"]
     exchange["_ft_has_params"] |= {name: own[name] for name in _LATENESS if name in own}
-    exchange["ccxt_config"]["timeout"] = PATIENCE_MS
+    exchange["ccxt_config"] |= {"timeout": PATIENCE_MS, "headers": {STEPPED_HEADER: "1"}}
     if plan.shortcuts:
         exchange["markets_refresh_interval"] = MARKETS_MINUTES
     config["initial_state"] = "running"
+    # Of the bot that trades: its log, and the service that watches it.
+    config["logfile"] = ""
+    config.get("internals", {}).pop("sd_notify", None)
     config["log_config"] = {
         "version": 1,
         "disable_existing_loggers": False,
@@ -88,10 +98,13 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
     return config
 
 
-def step_clock(bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage) -> None:
+def step_clock(
+    bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage, looks: BinaryIO
+) -> None:
     """Move the clock where the bot waits, and end the bot there."""
 
     def pause(worker: Any, seconds: float) -> None:
+        looks.write(b".")
         stage.looked(worker, clock.now())
         if worker.freqtrade.state == State.STOPPED:
             sys.exit(STOPPED)
@@ -120,14 +133,41 @@ def fix_chance(bot: RunningBot, plan: Plan) -> None:
 
     async def fetch_alone(client: Any, *arguments: Any, **options: Any) -> Any:
         turn = vars(client).setdefault("rehearsal_turn", asyncio.Lock())
+        sent = time.time()
         async with turn:
+            client.rehearsal_sent = sent
             return await fetch(client, *arguments, **options)
 
     bot.client.fetch = fetch_alone
 
 
+def take_time_for_answers(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
+    """Move the clock by what the exchange says that an answer takes; give up when ccxt would.
+
+    Requests that were sent together wait together, although one goes out after the other.
+    """
+    options = plan.config.get("exchange", {}).get("ccxt_config", {})
+    patience = options.get("timeout", DEFAULT_PATIENCE_MS) / 1000
+    receive: Callable[..., Any] = bot.receiver.on_rest_response
+
+    def receive_late(
+        client: Any, code: int, reason: str, url: str, method: str, headers: Any, *rest: Any
+    ) -> Any:
+        if ANSWER_HEADER in headers:
+            seconds = float(headers[ANSWER_HEADER])
+            sent = getattr(client, "rehearsal_sent", clock.now())
+            clock.move_to(max(clock.now(), sent + min(seconds, patience)))
+            if seconds >= patience:
+                # As ccxt does when its own patience ends.
+                raise RequestTimeout(f"{client.id} {method} {url}")
+        return receive(client, code, reason, url, method, headers, *rest)
+
+    bot.receiver.on_rest_response = receive_late
+
+
 if __name__ == "__main__":
     try:
-        rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
+        with Path(sys.argv[2]).open("wb", buffering=0) as looks:
+            rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), looks)
     except PerpImbalanceError as error:
         sys.exit(str(error))

@@ -1,7 +1,7 @@
-"""A bot's trades beside those of a backtest: which differ, by how much, and why."""
+"""A bot's trades compared with those of a backtest: which differ, by how much, and why."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,9 @@ import pandas as pd
 
 #: In bps of the stake: what may be left of a difference when its causes are subtracted.
 TOLERANCE_BPS = 1.0
+#: What differs: an entry of the backtest alone, of the bot alone, one that the bot made later, the
+#: tag of one that both made, or how it ended.
+KINDS = ("missed", "extra", "late", "tag", "exit")
 #: The parts that a difference of profit is split into.
 CAUSES = ("spread", "stop", "delay", "fees", "funding", "rest")
 # What a backtest calls a stop, and a bot whose stop lies on the exchange.
@@ -18,15 +21,19 @@ _STOPS = {"stop_loss", "trailing_stop_loss", "stoploss_on_exchange"}
 _REFUSED = re.compile(r"^(\S+ \S+),\d+ - .* (\S+): no (long|short) entry, (.*)$", re.MULTILINE)
 
 Key = tuple[str, bool, pd.Timestamp]
+Trades = Mapping[Key, Mapping[str, Any]]
+#: Says of pair and candle why a bot could not act at its opening, and in which candle it could.
+HeldBack = Callable[[str, pd.Timestamp], tuple[str, pd.Timestamp] | None]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A trade that one of the two has and the other has not, or ends in another way.
+    """A trade that only one of the two has, or that ends in another way.
 
-    :ivar kind: ``missed``, ``extra``, ``late``, ``tag`` or ``exit``
-    :ivar time: the candle that a backtest enters in, or the bot where it alone does
+    :ivar kind: one of :data:`KINDS`
+    :ivar time: the candle in which the backtest enters, or the bot where it alone does
     :ivar cause: why, where it is known
+    :ivar bps: what the bot earned more by it, in bps of the stake; None while a trade is open
     """
 
     kind: str
@@ -36,16 +43,31 @@ class Difference:
     backtest: str
     bot: str
     cause: str | None = None
+    bps: float | None = None
+
+
+@dataclass(frozen=True)
+class OpenTrade:
+    """A trade that is open when the time is over.
+
+    :ivar held_by: ``bot``, ``backtest`` or ``both``
+    """
+
+    pair: str
+    side: str
+    time: datetime
+    held_by: str
 
 
 @dataclass
 class Comparison:
-    """What a bot did beside what a backtest does.
+    """What a bot did, compared with what a backtest does.
 
-    :ivar entries: trades of either that were opened in the same candle, on the same side
+    :ivar entries: trades that both opened in the same candle, on the same side
     :ivar closed: those of them that ended in the same candle for the same reason
-    :ivar profit_bps: mean difference of their profit, bot minus backtest, in bps of the stake, by
-        cause; ``rest`` is what no cause accounts for
+    :ivar still_open: trades without an end, which no figure of profit counts
+    :ivar profit_bps: mean difference of the profit of these, bot minus backtest, in bps of the
+        stake, by cause; ``rest`` is what no cause accounts for
     """
 
     backtest_trades: int
@@ -53,6 +75,7 @@ class Comparison:
     entries: int = 0
     closed: int = 0
     differences: list[Difference] = field(default_factory=list)
+    still_open: list[OpenTrade] = field(default_factory=list)
     profit_bps: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -66,20 +89,27 @@ class Comparison:
         return not self.unexplained and abs(self.profit_bps.get("rest", 0.0)) <= TOLERANCE_BPS
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
-        return {**asdict(self), "explained": self.explained}
+        """Return it as plain values, with the number of differences of each kind."""
+        counts = {kind: sum(each.kind == kind for each in self.differences) for kind in KINDS}
+        return {**asdict(self), "counts": counts, "explained": self.explained}
 
 
 def compare(
-    bot: pd.DataFrame, backtest: pd.DataFrame, candle: timedelta, first_look: float, log: str = ""
+    bot: pd.DataFrame,
+    backtest: pd.DataFrame,
+    candle: timedelta,
+    first_look: float,
+    log: str = "",
+    held_back: HeldBack = lambda pair, time: None,
 ) -> Comparison:
-    """Return what a bot did beside what a backtest does in the same time.
+    """Return what a bot did, compared with what a backtest does in the same time.
 
     :param bot: trades as the bot's database has them
     :param backtest: trades as :func:`perp_imbalance.rehearsal.backtested.backtest` returns them
     :param candle: length of a candle
     :param first_look: seconds after its opening at which the bot looks first
     :param log: the bot's, in which the strategy names the entries that it refused
+    :param held_back: such as :meth:`perp_imbalance.rehearsal.late_candles.LateCandles.held_back`
     """
     found = Comparison(len(backtest), len(bot))
     live, tested = _by_entry(bot, candle), _by_entry(backtest, candle)
@@ -93,11 +123,12 @@ def compare(
         if mine is None or other is None:
             continue
         found.entries += 1
-        found.differences += _told_apart(key, mine, other, candle)
+        found.differences += _told_apart(key, mine, other, candle, held_back)
         if _end(mine, candle) == _end(other, candle) and not pd.isna(mine["close_date"]):
             found.closed += 1
             parts.append(split(mine, other, candle, first_look))
-    found.differences += _unmatched(live, tested, refused)
+    found.differences += _unmatched(live, tested, candle, refused, held_back)
+    found.still_open = list(_still_open(live, tested))
     found.profit_bps = {
         cause: sum(part[cause] for part in parts) / len(parts) for cause in CAUSES if parts
     }
@@ -151,23 +182,59 @@ def _end(trade: Mapping[str, Any], candle: timedelta) -> str:
 
 
 def _told_apart(
-    key: Key, bot: Mapping[str, Any], backtest: Mapping[str, Any], candle: timedelta
+    key: Key,
+    bot: Mapping[str, Any],
+    backtest: Mapping[str, Any],
+    candle: timedelta,
+    held_back: HeldBack,
 ) -> Iterator[Difference]:
     """Yield in what two trades of one entry differ."""
     pair, is_short, time = key
-    values = {
-        "tag": (str(backtest["enter_tag"]), str(bot["enter_tag"])),
-        "exit": (_end(backtest, candle), _end(bot, candle)),
-    }
-    for kind, (other, mine) in values.items():
-        if other != mine:
-            yield Difference(kind, pair, _side(is_short), time, other, mine)
+    side = _side(is_short)
+    tags = str(backtest["enter_tag"]), str(bot["enter_tag"])
+    if tags[0] != tags[1]:
+        yield Difference("tag", pair, side, time, *tags, bps=_gain(bot, backtest))
+    ends = _end(backtest, candle), _end(bot, candle)
+    if ends[0] != ends[1]:
+        cause = None
+        if not (pd.isna(bot["close_date"]) or pd.isna(backtest["close_date"])):
+            due, done = (each["close_date"].floor(candle) for each in (backtest, bot))
+            cause = _late(pair, due, done, held_back)
+        yield Difference("exit", pair, side, time, *ends, cause, _gain(bot, backtest))
+
+
+def _gain(bot: Mapping[str, Any] | None, backtest: Mapping[str, Any] | None) -> float | None:
+    """Return what a bot earned more than a backtest, in bps of the stake; None if not known yet."""
+    profits = []
+    for trade, name in ((bot, "close_profit"), (backtest, "profit_ratio")):
+        if trade is not None and pd.isna(trade["close_date"]):
+            return None
+        profits.append(0.0 if trade is None else float(trade[name]))
+    return 1e4 * (profits[0] - profits[1])
+
+
+def _late(pair: str, due: pd.Timestamp, done: pd.Timestamp, held_back: HeldBack) -> str | None:
+    """Return why what was due in one candle was done in a later one; None if not known."""
+    found = held_back(pair, due)
+    if found is None or done <= due or found[1] != done:
+        return None
+    return f"{found[0]}: next look at {done:%H:%M}"
+
+
+def _held_over(pair: str, due: pd.Timestamp, held_back: HeldBack) -> str | None:
+    """Return why a bot could act on a signal only when its candle was over; None if it could."""
+    found = held_back(pair, due)
+    if found is None or found[1] <= due:
+        return None
+    return f"{found[0]}: the next look was after the signal's candle"
 
 
 def _unmatched(
-    live: Mapping[Key, Mapping[str, Any]],
-    tested: Mapping[Key, Mapping[str, Any]],
+    live: Trades,
+    tested: Trades,
+    candle: timedelta,
     refused: Mapping[Key, str],
+    held_back: HeldBack,
 ) -> Iterator[Difference]:
     """Yield the entries that only one of the two has."""
     extra = {key: trade for key, trade in live.items() if key not in tested}
@@ -179,15 +246,43 @@ def _unmatched(
         later = [
             other
             for other in extra
-            if other[:2] == key[:2] and time < other[2] and (pd.isna(end) or other[2] < end)
+            if other[:2] == key[:2] and time < other[2] and not other[2] >= end
         ]
-        kind, bot = ("late", f"{later[0][2]:%Y-%m-%d %H:%M}") if later else ("missed", "–")
+        kind, bot, held = "missed", "–", _held_over(pair, time, held_back)
+        mine = None
         for taken in later[:1]:
-            extra.pop(taken)
-        side, tag = _side(is_short), str(trade["enter_tag"])
-        yield Difference(kind, pair, side, time, tag, bot, refused.get(key))
+            mine = extra.pop(taken)
+            kind, bot = "late", f"{taken[2]:%Y-%m-%d %H:%M}"
+            held = _late(pair, time, taken[2], held_back)
+        causes = refused.get(key), held, _occupied(live, pair, time, candle, "the bot")
+        cause = next(filter(None, causes), None)
+        tag, bps = str(trade["enter_tag"]), _gain(mine, trade)
+        yield Difference(kind, pair, _side(is_short), time, tag, bot, cause, bps)
     for (pair, is_short, time), trade in extra.items():
-        yield Difference("extra", pair, _side(is_short), time, "–", str(trade["enter_tag"]))
+        cause = _occupied(tested, pair, time, candle, "the backtest")
+        tag, bps = str(trade["enter_tag"]), _gain(trade, None)
+        yield Difference("extra", pair, _side(is_short), time, "–", tag, cause, bps)
+
+
+def _occupied(
+    trades: Trades, pair: str, time: pd.Timestamp, candle: timedelta, whose: str
+) -> str | None:
+    """Return that one of the two still held the pair in a candle, so that it could not enter."""
+    for (other, _, opened), trade in trades.items():
+        if other == pair and opened < time and not trade["close_date"] < time + candle:
+            return f"{whose} still held its position of {opened:%Y-%m-%d %H:%M}"
+    return None
+
+
+def _still_open(live: Trades, tested: Trades) -> Iterator[OpenTrade]:
+    """Yield the trades of either that have no end."""
+    bot, backtest = (
+        {key for key, trade in trades.items() if pd.isna(trade["close_date"])}
+        for trades in (live, tested)
+    )
+    for key in sorted(bot | backtest):
+        held_by = "both" if key in bot & backtest else "bot" if key in bot else "backtest"
+        yield OpenTrade(key[0], _side(key[1]), key[2], held_by)
 
 
 def _side(is_short: bool) -> str:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from perp_imbalance.errors import RehearsalError
@@ -16,12 +17,15 @@ CHILD = ("-m", "perp_imbalance.rehearsal.child")
 _RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
 
 
-def rehearse(plan: Plan, cwd: Path | None = None) -> None:
+def rehearse(
+    plan: Plan, cwd: Path | None = None, tell: Callable[[int], None] = lambda looks: None
+) -> None:
     """Let a bot live as planned; its database and log are in the plan's folder then.
 
     Afterwards, a plan with the same folder and a later start is the restart of that bot.
 
     :param cwd: folder to run in, by default this process's; a config's relative paths begin there
+    :param tell: is told every now and then how many looks are done
     :raises RehearsalError: if the bot ended before its time, with what it said last
     :raises KeyboardInterrupt: if it was interrupted
     """
@@ -30,15 +34,17 @@ def rehearse(plan: Plan, cwd: Path | None = None) -> None:
     # freqtrade keeps pairs in sets, whose order depends on hashes, and schedules by local time.
     variables = {"PYTHONHASHSEED": str(plan.seed % 2**32), "TZ": "UTC"}
     with temporary_folder() as folder:
-        file = Path(folder, "plan.json")
+        file, looks = (Path(folder, name) for name in ("plan.json", "looks"))
+        looks.touch()
         file.touch(mode=0o600)
         file.write_text(plan.dumps(), encoding="utf-8")
         process = run_child(
-            [sys.executable, *CHILD, str(file)],
+            [sys.executable, *CHILD, str(file), str(looks)],
             cwd=cwd,
             proxies=False,
             capture=True,
             variables=variables,
+            watch=lambda: tell(looks.stat().st_size),
         )
     if process.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt

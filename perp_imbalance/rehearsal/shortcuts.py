@@ -1,8 +1,9 @@
 """What a rehearsal leaves out of freqtrade's work because its result is known already.
 
 Candles of a replay never change once they are over. So it is enough to ask for new ones, frames
-without gaps need no cleaning, and funding fees change only when a new rate has been set. A test
-holds a bot with these shortcuts against one without, byte for byte.
+without gaps need no cleaning, funding fees change only when a new rate has been set, and no look is
+taken at which nothing can happen. Tests compare a bot with these shortcuts with one without,
+byte for byte.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import Any
 import numpy as np
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_msecs
+from freqtrade.persistence import Trade
+from freqtrade.strategy import IStrategy
 from pandas import DataFrame
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -19,11 +22,18 @@ from sqlalchemy.engine import Engine
 from perp_imbalance.freqtrade_bridge.internals import RunningBot
 from perp_imbalance.replay import CandleStore
 from perp_imbalance.replay.candle_store import Market
+from perp_imbalance.strategy.feed import WatchedFeed
+from perp_imbalance.strategy.positions import declaring_class
 
 #: Minutes between two readings of the market list, which here never changes.
 MARKETS_MINUTES = 24 * 60
 
 Clean = Callable[..., DataFrame]
+
+# Of a strategy, what runs at every look even where nothing is open and no candle is new. Of these
+# two classes it is known to do nothing then; a user's own may do anything.
+_EVERY_LOOK = ("bot_loop_start", "analyze", "analyze_pair")
+_KNOWN = (IStrategy, WatchedFeed)
 
 
 def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) -> None:
@@ -41,6 +51,8 @@ def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) 
     bot.exchange.Exchange._fetch_and_calculate_funding_fees = fund_when_due(
         bot.exchange.Exchange._fetch_and_calculate_funding_fees, store, now
     )
+    bot.strategy.IStrategy.analyze_pair = skip_known_candles(bot.strategy.IStrategy.analyze_pair)
+    bot.freqtrade.FreqtradeBot.process = skip_idle_looks(bot.freqtrade.FreqtradeBot.process)
 
 
 def leave_to_system(connection: Any, record: Any) -> None:
@@ -143,3 +155,75 @@ def fund_when_due(
         return known[key]
 
     return fees
+
+
+def skip_known_candles(analyze: Callable[..., None]) -> Callable[..., None]:
+    """Return freqtrade's analysis of a pair, left out where it would find its newest candle known.
+
+    freqtrade then copies all candles to throw the copy away.
+    """
+
+    def analyze_unless_known(self: Any, pair: str) -> None:
+        if self.process_only_new_candles:
+            kind = self.config["candle_type_def"]
+            frame = self.dp.ohlcv(pair, self.timeframe, copy=False, candle_type=kind)
+            known = self._IStrategy__last_candle_seen_per_pair.get(pair)
+            if len(frame) and frame["date"].iloc[-1] == known:
+                return
+        analyze(self, pair)
+
+    return analyze_unless_known
+
+
+def skip_idle_looks(process: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Return freqtrade's look at the market, left out where it would change nothing."""
+
+    def process_unless_idle(self: Any) -> None:
+        if not (vars(self).get("rehearsal_looked") and is_idle(self)):
+            # Of a look that failed, it is not known how far it came.
+            self.rehearsal_looked = False
+            process(self)
+            self.rehearsal_looked = True
+            return
+        # What the clock alone makes due, in the order of a whole look.
+        self.exchange.reload_markets()
+        self._schedule.run_pending()
+        Trade.commit()
+
+    return process_unless_idle
+
+
+def is_idle(bot: Any) -> bool:
+    """Tell whether a look would change nothing: no trade, no order, no entry and no new candle.
+
+    With a position, every look matters: the price may have reached its stop, an order may be
+    filled or time out. Without one, a look enters on the signals of the newest candles, or gets
+    newer candles; freqtrade itself knows whether there can be any.
+
+    :param bot: freqtrade's, whose last whole look did not fail
+    """
+    strategy, pairs = bot.strategy, bot.active_pair_whitelist
+    if not pairs or not strategy.process_only_new_candles or not bot.config["dry_run"]:
+        return False
+    if any(declaring_class(type(strategy), name) not in _KNOWN for name in _EVERY_LOOK):
+        return False
+    if Trade.get_open_trade_count():
+        return False
+    if not all(_waits_for_next_candle(bot, pair) for pair in pairs):
+        return False
+    wanted = [*bot.pairlists.create_pair_list(pairs), *strategy.gather_informative_pairs()]
+    exchange = bot.exchange
+    return not any(
+        key not in exchange._klines or exchange._now_is_time_to_refresh(*key) for key in wanted
+    )
+
+
+def _waits_for_next_candle(bot: Any, pair: str) -> bool:
+    """Tell whether a pair's newest candle enters nothing, and lacks no premium to be told of."""
+    frame, _ = bot.dataprovider.get_analyzed_dataframe(pair, bot.strategy.timeframe)
+    if frame.empty:
+        return False
+    last = frame.iloc[-1]
+    return not (last.get("enter_long") or last.get("enter_short")) and bool(
+        np.isfinite(last.get("premium", 0.0))
+    )

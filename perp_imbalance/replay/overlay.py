@@ -19,6 +19,10 @@ DEFAULT_PORT = 8765
 #: What signs the requests to the account of a replay exchange; worth nothing anywhere else.
 DUMMY_KEY, DUMMY_SECRET = "replay-dummy-key", "replay-dummy-secret"
 
+#: Sent by a client whose clock stands still while it waits. Its answer comes at once, and says in
+#: the other header how many seconds it takes on the clocks of client and exchange.
+STEPPED_HEADER, ANSWER_HEADER = "X-Stepped-Clock", "X-Answer-Seconds"
+
 # Where ccxt's names for the parts of Binance's interface lead; a part that is not named here
 # would still be asked of Binance itself.
 API_PATHS = {
@@ -51,9 +55,11 @@ API_PATHS = {
 SPOKEN = "binance"
 # Of a config's section on the exchange, what matters where there is no exchange.
 _PAIRS = ("pair_whitelist", "pair_blacklist")
-# Sections that lead to other machines, or hold secrets, and have no part in a local run.
+# Settings that lead to other machines, or hold secrets, and have no part in a local run.
 _ELSEWHERE = frozenset(
     {"telegram", "discord", "webhook", "api_server", "external_message_consumer", "coingecko"}
+    # With a currency to show, freqtrade asks CoinGecko for coins as it starts.
+    | {"fiat_display_currency"}
 )
 
 

@@ -1,28 +1,34 @@
 """The feed of a running bot: late candles, pairs without signals, flips of the bias.
 
-Each trouble and each flip is told once, however often the bot looks.
+Each trouble, each flip and each candle is told once, however often the bot looks.
 """
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import freqtrade
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType
-from freqtrade.strategy import IStrategy
+from freqtrade.strategy import CategoricalParameter, IStrategy
 from pandas import DataFrame
 
+from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, some
-from perp_imbalance.strategy.alerts import flip_message
+from perp_imbalance.strategy.alerts import candle_line, flip_message
 from perp_imbalance.strategy.parameters import preset_said
 from perp_imbalance.strategy.settings import Settings
 from perp_imbalance.strategy.versions import newer_than_tested
 
 logger = logging.getLogger(__name__)
+
+# So many pairs with their reasons make a message that can still be read.
+_MOST_NAMED = 3
 
 #: A trouble's kind and what to say of it; the words may change from candle to candle.
 Trouble = tuple[str, str]
@@ -36,53 +42,93 @@ class AlertDeduplicator:
 
     def __init__(self, send: Callable[[str], Any]) -> None:
         self._send = send
-        self._told: dict[str, str] = {}
+        # By pair, the kinds that were told, each with the last candle that had it.
+        self._told: dict[str, dict[str, datetime | None]] = {}
+        self._begun: dict[str, str] = {}
+        self._ended: list[str] = []
+        self._is_waiting = False
 
-    def begin(self, pair: str, trouble: Trouble) -> None:
-        """Tell of a pair that gives no signals, in the log and in one message."""
+    @contextmanager
+    def in_one_message(self, of: int) -> Iterator[None]:
+        """Tell what begins and what ends until the block is left in one message each.
+
+        :param of: how many pairs are looked at.
+        """
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
+            self._tell(of)
+
+    def begin(self, pair: str, trouble: Trouble, candle: datetime | None = None) -> None:
+        """Tell of a pair that gives no signals, in the log and in one message.
+
+        :param candle: the candle that has the trouble, where it is one of a single candle.
+        """
         kind, reason = trouble
-        if self._told.get(pair) == kind:
+        told = self._told.setdefault(pair, {})
+        if kind not in told:
+            self._begun[pair] = reason
+        told[kind] = candle
+        self._tell(1)
+
+    def end(self, pair: str, candle: datetime) -> None:
+        """Tell that a pair gives signals again, if it was told that it does not.
+
+        Not on a candle that had a trouble: a spot price that comes too late for each candle would
+        be told twice a candle.
+
+        :param candle: the last one.
+        """
+        if pair in self._told and candle not in self._told[pair].values():
+            del self._told[pair]
+            self._ended.append(pair)
+            self._tell(1)
+
+    def _tell(self, of: int) -> None:
+        if self._is_waiting:
             return
-        self._told[pair] = kind
-        logger.warning("%s gives no signals: %s", pair, reason)
-        self._send(f"{pair} gives no signals: {reason}")
-
-    def begin_many(self, pairs: Sequence[str], of: int, kind: str, reason: str) -> None:
-        """Tell of several pairs with the same trouble in one line; a single one tells its own."""
-        if len(pairs) < 2:
-            return
-        self._told.update(dict.fromkeys(pairs, kind))
-        message = f"{len(pairs)} of {of} pairs give no signals: {reason}: {some(pairs)}"
-        logger.warning(message)
-        self._send(message)
-
-    def end(self, pair: str) -> None:
-        """Tell that a pair gives signals again, if it was told that it does not."""
-        if self._told.pop(pair, None):
-            logger.info("%s gives signals again", pair)
-            self._send(f"{pair} gives signals again")
+        begun, self._begun = self._begun, {}
+        ended, self._ended = self._ended, []
+        # The log names all pairs and reasons, a message as many as can be read.
+        for pairs, level, say in (
+            (begun, logging.WARNING, partial(_without_signals, begun, of)),
+            (ended, logging.INFO, partial(_with_signals, ended)),
+        ):
+            if pairs:
+                logger.log(level, "%s", say(len(pairs)))
+                self._send(say(_MOST_NAMED))
 
 
-def missing_premium(
-    last: Mapping[str, Any], spot: str, age: timedelta, patience: timedelta
-) -> Trouble | None:
-    """Say why the last candle has no premium; None where it has one, or may get it yet.
+def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
+    """Say which pairs give no signals, and why: of one, or of many with their count."""
+    if len(reasons) == 1:
+        ((pair, reason),) = reasons.items()
+        return f"{pair} gives no signals: {reason}"
+    named = some([f"{pair} ({reason})" for pair, reason in reasons.items()], most)
+    return f"{len(reasons)} of {of} pairs give no signals: {named}"
+
+
+def _with_signals(pairs: Sequence[str], most: int) -> str:
+    """Say which pairs give signals again."""
+    if len(pairs) == 1:
+        return f"{pairs[0]} gives signals again"
+    return f"{len(pairs)} pairs give signals again: {some(pairs, most)}"
+
+
+def missing_premium(last: Mapping[Any, Any], spot: str) -> str:
+    """Say why the last candle has no premium.
 
     :param last: the last row: ``date``, ``close``, ``volume`` and the columns of the signal.
     :param spot: name of the spot pair.
-    :param age: time since the candle closed.
-    :param patience: how long its spot candle is waited for.
     """
-    if np.isfinite(last["premium"]) or age <= patience:
-        return None
     candle = f"the candle of {last['date']:%Y-%m-%d %H:%M}"
     if not (last["close"] > 0 and last["volume"] > 0):
-        reason = f"it was not traded on {candle}"
-    elif np.isfinite(last["spot_close"]):
-        reason = f"{spot} and it are too far apart on {candle} for prices of one coin"
-    else:
-        reason = f"no price of {spot} on {candle}"
-    return "premium", f"{reason}; no entries until there is a premium again"
+        return f"it was not traded on {candle}"
+    if np.isfinite(last["spot_close"]):
+        return f"{spot} and it are too far apart on {candle} for prices of one coin"
+    return f"no price of {spot} on {candle}"
 
 
 class WatchedFeed(IStrategy):
@@ -91,12 +137,15 @@ class WatchedFeed(IStrategy):
     settings: Settings
     preset: str
     process_only_new_candles: bool
+    entry_mode: CategoricalParameter
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
         self.troubles = AlertDeduplicator(lambda message: self.dp.send_msg(message))
         self.unfit: dict[str, str] = {}
         self.seen_bias: dict[str, int] = {}
+        # The last candle of each pair, and whether the log has its line.
+        self.seen_candle: dict[str, tuple[datetime, bool]] = {}
         self.analysed_with: dict[str, list[Any]] = {}
         #: What happened before is no news.
         self.started = datetime.now(UTC)
@@ -124,13 +173,6 @@ class WatchedFeed(IStrategy):
         """Name a pair that cannot give signals, as long as its candles are what they are."""
         self.unfit[pair] = reason
         self.troubles.begin(pair, (kind, reason))
-
-    def bot_start(self, **kwargs: Any) -> None:
-        """Name the pairs without a spot pair, in one message."""
-        if self.config["runmode"] in TRADE_MODES and hasattr(self, "dp"):
-            pairs = [pair for pair in self.dp.current_whitelist() if self.dp.market(pair)]
-            lacking = [pair for pair in pairs if self.spot_of(pair).spot is None]
-            self.troubles.begin_many(lacking, len(pairs), "spot pair", "no spot pair")
 
     def announce(self, dataframe: DataFrame, pair: str) -> None:
         """Send a message where the bias flips on a candle that closed while the bot was running.
@@ -164,19 +206,55 @@ class WatchedFeed(IStrategy):
         finally:
             self.process_only_new_candles = once
         self.analysed_with[pair] = newest
-        if pair not in self.unfit:
-            self.watch_feed(pair)
-
-    def watch_feed(self, pair: str) -> None:
-        """Tell once when the premium of a pair stays away, and once when it is back."""
         dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
         if dataframe.empty:
             return
-        last = dataframe.iloc[-1]
-        age = datetime.now(UTC) - (last["date"] + self.candle)
-        patience = timedelta(seconds=self.settings.max_entry_age_seconds)
-        trouble = missing_premium(last, self.spot_of(pair).name, age, patience)
-        if trouble:
-            self.troubles.begin(pair, trouble)
-        elif np.isfinite(last["premium"]):
-            self.troubles.end(pair)
+        if pair not in self.unfit:
+            self.watch_feed(dataframe, pair)
+        self.log_candle(dataframe, pair)
+
+    def analyze(self, pairs: list[str]) -> None:
+        """Analyse pairs as freqtrade does; what many have in common is told in one message."""
+        with self.troubles.in_one_message(len(pairs)):
+            super().analyze(pairs)
+
+    @property
+    def patience(self) -> timedelta:
+        """How long the spot candle of a closed candle is waited for."""
+        return timedelta(seconds=self.settings.max_entry_age_seconds)
+
+    def is_overdue(self, last: Mapping[Any, Any]) -> bool:
+        """Tell whether the spot candle of a closed candle is waited for no longer."""
+        return bool(datetime.now(UTC) - (last["date"] + self.candle) > self.patience)
+
+    def watch_feed(self, dataframe: DataFrame, pair: str) -> None:
+        """Tell once when the premium of a pair stays away, and once when it is back."""
+        last = dataframe.iloc[-1].to_dict()
+        if np.isfinite(last["premium"]):
+            self.troubles.end(pair, last["date"])
+        elif self.is_overdue(last):
+            reason = missing_premium(last, self.spot_of(pair).name)
+            self.troubles.begin(pair, ("premium", reason), last["date"])
+
+    def log_candle(self, dataframe: DataFrame, pair: str) -> None:
+        """Say in one line of the log what the last closed candle is, and what keeps it out.
+
+        A candle whose spot price may still come is told when it has come, or is awaited no longer.
+        """
+        if not self.settings.log_candles or self.config["runmode"] not in TRADE_MODES:
+            return
+        last = dataframe.iloc[-1].to_dict()
+        before, was_told = self.seen_candle.get(pair, (last["date"], False))
+        is_new = before != last["date"]
+        due: set[datetime] = {before} if is_new and not was_told else set()
+        is_known = np.isfinite(last["premium"]) or pair in self.unfit or self.is_overdue(last)
+        if is_known and (is_new or not was_told):
+            due.add(last["date"])
+        self.seen_candle[pair] = (last["date"], is_known)
+        if not due:
+            return
+        reasons = no_entry_reasons(
+            dataframe, self.thresholds(), self.entry_mode.value, self.settings.entered_sides
+        )
+        for row in np.flatnonzero(dataframe["date"].isin(due)):
+            logger.info("%s", candle_line(pair, dataframe.iloc[row].to_dict(), reasons[row]))

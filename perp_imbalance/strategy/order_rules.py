@@ -154,7 +154,7 @@ def entry_refusal(
     max_age: timedelta,
     max_drift: float,
 ) -> str | None:
-    """Say why an entry comes too late for its signal; None where it does not.
+    """Say why an entry comes too late for its signal, or too early; None where it does not.
 
     A better price than the signal's is no reason: the deepest wicks would be refused.
 
@@ -171,6 +171,8 @@ def entry_refusal(
     'the price has risen by 3.00 % since its signal, more than the 1 % allowed'
     >>> entry_refusal(timedelta(seconds=5), 103.0, 100.0, "short", **limits)
     """
+    if age < timedelta(0):
+        return "its candle is not over"
     if age > max_age:
         return (
             f"its signal is {age.total_seconds():.0f} seconds old, "

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pandas as pd
-from freqtrade.enums import TRADE_MODES
+from freqtrade.enums import TRADE_MODES, RunMode
 from freqtrade.exchange import timeframe_to_prev_date, timeframe_to_seconds
 from freqtrade.persistence import Trade
 from freqtrade.strategy import IntParameter, IStrategy
@@ -167,7 +167,9 @@ class Positions(IStrategy):
         side: str,
         **kwargs: Any,
     ) -> bool:
-        """Refuse an entry that comes too late for its signal; a user's own entry passes.
+        """Refuse an entry that comes too late for its signal, or on top of an unknown position.
+
+        A user's own entry passes.
 
         The side is locked until the candle ends, else freqtrade would try again at every look.
         """
@@ -177,7 +179,9 @@ class Positions(IStrategy):
         last = dataframe.iloc[-1]
         if not last[f"enter_{side}"] or last["enter_tag"] != entry_tag:
             return True
-        reason = entry_refusal(
+        if reason := self.unknown_position(pair):
+            self.dp.send_msg(f"{pair}: no {side} entry, {reason}")
+        reason = reason or entry_refusal(
             current_time - (last["date"] + self.candle),
             rate,
             last["close"],
@@ -190,6 +194,22 @@ class Positions(IStrategy):
         logger.info("%s: no %s entry, %s", pair, side, reason)
         self.lock_pair(pair, until=current_time, reason=reason, side=side)
         return False
+
+    def unknown_position(self, pair: str) -> str | None:
+        """Say that the exchange holds a position of a pair without an open trade; None if not.
+
+        The answer to its order was lost, or it was opened by hand. An entry would add to it.
+        """
+        if self.config["runmode"] != RunMode.LIVE:
+            return None
+        # freqtrade asks for no entry where it has an open trade, and has just asked the exchange.
+        position = self.wallets.get_all_positions().get(pair)
+        if position is None:
+            return None
+        return (
+            f"the exchange holds {position.position:g} of it for which there is no open trade: "
+            "close that there"
+        )
 
     def adjust_trade_position(
         self,
@@ -247,7 +267,8 @@ class Positions(IStrategy):
         if not is_bot:
             return None
         age = int((current_time - trade.open_date_utc) / self.candle)
-        signal_candle = self.signal_candle(trade)
+        # Of the order, not of its fill: what rests may be filled when the bias has ended.
+        signal_candle = self.candle_before(trade.open_date_utc)
         is_known = dataframe["date"].iloc[0] <= signal_candle
         return overdue_exit(
             dataframe,
@@ -265,6 +286,9 @@ class Positions(IStrategy):
 
     def signal_candle(self, trade: Trade) -> datetime:
         """Return the opening of the candle whose close a position was entered on."""
-        filled = trade.date_entry_fill_utc or trade.open_date_utc
-        entered: datetime = timeframe_to_prev_date(self.timeframe, filled)
-        return entered - self.candle
+        return self.candle_before(trade.date_entry_fill_utc or trade.open_date_utc)
+
+    def candle_before(self, moment: datetime) -> datetime:
+        """Return the opening of the last candle that had closed at a moment."""
+        opened: datetime = timeframe_to_prev_date(self.timeframe, moment)
+        return opened - self.candle

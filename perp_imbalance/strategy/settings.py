@@ -70,6 +70,7 @@ class Settings(BaseModel):
     :param use_oi: whether an entry needs rising open interest.
     :param alerts: which flips of the bias send a message.
     :param alert_only: whether the bot only sends messages and enters nothing.
+    :param log_candles: whether a running bot logs a line for each pair and closed candle.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
     :param leverage: leverage of every position; the exchange's limit caps it.
     :param max_entry_age_seconds: time after the close of a signal's candle in which it may be
@@ -94,6 +95,7 @@ class Settings(BaseModel):
     use_oi: bool = False
     alerts: list[AlertKind] = list(get_args(AlertKind))
     alert_only: bool = False
+    log_candles: bool = True
     spot_pairs: dict[Annotated[str, AfterValidator(_perp_name)], SpotPair] = {}
     leverage: Annotated[float, Field(ge=1)] = 1.0
     max_entry_age_seconds: PositiveFloat = 120.0

@@ -386,9 +386,7 @@ def test_narrow_window_shows_all_of_it(opened: Open) -> None:
     assert "each candle = " in look.page.locator(".status").inner_text()
     before = look.ask("return chart.bucketSize")
     look.page.set_viewport_size({"width": 1300, "height": 800})
-    look.page.wait_for_function(
-        "() => document.querySelector('.main-svg').clientWidth > 1200", timeout=5000
-    )
+    look.page.wait_for_function("() => document.querySelector('.main-svg').clientWidth > 1200")
     assert look.ask("return chart.bucketSize") < before
 
 

@@ -219,7 +219,7 @@ def recursive_analysis(freqtrade: Freqtrade, datadir: Path, timerange: str) -> N
 def test_real_candles_give_trades_on_the_preset_sides(
     freqtrade: Freqtrade, tmp_path: Path, folder: str, timeframe: str, higher: str
 ) -> None:
-    timerange = {"1h": "20210101-20210601", "5m": "20240301-20240415"}[timeframe]
+    timerange = {"1h": "20210101-20210601", "5m": "20240301-20240318"}[timeframe]
     pairs = {"1h": SAMPLE_PAIRS[:2], "5m": SAMPLE_PAIRS}[timeframe]
     process = freqtrade(
         *("backtesting", "--strategy-list", *PRESET_STRATEGIES),

@@ -20,6 +20,7 @@ from support.freqtrade import (
     SAMPLE_PAIRS,
     assert_fails_in_one_line,
     perp_imbalance,
+    perp_imbalance_process,
 )
 
 from perp_imbalance import cli
@@ -176,7 +177,7 @@ def test_backtests_at_once_name_their_own_results(
     options = ["backtest", *configure(), "--datadir", str(month), "--no-report", "--strategies"]
     names = ["PerpImbalance", "PerpImbalanceAggressive"]
     with ThreadPoolExecutor() as threads:
-        runs = list(threads.map(lambda name: perp_imbalance(*options, name), names))
+        runs = list(threads.map(lambda name: perp_imbalance_process(*options, name), names))
     for name, process in zip(names, runs, strict=True):
         assert process.returncode == 0, process.stderr
         last = process.stdout.strip().splitlines()[-2]

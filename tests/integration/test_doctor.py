@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
+from support.dialects import loopback_config
 from support.doctor import (
     BTC,
     ETH,
@@ -19,7 +20,6 @@ from support.doctor import (
     perp,
     to_fix,
 )
-from support.exchange_loopback import loopback_config
 from support.freqtrade import CONFIG, ROOT, assert_fails_in_one_line, perp_imbalance
 
 from perp_imbalance.doctor import Check, Level, Report, examine

@@ -19,6 +19,7 @@ from support.freqtrade import (
     CONFIG,
     ROOT,
     SAMPLE_PAIRS,
+    TIMEOUT_SECONDS,
     Freqtrade,
     assert_fails_in_one_line,
 )
@@ -30,7 +31,6 @@ from perp_imbalance.replay import Replay, replay_config, running_replay
 
 pytestmark = pytest.mark.freqtrade
 
-WAIT_SECONDS = 90
 SPOT_OF = {
     "BTC/USDT:USDT": ("BTC/USDT", 1, CandleType.SPOT),
     "1000PEPE/USDT:USDT": ("PEPE/USDT", 1000, CandleType.SPOT),
@@ -50,7 +50,7 @@ class Bot(RestApi):
 
     def candles(self, pair: str) -> pd.DataFrame:
         """Return the candles with all columns, once the bot has analysed them."""
-        end = time.monotonic() + WAIT_SECONDS
+        end = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < end:
             assert self.process.poll() is None, self.log.read_text("utf-8")
             try:
@@ -93,10 +93,9 @@ def bot(today: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
+                process.wait(timeout=TIMEOUT_SECONDS)
+            finally:
                 process.kill()
-                process.wait()
 
 
 @pytest.mark.parametrize("pair", SPOT_OF)

@@ -6,19 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pytest
+from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 from freqtrade.resolvers import ExchangeResolver, StrategyResolver
-from support import exchange_loopback
-from support.exchange_loopback import (
-    INDEX_PRICE,
-    PERP_PRICE,
-    PREMIUM_INDEX,
-    SPOT_PRICE,
-    Request,
-    loopback,
-    loopback_config,
-)
+from support.dialects import Listening, running_dialect
 from support.freqtrade import CONFIG, ROOT
 
 from perp_imbalance.freqtrade_bridge.config import load_config
@@ -27,18 +20,27 @@ from perp_imbalance.freqtrade_bridge.pairs import load_universe
 from perp_imbalance.markets.spot_matching import is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.replay import replay_config, running_replay
+from perp_imbalance.replay.candle_store import Market
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
 
+#: What a candle of each kind closes at: who gets which is seen by the price.
+PRICES = {
+    **{CandleType.FUTURES: 101.0, CandleType.SPOT: 100.0, CandleType.INDEX: 100.5},
+    CandleType.PREMIUMINDEX: 0.25,
+}
+CANDLES = 100
+#: Path and parameters of a request.
+Request = tuple[str, dict[str, str]]
+
 
 class Names(NamedTuple):
-    """Names as the exchange writes them, and the matches that must come of them.
+    """Perps as the exchange writes them, and the matches that must come of them.
 
     :ivar found: perp to spot pair and scale; None where the exchange has no spot pair of it.
     """
 
     perps: list[str]
-    spots: list[str]
     found: dict[str, tuple[str, float] | None]
 
 
@@ -46,7 +48,6 @@ class Names(NamedTuple):
 NAMES = {
     "bybit": Names(
         ["BTCUSDT", "1000PEPEUSDT", "SHIB1000USDT", "10000SATSUSDT", "1000000MOGUSDT"],
-        ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "SATSUSDT", "MOGUSDT"],
         {
             "BTC/USDT:USDT": ("BTC/USDT", 1),
             "1000PEPE/USDT:USDT": ("PEPE/USDT", 1000),
@@ -57,7 +58,6 @@ NAMES = {
     ),
     "okx": Names(
         ["BTC-USDT-SWAP", "PEPE-USDT-SWAP", "SATS-USDT-SWAP", "1INCH-USDT-SWAP"],
-        ["BTC-USDT", "PEPE-USDT", "SATS-USDT", "1INCH-USDT"],
         {
             "BTC/USDT:USDT": ("BTC/USDT", 1),
             "PEPE/USDT:USDT": ("PEPE/USDT", 1),
@@ -67,7 +67,6 @@ NAMES = {
     ),
     "gate": Names(
         ["BTC_USDT", "PEPE_USDT", "SHIB_USDT"],
-        ["BTC_USDT", "PEPE_USDT", "SHIB_USDT"],
         {
             "BTC/USDT:USDT": ("BTC/USDT", 1),
             "PEPE/USDT:USDT": ("PEPE/USDT", 1),
@@ -76,7 +75,6 @@ NAMES = {
     ),
     "bitget": Names(
         ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "1000BONKUSDT", "10000SATSUSDT"],
-        ["BTCUSDT", "PEPEUSDT", "SHIBUSDT", "BONKUSDT", "SATSUSDT"],
         {
             "BTC/USDT:USDT": ("BTC/USDT", 1),
             "PEPE/USDT:USDT": ("PEPE/USDT", 1),
@@ -87,7 +85,6 @@ NAMES = {
     ),
     "hyperliquid": Names(
         ["BTC", "ETH", "SOL", "HYPE", "kBONK", "kPEPE", "DOGE"],
-        ["UBTC", "UETH", "USOL", "HYPE", "UBONK"],
         {
             "BTC/USDC:USDC": ("BTC/USDC", 1),
             "ETH/USDC:USDC": ("ETH/USDC", 1),
@@ -123,10 +120,10 @@ ASKED: dict[str, list[Request]] = {
         ("/api/v2/spot/market/candles", {"symbol": "BTCUSDT"}),
         ("/api/v2/mix/market/candles", {"symbol": "BTCUSDT", "kLineType": "index"}),
     ],
-    # @0 is the first spot pair, UBTC/USDC.
+    # @1 is the second spot pair by name, UBTC/USDC.
     "hyperliquid": [
         ("/info", {"type": "candleSnapshot", "coin": "BTC"}),
-        ("/info", {"type": "candleSnapshot", "coin": "@0"}),
+        ("/info", {"type": "candleSnapshot", "coin": "@1"}),
     ],
 }
 
@@ -143,74 +140,86 @@ CANDLE_TYPES = {
 }
 
 
-class ReportInput(NamedTuple):
-    """freqtrade's exchange as the bot opens it, with the config, and what it asked."""
+class Opened(NamedTuple):
+    """freqtrade's exchange as the bot opens it, with the config and what answers it."""
 
     name: str
     config: dict[str, Any]
     exchange: Any
-    requests: list[Request]
+    listening: Listening
 
 
 def fragment(name: str) -> Path:
     return ROOT / "config" / f"exchange-{name}.json"
 
 
+def write_btc(datadir: Path, quote: str) -> None:
+    """Write candles of BTC until now, of each kind another price."""
+    (datadir / "futures").mkdir()
+    handler = get_datahandler(datadir, "feather")
+    dates = pd.date_range(end=pd.Timestamp.now("UTC").floor("h"), periods=CANDLES, freq="1h")
+    for kind, price in PRICES.items():
+        pair = f"BTC/{quote}" if kind is CandleType.SPOT else f"BTC/{quote}:{quote}"
+        prices = dict.fromkeys(("open", "high", "low", "close"), price)
+        candles = pd.DataFrame({"date": dates, **prices, "volume": 5.0})
+        handler.ohlcv_store(pair, "1h", candles, kind)
+
+
 @pytest.fixture(scope="module", params=NAMES)
 def opened(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ReportInput]:
+) -> Iterator[Opened]:
     name = request.param
-    names = NAMES[name]
+    found = NAMES[name].found
+    pairs = [*found, *(match[0] for match in found.values() if match)]
     folder = tmp_path_factory.mktemp(name)
-    with loopback(getattr(exchange_loopback, name)(names.perps, names.spots)) as (url, requests):
-        overlay = {**loopback_config(name, url), "user_data_dir": str(folder)}
+    write_btc(folder, next(iter(found)).partition(":")[2])
+    with running_dialect(name, folder, pairs) as listening:
+        overlay = {**listening.config, "user_data_dir": str(folder)}
         (folder / "overlay.json").write_text(json.dumps(overlay), encoding="utf-8")
         config = load_config([CONFIG, fragment(name), folder / "overlay.json"])
         exchange = ExchangeResolver.load_exchange(config, validate=False)
         with closing(exchange):
-            yield ReportInput(name, config, exchange, requests)
+            yield Opened(name, config, exchange, listening)
 
 
-def test_names_of_the_exchange_find_their_spot(opened: ReportInput) -> None:
-    markets = opened.exchange.markets
+def test_names_of_the_exchange_find_their_spot(opened: Opened) -> None:
+    markets, names = opened.exchange.markets, NAMES[opened.name]
+    listed = opened.listening.dialect.listed(Market.PERP)
+    assert sorted(name for name, _ in listed) == sorted(names.perps)
     perps = [symbol for symbol, market in markets.items() if is_perp(market)]
     found = {
         match.perp: (match.spot, match.scale) if match.spot else None
         for match in match_perps(markets, Settings(), opened.name, perps)
     }
-    assert found == NAMES[opened.name].found
+    assert found == names.found
 
 
-def test_spot_is_asked_as_spot(opened: ReportInput) -> None:
+def test_spot_is_asked_as_spot(opened: Opened) -> None:
     """Each series comes from its own market: the property without which every premium is 0."""
     check_spot_setting(opened.config)
     perp = opened.config["exchange"]["pair_whitelist"][0]
-    series = [
-        ((perp, "1h", CandleType.FUTURES), PERP_PRICE),
-        ((perp.partition(":")[0], "1h", CandleType.SPOT), SPOT_PRICE),
-        ((perp, "1h", CandleType.INDEX), INDEX_PRICE),
-        ((perp, "1h", CandleType.PREMIUMINDEX), PREMIUM_INDEX),
-    ]
-    for (key, price), (path, params) in zip(series, ASKED[opened.name], strict=False):
-        opened.requests.clear()
+    requests = opened.listening.dialect.exchange.requests
+    for (kind, price), (path, params) in zip(PRICES.items(), ASKED[opened.name], strict=False):
+        key = (perp.partition(":")[0] if kind is CandleType.SPOT else perp, "1h", kind)
+        requests.clear()
         frames = opened.exchange.refresh_latest_ohlcv([key], cache=False)
         assert frames[key]["close"].unique().tolist() == [price]
-        ((asked, given),) = opened.requests
-        assert asked == path
-        assert params.items() <= {**given, **given.get("req", {})}.items()
+        (asked,) = requests
+        assert asked.path == path
+        assert params.items() <= asked.params.items()
 
 
-def test_freqtrade_accepts_config_and_strategy_on_the_exchange(opened: ReportInput) -> None:
+def test_freqtrade_accepts_config_and_strategy_on_the_exchange(opened: Opened) -> None:
     config = {**opened.config}
     StrategyResolver.load_strategy(config)
-    # Markets of the loopback are not all that the fragment names; freqtrade looks at those later.
+    # Markets of the dialect are not all that the fragment names; freqtrade looks at those later.
     opened.exchange.validate_config(config)
     limit = opened.exchange.ohlcv_candle_limit("1h", CandleType.FUTURES)
     assert opened.exchange.required_candle_call_count == STARTUP_CANDLES // limit + 1
 
 
-def test_exchange_has_the_candle_types_that_the_table_says(opened: ReportInput) -> None:
+def test_exchange_has_the_candle_types_that_the_table_says(opened: Opened) -> None:
     kinds = [
         *(CandleType.INDEX, CandleType.PREMIUMINDEX),
         *(CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST),
@@ -219,7 +228,7 @@ def test_exchange_has_the_candle_types_that_the_table_says(opened: ReportInput) 
     assert found == CANDLE_TYPES[opened.name]
 
 
-def test_spot_pair_of_another_exchange_is_refused(opened: ReportInput) -> None:
+def test_spot_pair_of_another_exchange_is_refused(opened: Opened) -> None:
     """An override names a pair of the same exchange; there is no way to name another one."""
     perp = opened.config["exchange"]["pair_whitelist"][0]
     settings = Settings.model_validate({"spot_pairs": {perp: {"pair": "BTC/FDUSD"}}})

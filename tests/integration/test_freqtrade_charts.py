@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, Freqtrade
+from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, TIMEOUT_SECONDS, Freqtrade
 from support.rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.indicators import PRESETS, Thresholds
@@ -138,7 +138,7 @@ def webserver(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def wait_for(api: RestApi, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + TIMEOUT_SECONDS
     while time.monotonic() < end:
         assert process.poll() is None, log.read_text("utf-8")
         try:

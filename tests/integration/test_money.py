@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,7 @@ from freqtrade.persistence import (
 )
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
+from freqtrade.wallets import PositionWallet
 from support.freqtrade import (
     ROOT,
     Freqtrade,
@@ -141,6 +143,7 @@ def strategy(tmp_path: Path) -> Iterator[IStrategy]:
     )
     strategy.dp = Analysed(enter_short=1, enter_long=0, enter_tag="short_zone_z")
     disable_database_use("1h")
+    PairLocks.reset_locks()
     yield strategy
     enable_database_use()
 
@@ -199,13 +202,23 @@ def test_entry_of_the_users_own_is_never_refused(strategy: IStrategy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("opened", "reason"),
-    [("2025-03-01 10:30", "cooled"), ("2025-03-01 13:10", None)],
-    ids=["entered in the zone", "entered by hand after it"],
+    ("opened", "filled", "reason"),
+    [
+        ("2025-03-01 10:30", "2025-03-01 10:31", "cooled"),
+        ("2025-03-01 10:59", "2025-03-01 13:05", "cooled"),
+        ("2025-03-01 13:10", "2025-03-01 13:10", None),
+    ],
+    ids=["entered in the zone", "filled after the zone", "entered by hand after it"],
 )
 def test_only_positions_with_a_bias_close_when_it_ends(
-    strategy: IStrategy, opened: str, reason: str | None
+    strategy: IStrategy,
+    monkeypatch: pytest.MonkeyPatch,
+    opened: str,
+    filled: str,
+    reason: str | None,
 ) -> None:
+    entered = pd.Timestamp(filled, tz="UTC").to_pydatetime()
+    monkeypatch.setattr(LocalTrade, "date_entry_fill_utc", entered)
     dates = pd.date_range("2025-03-01 09:00", periods=4, freq="1h", tz="UTC")
     strategy.dp = Analysed()
     strategy.dp.dataframe = pd.DataFrame({"date": dates, "bias": [-1, -1, 0, 0], "premium": 0.001})
@@ -218,3 +231,26 @@ def test_only_positions_with_a_bias_close_when_it_ends(
     now = pd.Timestamp("2025-03-01 13:11", tz="UTC").to_pydatetime()
     arguments: Any = {"current_rate": 100.0, "current_profit": 0.0}
     assert strategy.custom_exit(PAIR, trade, now, **arguments) == reason
+
+
+@pytest.mark.parametrize(
+    ("runmode", "held", "is_confirmed"),
+    [
+        (RunMode.LIVE, PAIR, False),
+        (RunMode.LIVE, "ETH/USDT:USDT", True),
+        (RunMode.DRY_RUN, PAIR, True),
+    ],
+)
+def test_no_entry_on_top_of_an_unknown_position(
+    strategy: IStrategy, runmode: RunMode, held: str, is_confirmed: bool
+) -> None:
+    """It is left where the answer to an entry was lost: freqtrade would enter again."""
+    told: list[str] = []
+    strategy.dp.send_msg = told.append
+    strategy.config["runmode"] = runmode
+    position = PositionWallet(held, position=0.25, leverage=1.0, side="short")
+    strategy.wallets = SimpleNamespace(get_all_positions=lambda: {held: position})
+    assert confirmed(strategy, seconds=5) is is_confirmed
+    assert is_locked(strategy, "2025-03-01 12:00", "short") is not is_confirmed
+    assert len(told) == (not is_confirmed)
+    assert all(text.startswith(f"{PAIR}: no short entry, the exchange holds 0.25") for text in told)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.freqtrade import TIMEOUT_SECONDS
 from support.tiny_replay import HOUR, TINY_START, get, milliseconds
 
 from perp_imbalance.replay import replay_config
@@ -33,7 +34,7 @@ def test_the_command_offers_a_wallet(tiny_datadir: Path) -> None:
         assert process.stdout is not None
         line = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=TIMEOUT_SECONDS)
     assert "to trade its 250.5 USDT, -c config/replay-live.json behind it" in line
 
 
@@ -46,7 +47,7 @@ def test_the_command_serves_until_it_is_interrupted(tiny_datadir: Path) -> None:
         _, rows = get(url, "/fapi/v1/klines", symbol="BTCUSDT", interval="1h")
         assert rows[-1][0] == milliseconds(TINY_START) + 12 * HOUR
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130
     assert "Traceback" not in errors
 
@@ -65,7 +66,7 @@ def test_replay_on_another_port_brings_its_config(
         assert f"add -c user_data/{file.name} to" in line
         assert json.loads(file.read_text("utf-8")) == replay_config(url)
         process.send_signal(number)
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == code
     assert "Traceback" not in errors
     # A bot that is started now stops, and does not trade on what listens there next.

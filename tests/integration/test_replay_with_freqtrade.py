@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from freqtrade.enums import CandleType
+from support.freqtrade import TIMEOUT_SECONDS
 from support.tiny_replay import TINY_START, read_candles, write_market
 
 from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, run_freqtrade
@@ -21,7 +22,6 @@ from perp_imbalance.replay import Replay, replay_config
 pytestmark = pytest.mark.freqtrade
 
 TIMERANGE = f"{TINY_START:%Y%m%d}-20240210"
-DEADLINE = 60
 
 STRATEGY = """
 from freqtrade.strategy import IStrategy
@@ -187,7 +187,7 @@ def dry_run(
 
 
 def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + DEADLINE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert condition()
@@ -211,6 +211,6 @@ def test_nothing_is_left_of_an_interrupted_run(
 ) -> None:
     wait_for(lambda: processes_with(str(scratch)))
     dry_run.send_signal(number)
-    assert dry_run.wait(timeout=DEADLINE) == code
+    assert dry_run.wait(timeout=TIMEOUT_SECONDS) == code
     assert not processes_with(str(scratch))
     assert not list(scratch.iterdir())

@@ -19,7 +19,7 @@ import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
 from freqtrade.exchange import Exchange
-from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS
+from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, TIMEOUT_SECONDS
 from support.rest_api import RestApi, api_settings, free_port
 
 from perp_imbalance.cli.main import run
@@ -33,7 +33,6 @@ from perp_imbalance.scan.fetch import open_feed, rules_of
 from perp_imbalance.scan.rank import rank
 
 SCALES = {"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000.0)}
-WAIT_SECONDS = 60
 BTC, ETH, PEPE = SAMPLE_PAIRS
 
 
@@ -275,7 +274,7 @@ def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_pat
             if "ranked perps" in line:
                 break
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=TIMEOUT_SECONDS)
     finally:
         process.kill()
         process.wait()
@@ -334,8 +333,17 @@ class Bot(RestApi):
         super().__init__(port)
         self.process, self.log = process, log
 
+    def wait_for_words(self, words: str) -> str:
+        """Return the log when it has the words in it."""
+        end = time.monotonic() + TIMEOUT_SECONDS
+        while words not in (log := " ".join(self.log.read_text("utf-8").split())):
+            assert self.process.poll() is None, log
+            assert time.monotonic() < end, log
+            time.sleep(0.5)
+        return log
+
     def wait_for_whitelist(self, pairs: list[str]) -> None:
-        end, found = time.monotonic() + WAIT_SECONDS, None
+        end, found = time.monotonic() + TIMEOUT_SECONDS, None
         while found != pairs:
             assert self.process.poll() is None, self.log.read_text("utf-8")
             assert time.monotonic() < end, f"{found} is not {pairs}: {self.log.read_text('utf-8')}"
@@ -372,10 +380,9 @@ def bot(configure: Configure, tmp_path: Path) -> Iterator[Bot]:
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
+            process.wait(timeout=TIMEOUT_SECONDS)
+        finally:
             process.kill()
-            process.wait()
 
 
 @pytest.mark.freqtrade
@@ -393,8 +400,7 @@ def test_running_bot_follows_the_pair_list(
     bot.wait_for_whitelist(ranked)
     # What is no list of pairs leaves the bot the last one.
     file.write_text("{", encoding="utf-8")
-    time.sleep(3)
+    log = bot.wait_for_words("Keeping last fetched pairlist")
     bot.wait_for_whitelist(ranked)
-    log = bot.log.read_text("utf-8")
     assert "ERROR" not in log
     assert "Traceback" not in log

@@ -1,12 +1,7 @@
-"""``perp-imbalance scan --watch`` from candle to candle, on a clock that runs fast."""
+"""``perp-imbalance scan --watch`` from candle to candle, on a clock that moves while it waits."""
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -15,16 +10,15 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
-from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS
-from support.live_bot import ANSWER_SECONDS, FastClock, faketime_library
+from support.freqtrade import CONFIG, SAMPLE_PAIRS, perp_imbalance
 
 from perp_imbalance.indicators import PRESETS, imbalance_columns
+from perp_imbalance.rehearsal.clock import SteppedClock
 from perp_imbalance.replay import replay_config, running_replay
+from perp_imbalance.scan.watch import watch as go_on_watching
 
 START = datetime(2025, 8, 18, 2, 2, tzinfo=UTC)
-SPEED = 600
 LOOKS = 3
-PATIENCE_SECONDS = 120
 BTC = "BTC/USDT:USDT"
 
 
@@ -38,54 +32,35 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def watch(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Watched:
-    library = faketime_library()
     folder = tmp_path_factory.mktemp("watch")
-    clock, table = FastClock(START, SPEED), folder / "ranking.csv"
-    with running_replay(sample_datadir, clock=clock) as replay:
-        overlay = replay_config(replay.url)
-        overlay["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * SPEED
-        (folder / "overlay.json").write_text(json.dumps(overlay), encoding="utf-8")
-        code = "from perp_imbalance.cli.main import run; run()"
-        with (folder / "said.txt").open("wb") as said:
-            process = subprocess.Popen(
-                [
-                    *(sys.executable, "-c", code, "scan", "--watch", "--csv", str(table)),
-                    *("-c", str(CONFIG), "-c", str(folder / "overlay.json")),
-                ],
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    **{"LD_PRELOAD": str(library), "FAKETIME": clock.faketime(), "TZ": "UTC"},
-                },
-                stdout=said,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            rows = rows_of(process, table)
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
-        requests = [asked.params for asked in replay.requests if asked.path.endswith("/klines")]
-    return Watched(rows, (folder / "said.txt").read_text("utf-8"), requests)
+    table = folder / "ranking.csv"
+    rows: list[dict[str, str]] = []
+    with (
+        SteppedClock(START) as clock,
+        running_replay(sample_datadir) as replay,
+        pytest.MonkeyPatch.context() as patch,
+    ):
 
-
-def rows_of(process: "subprocess.Popen[bytes]", table: Path) -> list[dict[str, str]]:
-    """Return the row of BTC at each new candle; fewer rows where the watch ends by itself."""
-    found: list[dict[str, str]] = []
-    end = time.monotonic() + PATIENCE_SECONDS
-    while len(found) < LOOKS and process.poll() is None and time.monotonic() < end:
-        time.sleep(0.1)
-        if table.exists():
+        def sleep(seconds: float) -> None:
             with table.open() as stream:
-                (row,) = (row for row in csv.DictReader(stream) if row["perp"] == BTC)
-            if row["candle"] not in [seen["candle"] for seen in found]:
-                found.append(row)
-    return found
+                rows.append(next(row for row in csv.DictReader(stream) if row["perp"] == BTC))
+            if len(rows) == LOOKS:
+                raise KeyboardInterrupt
+            clock.sleep(seconds)
+
+        patch.setattr(go_on_watching, "__kwdefaults__", {"sleep": sleep})
+        (folder / "overlay.json").write_text(json.dumps(replay_config(replay.url)), "utf-8")
+        configs = ("-c", str(CONFIG), "-c", str(folder / "overlay.json"))
+        process = perp_imbalance("scan", "--watch", "--csv", str(table), *configs)
+        requests = [asked.params for asked in replay.requests if asked.path.endswith("/klines")]
+    return Watched(rows, process.stderr + process.stdout, requests)
 
 
 def test_watch_goes_on_from_candle_to_candle(watch: Watched, sample_datadir: Path) -> None:
     """With the strategy's own values, although the past was fetched only once."""
-    assert len(watch.rows) == LOOKS, watch.said
+    assert [pd.Timestamp(row["candle"]) for row in watch.rows] == list(
+        pd.date_range("2025-08-18 01:00", periods=LOOKS, freq="1h", tz="UTC")
+    ), watch.said
     assert "Traceback" not in watch.said
     assert sum("startTime" in asked for asked in watch.requests) == 2 * len(SAMPLE_PAIRS)
     assert len(watch.requests) >= LOOKS * 2 * len(SAMPLE_PAIRS)

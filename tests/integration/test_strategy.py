@@ -15,6 +15,7 @@ from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from support.data_provider import Candles
 from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT
+from time_machine import travel
 
 from perp_imbalance.freqtrade_bridge.config import load_config
 from perp_imbalance.freqtrade_bridge.strategies import load_strategy
@@ -187,8 +188,8 @@ def test_parameter_file_that_cannot_be_traded_stops_the_start(
             {"perp_imbalance": {"side": "long"}},
             "the config has an unknown key perp_imbalance.side: known here are htf_timeframe, "
             "entry_mode, sides, max_stale_candles, premium_source, use_funding, use_oi, alerts, "
-            "alert_only, spot_pairs, leverage, max_entry_age_seconds, max_entry_drift, scale_out, "
-            "stop_on_close, protections",
+            "alert_only, log_candles, spot_pairs, leverage, max_entry_age_seconds, "
+            "max_entry_drift, scale_out, stop_on_close, protections",
         ),
         (
             "PerpImbalance",
@@ -462,10 +463,57 @@ def test_pair_whose_spot_is_the_perp_is_reported_once(folder: Path, sample_datad
         entries = strategy.dp.analysed[["enter_short", "enter_long"]].to_numpy().sum()
         has_signals.append(bool(entries))
         if pair not in strategy.unfit:
-            strategy.watch_feed(pair)
+            strategy.watch_feed(strategy.dp.analysed, pair)
     assert has_signals == [False, False, True, True, False, False]
     refusal = (
         "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
         "spot candles anew"
     )
     assert strategy.dp.messages == [refusal, "BTC/USDT:USDT gives signals again", refusal]
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_candle_whose_spot_is_late_has_one_line_of_the_log(
+    on: bool, folder: Path, sample_datadir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    exchange = {"name": "binance", "ccxt_config": SAFE}
+    section = {"log_candles": on}
+    strategy = load(folder, runmode=RunMode.DRY_RUN, exchange=exchange, perp_imbalance=section)
+    strategy.dp, pair = Candles(sample_datadir), "BTC/USDT:USDT"
+    candles = strategy.dp.get_pair_dataframe(pair, "1h", CandleType.FUTURES).iloc[:1000]
+    whole = strategy.populate_indicators(candles, {"pair": pair})
+    whole = strategy.populate_entry_trend(whole, {"pair": pair})
+    late = whole.copy()
+    late.loc[late.index[-1], ["premium", "premium_pct"]] = float("nan")
+    close = whole["date"].iloc[-1] + strategy.candle
+    said = []
+    for dataframe, seconds in ((late, 5), (late, 30), (whole, 60), (whole, 90), (whole, 300)):
+        with travel(close + pd.Timedelta(seconds=seconds), tick=False):
+            strategy.log_candle(dataframe, pair)
+        said.append(sum("no entry" in text or ", entry" in text for text in caplog.messages))
+    assert said == ([0, 0, 1, 1, 1] if on else [0] * 5)
+    assert not on or "premium unknown" not in caplog.text
+
+
+def test_candle_that_got_no_spot_price_is_told_without(
+    folder: Path, sample_datadir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Told when its price is awaited no longer, or else when the next candle is there."""
+    caplog.set_level("INFO")
+    exchange = {"name": "binance", "ccxt_config": SAFE}
+    strategy = load(folder, runmode=RunMode.DRY_RUN, exchange=exchange)
+    strategy.dp, pair = Candles(sample_datadir), "BTC/USDT:USDT"
+    candles = strategy.dp.get_pair_dataframe(pair, "1h", CandleType.FUTURES).iloc[:1000]
+    whole = strategy.populate_indicators(candles, {"pair": pair})
+    whole = strategy.populate_entry_trend(whole, {"pair": pair})
+    whole.loc[whole.index[-3:], ["premium", "premium_pct"]] = float("nan")
+    for rows, seconds in ((998, 5), (999, 5), (999, 130), (1000, 5)):
+        dataframe = whole.iloc[:rows]
+        close = dataframe["date"].iloc[-1] + strategy.candle
+        with travel(close + pd.Timedelta(seconds=seconds), tick=False):
+            strategy.log_candle(dataframe, pair)
+    told = [text for text in caplog.messages if "premium unknown" in text]
+    assert [text.split(": z")[0][-16:] for text in told] == [
+        f"{date:%Y-%m-%d %H:%M}" for date in whole["date"].iloc[997:999]
+    ]

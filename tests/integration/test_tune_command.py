@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.freqtrade import ROOT
+from support.freqtrade import ROOT, TIMEOUT_SECONDS
 from support.workers import adding, dying
 
 from perp_imbalance.cli import tune
@@ -218,13 +218,13 @@ def test_interrupt_leaves_nothing_running_and_nothing_written(
         children = busy(process)
         # As a terminal does it: to all processes in the foreground.
         os.killpg(process.pid, signal.SIGINT)
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=TIMEOUT_SECONDS)
     finally:
         process.kill()
     assert process.returncode == 130, said
     assert not out
     assert "Traceback" not in said
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=TIMEOUT_SECONDS)
     assert not alive
     assert list((folder / "user_data").rglob("*.json*")) == []
 

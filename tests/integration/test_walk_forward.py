@@ -181,8 +181,8 @@ def command(datadir: Path, out: Path, *options: str, engine: str = "freqtrade") 
     ]
 
 
-def wait_until(condition: Callable[[], Any], seconds: float = TIMEOUT_SECONDS) -> Any:
-    end = time.monotonic() + seconds
+def wait_until(condition: Callable[[], Any]) -> Any:
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not (found := condition()):
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.1)
@@ -235,12 +235,12 @@ def interrupted(datadir: Path, folder: Path) -> None:
     wait_until(lambda: process.poll() is not None or freqtrades(folder))
     # As a terminal does it: to all processes in the foreground.
     os.killpg(process.pid, signal.SIGINT)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=TIMEOUT_SECONDS)
     assert process.returncode == 130, said
     assert "Traceback" not in said
     assert "stopped: 1 of 2 windows are there, the same command runs the others" in said
     assert not out
-    wait_until(lambda: not freqtrades(folder), seconds=5)
+    wait_until(lambda: not freqtrades(folder))
 
 
 def resumed(datadir: Path, folder: Path) -> dict[str, Any]:

@@ -1,18 +1,16 @@
 """On the stepped clock a bot does what a backtest does: every candle, every trade, every message.
 
-Nothing here depends on how fast the machine is. ``REHEARSED_CANDLES`` sets how many candles the bot
-lives through, ``REHEARSED_LOOKS`` how often it looks in each.
+Nothing here depends on how fast the machine is. ``make test-live`` has more candles, and more looks
+at each.
 """
 
-import json
-import os
-import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from support.freqtrade import backtest_trades, run_freqtrade
@@ -26,7 +24,8 @@ from support.parity import (
     as_candles,
     expected_columns,
 )
-from support.rehearsal import live, sample_plan
+from support.rehearsal import live, messages_in, read_records, sample_plan
+from support.reliability import FULL, publish, table
 
 from perp_imbalance.rehearsal import even_looks, read_table
 from perp_imbalance.strategy.alerts import TITLES, flip_message
@@ -34,13 +33,14 @@ from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG
 
 pytestmark = pytest.mark.freqtrade
 
+Floats = npt.NDArray[np.float64]
+
 # The first candle that the bot trades in opens an hour after the backtest's first.
 FIRST = pd.Timestamp("2025-09-18 00:00", tz="UTC")
 # Here a position is open, part of it closed.
 RESTART = pd.Timestamp("2025-09-18 12:00", tz="UTC")
-CANDLES = int(os.environ.get("REHEARSED_CANDLES", "72"))
+CANDLES, LOOKS = (1000, 6) if FULL else (48, 2)
 LAST = FIRST + CANDLES * HOUR
-LOOKS = tuple(even_looks(int(os.environ.get("REHEARSED_LOOKS", "2")), 3600))
 STRATEGY = "PerpImbalanceAggressive"
 
 
@@ -64,27 +64,20 @@ def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life
         plan = sample_plan(
             *(sample_datadir, folder, moment(begin), moment(end)),
             settings=SETTINGS,
-            looks=LOOKS,
+            looks=tuple(even_looks(LOOKS, 3600)),
         )
         if plan.database.exists():
             trades = read_table(plan.database, "trades")
             open_at_restart = set(trades.loc[trades["is_open"] == 1, "pair"])
         records = live(plan)
-    recorded = pd.DataFrame(map(json.loads, records.read_text("utf-8").splitlines()))
-    recorded = recorded.assign(date=pd.to_datetime(recorded["date"], utc=True))
     trades, orders = (read_table(plan.database, name) for name in ("trades", "orders"))
-    log = plan.log.read_text("utf-8")
+    recorded, log = read_records(records.read_text("utf-8")), plan.log.read_text("utf-8")
     return Life(recorded, trades, orders, messages_in(log), open_at_restart, log)
 
 
 def moment(time: pd.Timestamp) -> datetime:
     """Return a time just after the one given, when the exchange has opened its candle."""
     return datetime.fromtimestamp(time.timestamp(), UTC) + timedelta(seconds=1)
-
-
-def messages_in(log: str) -> list[str]:
-    """Return what the strategy told the trader."""
-    return re.findall(r"Sending rpc strategy_msg: (.*)", log)
 
 
 @pytest.fixture(scope="module")
@@ -119,13 +112,18 @@ def test_every_candle_is_analysed_once_in_a_run(life: Life) -> None:
 def test_recorded_candles_equal_those_of_a_backtest(
     life: Life, expected: pd.DataFrame, names: list[str]
 ) -> None:
+    found, wanted = side_by_side(life, expected, names)
+    assert np.nansum(np.abs(found)) > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+
+
+def side_by_side(life: Life, expected: pd.DataFrame, names: list[str]) -> tuple[Floats, Floats]:
+    """Return columns as the bot had them, and as a backtest has them."""
     both = life.recorded.merge(
         expected, on=["pair", "date"], how="left", suffixes=("", "_expected"), validate="m:1"
     )
-    found = both[names].astype(float)
-    assert found.abs().to_numpy().sum() > 0
-    wanted = both[[f"{name}_expected" for name in names]].astype(float)
-    np.testing.assert_allclose(found, wanted, rtol=1e-9, atol=1e-9)
+    wanted = both[[f"{name}_expected" for name in names]]
+    return both[names].to_numpy(float), wanted.to_numpy(float)
 
 
 def entries(trades: pd.DataFrame) -> set[Any]:
@@ -155,14 +153,19 @@ def test_parts_are_closed_where_a_backtest_closes_them(
         for order in trade["orders"]
         if order["ft_order_tag"] == SCALE_OUT_TAG
     )
+    found = parts_of(life)
+    assert found == wanted
+    assert found
+
+
+def parts_of(life: Life) -> set[tuple[str, pd.Timestamp]]:
+    """Return pair and candle of the bot's orders that closed part of a position."""
     orders = life.orders[life.orders["ft_order_tag"] == SCALE_OUT_TAG]
     orders = orders[orders["order_filled_date"].notna()]
-    found = parts(
+    return parts(
         (pair, filled.timestamp() * 1000)
         for pair, filled in zip(orders["ft_pair"], orders["order_filled_date"], strict=True)
     )
-    assert found == wanted
-    assert found
 
 
 def parts(filled: Iterable[tuple[str, float]]) -> set[tuple[str, pd.Timestamp]]:
@@ -183,8 +186,8 @@ def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> Non
     for pair in SPOTS:
         table = expected[expected["pair"] == pair]
         for date in pd.date_range(FIRST, LAST - HOUR, freq="1h"):
-            rows = table[table["date"] <= date]
-            wanted.append(flip_message(rows, pair=pair, preset=PRESET, kinds=TITLES))
+            two = table[table["date"].between(date - HOUR, date)]
+            wanted.append(flip_message(two, pair=pair, preset=PRESET, kinds=TITLES))
     assert sorted(life.messages) == sorted(filter(None, wanted))
     assert len(life.messages) >= 3
 
@@ -192,3 +195,27 @@ def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> Non
 @pytest.mark.parametrize("complaint", [" - ERROR - ", "Outdated history", "Unable to analyze"])
 def test_bot_complains_of_nothing(life: Life, complaint: str) -> None:
     assert complaint not in life.log
+
+
+def test_what_was_found_is_published(
+    life: Life, expected: pd.DataFrame, backtested: pd.DataFrame
+) -> None:
+    columns, wanted = side_by_side(life, expected, COLUMNS)
+    signals, wanted_signals = side_by_side(life, expected, SIGNALS)
+    trades = as_candles(life.trades)
+    taken = entries(trades) & entries(backtested)
+    rows = [
+        ["pairs", ", ".join(SPOTS)],
+        ["candles of 1h, in the bot's two runs", str(life.recorded["date"].nunique())],
+        ["looks in each candle", str(LOOKS)],
+        [f"largest difference of {', '.join(COLUMNS)}", f"{np.nanmax(abs(columns - wanted)):.1g}"],
+        ["signals that stood on a candle", str(int(signals.sum()))],
+        ["signals that differ", str(int((signals != wanted_signals).sum()))],
+        ["trades that a backtest opens", str(len(backtested))],
+        ["of them opened by the bot in the same candle", str(len(taken))],
+        ["exits that differ in candle or reason", str(len(exits(trades) ^ exits(backtested)))],
+        ["parts closed at the middle of the bands", str(len(parts_of(life)))],
+        ["positions open at the restart", str(len(life.open_at_restart))],
+        ["messages of flips, each sent once", str(len(life.messages))],
+    ]
+    publish("parity", table(["what", "found"], rows))

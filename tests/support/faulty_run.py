@@ -1,9 +1,7 @@
 """A bot's life among faults, and what of it is as in a backtest."""
 
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,21 +9,31 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from perp_imbalance.rehearsal import read_table
 from perp_imbalance.replay.candle_store import Series
-from perp_imbalance.replay.testing import Fault, running_test_replay
+from perp_imbalance.replay.testing import Fault
 from perp_imbalance.replay.testing.faults import CandleFault
-from support.faults import CANDLE, FIRST, START, TIMEFRAME, Case, Plan, expected_table, moment, read
+from support.faults import CANDLE, TIMEFRAME, Case, Plan, expected_table, moment, read
 from support.faults import write_fault_market as write_market
-from support.live_bot import FastClock, LiveBot, mailbox
+from support.rehearsal import live, logged, messages_in, read_records, sample_plan
+from support.stages import FaultyStage, faulty
 
-# A busy machine takes seconds for what a trader's does at once; by then, a missing price is told.
-MAX_ENTRY_AGE_SECONDS = 240
+# Seconds after a candle's opening at which the bot looks. At 61 s a spot candle that is a minute
+# late has come, at 91 s freqtrade waits for none, at 121 s a missing price is told.
+LOOKS = (1.0, 31.0, 61.0, 91.0, 121.0, 211.0)
 MARKETS_REFRESH_MINUTES = 15
 COLUMNS = ["premium", "z_raw", "z", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 SAME_COIN = 0.2
-# What a start takes, in times of loading freqtrade.
-START_SHARE = 2.0
+
+
+class MarketStage(FaultyStage):
+    """Faults, and a market list that the bot reads every quarter of an hour."""
+
+    def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
+        """Return the bot's config."""
+        config["exchange"]["markets_refresh_interval"] = MARKETS_REFRESH_MINUTES
+        return super().config(config)
 
 
 class Trade(NamedTuple):
@@ -48,7 +56,7 @@ class Life(NamedTuple):
     posts: list[str]
 
     def seen(self, case: Case) -> pd.DataFrame:
-        """Return a pair's candles as the bot had them in the end, by their number."""
+        """Return a pair's candles as the bot had them last, by their number."""
         rows = self.recorded[self.recorded["pair"] == case.pair]
         rows = rows.assign(candle=((rows["date"] - moment(0)) / CANDLE).round().astype(int))
         rows = rows[rows["candle"] < self.plan.candles]
@@ -77,10 +85,7 @@ class Life(NamedTuple):
     def backtested(self, case: Case) -> list[Trade]:
         """Return what a backtest trades on the signals that the bot has lived to see."""
         table = self.expected(case)
-        first = int(self.seen(case).index[0])
-        # The first candle may have been too old for an entry when the bot was ready.
-        before = [trade for trade in self.traded(case) if trade.opened <= first + 1]
-        return within(simulated(table.loc[first + 1 : self.plan.candles], before), self.plan)
+        return within(simulated(table.loc[-1 : self.plan.candles]), self.plan)
 
     def different(self, case: Case) -> list[int]:
         """Return the candles that are not as in a backtest."""
@@ -96,15 +101,12 @@ class Life(NamedTuple):
         return [int(candle) for candle in seen[~same.all(axis=1)].index]
 
     def told(self, case: Case, level: str = "WARNING") -> list[str]:
-        """Return what our log says of a pair."""
+        """Return what our log says of a pair, alone or with others of the same look."""
         ours = self.log[~self.log["logger"].str.startswith("freqtrade")]
-        ours = ours[(ours["level"] == level) & ours["text"].str.startswith(f"{case.pair} gives")]
-        return list(ours["text"])
-
-    def refused_as_old(self, until: pd.Timestamp) -> pd.DataFrame:
-        """Return what our log says of entries that came too late for their signals."""
-        old = self.log["text"].str.contains("entry, its signal is .* seconds old")
-        return self.log[old & (self.log["time"] >= moment(FIRST)) & (self.log["time"] < until)]
+        ours = ours[ours["level"] == level]
+        alone = ours["text"].str.startswith(f"{case.pair} gives")
+        named = rf"pairs give .*(?:: |, ){re.escape(case.pair)}(?: \(|,|$)"
+        return list(ours["text"][alone | ours["text"].str.contains(named)])
 
     def noise(self, case: Case, until: pd.Timestamp | None = None) -> int:
         """Return how often freqtrade's own log warns of a pair or its spot pair."""
@@ -129,7 +131,7 @@ class Life(NamedTuple):
 
 
 def within(trades: list[Trade], plan: Plan) -> list[Trade]:
-    """Leave out what comes with the last candle: the bot may have been stopped before it."""
+    """Leave out what comes after the last candle."""
     last = plan.candles - 1
     return [
         trade
@@ -140,10 +142,10 @@ def within(trades: list[Trade], plan: Plan) -> list[Trade]:
     ]
 
 
-def simulated(table: pd.DataFrame, before: list[Trade]) -> list[Trade]:
+def simulated(table: pd.DataFrame) -> list[Trade]:
     """Return the trades of a table's signals: orders are filled in the candle that follows."""
-    trades = before[:-1]
-    position = before[-1]._replace(closed=None, reason=None) if before else None
+    trades: list[Trade] = []
+    position: Trade | None = None
     for candle, row in table.iterrows():
         order = int(str(candle)) + 1
         if position and row[f"exit_{position.side}"]:
@@ -180,69 +182,38 @@ def live_through(
     plan: Plan,
     cases: list[Case],
     *,
-    speed: int,
-    keeps_up: Callable[[Life], bool],
-    look_seconds: int,
-    faults: list[Fault] | None = None,
-    exchange: dict[str, Any] | None = None,
+    looks: tuple[float, ...] = LOOKS,
+    faults: Sequence[Fault] = (),
 ) -> Life:
     """Let a bot live through the cases and further faults of the whole exchange.
 
-    :param look_seconds: how often the bot looks for news, in seconds of its own clock
-    :param keeps_up: whether the bot was quick enough; on a machine that is too busy for that, it
-        lives once more, on a clock that gives it twice as long
+    Its first look is at the opening of candle 0, its last one in the candle after the plan's last.
     """
     datadir = folder / "data" / "binance"
     write_market(sample, datadir, plan, cases)
-    everything = [*(faults or []), *(fault for case in cases for fault in case.faults)]
-    overlay = {
-        "pairs": [case.pair for case in cases],
+    settings = {
+        "exchange": {"pair_whitelist": [case.pair for case in cases]},
         "timeframe": TIMEFRAME,
         "max_open_trades": len(cases),
         # An hour's move in five minutes: signals alone are to end a trade here.
         "stoploss": -0.99,
         "perp_imbalance": {
             "max_stale_candles": plan.stale,
-            "max_entry_age_seconds": MAX_ENTRY_AGE_SECONDS,
             "max_entry_drift": 0.05,
             "protections": [],
         },
-        "internals": {"process_throttle_secs": look_seconds},
-        "exchange": {"markets_refresh_interval": MARKETS_REFRESH_MINUTES, **(exchange or {})},
     }
-    life = None
-    for attempt in (speed, speed // 2):
-        life = _live(folder / str(attempt), datadir, plan, everything, overlay, attempt)
-        ready = all(life.seen(case).index[0] < FIRST for case in cases)
-        if ready and keeps_up(life):
-            break
-    assert life
-    return life
-
-
-def _live(
-    folder: Path,
-    datadir: Path,
-    plan: Plan,
-    faults: list[Fault],
-    overlay: dict[str, Any],
-    speed: int,
-) -> Life:
-    folder.mkdir()
-    clock = FastClock(START - timedelta(seconds=_start_seconds() * speed), speed)
-    # Until the orders of the last candle are placed.
-    end = int((moment(plan.candles) + CANDLE / 2).timestamp() * 1000)
-    with running_test_replay(datadir, clock=clock, faults=faults) as replay, mailbox() as post:
-        bot = LiveBot(folder, clock, replay, {**overlay, "webhook": post.config(speed)})
-        with bot.running() as process:
-            bot.wait(process, lambda: clock() > end, plan.candles // 12 + 1)
-        return Life(
-            plan, datadir, bot.recorded(), bot.trades(), bot.messages(), list(post.messages)
-        )
-
-
-def _start_seconds() -> float:
-    """Return how long a bot takes for its start on this machine, as busy as it is now."""
-    begun = time.monotonic()
-    subprocess.run([sys.executable, "-c", "import freqtrade.freqtradebot"], check=True)
-    return (time.monotonic() - begun) * START_SHARE
+    rehearsal = sample_plan(
+        *(datadir, folder, moment(0) + timedelta(seconds=looks[0])),
+        moment(plan.candles + 1) - timedelta(seconds=1),
+        settings=settings,
+        looks=looks,
+        # What is left out is known of candles that never change.
+        shortcuts=False,
+        stage="support.faulty_run:MarketStage",
+        options=faulty([*faults, *(fault for case in cases for fault in case.faults)]),
+    )
+    records = live(rehearsal)
+    recorded, log = read_records(records.read_text("utf-8")), rehearsal.log.read_text("utf-8")
+    trades = read_table(rehearsal.database, "trades")
+    return Life(plan, datadir, recorded, trades, logged(log), messages_in(log))

@@ -1,6 +1,7 @@
 """freqtrade itself, run on the sample market against a replay of it."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,8 +18,11 @@ from freqtrade.misc import deep_merge_dicts
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.data.sample import ensure_sample_market
+from perp_imbalance.freqtrade_bridge import process
+from perp_imbalance.freqtrade_bridge.config import config_file, is_variable, merged_config
 from perp_imbalance.freqtrade_bridge.process import capture_freqtrade
 from perp_imbalance.replay import replay_config, running_replay
+from support.in_process import run_here
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "config.json"
@@ -30,7 +34,8 @@ PRESET_STRATEGIES = [
     "PerpImbalanceAggressive",
     "PerpImbalanceDeepDiscount",
 ]
-TIMEOUT_SECONDS = 300
+# After this time a process is taken to be stuck, not slow: a busy machine takes minutes.
+TIMEOUT_SECONDS = 900
 
 Freqtrade = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -68,19 +73,32 @@ def run_freqtrade(
     configs: Sequence[Path] = (CONFIG,),
     cwd: Path = ROOT,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a freqtrade command at the repository's root with its own config.json."""
+    """Run a freqtrade command at the repository's root with its own config.json.
+
+    Hyperopt has workers, which begin as this process has begun: it gets one of its own.
+    """
     userdir.mkdir(exist_ok=True)
     with running_replay(datadir) as replay:
         settings = {**(overlay or {}), **replay_config(replay.url)}
         settings = deep_merge_dicts({"exchange": exchange or {}}, settings)
         settings["exchange"]["pair_whitelist"] = list(pairs)
-        return capture_freqtrade(
-            [command, "--userdir", str(userdir), "--datadir", str(datadir), *options],
-            configs=configs,
-            overlay=settings,
-            cwd=cwd,
-            timeout=TIMEOUT_SECONDS,
-        )
+        arguments = [command, "--userdir", str(userdir), "--datadir", str(datadir), *options]
+        if command == "hyperopt":
+            return capture_freqtrade(
+                arguments, configs=configs, overlay=settings, cwd=cwd, timeout=TIMEOUT_SECONDS
+            )
+        with config_file(merged_config(configs, settings)) as file:
+            return run_here(_freqtrade_here, [*arguments, "-c", str(file)], cwd)
+
+
+def _freqtrade_here(arguments: Sequence[str]) -> None:
+    """Leave as the process of :func:`capture_freqtrade` does."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in filter(is_variable, list(os.environ)):
+            patch.delenv(name)
+        # It would end this process where its parent has ended.
+        patch.setattr(process, "_end_with_parent", lambda: None)
+        process.freqtrade_main(list(arguments))
 
 
 @pytest.fixture
@@ -118,6 +136,11 @@ def add_open_interest(datadir: Path, perps: Sequence[str], seed: int = 7) -> Non
 
 
 def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """Run our own command line; see :func:`support.in_process.run_here`."""
+    return run_here(run, arguments, cwd)
+
+
+def perp_imbalance_process(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
     """Run our own command line in a process of its own."""
     code = "from perp_imbalance.cli.main import run; run()"
     return subprocess.run(

@@ -1,37 +1,36 @@
 """A life of a bot that trades for real at the replay exchange, with dummy keys, step by step."""
 
 import json
-from collections.abc import Callable, Iterator
+import pickle
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+from freqtrade.worker import Worker
 
+from perp_imbalance.rehearsal import Plan, even_looks, read_table
 from perp_imbalance.replay import ServedRequest
 from perp_imbalance.replay.query import RequestError
-from perp_imbalance.replay.testing import (
-    Account,
-    AccountReplay,
-    AccountTerms,
-    Credentials,
-    running_test_replay,
-)
+from perp_imbalance.replay.testing import Account, AccountReplay
 from perp_imbalance.replay.testing.records import FUNDING_FEE
 from support.freqtrade import SAMPLE_PAIRS
-from support.live_bot import FastClock, LiveBot
+from support.rehearsal import live, sample_plan
+from support.stages import FaultyStage, faulty, kept_account
 
 BTC, ETH, PEPE = SAMPLE_PAIRS
 SYMBOLS = {BTC: "BTCUSDT", ETH: "ETHUSDT", PEPE: "1000PEPEUSDT"}
 START = datetime(2025, 8, 5, 2, 2, tzinfo=UTC)
+# By then, the first run is over.
+RESTART = datetime(2025, 8, 5, 5, 2, tzinfo=UTC)
 # In the days after it the real strategy closes some positions in two parts.
-STRATEGY_START = datetime(2025, 8, 18, 2, 2, tzinfo=UTC)
-SPEED = 900
+STRATEGY_START = datetime(2025, 8, 18, 2, 0, 1, tzinfo=UTC)
 WALLET = Decimal(1000)
-KEYS = {"key": "dummy-key", "secret": "dummy-secret"}
 SHARE = 0.4
 # How long a part of an entry waits for its rest: long enough to be seen.
 UNFILLED_MINUTES = 40
@@ -40,11 +39,10 @@ NEXT_TO_NOTHING = 5e-9
 REFUSALS = {-2019: "Margin is insufficient.", -2010: "Order would be rejected for this test."}
 # How many more times a bot has gone through its trades until it is taken to leave them as they are.
 LOOKS = 4
-# Two of these bots run beside a third: they must leave each other time.
-LOOK_SECONDS = 300
-CANDLES = 12
-# How many more candles than it should take.
-PATIENCE_CANDLES = 24
+# Looks in a candle, ten and twenty minutes apart.
+CYCLE_LOOKS, STRATEGY_LOOKS = (tuple(even_looks(count, 3600)) for count in (6, 3))
+# By then, everything has happened.
+PATIENCE = timedelta(hours=24)
 
 
 class BotState(NamedTuple):
@@ -71,29 +69,33 @@ class Cycle(NamedTuple):
     log: str
 
 
-class Trader:
-    """A bot with a strategy that does as it is told, and the exchange that it trades at."""
+#: What is waited for after each look, until a life is over.
+Script = Iterator[Callable[[], bool]]
 
-    def __init__(self, bot: LiveBot, replay: AccountReplay) -> None:
-        self.bot, self.replay, self.account = bot, replay, replay.account
-        self.wants: dict[str, dict[str, Any]] = {}
+
+class Trader:
+    """Both sides of a bot that trades: its database, and its account at the exchange.
+
+    Lives in the bot's process and looks at them after each of the bot's own looks.
+    """
+
+    def __init__(self, plan: Plan, replay: AccountReplay) -> None:
+        self.plan, self.replay, self.account = plan, replay, replay.account
         self.steps: dict[str, BotState] = {}
-        self.process: Any = None
+        self.looks, self.now = 0, 0.0
 
     def want(self, pair: str, **what: Any) -> None:
-        self.wants[pair] = what
-        # The bot may be reading it.
-        path = self.bot.folder / "plan.json"
-        new = path.with_suffix(".new")
-        new.write_text(json.dumps(self.wants), encoding="utf-8")
-        new.replace(path)
+        """Tell ``OnDemand`` what to do; a restart finds it still told."""
+        path = self.plan.folder / "plan.json"
+        wants = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        path.write_text(json.dumps({**wants, pair: what}), encoding="utf-8")
 
-    def wait_for_a_calm_price(self) -> None:
-        """Wait for a time that is far from the next candle, which brings another price."""
-        self.wait(lambda: 3 <= self.bot.clock() // 60_000 % 60 <= 15)
+    def trades(self) -> pd.DataFrame:
+        return read_table(self.plan.database, "trades")
 
-    def wait(self, until: Callable[[], bool]) -> None:
-        self.bot.wait(self.process, until, CANDLES)
+    def price_is_calm(self) -> bool:
+        """Tell whether the next candle, which brings another price, is far away."""
+        return 3 <= self.now // 60 % 60 <= 15
 
     def held(self, pair: str) -> Decimal:
         return self.account.position(SYMBOLS[pair]).amount
@@ -106,44 +108,41 @@ class Trader:
         amount = abs(self.held(pair))
         if not amount or self.stops(pair) != [amount]:
             return False
-        trades = self.bot.trades()
+        trades = self.trades()
         trade = trades[(trades["pair"] == pair) & (trades["is_open"] == 1)]
         return bool(trade["amount"].sum() == float(amount))
 
     def closed(self, pair: str) -> bool:
-        trades = self.bot.trades()
+        trades = self.trades()
         trades = trades[trades["pair"] == pair]
         over = len(trades) > 0 and not trades["is_open"].any()
         return over and not self.held(pair) and not self.stops(pair)
 
-    def wait_for_looks(self) -> None:
-        begun = self.looks()
-        self.wait(lambda: self.looks() >= begun + LOOKS)
+    def more_looks(self) -> Callable[[], bool]:
+        """Return what holds some looks later."""
+        end = self.looks + LOOKS
+        return lambda: self.looks >= end
 
     def settled(self, pair: str) -> bool:
         """Tell whether both sides have the same of a pair, and a stop for all of it."""
-        trades = self.bot.trades()
+        trades = self.trades()
         known = trades.loc[(trades["pair"] == pair) & (trades["is_open"] == 1), "amount"].sum()
         amount = abs(self.held(pair))
         return bool(known == float(amount)) and sum(self.stops(pair), Decimal(0)) >= amount
 
     def knows(self, pair: str) -> bool:
         """Tell whether there is a trade of a pair."""
-        return bool(self.bot.trades()["pair"].eq(pair).any())
+        return bool(self.trades()["pair"].eq(pair).any())
 
     def knows_funding(self, pair: str) -> bool:
         """Tell whether there was a funding fee, and the bot has it in its database."""
-        trades = self.bot.trades()
+        trades = self.trades()
         paid = funding(self.account, pair)
         known = trades.loc[trades["pair"] == pair, "funding_fees"].iloc[-1]
         return bool(paid) and abs(float(paid) - known) < NEXT_TO_NOTHING
 
-    def looks(self) -> int:
-        """Return how often the bot has gone through its trades, about."""
-        return self.bot.log.read_text("utf-8").count("Bot heartbeat")
-
     def said(self, words: str) -> bool:
-        return words in " ".join(self.bot.log.read_text("utf-8").split())
+        return words in self.plan.log.read_text("utf-8")
 
     def note(self, step: str) -> None:
         """Keep what both sides have now."""
@@ -152,106 +151,155 @@ class Trader:
             {pair: sum(self.stops(pair), Decimal(0)) for pair in SAMPLE_PAIRS},
             [(o.request.symbol, o.request.side, o.status) for o in self.account.orders],
             self.account.wallet,
-            self.bot.trades(),
-            self.bot.orders(),
+            self.trades(),
+            read_table(self.plan.database, "orders"),
         )
 
 
-@contextmanager
-def trading(
-    datadir: Path,
-    folder: Path,
-    strategy: str,
-    overlay: dict[str, Any],
-    default_type: str,
-    start: datetime = START,
-) -> Iterator[Trader]:
-    """Make a bot with dummy keys and an exchange with an account for them."""
-    clock = FastClock(start, SPEED)
-    terms = AccountTerms(WALLET, Credentials(**KEYS, speed=SPEED))
-    options = {"options": {"defaultType": default_type}}
-    exchange = {"exchange": {**KEYS, "ccxt_config": options}}
-    with running_test_replay(datadir, clock=clock, account=terms) as replay:
-        settings = {"pairs": SAMPLE_PAIRS, "dry_run": False, **exchange, **overlay}
-        yield Trader(LiveBot(folder, clock, replay, settings, strategy), replay)
+class ScriptedStage(FaultyStage):
+    """Follows a script in the bot's process, and ends the bot when the script is over."""
+
+    trader: Trader
+    script: Script
+
+    @contextmanager
+    def exchange(self) -> Iterator[AccountReplay]:
+        """Serve the exchange, and begin the script."""
+        with super().exchange() as replay:
+            self.trader = Trader(self.plan, replay)
+            self.script = SCRIPTS[self.plan.options["script"]](self.trader)
+            self.waited_for = next(self.script)
+            yield replay
+
+    def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
+        """Return the bot's config."""
+        options = config["exchange"]["ccxt_config"]["options"]
+        options["defaultType"] = self.plan.options["default_type"]
+        return super().config(config)
+
+    def looked(self, worker: Worker, now: float) -> None:
+        """Go on in the script as far as what it waits for has come."""
+        self.trader.looks += 1
+        self.trader.now = now
+        while self.waited_for():
+            following = next(self.script, None)
+            if following is None:
+                sys.exit(0)
+            self.waited_for = following
+
+    def ended(self) -> None:
+        """Keep what was seen and asked."""
+        seen = self.trader.steps, self.trader.replay.requests
+        notes_of(self.plan).write_bytes(pickle.dumps(seen))
+
+
+def notes_of(plan: Plan) -> Path:
+    """Return the file of what was seen in a run."""
+    return plan.folder / f"{plan.options['script']}.pickle"
+
+
+def cycle_of(plans: Sequence[Plan]) -> Cycle:
+    """Let a bot live through its runs, and return what was seen."""
+    steps: dict[str, BotState] = {}
+    requests: list[ServedRequest] = []
+    for plan in plans:
+        live(plan)
+        seen, asked = pickle.loads(notes_of(plan).read_bytes())
+        steps |= seen
+        requests += asked
+    log = plans[-1].log.read_text("utf-8")
+    return Cycle(steps, kept_account(plans[-1].folder), requests, log)
 
 
 def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
     """Live through entry, partial fill, rejection, restart, stop, funding and exit."""
-    overlay = {
-        "internals": {"process_throttle_secs": LOOK_SECONDS},
-        "unfilledtimeout": {"entry": UNFILLED_MINUTES},
-    }
-    with trading(datadir, folder, "OnDemand", overlay, default_type) as trader:
-        trader.want(BTC, want="long")
-        with trader.bot.running() as trader.process:
-            first_run(trader)
-        with trader.bot.running() as trader.process:
-            second_run(trader)
-        log = trader.bot.log.read_text("utf-8")
-        return Cycle(trader.steps, trader.account, trader.replay.requests, log)
+
+    def plan(script: str, start: datetime, end: datetime) -> Plan:
+        return sample_plan(
+            *(datadir, folder, start, end),
+            settings={"unfilledtimeout": {"entry": UNFILLED_MINUTES}},
+            strategy="OnDemand",
+            looks=CYCLE_LOOKS,
+            shortcuts=False,
+            stage="support.live_cycle:ScriptedStage",
+            options=faulty(wallet=int(WALLET)) | {"script": script, "default_type": default_type},
+        )
+
+    runs = plan("first run", START, RESTART), plan("second run", RESTART, RESTART + PATIENCE)
+    return cycle_of(runs)
 
 
-def first_run(trader: Trader) -> None:
+def first_run(trader: Trader) -> Script:
     """Enter three pairs: at once, in part, and after two refusals."""
-    trader.wait(lambda: trader.protected(BTC))
+    trader.want(BTC, want="long")
+    yield lambda: trader.protected(BTC)
     trader.note("entry")
-    trader.wait_for_a_calm_price()
+    yield trader.price_is_calm
     trader.account.split_next_entry(SHARE)
     trader.want(ETH, want="short")
-    trader.wait(lambda: bool(trader.held(ETH)) and trader.knows(ETH))
+    yield lambda: bool(trader.held(ETH)) and trader.knows(ETH)
     trader.note("part")
-    trader.wait(lambda: trader.protected(ETH))
+    yield lambda: trader.protected(ETH)
     trader.note("rest cancelled")
     for code, words in REFUSALS.items():
         trader.account.refusal = RequestError(code, words)
         trader.want(PEPE, want="long")
-        trader.wait(partial(trader.said, words))
-    trader.wait_for_looks()
+        yield partial(trader.said, words)
+    yield trader.more_looks()
     trader.note("refused")
     trader.account.refusal = None
-    trader.wait(lambda: trader.protected(PEPE))
+    yield lambda: trader.protected(PEPE)
     trader.note("entry after refusals")
 
 
-def second_run(trader: Trader) -> None:
+def second_run(trader: Trader) -> Script:
     """Find three positions, see their funding, lose one to its stop and close the others."""
-    trader.wait_for_looks()
+    yield trader.more_looks()
     trader.note("restart")
-    trader.wait(lambda: all(trader.knows_funding(pair) for pair in SAMPLE_PAIRS))
+    yield lambda: all(trader.knows_funding(pair) for pair in SAMPLE_PAIRS)
     trader.note("funding")
-    trader.wait_for_a_calm_price()
+    yield trader.price_is_calm
     trader.want(PEPE, stop=0.001)
-    trader.wait(lambda: trader.closed(PEPE))
+    yield lambda: trader.closed(PEPE)
     trader.note("stop")
     for pair in (BTC, ETH):
         trader.want(pair, want="exit")
-    trader.wait(lambda: trader.closed(BTC) and trader.closed(ETH))
-    trader.wait_for_looks()
+    yield lambda: trader.closed(BTC) and trader.closed(ETH)
+    yield trader.more_looks()
     trader.note("exit")
 
 
 def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle:
-    """Let the real strategy trade until a trade of its own is over, and for some candles at least.
+    """Let the real strategy trade for some candles, and on until both sides agree.
 
     Half of each position is closed on the way out.
     """
     settings = {"max_entry_drift": 1.0, "scale_out": 0.5}
-    overlay = {"perp_imbalance": settings, "enable_protections": False}
-    with trading(datadir, folder, strategy, overlay, "future", STRATEGY_START) as trader:
-        with trader.bot.running() as trader.process:
-            wanted = candles * len(SAMPLE_PAIRS)
+    end = STRATEGY_START + timedelta(hours=candles)
+    plan = sample_plan(
+        *(datadir, folder, STRATEGY_START, end + PATIENCE),
+        settings={"perp_imbalance": settings, "enable_protections": False},
+        strategy=strategy,
+        looks=STRATEGY_LOOKS,
+        stage="support.live_cycle:ScriptedStage",
+        options=faulty(wallet=int(WALLET))
+        | {"script": "strategy", "default_type": "future", "until": end.timestamp()},
+    )
+    return cycle_of([plan])
 
-            def traded() -> bool:
-                if len(trader.bot.recorded()) < wanted:
-                    return False
-                return bool(trader.bot.trades()["is_open"].eq(0).any())
 
-            trader.bot.wait(trader.process, traded, candles + PATIENCE_CANDLES)
-            trader.wait(lambda: all(trader.settled(pair) for pair in SAMPLE_PAIRS))
-            trader.note("end")
-        log = trader.bot.log.read_text("utf-8")
-        return Cycle(trader.steps, trader.account, trader.replay.requests, log)
+def strategy_run(trader: Trader) -> Script:
+    """Wait for the end of a time, and for a moment at which no order is open."""
+    yield lambda: trader.now >= trader.plan.options["until"]
+    yield lambda: all(trader.settled(pair) for pair in SAMPLE_PAIRS)
+    trader.note("end")
+
+
+SCRIPTS: dict[str, Callable[[Trader], Script]] = {
+    "first run": first_run,
+    "second run": second_run,
+    "strategy": strategy_run,
+}
 
 
 def money(cycle: Cycle, trade: Any, orders: pd.DataFrame) -> Decimal:

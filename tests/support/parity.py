@@ -1,5 +1,6 @@
 """What a backtest has of the sample market, to hold a running bot against."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -21,14 +22,24 @@ COLUMNS = ["premium", "z_raw", "z", "bb_upper", "bb_lower", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 
 
-def expected_columns(datadir: Path) -> pd.DataFrame:
-    """Return all columns and signals of the sample market's candles, as a backtest has them."""
+def expected_columns(
+    datadir: Path, spots: Mapping[str, tuple[str | None, float]] = SPOTS
+) -> pd.DataFrame:
+    """Return all columns and signals of the sample market's candles, as a backtest has them.
+
+    :param spots: spot pair and scale of each perp; None for its index
+    """
     tables = []
-    for pair, (spot_pair, scale) in SPOTS.items():
+    for pair, (spot_pair, scale) in spots.items():
+        other = (spot_pair, CandleType.SPOT) if spot_pair else (pair, CandleType.INDEX)
         perp, spot = (
             load_pair_history(name, "1h", datadir, candle_type=kind, data_format="feather")
-            for name, kind in ((pair, CandleType.FUTURES), (spot_pair, CandleType.SPOT))
+            for name, kind in ((pair, CandleType.FUTURES), other)
         )
+        if spot_pair is None:
+            # An index has no volume: where freqtrade filled a gap, nothing moves.
+            still = spot[["open", "high", "low", "close"]].eq(spot["close"].shift(), axis=0)
+            spot = spot.assign(volume=~still.all(axis=1))
         thresholds = PRESETS[PRESET]
         table = imbalance_columns(perp, spot, scale=scale, thresholds=thresholds)
         table = table.assign(pair=pair, date=perp["date"], close=perp["close"])

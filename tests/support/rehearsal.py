@@ -1,11 +1,14 @@
-"""Plans of a bot on the sample market."""
+"""Plans of a bot on the sample market, and what it leaves behind."""
 
+import json
+import re
 import shutil
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from perp_imbalance.freqtrade_bridge.config import merged_config
@@ -55,3 +58,25 @@ def live(plan: Plan) -> Path:
         patch.delenv("PYTEST_VERSION")
         rehearse(plan)
     return records
+
+
+def read_records(records: str) -> pd.DataFrame:
+    """Return every candle as ``Recorder`` had it when it decided, in the order of decisions."""
+    frame = pd.DataFrame([json.loads(line) for line in records.splitlines()])
+    return frame.assign(date=pd.to_datetime(frame["date"], utc=True))
+
+
+def logged(log: str) -> pd.DataFrame:
+    """Return the messages of a bot's log: time, logger, level and text."""
+    # What follows a traceback's first line belongs to it.
+    parts = [line.split(" - ", 3) for line in log.splitlines()]
+    frame = pd.DataFrame(
+        [part for part in parts if len(part) == 4], columns=["time", "logger", "level", "text"]
+    )
+    times = pd.to_datetime(frame["time"], format="%Y-%m-%d %H:%M:%S,%f", utc=True)
+    return frame.assign(time=times)
+
+
+def messages_in(log: str) -> list[str]:
+    """Return what the strategy told the trader."""
+    return re.findall(r"Sending rpc strategy_msg: (.*)", log)

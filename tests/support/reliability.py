@@ -1,13 +1,14 @@
 """The sections of docs/reliability.md that test runs write: what was found, not what was hoped."""
 
+import fcntl
 import os
 import re
 
 from support.freqtrade import ROOT
 
 DOCUMENT = ROOT / "docs" / "reliability.md"
-# Set by `make test-live`: the runs that are long enough to publish.
-WRITES = "RELIABILITY_WRITE" in os.environ
+#: Whether the runs are long enough to publish: `make test-live`.
+FULL = os.environ.get("LIVE") == "full"
 
 
 def _section(name: str) -> re.Pattern[str]:
@@ -23,14 +24,18 @@ def published(name: str) -> str:
 
 def publish(name: str, text: str) -> None:
     """Write a section in a full run; a shorter run leaves what is published."""
-    if not WRITES:
+    if not FULL:
         return
     published(name)
-    document = DOCUMENT.read_text("utf-8")
-    document = _section(name).sub(
-        lambda found: f"{found[1]}\n{text.strip()}\n\n{found[3]}", document
-    )
-    DOCUMENT.write_text(document, encoding="utf-8")
+    with DOCUMENT.open("r+", encoding="utf-8") as file:
+        # pytest has several workers.
+        fcntl.flock(file, fcntl.LOCK_EX)
+        document = _section(name).sub(
+            lambda found: f"{found[1]}\n{text.strip()}\n\n{found[3]}", file.read()
+        )
+        file.seek(0)
+        file.write(document)
+        file.truncate()
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

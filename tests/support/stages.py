@@ -1,29 +1,32 @@
 """What bots of the tests are rehearsed on: an exchange with faults, and with an account."""
 
+import pickle
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from freqtrade.worker import Worker
-from pydantic import TypeAdapter
 
 from perp_imbalance.freqtrade_bridge.internals import deep_merge_dicts
 from perp_imbalance.rehearsal.stage import Stage
 from perp_imbalance.replay.overlay import account_config
 from perp_imbalance.replay.testing import (
+    FAULTS,
+    Account,
     AccountReplay,
     AccountTerms,
     Fault,
     running_test_replay,
 )
-from perp_imbalance.replay.testing.faults import AnyFault
 
-FAULTS: TypeAdapter[list[AnyFault]] = TypeAdapter(list[AnyFault])
+#: Where an account is kept between a bot's end and its restart.
+ACCOUNT_FILE = "account.pickle"
 
 
 class FaultyStage(Stage):
-    """Faults, and an account that the bot places its orders at.
+    """Faults, and an account that the bot places its orders at; a restart finds it as it was.
 
     ``Plan.options`` has what :func:`faulty` returns.
     """
@@ -40,7 +43,16 @@ class FaultyStage(Stage):
             account=AccountTerms(Decimal(wallet)) if wallet else None,
             faults=FAULTS.validate_python(options["faults"]),
         ) as self.replay:
-            yield self.replay
+            if not wallet:
+                yield self.replay
+                return
+            file = self.plan.folder / ACCOUNT_FILE
+            if file.exists():
+                vars(self.replay.account).update(pickle.loads(file.read_bytes()))
+            try:
+                yield self.replay
+            finally:
+                file.write_bytes(pickle.dumps(account_state(self.replay.account)))
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
         """Return the bot's config, with the keys of the account where there is one."""
@@ -64,6 +76,18 @@ class NotingStage(FaultyStage):
     def _note(self, line: str) -> None:
         with (self.plan.folder / "looks.txt").open("a", encoding="utf-8") as file:
             file.write(f"{line}\n")
+
+
+def account_state(account: Account) -> dict[str, Any]:
+    """Return what an account holds, without the market that it trades in."""
+    return {name: value for name, value in vars(account).items() if name != "prices"}
+
+
+def kept_account(folder: Path) -> Account:
+    """Return the account of a bot that has ended, to look into."""
+    account = Account.__new__(Account)
+    vars(account).update(pickle.loads((folder / ACCOUNT_FILE).read_bytes()))
+    return account
 
 
 def faulty(faults: Sequence[Fault] = (), wallet: int | None = None) -> dict[str, Any]:

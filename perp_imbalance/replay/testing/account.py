@@ -1,7 +1,7 @@
 """An account at the replay exchange: wallet, positions, orders, and what the market does to them.
 
-No thread drives it: each request first lets the account catch up with everything that the replayed
-market did since the last one. Positions are never liquidated.
+No thread drives it: each request first lets it catch up with the replayed market. Positions are
+liquidated where a test says so alone: :mod:`.forced`.
 """
 
 from collections.abc import Iterable
@@ -30,6 +30,7 @@ from perp_imbalance.replay.testing.order_checks import (
 )
 from perp_imbalance.replay.testing.prices import Candle, Funding, Prices
 from perp_imbalance.replay.testing.records import (
+    BUY,
     CANCELED,
     COMMISSION,
     EXPIRED,
@@ -38,6 +39,7 @@ from perp_imbalance.replay.testing.records import (
     FUNDING_FEE,
     PARTIALLY_FILLED,
     REALIZED_PNL,
+    SELL,
     ZERO,
     AlgoOrder,
     Fill,
@@ -210,6 +212,19 @@ class Account:
         algo.status, algo.updated = CANCELED, now
         return algo
 
+    def force(
+        self, request: OrderRequest, price: Decimal, now: int, fee: Decimal | None = None
+    ) -> Order:
+        """Cancel all orders of a perp and fill one of the exchange's own, for a taker's fee."""
+        self.settle(now)
+        for order in self.open_orders(request.symbol):
+            self.cancel(order, now)
+        for algo in self.open_algos(request.symbol):
+            self.cancel_algo(algo, now)
+        order = self._new_order(request, now)
+        self._fill(order, order.left, price, now, self.terms.taker_fee if fee is None else fee)
+        return order
+
     def find(self, order_id: int | None, client_id: str | None, symbol: str) -> Order:
         """Return an order by its number or by the client's name of it."""
         return _found(self.orders, order_id, client_id, symbol)
@@ -229,6 +244,21 @@ class Account:
                 self._live_through(symbol, event)
         self._settled = now
         self._match(now)
+        for position in self.positions.values():
+            if position.amount and not self._is_traded(position.symbol):
+                self._end_contract(position, now)
+
+    def _is_traded(self, symbol: str) -> bool:
+        listed = self.prices.symbols().get(symbol)
+        return listed is not None and listed.status == "TRADING"
+
+    def _end_contract(self, position: Position, now: int) -> None:
+        """Close the position of a perp that has been delisted, at the mark price."""
+        price = self.prices.at(position.symbol, now).mark
+        side = SELL if position.amount > 0 else BUY
+        values = (position.symbol, side, "LIMIT", abs(position.amount), price, "IOC")
+        request = OrderRequest(*values, client_id=f"settlement_autoclose-{now}")
+        self.force(request, price, now)
 
     def _events(self, now: int) -> list[tuple[tuple[int, int], str, Candle | Funding]]:
         """Return what happened to perps with orders or a position, a candle before a funding."""
@@ -250,7 +280,7 @@ class Account:
         amount = money(-position.amount * funding.mark * funding.rate)
         if position.isolated:
             position.margin += amount
-        self._book(symbol, FUNDING_FEE, amount, funding.time)
+        self.book(symbol, FUNDING_FEE, amount, funding.time)
 
     def _live_through(self, symbol: str, candle: Candle) -> None:
         """Fill what a candle reached; stops first, as it may have gone there first."""
@@ -310,7 +340,14 @@ class Account:
         return (order.quantity * split.share / step).to_integral_value(ROUND_DOWN) * step
 
     def _fill(
-        self, order: Order, quantity: Decimal, price: Decimal, now: int, *, maker: bool = False
+        self,
+        order: Order,
+        quantity: Decimal,
+        price: Decimal,
+        now: int,
+        fee: Decimal | None = None,
+        *,
+        maker: bool = False,
     ) -> None:
         request = order.request
         position = self.position(request.symbol)
@@ -318,16 +355,17 @@ class Account:
             quantity = min(quantity, position.closable(request))
         if quantity:
             realized = money(position.change(quantity * request.direction, price))
-            fee = self.terms.maker_fee if maker else self.terms.taker_fee
+            if fee is None:
+                fee = self.terms.maker_fee if maker else self.terms.taker_fee
             commission = money(quantity * price * fee)
             position.updated = now
             order.executed += quantity
             order.quote += quantity * price
             fill = Fill(next(self._ids), order, now, price, quantity, commission, realized, maker)
             self.fills.append(fill)
-            self._book(request.symbol, COMMISSION, -commission, now, fill.id)
+            self.book(request.symbol, COMMISSION, -commission, now, fill.id)
             if realized:
-                self._book(request.symbol, REALIZED_PNL, realized, now, fill.id)
+                self.book(request.symbol, REALIZED_PNL, realized, now, fill.id)
         order.updated = now
         if not order.left:
             order.status = FILLED
@@ -339,9 +377,10 @@ class Account:
     def _close(self, order: Order, status: str, now: int) -> None:
         order.status, order.updated = status, now
 
-    def _book(
+    def book(
         self, symbol: str, kind: str, amount: Decimal, now: int, trade: int | None = None
     ) -> None:
+        """Change the wallet, and note why."""
         self.wallet += amount
         self.incomes.append(Income(next(self._ids), symbol, kind, amount, now, trade))
 

@@ -13,12 +13,12 @@ or, for the command ``perp-imbalance replay --faults faults.json``::
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -32,15 +32,14 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    TypeAdapter,
-    ValidationError,
+    PositiveInt,
 )
 
-from perp_imbalance.errors import DataError, SettingsError
+from perp_imbalance.errors import DataError
 from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symbol
+from perp_imbalance.replay.overlay import STEPPED_HEADER
 
 Clock = Callable[[], int]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Bools = npt.NDArray[np.bool_]
 
 # How long a silent exchange sleeps before it looks at its clock again.
@@ -214,6 +213,16 @@ class Halted(CandleFault):
         return replace(series, values=values)
 
 
+class TickChange(CandleFault):
+    """Prices have fewer decimals while it lasts.
+
+    :param decimals: how many fewer
+    """
+
+    fault: Literal["tick_change"] = "tick_change"
+    decimals: PositiveInt = 1
+
+
 class HttpFault(Fault):
     """A fault of the whole exchange.
 
@@ -253,6 +262,8 @@ class HttpErrors(HttpFault):
 class NoAnswer(HttpFault):
     """Every request waits for its answer.
 
+    A client on a stepped clock is answered at once and told how long that takes.
+
     :param seconds: how long, on the clock of the replay
     """
 
@@ -261,33 +272,12 @@ class NoAnswer(HttpFault):
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
         """Wait until the time is over or the client has given up."""
+        if STEPPED_HEADER in request.headers:
+            return None
         end = clock() + round(self.seconds * 1000)
         while clock() < end and request.transport and not request.transport.is_closing():
             await asyncio.sleep(LOOK_SECONDS)
         return None
-
-
-AnyFault = LateCandles | MissingCandles | Delisted | BadPrices | Halted | HttpErrors | NoAnswer
-_FILE: TypeAdapter[list[AnyFault]] = TypeAdapter(
-    list[Annotated[AnyFault, Field(discriminator="fault")]]
-)
-
-
-def read_faults(path: Path) -> list[AnyFault]:
-    """Return the faults of a JSON file: a list of objects that name their kind as ``fault``.
-
-    :raises SettingsError: one line that names what is wrong, and where
-    """
-    try:
-        return _FILE.validate_json(path.read_bytes())
-    except OSError as error:
-        raise SettingsError(f"cannot read the faults in {path}: {error.strerror}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(
-            f"the faults in {path} are wrong at {where or 'the top'}: {first['msg']}"
-        ) from None
 
 
 class FaultyStore(CandleStore):
@@ -343,23 +333,6 @@ class FaultyStore(CandleStore):
             for fault in self._faults.get(symbol.pair, ()):
                 series = fault.traded(series, self._clock())
         return series
-
-
-def http_faults(faults: Sequence[Fault], clock: Clock) -> Any:
-    """Return the middleware that lets requests meet the faults of the whole exchange."""
-    ours = [fault for fault in faults if isinstance(fault, HttpFault)]
-
-    @web.middleware
-    async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
-        now = clock()
-        for fault in ours:
-            if fault.hits(request.path, now):
-                answer = await fault.answer(request, clock)
-                if answer is not None:
-                    return answer
-        return await handler(request)
-
-    return misbehave
 
 
 def _rows(series: Series, kept: Bools) -> Series:

@@ -30,19 +30,29 @@ Timed = TypeVar("Timed", bound=_Timed)
 Placed = TypeVar("Placed", Order, AlgoOrder)
 
 
-def add_account_routes(app: web.Application, account: Account, clock: Callable[[], int]) -> None:
-    """Add the signed endpoints of an account to the replay exchange."""
+def add_account_routes(
+    app: web.Application,
+    account: Account,
+    clock: Callable[[], int],
+    told: Callable[[], int] | None = None,
+) -> None:
+    """Add the signed endpoints of an account to the replay exchange.
+
+    :param told: the clock that the time of a request is held against, by default the same
+    """
     for (method, path), answer in ROUTES.items():
-        app.router.add_route(method, path, _signed(answer, account, clock))
+        app.router.add_route(method, path, _signed(answer, account, clock, told or clock))
 
 
-def _signed(answer: Answer, account: Account, clock: Callable[[], int]) -> Any:
+def _signed(
+    answer: Answer, account: Account, clock: Callable[[], int], told: Callable[[], int]
+) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         # As it was sent: what aiohttp has read of it is not what was signed.
         sent = request.raw_path.partition("?")[2] + await request.text()
         now = clock()
         try:
-            query = account.terms.credentials.check(request.headers.get(KEY_HEADER), sent, now)
+            query = account.terms.credentials.check(request.headers.get(KEY_HEADER), sent, told())
         except RequestError as error:
             if error.code not in UNAUTHORIZED:
                 raise

@@ -81,6 +81,8 @@ class StoredPrices:
     def __init__(self, store: CandleStore, quote: Callable[[Symbol, int], Quote]) -> None:
         self._store = store
         self._quote = quote
+        # With those that a fault takes from the market list: a position there still has a price.
+        self._perps = CandleStore.symbols(store, Market.PERP)
 
     def symbols(self) -> dict[str, Symbol]:
         """Return the perps by Binance's name."""
@@ -88,13 +90,13 @@ class StoredPrices:
 
     def steps(self, symbol: str, now: int) -> Steps:
         """Return the steps of price and amount."""
-        rules = self._quote(self.symbols()[symbol], now).rules
+        rules = self._quote(self._perps[symbol], now).rules
         tick, step = rules.price(rules.tick), rules.amount(10**-rules.amount_decimals)
         return Steps(Decimal(tick), Decimal(step))
 
     def at(self, symbol: str, now: int) -> Price:
         """Return the prices at a moment."""
-        quote = self._quote(self.symbols()[symbol], now)
+        quote = self._quote(self._perps[symbol], now)
         ticker = binance.book_ticker(quote)
         last = Decimal(quote.rules.price(quote.price))
         return Price(
@@ -106,8 +108,8 @@ class StoredPrices:
 
     def candles(self, symbol: str, after: int, until: int) -> list[Candle]:
         """Return the candles that closed after one moment and not after the other."""
-        traded = self._store.finest(self.symbols()[symbol], CandleType.FUTURES)
-        marks = self._store.finest(self.symbols()[symbol], CandleType.MARK)
+        traded = self._store.finest(self._perps[symbol], CandleType.FUTURES)
+        marks = self._store.finest(self._perps[symbol], CandleType.MARK)
         found = []
         for row in range(traded.closed(after), traded.closed(until)):
             if not np.isfinite(traded.values[row]).all():
@@ -127,7 +129,7 @@ class StoredPrices:
 
     def fundings(self, symbol: str, after: int, until: int) -> list[Funding]:
         """Return the funding rates that were charged in that time."""
-        rates = self._store.finest(self.symbols()[symbol], CandleType.FUNDING_RATE)
+        rates = self._store.finest(self._perps[symbol], CandleType.FUNDING_RATE)
         return [
             Funding(time, _decimal(rates.values[row, 0]), self.at(symbol, time).mark)
             for row in range(rates.closed(after), rates.closed(until))
@@ -135,7 +137,7 @@ class StoredPrices:
         ]
 
     def _mark(self, symbol: str, now: int) -> Decimal:
-        series = self._store.finest(self.symbols()[symbol], CandleType.MARK)
+        series = self._store.finest(self._perps[symbol], CandleType.MARK)
         return _decimal(binance.newest(series, now)[1])
 
 

@@ -16,6 +16,8 @@ CANCELED, EXPIRED = "CANCELED", "EXPIRED"
 FINISHED, REJECTED = "FINISHED", "REJECTED"
 
 FUNDING_FEE, COMMISSION, REALIZED_PNL = "FUNDING_FEE", "COMMISSION", "REALIZED_PNL"
+# What is left of a liquidated position's margin.
+INSURANCE_CLEAR = "INSURANCE_CLEAR"
 
 
 def money(value: Decimal) -> Decimal:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from perp_imbalance.errors import ReplayError
 from perp_imbalance.replay.running import Replay, serving
-from perp_imbalance.replay.server import Clock, ReplayExchange, system_clock
+from perp_imbalance.replay.server import Clock, system_clock
 from perp_imbalance.replay.testing.account import Account, AccountTerms
-from perp_imbalance.replay.testing.faults import Fault, FaultyStore, http_faults
+from perp_imbalance.replay.testing.answer_faults import skewed
+from perp_imbalance.replay.testing.faults import Fault, FaultyStore
+from perp_imbalance.replay.testing.faulty_exchange import FaultyExchange, http_faults, silences
 from perp_imbalance.replay.testing.orders import add_account_routes
 from perp_imbalance.replay.testing.prices import StoredPrices
 
@@ -49,13 +51,14 @@ def running_test_replay(
     :raises ReplayError: where the port cannot be listened on
     """
     store = FaultyStore(datadir, extra_pairs, faults, clock)
-    exchange = ReplayExchange(store, clock)
+    exchange = FaultyExchange(store, faults, clock)
     exchange.prepare()
     app = exchange.app()
     # Last of all, so that the exchange has noted a request before it goes wrong.
     app.middlewares.append(http_faults(faults, clock))
+    app.on_response_prepare.append(silences(faults, clock))
     trading = Account(account, StoredPrices(store, exchange.quote)) if account else None
     if trading:
-        add_account_routes(app, trading, clock)
+        add_account_routes(app, trading, clock, skewed(faults, clock))
     with serving(app, port) as bound:
         yield AccountReplay(bound, store, exchange, trading)

@@ -26,15 +26,10 @@ def sign(parameters: str, secret: str) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """Key and secret that are accepted.
-
-    :ivar speed: how many times as fast as real time the clocks of bot and exchange run; what a
-        request takes on its way takes that much longer on them
-    """
+    """Key and secret that are accepted."""
 
     key: str
     secret: str
-    speed: float = 1
 
     def check(self, key: str | None, parameters: str, now: int) -> Query:
         """Return the parameters of a signed request.
@@ -60,9 +55,9 @@ class Credentials:
         query.text("timestamp")
         sent = query.integer("timestamp", 0)
         window = min(query.integer("recvWindow", RECV_WINDOW_MS), RECV_WINDOW_MAX_MS)
-        if sent >= now + AHEAD_MS * self.speed:
+        if sent >= now + AHEAD_MS:
             raise RequestError(
                 BAD_TIME, "Timestamp for this request was 1000ms ahead of the server's time."
             )
-        if sent < now - window * self.speed:
+        if sent < now - window:
             raise RequestError(BAD_TIME, "Timestamp for this request is outside of the recvWindow.")

@@ -118,6 +118,17 @@ def test_share_without_spot(share: float, level: Level) -> None:
     assert candle_checks.check_without_spot(found, "X/USDT").level is level
 
 
+def test_candles_before_the_first_of_spot_need_none() -> None:
+    # OKX gives 600 candles of a perp and 200 of its index, Gate 1999 and 1000 of spot.
+    perp = hourly([100.0 + row % 2 for row in range(100)])
+    spot = perp.iloc[80:].assign(volume=[0.0] * 5 + [1.0] * 15).reset_index(drop=True)
+    match = SpotMatch(BTC, "BTC/USDT", 1, "identical", None)
+    frames = {(BTC, "1h", CandleType.FUTURES): perp, ("BTC/USDT", "1h", CandleType.SPOT): spot}
+    plan = Plan("1h", 459, Settings(max_stale_candles=0), Thresholds())
+    found = examine_pair(match, PairSnapshot(frames, 100 * HOUR_MS, 0, {}), plan)
+    assert found.figures.without_spot == pytest.approx(0.25)
+
+
 def test_candle_without_a_trade_of_the_perp_needs_no_spot() -> None:
     frame = hourly([100.0, 101.0, 102.0, 103.0], [1, 1, 1, 0])
     assert without_spot(frame, np.array([0.001, np.nan, 0.001, np.nan])) == pytest.approx(1 / 3)

@@ -122,3 +122,17 @@ def test_advice_on_default_type_names_the_section(sections: dict[str, Any], plac
     with pytest.raises(SettingsError) as refused:
         check_spot_setting({"exchange": {"name": "binance", **sections}})
     assert place in str(refused.value)
+
+
+@pytest.mark.parametrize("section", ["ccxt_config", "ccxt_sync_config"])
+@pytest.mark.parametrize("exchange", ["gate", "okx"])
+def test_default_type_of_binance_is_refused_elsewhere(exchange: str, section: str) -> None:
+    def check(name: str, default_type: str) -> None:
+        options = {section: {"options": {"defaultType": default_type}}}
+        check_spot_setting({"exchange": {"name": name, **options}})
+
+    check(exchange, "swap")
+    # There, ccxt takes it for perps.
+    check("bybit", "future")
+    with pytest.raises(SettingsError, match=f'"swap" in "{section}" .*-{exchange}.json'):
+        check(exchange, "future")

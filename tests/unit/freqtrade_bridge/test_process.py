@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -42,10 +43,19 @@ def test_child_and_its_children_end_without_process_groups() -> None:
     grandchild = psutil.Process(int(child.stdout.readline()))
     process._end(child)
     assert child.returncode
-    psutil.wait_procs([grandchild], timeout=30)
+    psutil.wait_procs([grandchild])
     assert not grandchild.is_running() or grandchild.status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.usefixtures("without_posix")
 def test_watch_over_the_parent_is_left_out_without_sessions() -> None:
     process._end_with_parent()
+
+
+def test_child_is_watched_while_it_runs(tmp_path: Path) -> None:
+    """It ends when it has seen what the watcher does."""
+    file = tmp_path / "seen"
+    code = "import pathlib, sys\nwhile not pathlib.Path(sys.argv[1]).exists(): pass\nprint(7)"
+    command = [sys.executable, "-c", code, str(file)]
+    found = process.run_child(command, capture=True, watch=file.touch)
+    assert (found.returncode, found.stdout) == (0, "7\n")

@@ -63,8 +63,8 @@ def test_imports_go_down_only() -> None:
         (': scan"', '"', "not listed as layers:\\s+- perp_imbalance.scan"),
         ('"freqtrade", "ccxt"', '"numpy", "ccxt"', "perp_imbalance.indicators.* -> numpy"),
         (
-            '    "cli",\n    "doctor : rehearsal : reporting : research : scan",',
-            '    "doctor : rehearsal : reporting : research : scan",\n    "cli",',
+            '    "cli",\n    "doctor : reconcile : rehearsal : reporting : research : scan",',
+            '    "doctor : reconcile : rehearsal : reporting : research : scan",\n    "cli",',
             "cli is not allowed to import perp_imbalance.doctor",
         ),
     ],

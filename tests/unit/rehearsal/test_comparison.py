@@ -1,4 +1,4 @@
-"""A bot's trades beside a backtest's: each difference is named, and what it cost is split."""
+"""A bot's trades against a backtest's: each difference is named, and what it cost is split."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,9 +31,16 @@ def trade(pair: str, opened: float, closed: float | None, **values: Any) -> dict
     }
 
 
-def held(bot: list[dict[str, Any]], backtest: list[dict[str, Any]], log: str = "") -> Comparison:
+def held(
+    bot: list[dict[str, Any]], backtest: list[dict[str, Any]], log: str = "", **choices: Any
+) -> Comparison:
     frames = [within(pd.DataFrame(trades), END) for trades in (bot, backtest)]
-    return compare(frames[0], frames[1], HOUR, 1.0, log)
+    return compare(frames[0], frames[1], HOUR, 1.0, log, **choices)
+
+
+def held_back_at_two(pair: str, time: pd.Timestamp) -> tuple[str, pd.Timestamp] | None:
+    """The bot could not act at 02:00, and next looked at 03:00."""
+    return ("late spot", time + HOUR) if time == START + 2 * HOUR else None
 
 
 END = datetime(2025, 9, 19, tzinfo=UTC)
@@ -83,6 +90,73 @@ def test_entry_that_the_strategy_refused_is_explained() -> None:
     assert held([], missed, REFUSAL).explained
     assert not held([], [trade(ETH, 5, 6)], REFUSAL).explained
     assert not held([], [trade(BTC, 6, 7)], REFUSAL).explained
+
+
+@pytest.mark.parametrize(
+    ("bot", "backtest", "cause"),
+    [
+        ([trade(BTC, 1, 3)], [trade(BTC, 1, 2)], "late spot: next look at 03:00"),
+        ([trade(BTC, 1, 3.5)], [trade(BTC, 1, 2)], "late spot: next look at 03:00"),
+        # Later than the next look, earlier, or due at a time when nothing was late.
+        ([trade(BTC, 1, 4)], [trade(BTC, 1, 2)], None),
+        ([trade(BTC, 0, 1)], [trade(BTC, 0, 2)], None),
+        ([trade(BTC, 1, 5)], [trade(BTC, 1, 4)], None),
+        ([trade(BTC, 3, 5)], [trade(BTC, 2, 5)], "late spot: next look at 03:00"),
+        ([trade(BTC, 4, 5)], [trade(BTC, 2, 5)], None),
+        ([], [trade(BTC, 2, 5)], "late spot: the next look was after the signal's candle"),
+        ([], [trade(BTC, 4, 5)], None),
+    ],
+)
+def test_what_a_late_candle_delays_is_explained(
+    bot: list[dict[str, Any]], backtest: list[dict[str, Any]], cause: str | None
+) -> None:
+    (found,) = held(bot, backtest, held_back=held_back_at_two).differences
+    assert found.cause == cause
+
+
+def test_missed_entry_that_a_look_could_have_made_is_unexplained() -> None:
+    (found,) = held([], [trade(BTC, 2, 5)], held_back=lambda pair, time: ("late", time)).differences
+    assert found.cause is None
+
+
+def test_entry_while_a_position_is_held_is_explained() -> None:
+    long, short = trade(BTC, 1, 4), trade(BTC, 4, 6, is_short=True)
+    still = "the bot still held its position of 2025-09-18 01:00"
+    late, missed = held([trade(BTC, 1, 5)], [long, short]).differences
+    assert (late.kind, missed.kind, missed.cause) == ("exit", "missed", still)
+    # What ends in a candle leaves room for an entry in it.
+    assert held([trade(BTC, 1, 4.5)], [long, short]).differences[-1].cause is None
+    extra = held([long, short], [trade(BTC, 1, 5)]).differences[-1]
+    assert extra.cause == still.replace("bot", "backtest")
+
+
+@pytest.mark.parametrize(
+    ("bot", "backtest", "bps"),
+    [
+        ([], [trade(BTC, 1, 4)], -1000.0),
+        ([trade(BTC, 1, 4)], [], 1000.0),
+        ([trade(BTC, 2, 4, close_profit=0.08)], [trade(BTC, 1, 4)], -200.0),
+        ([trade(BTC, 1, 5, close_profit=0.11)], [trade(BTC, 1, 4)], 100.0),
+        ([trade(BTC, 1, None)], [trade(BTC, 1, 4)], None),
+        ([], [trade(BTC, 1, None)], None),
+    ],
+)
+def test_difference_has_its_cost(
+    bot: list[dict[str, Any]], backtest: list[dict[str, Any]], bps: float | None
+) -> None:
+    (found,) = held(bot, backtest).differences
+    assert found.bps == (None if bps is None else pytest.approx(bps))
+
+
+def test_trades_open_at_the_end_are_named() -> None:
+    bot = [trade(BTC, 1, 4), trade(ETH, 2, None), trade(BTC, 7, None)]
+    backtest = [trade(BTC, 1, 4), trade(ETH, 2, None), trade(BTC, 7, 8), trade(ETH, 9, None)]
+    found = held(bot, backtest).still_open
+    assert [(each.pair, each.time.hour, each.held_by) for each in found] == [
+        (BTC, 7, "bot"),
+        (ETH, 2, "both"),
+        (ETH, 9, "backtest"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,18 @@ import pandas as pd
 import pytest
 from freqtrade.data.converter import clean_ohlcv_dataframe
 from freqtrade.enums import CandleType
+from freqtrade.strategy import IStrategy
 from support.tiny_replay import HOUR, TINY_START, milliseconds
 
-from perp_imbalance.rehearsal.shortcuts import fund_when_due, skip_cleaning
+from perp_imbalance.rehearsal import shortcuts
+from perp_imbalance.rehearsal.shortcuts import (
+    fund_when_due,
+    skip_cleaning,
+    skip_idle_looks,
+    skip_known_candles,
+)
 from perp_imbalance.replay import CandleStore
+from perp_imbalance.strategy.feed import WatchedFeed
 
 PAIR = "BTC/USDT:USDT"
 
@@ -92,3 +101,149 @@ def test_funding_is_computed_when_a_rate_has_been_set(tiny_datadir: Path) -> Non
         fees(None, *trade)
     fees(None, PAIR, 1.0, False, opened + timedelta(hours=1))
     assert len(asked) == 6
+
+
+class Plain(IStrategy):
+    """A strategy that does nothing at a look."""
+
+    process_only_new_candles = True
+
+    def __init__(self) -> None:
+        pass
+
+    def populate_indicators(self, dataframe: pd.DataFrame, metadata: Any) -> pd.DataFrame:
+        return dataframe
+
+    def gather_informative_pairs(self) -> Any:
+        return [("BTC/USDT", "1h", CandleType.SPOT)]
+
+
+# One that tells of late candles, as the shipped ones do.
+_ABSTRACT = ("candle", "informatives_of", "spot_of", "thresholds")
+Watched = type("Watched", (WatchedFeed, Plain), dict.fromkeys(_ABSTRACT) | vars(Plain))
+
+
+class Busy(Plain):
+    """A user's own, of which nobody knows what it does at a look."""
+
+    def bot_loop_start(self, current_time: datetime, **kwargs: Any) -> None:
+        pass
+
+
+class Restless(Plain):
+    """One that analyses a candle again and again."""
+
+    process_only_new_candles = False
+
+
+def looks_of(monkeypatch: pytest.MonkeyPatch, strategy: type[Any], **changes: Any) -> list[str]:
+    """Return what a bot does at one look."""
+    known: dict[str, Any] = {
+        "trades": 0,
+        "due": (),
+        "dry_run": True,
+        "pairs": [PAIR],
+        "frame": {},
+    } | changes
+    last = {"enter_long": 0, "enter_short": 0, "premium": 1e-4, **(known["frame"] or {})}
+    frame = pd.DataFrame([last] if known["frame"] is not None else [])
+    done: list[str] = []
+    keys = [(PAIR, "1h", CandleType.FUTURES), ("BTC/USDT", "1h", CandleType.SPOT)]
+    monkeypatch.setattr(
+        shortcuts,
+        "Trade",
+        SimpleNamespace(
+            get_open_trade_count=lambda: known["trades"], commit=lambda: done.append("commit")
+        ),
+    )
+    bot = SimpleNamespace(
+        strategy=strategy(),
+        active_pair_whitelist=known["pairs"],
+        config={"dry_run": known["dry_run"]},
+        dataprovider=SimpleNamespace(get_analyzed_dataframe=lambda pair, timeframe: (frame, None)),
+        pairlists=SimpleNamespace(create_pair_list=lambda pairs: keys[:1]),
+        exchange=SimpleNamespace(
+            _klines=dict.fromkeys(keys[: known.get("held", 2)]),
+            _now_is_time_to_refresh=lambda pair, *_: pair in known["due"],
+            reload_markets=lambda: done.append("markets"),
+        ),
+        _schedule=SimpleNamespace(run_pending=lambda: done.append("schedule")),
+    )
+    bot.strategy.timeframe = "1h"
+    if known.get("looked", True):
+        bot.rehearsal_looked = True
+    skip_idle_looks(lambda self: done.append("look"))(bot)
+    return done
+
+
+@pytest.mark.parametrize("strategy", [Plain, Watched])
+def test_look_at_which_nothing_can_happen_is_left_out(
+    strategy: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert looks_of(monkeypatch, strategy) == ["markets", "schedule", "commit"]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "changes"),
+    [
+        (Plain, {"looked": False}),
+        (Plain, {"trades": 1}),
+        (Plain, {"due": (PAIR,)}),
+        (Plain, {"due": ("BTC/USDT",)}),
+        (Plain, {"held": 1}),
+        (Plain, {"frame": {"enter_short": 1}}),
+        (Plain, {"frame": {"enter_long": 1}}),
+        (Plain, {"frame": {"premium": np.nan}}),
+        (Plain, {"frame": None}),
+        (Plain, {"pairs": []}),
+        (Plain, {"dry_run": False}),
+        (Busy, {}),
+        (Restless, {}),
+    ],
+)
+def test_look_at_which_something_may_happen_is_taken(
+    strategy: type[Any], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert looks_of(monkeypatch, strategy, **changes) == ["look"]
+
+
+def test_look_after_one_that_failed_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shortcuts, "is_idle", lambda bot: True)
+    monkeypatch.setattr(shortcuts, "Trade", SimpleNamespace(commit=lambda: None))
+    outcomes = iter([KeyError("late"), None])
+    looked: list[int] = []
+
+    def process(self: Any) -> None:
+        looked.append(1)
+        if outcome := next(outcomes):
+            raise outcome
+
+    part = SimpleNamespace(reload_markets=lambda: None, run_pending=lambda: None)
+    bot = SimpleNamespace(exchange=part, _schedule=part)
+    look = skip_idle_looks(process)
+    with pytest.raises(KeyError, match="late"):
+        look(bot)
+    for _ in range(3):
+        look(bot)
+    assert len(looked) == 2
+
+
+@pytest.mark.parametrize(
+    ("known", "only_new", "analysed"),
+    [(3, True, False), (2, True, True), (None, True, True), (3, False, True)],
+)
+def test_candle_is_analysed_until_it_is_known(
+    known: int | None, only_new: bool, analysed: bool
+) -> None:
+    frame, called = candles([0, 1, 2, 3]), []
+    strategy = SimpleNamespace(
+        process_only_new_candles=only_new,
+        timeframe="1h",
+        config={"candle_type_def": CandleType.FUTURES},
+        dp=SimpleNamespace(ohlcv=lambda *_, **options: frame),
+        _IStrategy__last_candle_seen_per_pair={
+            PAIR: None if known is None else frame["date"].iloc[known]
+        },
+    )
+    skip_known_candles(lambda self, pair: called.append(pair))(strategy, PAIR)
+    assert bool(called) == analysed

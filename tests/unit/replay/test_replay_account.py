@@ -4,59 +4,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from support.one_perp import BTC, OnePerp, booked, number, refused, request, stop
 
-from perp_imbalance.replay.candle_store import Market, Symbol
 from perp_imbalance.replay.query import RequestError
 from perp_imbalance.replay.testing import Account, AccountTerms
 from perp_imbalance.replay.testing.account_answers import balance_answer, position_answer
-from perp_imbalance.replay.testing.prices import Candle, Funding, Price, Steps
+from perp_imbalance.replay.testing.prices import Funding
 from perp_imbalance.replay.testing.records import OrderRequest
-
-BTC = "BTCUSDT"
-
-
-def number(value: object) -> Decimal:
-    return Decimal(str(value))
-
-
-class OnePerp:
-    """One perp whose prices, candles and fundings a test sets."""
-
-    def __init__(self) -> None:
-        self.price = Price(*map(Decimal, (100, 101, 100, 100)))
-        self.closed: list[Candle] = []
-        self.charged: list[Funding] = []
-
-    def symbols(self) -> dict[str, Symbol]:
-        return {BTC: Symbol(BTC, "BTC", "USDT", "BTC/USDT:USDT", Market.PERP)}
-
-    def steps(self, symbol: str, now: int) -> Steps:
-        return Steps(Decimal("0.1"), Decimal("0.001"))
-
-    def at(self, symbol: str, now: int) -> Price:
-        return self.price
-
-    def candles(self, symbol: str, after: int, until: int) -> list[Candle]:
-        return [candle for candle in self.closed if after < candle.end <= until]
-
-    def fundings(self, symbol: str, after: int, until: int) -> list[Funding]:
-        return [funding for funding in self.charged if after < funding.time <= until]
-
-    def quotes(self, bid: float, mark: float | None = None) -> None:
-        price = number(bid)
-        self.price = Price(price, price + 1, price, number(bid if mark is None else mark))
-
-    def closes(
-        self,
-        end: int,
-        low: float,
-        high: float,
-        opened: float = 100,
-        marks: tuple[float, float] | None = None,
-    ) -> None:
-        mark_low, mark_high = marks or (low, high)
-        values = [number(value) for value in (opened, high, low, mark_high, mark_low)]
-        self.closed.append(Candle(end, *values))
 
 
 @pytest.fixture
@@ -71,28 +25,6 @@ def account(market: OnePerp) -> Account:
     account.position(BTC).isolated = True
     account.position(BTC).leverage = 2
     return account
-
-
-def request(side: str = "BUY", quantity: float = 2, **values: Any) -> OrderRequest:
-    values = {"type": "LIMIT" if "price" in values else "MARKET"} | values
-    values = {
-        name: number(value) if isinstance(value, (int, float)) and value is not True else value
-        for name, value in values.items()
-    }
-    return OrderRequest(BTC, side, quantity=number(quantity), **values)
-
-
-def stop(trigger: float, side: str = "SELL", **values: Any) -> OrderRequest:
-    given: dict[str, Any] = {"type": "STOP_MARKET", "reduce_only": True, **values}
-    return request(side, trigger_price=trigger, **given)
-
-
-def booked(account: Account, kind: str) -> list[Decimal]:
-    return [income.amount for income in account.incomes if income.type == kind]
-
-
-def refused(code: int) -> Any:
-    return pytest.raises(RequestError, check=lambda error: error.code == code)
 
 
 def test_market_order_crosses_and_pays_the_taker_fee(account: Account) -> None:

@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -36,14 +35,12 @@ def test_a_replay_ends_with_its_block(
 ) -> None:
     before = replay_threads()
     expected = pytest.raises(leave) if leave else nullcontext()
-    begun = time.monotonic()
     with socket.socket() as client, expected, running_replay(tiny_datadir) as replay:
         assert len(replay_threads()) == len(before) + 1
         # A connection that stays open must not hold up the end.
         client.connect((HOST, replay.port))
         if leave:
             raise leave
-    assert time.monotonic() - begun < 5
     assert replay_threads() == before
     with socket.socket() as client:
         assert client.connect_ex((HOST, replay.port)) != 0

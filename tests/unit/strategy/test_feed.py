@@ -1,7 +1,7 @@
-"""AlertDeduplicator of a pair are told once, and a late candle is waited for before it is one."""
+"""Troubles of pairs are told once, those of many pairs in one message."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,7 @@ import pytest
 from perp_imbalance.strategy.feed import AlertDeduplicator, missing_premium
 
 PAIR = "PEPE/USDT:USDT"
-PATIENCE = timedelta(seconds=120)
-LATER = timedelta(seconds=121)
+CANDLE, NEXT, LAST = (datetime(2025, 3, 1, hour, tzinfo=UTC) for hour in (12, 13, 14))
 
 
 @pytest.fixture
@@ -34,11 +33,11 @@ def test_end_of_a_trouble_is_told_once_and_only_after_it(
 ) -> None:
     caplog.set_level(logging.INFO)
     troubles = AlertDeduplicator(sent.append)
-    troubles.end(PAIR)
+    troubles.end(PAIR, CANDLE)
     assert sent == []
     troubles.begin(PAIR, ("premium", "no price"))
-    troubles.end(PAIR)
-    troubles.end(PAIR)
+    troubles.end(PAIR, CANDLE)
+    troubles.end(PAIR, CANDLE)
     assert sent[1:] == [f"{PAIR} gives signals again"] == caplog.messages[1:]
 
 
@@ -46,7 +45,7 @@ def test_trouble_that_comes_back_and_another_one_are_told(sent: list[str]) -> No
     troubles = AlertDeduplicator(sent.append)
     troubles.begin(PAIR, ("premium", "first"))
     troubles.begin(PAIR, ("spot pair", "another"))
-    troubles.end(PAIR)
+    troubles.end(PAIR, CANDLE)
     troubles.begin(PAIR, ("premium", "again"))
     assert [message.rpartition(": ")[2] for message in sent] == [
         "first",
@@ -57,8 +56,8 @@ def test_trouble_that_comes_back_and_another_one_are_told(sent: list[str]) -> No
 
 
 def row(**changes: float) -> dict[str, Any]:
-    last = {"close": 1.0, "volume": 5.0, "spot_close": 1.0, "premium": 0.0, **changes}
-    return {"date": datetime(2025, 3, 1, 12, tzinfo=UTC), **last}
+    last = {"close": 1.0, "volume": 5.0, "spot_close": 1.0, "premium": np.nan, **changes}
+    return {"date": CANDLE, **last}
 
 
 @pytest.mark.parametrize(
@@ -74,30 +73,48 @@ def row(**changes: float) -> dict[str, Any]:
         ),
     ],
 )
-def test_missing_premium_is_reported_after_the_grace(
-    changes: dict[str, float], reason: str
-) -> None:
-    last = row(premium=np.nan, **changes)
-    assert missing_premium(last, "PEPE/USDT", PATIENCE, PATIENCE) is None
-    trouble = missing_premium(last, "PEPE/USDT", LATER, PATIENCE)
-    assert trouble == ("premium", f"{reason}; no entries until there is a premium again")
+def test_missing_premium_has_its_reason(changes: dict[str, float], reason: str) -> None:
+    assert missing_premium(row(**changes), "PEPE/USDT") == reason
 
 
-def test_candle_with_a_premium_is_no_trouble() -> None:
-    assert missing_premium(row(), "PEPE/USDT", LATER, PATIENCE) is None
-
-
-def test_many_pairs_with_one_trouble_are_told_in_one_line(
+def test_troubles_of_one_look_are_told_in_one_message(
     sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     troubles = AlertDeduplicator(sent.append)
     pairs = [f"A{number}/USDT:USDT" for number in range(40)]
-    troubles.begin_many(pairs, 43, "spot pair", "no spot pair")
-    for pair in pairs:
-        troubles.begin(pair, ("spot pair", "no spot pair of it"))
-    assert sent == caplog.messages
-    (message,) = sent
-    assert message.startswith("40 of 43 pairs give no signals: no spot pair: A0/USDT:USDT, ")
-    troubles.begin_many([PAIR], 43, "spot pair", "no spot pair")
-    troubles.begin(PAIR, ("spot pair", "no spot pair of PEPE"))
-    assert sent[1:] == [f"{PAIR} gives no signals: no spot pair of PEPE"]
+    for candle in (CANDLE, NEXT):
+        with troubles.in_one_message(43):
+            for pair in pairs:
+                troubles.begin(pair, ("premium", f"no price of {pair[:-5]}"), candle)
+    begun = "40 of 43 pairs give no signals: A0/USDT:USDT (no price of A0/USDT), A1/USDT:USDT ("
+    (message,), (line,) = sent, caplog.messages
+    assert message.startswith(begun)
+    assert message.endswith(" and 37 more")
+    assert line.startswith(begun)
+    assert line.endswith("A39/USDT:USDT (no price of A39/USDT)")
+    with troubles.in_one_message(43):
+        for pair in pairs:
+            troubles.end(pair, LAST)
+    again = "40 pairs give signals again: A0/USDT:USDT, A1/USDT:USDT, A2/USDT:USDT"
+    assert sent[1:] == [f"{again} and 37 more"]
+    assert caplog.messages[1].startswith(f"{again}, A3/USDT:USDT")
+    assert len(caplog.messages) == 2
+
+
+def test_spot_that_is_late_on_every_candle_is_told_once(sent: list[str]) -> None:
+    troubles = AlertDeduplicator(sent.append)
+    for candle in (CANDLE, NEXT):
+        troubles.begin(PAIR, ("premium", "no price"), candle)
+        troubles.end(PAIR, candle)
+    assert sent == [f"{PAIR} gives no signals: no price"]
+    troubles.end(PAIR, LAST)
+    assert sent[1:] == [f"{PAIR} gives signals again"]
+
+
+def test_two_kinds_of_trouble_do_not_take_turns(sent: list[str]) -> None:
+    troubles = AlertDeduplicator(sent.append)
+    for _ in range(3):
+        for kind in ("higher timeframe", "gate"):
+            troubles.begin(PAIR, (kind, f"no candles of the {kind}"))
+    assert len(sent) == 2

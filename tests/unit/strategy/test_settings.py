@@ -27,7 +27,7 @@ def test_config_without_the_section_has_the_defaults() -> None:
             {"entry_modus": "flip"},
             "the config has an unknown key perp_imbalance.entry_modus: known here are "
             "htf_timeframe, entry_mode, sides, max_stale_candles, premium_source, use_funding, "
-            "use_oi, alerts, alert_only, spot_pairs, leverage, max_entry_age_seconds, "
+            "use_oi, alerts, alert_only, log_candles, spot_pairs, leverage, max_entry_age_seconds, "
             "max_entry_drift, scale_out, stop_on_close, protections",
         ),
         (

@@ -1,0 +1,118 @@
+"""One call: read what a bot did, backtest the same time, compare, find causes, judge the result."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from perp_imbalance.reconcile.band import Band, Lock
+from perp_imbalance.reconcile.causes import Causes
+from perp_imbalance.reconcile.database import BotRecord
+from perp_imbalance.reconcile.log import BotLog
+from perp_imbalance.reconcile.span import FIRST_LOOK
+from perp_imbalance.rehearsal import Comparison, Plan, compare
+from perp_imbalance.rehearsal.backtested import backtest, within
+
+_KEY = ["pair", "is_short", "candle"]
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What a bot really did beside what a backtest does.
+
+    :ivar comparison: both, with the likely cause of each difference
+    :ivar costs_bps: means over the trades that both have, in bps of the price: slippage of entry
+        and exit (positive: worse than the backtest), and fees of a round trip of bot and backtest
+    :ivar live_bps: the bot's mean profit of a closed trade, in bps of the stake
+    :ivar band: where it should lie; None with too few trades
+    :ivar notes: what could not be compared
+    """
+
+    start: datetime
+    end: datetime
+    comparison: Comparison
+    costs_bps: Mapping[str, float]
+    live_bps: float | None
+    live_trades: int
+    band: Band | None
+    locked: str | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_inside(self) -> bool | None:
+        """Whether the bot's result lies inside the band; None where there is none."""
+        if self.band is None or self.live_bps is None:
+            return None
+        return self.band.holds(self.live_bps)
+
+    @property
+    def is_fine(self) -> bool:
+        """Whether each difference has a cause and the result does not lie outside the band."""
+        return not self.comparison.unexplained and self.is_inside is not False
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {**asdict(self), "is_inside": self.is_inside, "is_fine": self.is_fine}
+
+
+def reconcile(
+    record: BotRecord,
+    log: BotLog,
+    plan: Plan,
+    candle: pd.Timedelta,
+    settings: Mapping[str, Any],
+    lock: Lock | None = None,
+) -> Reconciliation:
+    """Compare what a bot did in a time with what a backtest does in it.
+
+    :param plan: the config, the candles and the time; no bot lives by it
+    :param candle: length of its candles
+    :param settings: of the config, as
+        :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
+    :param lock: what the band is drawn from; without, the backtest of the same time
+    :raises RehearsalError: if freqtrade refuses to backtest it
+    """
+    tested = backtest(plan, candle)
+    opened = record.trades["open_date"]
+    bot = within(record.trades[opened >= plan.start].copy(), plan.end)
+    comparison = compare(bot, tested, candle, FIRST_LOOK)
+    causes = Causes(record, log, tested, settings, candle)
+    comparison.differences = [causes.explained(each) for each in comparison.differences]
+    closed = bot[bot["close_date"].notna()]
+    drawn = lock or Lock.of(tested, settings, [], "")
+    return Reconciliation(
+        plan.start,
+        plan.end,
+        comparison,
+        costs(bot, tested, candle),
+        1e4 * float(closed["close_profit"].mean()) if len(closed) else None,
+        len(closed),
+        drawn.band(len(closed)),
+        lock.made if lock else None,
+    )
+
+
+def costs(bot: pd.DataFrame, tested: pd.DataFrame, candle: pd.Timedelta) -> dict[str, float]:
+    """Return mean slippage and fees of the trades that both opened in the same candle, in bps.
+
+    An exit counts where both ended in the same candle.
+    """
+    sides = [frame.assign(candle=frame["open_date"].dt.floor(candle)) for frame in (bot, tested)]
+    for frame in sides:
+        frame["is_short"] = frame["is_short"].astype(bool)
+    both = sides[0].merge(sides[1], on=_KEY, suffixes=("", "_test"))
+    if both.empty:
+        return {}
+    sign = np.where(both["is_short"], -1.0, 1.0)
+    entry = sign * (both["open_rate"] / both["open_rate_test"] - 1)
+    ended = both["close_date"].dt.floor(candle) == both["close_date_test"].dt.floor(candle)
+    leave = (-sign * (both["close_rate"] / both["close_rate_test"] - 1))[ended]
+    fees = {
+        f"fees, {whose}": (both[f"fee_open{end}"] + both[f"fee_close{end}"]).mean()
+        for whose, end in (("bot", ""), ("backtest", "_test"))
+    }
+    found = {"entry slippage": entry.mean(), "exit slippage": leave.mean(), **fees}
+    return {name: 1e4 * float(value) for name, value in found.items() if not np.isnan(value)}

@@ -1,0 +1,113 @@
+"""What can be compared: which pairs, from when to when, and whether candles reach that far."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from freqtrade.enums import CandleType
+
+from perp_imbalance.data.backtest_data import BacktestData
+from perp_imbalance.data.folder import CandleFolder
+from perp_imbalance.errors import DataError
+from perp_imbalance.freqtrade_bridge.pairs import expand_whitelist, names_pairs
+from perp_imbalance.markets.spot_matching import some
+from perp_imbalance.reconcile.database import BotRecord
+from perp_imbalance.reconcile.log import BotLog
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES
+
+#: Seconds after a candle's opening up to which an order is on time.
+FIRST_LOOK = 60.0
+# What an exchange says of a perp.
+_PERP = {"swap": True, "linear": True}
+
+
+def span_of(
+    record: BotRecord, log: BotLog, candle: pd.Timedelta, until: pd.Timestamp
+) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the time in which a bot and a backtest can be compared: when the bot is known to run.
+
+    :param until: opening of the last candle that there is
+    :raises DataError: if that is before the bot began
+    """
+    opened = record.trades["open_date"]
+    begun = min([opened.min(), *record.starts[:1]])
+    start = begun.floor(candle)
+    if begun - start > pd.Timedelta(seconds=FIRST_LOOK) and opened.min() >= start + candle:
+        start += candle
+    last = max([*record.traces[-1:], *log.looks[-1:], opened.max()])
+    # A backtest ends what is open in the last candle.
+    end = min(last, until - pd.Timedelta(seconds=1))
+    if end < start:
+        raise DataError(
+            f"no candles of the span: the bot traded from {start:%Y-%m-%d %H:%M} on, the candles "
+            f"end at {until + candle:%Y-%m-%d %H:%M}"
+        )
+    return start, end
+
+
+def pairs_of(
+    config: Mapping[str, Any],
+    record: BotRecord | None,
+    datadir: Path,
+    timeframe: str,
+    asked: Sequence[str] | None = None,
+) -> tuple[list[str], list[str]]:
+    """Return the pairs to compare, and notes about those that are left out.
+
+    Those of the config's whitelist that the folder has, and all that the bot traded.
+
+    :param record: of a bot; None where there is none yet
+    :param asked: pairs that were named; None for these
+    :raises DataError: if there is none, or the folder lacks one that the bot traded
+    """
+    folder = CandleFolder(datadir, config["dataformat_ohlcv"])
+    existing = folder.perps(timeframe)
+    traded = sorted(set(record.trades["pair"])) if record else []
+    if asked:
+        return list(asked), []
+    wanted = expand_whitelist(config, dict.fromkeys(existing, _PERP))
+    left_out = [pair for pair in wanted if pair not in existing and pair not in traded]
+    notes = [f"no {timeframe} candles of {some(left_out)}: not compared"] if left_out else []
+    if not names_pairs(config):
+        notes.append(
+            f"the config's pairs come from {config['pairlists'][0]['method']}, which keeps no "
+            "record: compared are those of the whitelist and those that the bot traded"
+        )
+    if missing := [pair for pair in traded if pair not in existing]:
+        raise DataError(
+            f"no candles of the span: {datadir} has no {timeframe} candles of {some(missing)}, "
+            "which the bot traded; download them, or name other pairs with --pairs"
+        )
+    pairs = [pair for pair in dict.fromkeys([*wanted, *traded]) if pair in existing]
+    if not pairs:
+        raise DataError(f"{datadir} has no {timeframe} candles of the config's pairs")
+    return pairs, notes
+
+
+def last_candle(data: BacktestData) -> pd.Timestamp:
+    """Return the opening of the last candle that all pairs have."""
+    return min(_span(data, pair)[1] for pair in data.pairs)
+
+
+def first_start(data: BacktestData, candle: pd.Timedelta) -> pd.Timestamp:
+    """Return the first candle that a backtest can enter in: before it, it looks back."""
+    return min(_span(data, pair)[0] for pair in data.pairs) + (STARTUP_CANDLES + 1) * candle
+
+
+def check_history(data: BacktestData, start: pd.Timestamp, candle: pd.Timedelta) -> None:
+    """Raise where a backtest cannot begin with the bot, as it has nothing to look back on.
+
+    :raises DataError: naming the first candle that is needed
+    """
+    if first_start(data, candle) > start:
+        needed = start - (STARTUP_CANDLES + 1) * candle
+        raise DataError(
+            f"no candles of the span: the bot began on {start:%Y-%m-%d %H:%M}, for which "
+            f"{data.folder.datadir} must reach back to {needed:%Y-%m-%d %H:%M}; download them, or "
+            f"begin later with --timerange {first_start(data, candle).ceil('D'):%Y%m%d}-"
+        )
+
+
+def _span(data: BacktestData, pair: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return data.folder.span(pair, data.timeframe, CandleType.FUTURES)

@@ -1,0 +1,118 @@
+"""What a rehearsal found, as tables for the terminal and as a page."""
+
+import html
+from collections.abc import Mapping
+from pathlib import Path
+
+from perp_imbalance.plotting.html_page import html_table, write_page
+from perp_imbalance.rehearsal.comparison import KINDS, Comparison
+from perp_imbalance.rehearsal.plan import Plan
+
+Rows = list[dict[str, str]]
+
+# The first column of a table, whose heading says what its rows are.
+_TRADES, _PROFIT, _KIND = "trades", "profit, bot minus backtest", "difference"
+#: Headings of numbers.
+NUMBERS = frozenset({"backtest", "bot", "same", "mean bps", "number", "unexplained", "bps"})
+_SAID = {
+    _TRADES: "Same: opened or closed by both in the same candle.",
+    _PROFIT: "Of trades that both opened and closed in the same candles: mean difference of their "
+    "profit, in bps of the stake. Spread: a price at the first look of a candle. Delay: at a later "
+    "look. Stop: the price of a stop.",
+    _KIND: "Missed: an entry of the backtest alone. Extra: of the bot alone. Late: made by the bot "
+    "in a later candle. Tag, exit: an entry of both, with another tag or another end.",
+    "pair": "bps: what the bot earned more by the difference, in bps of the stake.",
+    "open": "Trades that are open when the time is over. They count as entries, not as exits, and "
+    "in no figure of profit.",
+}
+
+
+def heading(plan: Plan) -> str:
+    """Return in one line what was rehearsed."""
+    candles = f"{plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M}"
+    return f"{plan.config['strategy']} on {', '.join(pairs(plan))}, {candles}"
+
+
+def pairs(plan: Plan) -> list[str]:
+    """Return the pairs of a plan."""
+    return list(plan.config["exchange"]["pair_whitelist"])
+
+
+def verdict(comparison: Comparison) -> str:
+    """Return in one line whether all differences are explained."""
+    said = "all explained" if comparison.explained else "not all explained"
+    return f"Differences: {len(comparison.differences)}, {said}"
+
+
+def tables(comparison: Comparison) -> list[Rows]:
+    """Return the tables that have rows; the first key of a row is the heading of its table."""
+    held = [each.held_by for each in comparison.still_open]
+    both = held.count("both")
+    backtest, bot = (both + held.count(name) for name in ("backtest", "bot"))
+    counts: Mapping[str, tuple[int, int, int]] = {
+        "entries": (comparison.backtest_trades, comparison.bot_trades, comparison.entries),
+        "exits": (
+            comparison.backtest_trades - backtest,
+            comparison.bot_trades - bot,
+            comparison.closed,
+        ),
+        "open at the end": (backtest, bot, both),
+    }
+    trades = [
+        {_TRADES: name, **dict(zip(("backtest", "bot", "same"), map(str, row), strict=True))}
+        for name, row in counts.items()
+    ]
+    profit = [
+        {_PROFIT: cause, "mean bps": f"{bps:+.2f}"} for cause, bps in comparison.profit_bps.items()
+    ]
+    kinds = [
+        {
+            _KIND: kind,
+            "number": str(sum(each.kind == kind for each in comparison.differences)),
+            "unexplained": str(sum(each.kind == kind for each in comparison.unexplained)),
+        }
+        for kind in KINDS
+    ]
+    differences = [
+        {
+            "pair": each.pair,
+            "side": each.side,
+            "entry": f"{each.time:%Y-%m-%d %H:%M}",
+            "kind": each.kind,
+            "in the backtest": each.backtest,
+            "by the bot": each.bot,
+            "bps": "" if each.bps is None else f"{each.bps:+.1f}",
+            "cause": each.cause or "unexplained",
+        }
+        for each in comparison.differences
+    ]
+    still_open = [
+        {
+            "open": each.pair,
+            "side": each.side,
+            "entry": f"{each.time:%Y-%m-%d %H:%M}",
+            "held by": each.held_by,
+        }
+        for each in comparison.still_open
+    ]
+    return [rows for rows in (trades, profit, kinds, differences, still_open) if rows]
+
+
+def write(plan: Plan, comparison: Comparison, file: Path) -> None:
+    """Write the page; it appears when it is whole.
+
+    :raises CommandError: if it cannot be written there.
+    """
+    parts = []
+    for rows in tables(comparison):
+        first = next(iter(rows[0]))
+        parts += [f"<h2>{html.escape(first)}</h2><p>{_SAID[first]}</p>", html_table(rows)]
+    looks = len(plan.looks or ())
+    said = [
+        heading(plan),
+        verdict(comparison),
+        f"Looks of the bot in each candle: {looks}. Inside the finest candles of the folder, the "
+        "price took a SYNTHETIC path from open through both extremes to close.",
+    ]
+    style = "td,th{text-align:left}p{max-width:46rem}"
+    write_page(file, "Rehearsal and backtest", said, parts, style=style)

@@ -1,0 +1,96 @@
+"""A bot on sockets and a clock that runs by itself: what a stepped clock cannot show.
+
+Which candles it meets depends on the machine. What is tested holds on any of them.
+"""
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.live_bot import FastClock, LiveBot, mailbox
+from support.parity import COLUMNS, HOUR, PRESET, SIGNALS, SPOTS, expected_columns
+from support.rehearsal import logged
+
+from perp_imbalance.rehearsal.run import EXIT_INTERRUPTED
+from perp_imbalance.replay import running_replay
+from perp_imbalance.strategy.alerts import TITLES, flip_message
+
+pytestmark = pytest.mark.freqtrade
+
+START = datetime(2025, 9, 17, 17, 2, tzinfo=UTC)
+# A candle of an hour lasts four seconds.
+SPEED = 900
+CANDLES = 3
+# How often the bot looks for news, in seconds of its own clock.
+LOOK_SECONDS = 600
+KEY = ["pair", "date"]
+
+
+class Life(NamedTuple):
+    """What the bot did until it had seen some candles of each pair and sent a message."""
+
+    recorded: pd.DataFrame
+    messages: list[str]
+    log: pd.DataFrame
+    exit_code: int | None
+
+
+@pytest.fixture(scope="module")
+def life(sample_datadir: Path, tmp_path_factory: pytest.TempPathFactory) -> Life:
+    clock, folder = FastClock(START, SPEED), tmp_path_factory.mktemp("fast")
+    with running_replay(sample_datadir, clock=clock) as replay, mailbox() as post:
+        settings = {"internals": {"process_throttle_secs": LOOK_SECONDS}}
+        bot = LiveBot(folder, clock, replay, {"webhook": post.config(SPEED), **settings})
+
+        def has_lived() -> bool:
+            seen = bot.recorded().groupby("pair").size()
+            return len(seen) == len(SPOTS) and min(seen) >= CANDLES and len(post.messages) > 0
+
+        with bot.running() as process:
+            bot.wait(process, has_lived)
+        log = logged((folder / "messages.log").read_text("utf-8"))
+        return Life(bot.recorded(), list(post.messages), log, process.returncode)
+
+
+@pytest.fixture(scope="module")
+def expected(sample_datadir: Path) -> pd.DataFrame:
+    return expected_columns(sample_datadir)
+
+
+def test_columns_and_signals_are_those_of_a_backtest(life: Life, expected: pd.DataFrame) -> None:
+    names = COLUMNS + SIGNALS
+    wanted = life.recorded[KEY].merge(expected, on=KEY, how="left", validate="1:1")[names]
+    found = life.recorded[names].to_numpy(float)
+    np.testing.assert_allclose(found, wanted.to_numpy(float), rtol=1e-9, atol=1e-9)
+
+
+def test_messages_of_flips_arrive_once(life: Life, expected: pd.DataFrame) -> None:
+    wanted = set()
+    for pair, run in life.recorded.groupby("pair"):
+        table, before = expected[expected["pair"] == pair], None
+        for date in run["date"]:
+            rows = table[table["date"] <= date]
+            wanted.add(
+                flip_message(rows, pair=str(pair), preset=PRESET, kinds=TITLES, before=before)
+            )
+            before = int(rows["bias"].iloc[-1])
+    assert set(life.messages) <= wanted
+    assert len(set(life.messages)) == len(life.messages)
+
+
+def test_bot_waits_between_looks_but_not_past_a_candle(life: Life) -> None:
+    """A slow machine makes a look longer, and never a pause shorter."""
+    beats = life.log.loc[life.log["text"].str.startswith("Bot heartbeat"), "time"]
+    assert len(beats) > CANDLES
+    for before, after in pairwise(beats):
+        new_candle = after.floor(HOUR) > before.floor(HOUR)
+        assert new_candle or after - before >= pd.Timedelta(LOOK_SECONDS - 1, "s")
+
+
+def test_bot_complains_of_nothing_and_ends_when_interrupted(life: Life) -> None:
+    assert not life.log["level"].isin(["ERROR", "CRITICAL"]).any()
+    assert life.exit_code == EXIT_INTERRUPTED

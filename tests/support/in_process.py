@@ -1,0 +1,111 @@
+"""Commands that are run in this process: to start one costs more than most of their work."""
+
+import logging
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from tempfile import TemporaryFile
+
+# Modules from elsewhere are strategies and their neighbours, which each run loads anew.
+_ROOT = Path(__file__).parents[2]
+_KEPT = (sys.prefix, sys.base_prefix, str(_ROOT / "perp_imbalance"), str(_ROOT / "tests"))
+
+
+def run_here(
+    command: Callable[[Sequence[str]], None], arguments: Sequence[str], cwd: Path
+) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a process of its own would, with what it and its children print.
+
+    :param command: takes the arguments, and leaves with ``SystemExit``
+    """
+    with ExitStack() as stack:
+        files = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2)]
+        with (
+            descriptors_to(*(file.fileno() for file in files)),
+            redirect_stdout(files[0]),
+            redirect_stderr(files[1]),
+            chdir(cwd),
+            logging_of_its_own(),
+            modules_of_its_own(),
+        ):
+            code = _code_of(command, arguments)
+        for file in files:
+            file.seek(0)
+        output, errors = (file.read() for file in files)
+    return subprocess.CompletedProcess(list(arguments), code, output, errors)
+
+
+def _code_of(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
+    """Return the code with which a process would leave."""
+    try:
+        command(arguments)
+    except SystemExit as left:
+        if left.code is None or isinstance(left.code, int):
+            return left.code or 0
+        print(left.code, file=sys.stderr)
+    except Exception:
+        traceback.print_exc()
+    return 1
+
+
+@contextmanager
+def descriptors_to(*targets: int) -> Iterator[None]:
+    """Let descriptors 1 and 2, which children inherit, lead to others until the block is left."""
+    kept = [os.dup(descriptor) for descriptor in (1, 2)]
+    try:
+        for descriptor, target in zip((1, 2), targets, strict=True):
+            os.dup2(target, descriptor)
+        yield
+    finally:
+        for descriptor, saved in zip((1, 2), kept, strict=True):
+            os.dup2(saved, descriptor)
+            os.close(saved)
+
+
+@contextmanager
+def logging_of_its_own() -> Iterator[None]:
+    """Let logging begin as in a new process, and be as before when the block is left."""
+    before = {
+        each: (each.level, each.handlers[:], each.filters[:], each.disabled, each.propagate)
+        for each in all_loggers()
+    }
+    begin_anew()
+    try:
+        yield
+    finally:
+        begin_anew()
+        for each, (level, handlers, filters, disabled, propagate) in before.items():
+            each.setLevel(level)
+            each.handlers, each.filters = handlers, filters
+            each.disabled, each.propagate = disabled, propagate
+
+
+def begin_anew() -> None:
+    """Give every logger the state in which a process begins."""
+    for each in all_loggers():
+        each.setLevel(logging.WARNING if each is logging.root else logging.NOTSET)
+        each.handlers, each.filters, each.disabled, each.propagate = [], [], False, True
+
+
+def all_loggers() -> list[logging.Logger]:
+    """Return every logger that there is, the root first."""
+    named = logging.root.manager.loggerDict.values()
+    return [logging.root, *(each for each in named if isinstance(each, logging.Logger))]
+
+
+@contextmanager
+def modules_of_its_own() -> Iterator[None]:
+    """Forget the modules and paths that a run has loaded from a trader's folder."""
+    modules, paths = set(sys.modules), sys.path[:]
+    try:
+        yield
+    finally:
+        sys.path[:] = paths
+        for name in set(sys.modules) - modules:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and not file.startswith(_KEPT):
+                del sys.modules[name]

@@ -1,0 +1,44 @@
+"""Only what bot and backtest both can trade from its first candle to its last is rehearsed."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from perp_imbalance.errors import RehearsalError
+from perp_imbalance.rehearsal import check_span
+from perp_imbalance.strategy.parameters import STARTUP_CANDLES
+
+SPANS = {"BTC/USDT:USDT": ("2025-01-01", "2025-03-10 22:00"), "X/USDT:USDT": ("2025-02-01", "2025")}
+FIRST = pd.Timestamp("2025-01-01", tz="UTC") + pd.Timedelta(hours=STARTUP_CANDLES + 1)
+
+
+def data() -> Any:
+    spans = {
+        pair: tuple(pd.Timestamp(time, tz="UTC") for time in span) for pair, span in SPANS.items()
+    }
+    folder = SimpleNamespace(datadir=Path("candles"), span=lambda pair, *_: spans[pair])
+    return SimpleNamespace(folder=folder, timeframe="1h", pairs=list(spans))
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "said"),
+    [
+        (FIRST, "2025-03-10 22:00", None),
+        (FIRST - pd.Timedelta(seconds=1), "2025-03-10", f"range at {FIRST.ceil('D'):%Y%m%d}"),
+        (FIRST, "2025-03-11", "opens 2025-03-10 22:00: end the time range at 20250310 or"),
+    ],
+)
+def test_time_that_the_folder_cannot_give_is_refused(
+    start: pd.Timestamp, stop: str, said: str | None
+) -> None:
+    times = start.to_pydatetime(), datetime.fromisoformat(stop).replace(tzinfo=UTC)
+    if said is None:
+        check_span(data(), *times)
+        return
+    with pytest.raises(RehearsalError, match=said) as refused:
+        check_span(data(), *times)
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,66 @@
+"""Terminal and page show the same tables: what is counted, what differs, what is still open."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from perp_imbalance.rehearsal import Comparison, Difference, Plan, page
+from perp_imbalance.rehearsal.comparison import CAUSES, OpenTrade
+
+TIME = datetime(2025, 9, 18, 4, tzinfo=UTC)
+DIFFERENCES = [
+    Difference("late", "ETH/USDT:USDT", "short", TIME, "zone", "05:00", "<late> spot", -16.14),
+    Difference("exit", "BTC/USDT:USDT", "long", TIME, "cooled", "open"),
+]
+OPEN = [OpenTrade("BTC/USDT:USDT", "long", TIME, held) for held in ("bot", "both")]
+
+
+@pytest.fixture
+def comparison() -> Comparison:
+    profit = dict.fromkeys(CAUSES, 0.0) | {"spread": -0.034}
+    return Comparison(7, 8, 6, 5, DIFFERENCES, OPEN, profit)
+
+
+def test_tables_count_what_both_did(comparison: Comparison) -> None:
+    trades, profit, kinds, differences, still_open = page.tables(comparison)
+    counts = {row["trades"]: tuple(row.values())[1:] for row in trades}
+    assert counts == {
+        "entries": ("7", "8", "6"),
+        "exits": ("6", "6", "5"),
+        "open at the end": ("1", "2", "1"),
+    }
+    assert profit[0]["mean bps"] == "-0.03"
+    numbers = {row["difference"]: (row["number"], row["unexplained"]) for row in kinds}
+    assert (numbers["late"], numbers["exit"], numbers["extra"]) == (
+        ("1", "0"),
+        ("1", "1"),
+        ("0", "0"),
+    )
+    assert [(row["bps"], row["cause"]) for row in differences] == [
+        ("-16.1", "<late> spot"),
+        ("", "unexplained"),
+    ]
+    assert [row["held by"] for row in still_open] == ["bot", "both"]
+
+
+def test_nothing_to_list_is_no_table() -> None:
+    assert [next(iter(rows[0])) for rows in page.tables(Comparison(0, 0))] == [
+        "trades",
+        "difference",
+    ]
+
+
+def test_page_has_every_cell_and_names_the_run(comparison: Comparison, tmp_path: Path) -> None:
+    config = {"strategy": "Mine", "exchange": {"pair_whitelist": ["BTC/USDT:USDT"]}}
+    plan = Plan(config, tmp_path, tmp_path, TIME, TIME, looks=(1.0, 1801.0))
+    file = tmp_path / "page.html"
+    page.write(plan, comparison, file)
+    text = file.read_text("utf-8")
+    cells = re.findall(r"<td>(.*?)</td>", text)
+    rows = [row for table in page.tables(comparison) for row in table]
+    assert len(cells) == sum(map(len, rows))
+    assert "&lt;late&gt; spot" in cells
+    for said in (page.heading(plan), page.verdict(comparison), "in each candle: 2.", "SYNTHETIC"):
+        assert said in text
