@@ -84,9 +84,9 @@ def test_35_000_candles_are_annotated_in_a_moment() -> None:
     rng = np.random.default_rng(3)
     bias = np.repeat(rng.choice([-1, 0, 1], 3500), 10)
     table = rows(bias.tolist(), rng.normal(0, 2, bias.size).tolist())
-    begin = time.perf_counter()
+    begin = time.process_time()
     found = between(table, 0, len(table) - 1)
-    assert time.perf_counter() - begin < 1.0
+    assert time.process_time() - begin < 1.0
     assert len(found) > 3000
 
 

@@ -1,6 +1,7 @@
 """The strategy class itself: what it refuses at start, and what its parameters are."""
 
 import json
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +104,8 @@ def test_robust_z_with_a_low_enter_z_warns_once(
     )
     assert load(folder).thresholds() == replace(PRESETS["balanced"], robust_z=True)
     load(folder)
-    assert [text for text in caplog.messages if "robust_z" in text] == [
+    warnings = [each.message for each in caplog.records if each.levelno >= logging.WARNING]
+    assert [text for text in warnings if "robust_z" in text] == [
         "robust_z is on and enter_z is 1.7: robust z-scores have longer tails, take at least 2"
     ]
 

@@ -34,6 +34,8 @@ PRESET_STRATEGIES = [
     "PerpImbalanceAggressive",
     "PerpImbalanceDeepDiscount",
 ]
+#: What leaves nothing behind in a process. A bot sets signal handlers, hyperopt starts workers.
+HERE = frozenset({"backtesting", "lookahead-analysis", "recursive-analysis"})
 # After this time a process is taken to be stuck, not slow: a busy machine takes minutes.
 TIMEOUT_SECONDS = 900
 
@@ -75,7 +77,7 @@ def run_freqtrade(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a freqtrade command at the repository's root with its own config.json.
 
-    Hyperopt has workers, which begin as this process has begun: it gets one of its own.
+    Where it is in :data:`HERE`, it runs in this process.
     """
     userdir.mkdir(exist_ok=True)
     with running_replay(datadir) as replay:
@@ -83,7 +85,7 @@ def run_freqtrade(
         settings = deep_merge_dicts({"exchange": exchange or {}}, settings)
         settings["exchange"]["pair_whitelist"] = list(pairs)
         arguments = [command, "--userdir", str(userdir), "--datadir", str(datadir), *options]
-        if command == "hyperopt":
+        if command not in HERE:
             return capture_freqtrade(
                 arguments, configs=configs, overlay=settings, cwd=cwd, timeout=TIMEOUT_SECONDS
             )
