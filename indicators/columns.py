@@ -20,12 +20,14 @@ from perp_imbalance.indicators.hysteresis import hysteresis
 from perp_imbalance.indicators.memo import memoize
 from perp_imbalance.indicators.premium import (
     Grid,
+    Source,
     believable_close,
     check_candles,
     mask_outliers,
     on_rows_of,
     open_times,
     premium,
+    source_values,
     traded_close,
 )
 from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Floats, check_memory
@@ -56,7 +58,7 @@ def spot_premium(
     spot: pd.DataFrame,
     scale: float = 1.0,
     *,
-    by_volume: bool = True,
+    source: Source = "spot",
     timeframe: str = "",
 ) -> SpotPremium:
     """Return the premium as the prices have it, however absurd: to judge the prices by.
@@ -64,7 +66,8 @@ def spot_premium(
     :param perp: candles, columns ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of the spot pair, same columns; rows may be missing.
     :param scale: coins in one unit of the perp.
-    :param by_volume: False where ``spot`` is an index, which has no volume.
+    :param source: the type of the candles ``spot``; a premium index is the premium itself, and
+        there is no price of spot then.
     :param timeframe: what to call the candles by in a message, beside perp and spot.
     :raises DataError: if candles lack a column, or are not in order of time.
     """
@@ -72,8 +75,10 @@ def spot_premium(
     check_candles(perp, perp_name)
     check_candles(spot, spot_name)
     rows, times = open_times(perp, perp_name), open_times(spot, spot_name)
-    spot_close = on_rows_of(rows, times, traded_close(spot, by_volume=by_volume))
-    return SpotPremium(spot_close, premium(traded_close(perp), spot_close, scale))
+    values, close = on_rows_of(rows, times, source_values(spot, source)), traded_close(perp)
+    if source == "premiumIndex":
+        return SpotPremium(np.full(rows.size, np.nan), np.where(np.isnan(close), np.nan, values))
+    return SpotPremium(values, premium(close, values, scale))
 
 
 def premium_columns(found: SpotPremium) -> dict[str, Floats]:
@@ -93,7 +98,7 @@ def source_column(fraction: Floats, source: str) -> "pd.Categorical[str]":
     """Return of every candle what its premium was measured against; missing where it has none.
 
     :param fraction: the premiums.
-    :param source: ``spot`` or ``index``.
+    :param source: ``spot``, ``index`` or ``premium_index``.
 
     >>> source_column(np.array([0.1, np.nan]), "index").tolist()
     ['index', nan]
@@ -108,14 +113,15 @@ def htf_premium(
     timeframe: str,
     scale: float = 1.0,
     *,
-    by_volume: bool = True,
+    source: Source = "spot",
 ) -> HtfPremium:
     """Return the premiums of a higher timeframe, before any threshold.
 
     :param perp: the perp's candles on that timeframe.
     :param spot: the spot pair's candles on that timeframe.
+    :param source: their type.
     """
-    found = spot_premium(perp, spot, scale, by_volume=by_volume, timeframe=timeframe)
+    found = spot_premium(perp, spot, scale, source=source, timeframe=timeframe)
     times = open_times(perp, f"perp {timeframe}")
     return HtfPremium(times, mask_outliers(found.fraction), timeframe)
 
@@ -137,7 +143,7 @@ def threshold_columns(
 
     :param perp: candles, columns ``date``, ``close`` and ``volume``.
     :param fraction: the premium of each.
-    :param spot_close: fresh closes of the spot pair.
+    :param spot_close: fresh closes of the spot pair; all NaN beside a premium index.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
     :param memory: candles over which a window may reach back, on either timeframe.
@@ -153,7 +159,9 @@ def threshold_columns(
     times = pd.DatetimeIndex(perp["date"].array, copy=False).asi8
     grid = Grid(times, memory)
     filled = grid.fill(fraction)
-    z = z_by(thresholds, filled, memory, keep=keep)
+    # A premium without a price of spot is one that the exchange publishes.
+    dead_zone = bool(np.any(np.isfinite(fraction) & np.isnan(spot_close)))
+    z = z_by(thresholds, filled, memory, dead_zone=dead_zone, keep=keep)
     # The robust z-score is made of deviations.
     deviation: Deviation | RobustZScore = (
         z if isinstance(z, RobustZScore) else deviation_of(filled, thresholds.dev_len, memory)
@@ -171,7 +179,9 @@ def threshold_columns(
         htf_z = np.full(fraction.size, np.nan)
     else:
         htf_grid = Grid(htf.times, memory)
-        higher = z_by(thresholds, htf_grid.fill(htf.premium), memory, keep=keep)
+        higher = z_by(
+            *(thresholds, htf_grid.fill(htf.premium), memory), dead_zone=dead_zone, keep=keep
+        )
         rows, values = open_times(perp, "perp"), htf_grid.pick(higher.z)
         htf_z = align_higher_timeframe(rows, timeframe, htf.times, htf.timeframe, values)
     own: dict[str, Floats] = {}
@@ -192,18 +202,24 @@ def threshold_columns(
 
 
 def z_by(
-    thresholds: Thresholds, fraction: Floats, memory: int = MEMORY_CANDLES, *, keep: bool = False
+    thresholds: Thresholds,
+    fraction: Floats,
+    memory: int = MEMORY_CANDLES,
+    *,
+    dead_zone: bool = False,
+    keep: bool = False,
 ) -> ZScore | RobustZScore:
     """Return the z-scores that thresholds ask for: by mean and deviation, or robust ones.
 
     :param fraction: premiums.
+    :param dead_zone: whether they are of a premium index.
     :param keep: whether they are kept for the next call with the same premiums.
     """
     plain, kept = (
         (robust_z_score, _kept_robust) if thresholds.robust_z else (z_score, _kept_z_score)
     )
     z_of: Callable[..., ZScore | RobustZScore] = kept if keep else plain
-    return z_of(fraction, thresholds.z_len, thresholds.smooth_len, memory)
+    return z_of(fraction, thresholds.z_len, thresholds.smooth_len, memory, dead_zone)
 
 
 def with_columns(

@@ -17,7 +17,7 @@ from perp_imbalance.indicators.rolling import (
     row_numbers,
     span,
 )
-from perp_imbalance.indicators.zscore import MIN_STDEV, smooth_raw
+from perp_imbalance.indicators.zscore import LEAST_INDEX_STDEV, MIN_STDEV, smooth_raw
 
 #: Finite premiums before a deviation is defined, or the whole window where that is shorter.
 LEAST_PREMIUMS = 100
@@ -71,7 +71,11 @@ def deviation_bps(premium: Floats, dev_len: int, memory: int = MEMORY_CANDLES) -
 
 
 def robust_z_score(
-    premium: Floats, dev_len: int, smooth_len: int, memory: int = MEMORY_CANDLES
+    premium: Floats,
+    dev_len: int,
+    smooth_len: int,
+    memory: int = MEMORY_CANDLES,
+    dead_zone: bool = False,
 ) -> RobustZScore:
     """Return ``(premium − median) / (1.4826 × MAD)``, and its EMA.
 
@@ -84,6 +88,8 @@ def robust_z_score(
     :param dev_len: finite premiums in each window, the current one included.
     :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
+    :param dead_zone: whether this is a premium index. Its MAD is that of the premiums in the window
+        that are not 0, and at least 0.5 bps: with half of them 0, it would be 0.
     :return: three arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.
 
@@ -95,14 +101,30 @@ def robust_z_score(
     deviation = deviation_bps(premium, dev_len, memory).bps
     rows = finite_rows(premium)
     dense = deviation[rows]
-    spread = _moving_median(np.abs(dense), _begins(dense.size, dev_len), dev_len, dev_len)
-    spread *= _NORMAL
-    spread[spread <= MIN_STDEV * _BPS] = np.nan
+    if dead_zone:
+        known = np.where(premium[rows] == 0.0, np.nan, np.abs(dense))
+        spread = _spread_beside_zeros(known, dev_len)
+    else:
+        spread = _moving_median(np.abs(dense), _begins(dense.size, dev_len), dev_len, dev_len)
+        spread *= _NORMAL
+        spread[spread <= MIN_STDEV * _BPS] = np.nan
     # Distances to the median of a window that was not full yet do not count.
     spread[: window - 1] = np.nan
     forget(spread, rows, window, memory)
     smoothed = smooth_raw(dense / spread, rows, premium.size, window, smooth_len, memory)
     return RobustZScore(smoothed.raw, smoothed.z, deviation)
+
+
+def _spread_beside_zeros(distances: Floats, dev_len: int) -> Floats:
+    """Return 1.4826 × MAD of the last premiums but for zeros, and at least 0.5 bps.
+
+    :param distances: of premiums to their medians, in bps; NaN where the premium is 0.
+    """
+    if not distances.size:
+        return distances
+    median = bottleneck.move_median(distances, min(dev_len, distances.size), 1)
+    least: Floats = np.fmax(median * _NORMAL, LEAST_INDEX_STDEV * _BPS)
+    return least
 
 
 def _begins(size: int, length: int) -> Ints:

@@ -1,6 +1,6 @@
 """The premium of a perp over its spot, from prices that were really traded."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,10 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.rolling import Bools, Floats
 
 _Number = TypeVar("_Number", np.float64, np.int64)
+
+#: freqtrade's name for the type of the candles beside the perp's: prices of spot or of the
+#: exchange's index, or the premium itself.
+Source = Literal["spot", "index", "premiumIndex"]
 
 #: A pair whose median price ratio is further than this from 1 is two coins.
 MAX_PRICE_RATIO_ERROR = 0.2
@@ -58,6 +62,38 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     close = close.copy()
     close[~fresh] = np.nan
     return close
+
+
+def source_values(candles: pd.DataFrame, source: Source | Literal["futures"]) -> Floats:
+    """Return what candles beside a perp's tell of each row: a price, or the premium itself.
+
+    :param source: their type.
+    :return: NaN where a candle was not traded, or filled in.
+    """
+    if source == "premiumIndex":
+        return index_premium(candles)
+    return traded_close(candles, by_volume=source != "index")
+
+
+def index_premium(candles: pd.DataFrame) -> Floats:
+    """Return the premiums that an exchange publishes as candles, NaN where they were filled in.
+
+    Its premium index is exactly 0 while the index lies inside the spread of its order book. A
+    candle of nothing but zeros after such a close may be real or filled in; it says the same.
+
+    Source: ``docs/reference/signal.md``, "The premium index".
+
+    :param candles: column ``close``, fractions; ``open``, ``high`` and ``low`` tell what is filled.
+
+    >>> flat = pd.DataFrame({name: [0.0, 0.0, 1e-4, 1e-4] for name in ("open", "high", "low")})
+    >>> index_premium(flat.assign(close=flat["open"]))
+    array([0.    , 0.    , 0.0001,    nan])
+    """
+    close = candles["close"].to_numpy(dtype=np.float64)
+    filled = filled_rows(candles, close)
+    unknown: Bools = ~np.isfinite(close)
+    unknown[filled[close[filled] != 0.0]] = True
+    return np.where(unknown, np.nan, close) if unknown.any() else close
 
 
 def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:

@@ -24,6 +24,9 @@ from perp_imbalance.indicators.rolling import (
 #: A premium whose standard deviation is not above this does not move: it has no z-score.
 MIN_STDEV = 1e-10
 
+#: No standard deviation of a premium index counts for less than 0.5 bps: see :func:`z_score`.
+LEAST_INDEX_STDEV = 5e-5
+
 # A share of a z-score that is lost in its rounding.
 _NOTHING = 1e-17
 
@@ -36,12 +39,20 @@ class ZScore(NamedTuple):
 
 
 def z_score(
-    premium: Floats, len_prem: int, smooth_len: int, memory: int = MEMORY_CANDLES
+    premium: Floats,
+    len_prem: int,
+    smooth_len: int,
+    memory: int = MEMORY_CANDLES,
+    dead_zone: bool = False,
 ) -> ZScore:
     """Return ``(premium - mean) / stdev`` over the last finite premiums, and its EMA.
 
     A value on a row is what a bot has that loaded ``memory`` rows up to it, and no more: neither a
     window of premiums nor the EMA reaches further back.
+
+    A premium index is exactly 0 while the index lies inside the spread of the order book, often for
+    hours. Of a window that is nearly all zeros the standard deviation says nothing: one premium in
+    it, however small, would be extreme. Of one that is all zeros there would be no z-score.
 
     Source: ``docs/reference/signal.md``, rules 2 and 3.
 
@@ -49,6 +60,8 @@ def z_score(
     :param len_prem: finite premiums in the window, the current one included.
     :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
+    :param dead_zone: whether this is a premium index, whose standard deviation is taken for 0.5 bps
+        where it is less.
     :return: two arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.
 
@@ -59,6 +72,8 @@ def z_score(
     rows = finite_rows(premium)
     dense = premium[rows]
     mean, stdev = dense_mean_stdev(dense, len_prem)
+    if dead_zone:
+        np.maximum(stdev, LEAST_INDEX_STDEV, out=stdev)
     stdev[stdev <= MIN_STDEV] = np.nan
     forget(stdev, rows, len_prem, memory)
     raw = np.subtract(dense, mean, out=mean)

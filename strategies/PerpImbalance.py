@@ -32,13 +32,20 @@ from perp_imbalance.strategy.feed import WatchedFeed
 from perp_imbalance.strategy.gate_series import GateSeries, missing_series
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES, OwnParameters, with_preset
 from perp_imbalance.strategy.positions import Positions
+from perp_imbalance.strategy.premium_sources import PremiumSources
 from perp_imbalance.strategy.settings import Settings
 from perp_imbalance.strategy.stored_entry import StoredEntries
 
 
 @with_preset("balanced")
 class PerpImbalance(
-    OwnParameters, Positions, StoredEntries, WatchedFeed, GateSeries, FreqtradeCharts
+    OwnParameters,
+    Positions,
+    StoredEntries,
+    WatchedFeed,
+    PremiumSources,
+    GateSeries,
+    FreqtradeCharts,
 ):
     """Short where perp longs are crowded, long where perp shorts are, until the crowd has left."""
 
@@ -70,9 +77,9 @@ class PerpImbalance(
                 '"margin_mode": "isolated" in the config'
             )
         try:
-            if config["runmode"] in TRADE_MODES:
-                check_spot_setting(config)
             self.settings = Settings.from_config(config).of_preset(self.preset)
+            if config["runmode"] in TRADE_MODES and self.settings.uses_spot:
+                check_spot_setting(config)
             self.apply_money_settings(PerpImbalance)
         except PerpImbalanceError as error:
             raise OperationalException(str(error)) from None
@@ -101,8 +108,8 @@ class PerpImbalance(
         return bool(self.use_htf.value)
 
     def spot_of(self, pair: str) -> SpotMatch:
-        """Return the spot pair that belongs to a perp, or the reason why none does."""
-        return match_spot(
+        """Return what a perp is compared with, or the reason why it is with nothing."""
+        return self.settled.get(pair) or match_spot(
             pair,
             self.dp.market,
             exchange=exchange_name(self.config),
@@ -136,19 +143,19 @@ class PerpImbalance(
         """Add the premium and, unless hyperopt is about to vary them, all other columns."""
         pair = metadata["pair"]
         self.unfit.pop(pair, None)
-        match = self.spot_of(pair)
-        spot = None
-        if match.spot is not None:
-            spot = self.candles(match.spot, self.timeframe, CandleType(match.source))
+        match = self.settle_source(pair, dataframe)
+        spot = self.source_candles(match)
         _, columns, reason, _ = pair_premium(match, dataframe, spot, self.timeframe)
-        if reason:
+        if reason and self.awaits_source(pair):
+            self.unfit[pair] = reason
+        elif reason:
             self.refuse(pair, "spot pair", reason)
         elif self.needs_htf():
             self.htf_premiums[pair] = self.htf_premium_of(pair, match)
         crowd = self.series_columns(dataframe, pair)
         if not reason and (missing := missing_series(crowd)):
             self.refuse(pair, "gate", missing)
-        source = source_column(columns["premium"], match.source)
+        source = source_column(columns["premium"], match.premium_source)
         dataframe = with_columns(dataframe, {**columns, **crowd, "premium_source": source})
         if self.in_hyperopt:
             return dataframe
@@ -167,7 +174,7 @@ class PerpImbalance(
             self.candles(str(match.spot), timeframe, CandleType(match.source)),
             timeframe,
             match.scale,
-            by_volume=match.has_volume,
+            source=match.source,
         )
         if not np.isfinite(premiums.premium).any():
             reason = f"the HTF gate has no {timeframe} candles of it and {match.name}"

@@ -8,6 +8,7 @@ from support.doctor import configure, doctor, doctor_market, doctor_replay
 from support.freqtrade import folder, freqtrade, sample_datadir
 from support.tiny_replay import tiny_config, tiny_datadir, tiny_replay
 from support.today import today
+from support.wrong_spot import wrong_spot
 
 __all__ = [
     "configure",
@@ -21,6 +22,7 @@ __all__ = [
     "tiny_datadir",
     "tiny_replay",
     "today",
+    "wrong_spot",
 ]
 
 #: Not tests, and strategies among them need freqtrade's own import path.

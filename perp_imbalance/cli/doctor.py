@@ -99,7 +99,26 @@ def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
             _figure(pair.tick_noise, ".2f"),
         )
     console.print(table)
+    _print_seconds(console, [pair for pair in pairs if pair.second])
     _print_stops(console, [pair for pair in pairs if not math.isnan(pair.stop)])
+
+
+def _print_seconds(console: "Console", pairs: "list[PairFigures]") -> None:
+    """Print how the premium of each pair goes together with another measure of it."""
+    if not pairs:
+        return
+    figures = ("correlation", "extremes", "equal sign", "index is 0")
+    table = folding_table(("perp", "second premium", *figures), figures)
+    for pair in pairs:
+        table.add_row(
+            pair.perp,
+            pair.second or "",
+            _figure(pair.correlation, ".2f"),
+            str(pair.extremes),
+            _figure(pair.equal_sign, ".0%"),
+            _figure(pair.zeros, ".0%"),
+        )
+    console.print(table)
 
 
 def _print_stops(console: "Console", pairs: "list[PairFigures]") -> None:

@@ -2,11 +2,18 @@
 
 import argparse
 import logging
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import add_config, config_files
 from perp_imbalance.errors import CommandError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from perp_imbalance.data.download import Job
+    from perp_imbalance.markets.spot_matching import SpotMatch
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +30,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "download-data",
         help="download perps with mark prices and funding, and their spot pairs",
         description="Download the whitelist's perps with mark prices and funding, and what they "
-        "are compared with: their matched spot pairs, or index prices where premium_source says "
-        "so; on the timeframe and the higher timeframe, with freqtrade's own downloader. Run "
-        "again, it appends what is new and rewrites nothing.",
+        "are compared with: their matched spot pairs, index prices or premium index, as "
+        "premium_source says; on the timeframe and the higher timeframe, with freqtrade's own "
+        "downloader. Run again, it appends what is new and rewrites nothing.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -51,11 +58,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run freqtrade's downloader for the perps, then for what they are compared with."""
     from perp_imbalance.data.download import Job, download
+    from perp_imbalance.data.folder import CandleFolder
+    from perp_imbalance.data.premium_sources import settled
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.exchange import match_perps
     from perp_imbalance.freqtrade_bridge.pairs import load_universe
     from perp_imbalance.indicators.thresholds import Thresholds
-    from perp_imbalance.markets.spot_matching import about_spotless
+    from perp_imbalance.markets.spot_matching import about_sources, about_spotless
     from perp_imbalance.strategy.gate_series import downloaded_series
     from perp_imbalance.strategy.settings import Settings
 
@@ -66,34 +75,55 @@ def run(arguments: argparse.Namespace) -> int:
     exchange = str(config["exchange"]["name"])
     matches = match_perps(markets, Settings.from_config(config), exchange, perps)
     spotless = about_spotless(matches, markets.values(), exchange)
-    beside: dict[str, set[str]] = {"spot": set(), "index": set()}
-    for match in matches:
-        if match.spot is not None:
-            beside[match.source].add(match.spot)
-    if not any(beside.values()):
+    if not any(match.spot for match in matches):
         raise CommandError(f"no pair of the whitelist has a spot pair: {spotless}")
     if spotless:
         logger.warning(spotless)
 
-    # freqtrade drops spot candles in futures mode, so the spot half is a run of its own; so is the
-    # index, because named candle types leave out the mark prices.
-    series = downloaded_series(Settings.from_config(config).gated(Thresholds()))
-    jobs = [
-        Job("futures", perps),
-        Job("futures", sorted(beside["index"]), ["index"]),
-        *(Job("futures", perps, [str(kind)]) for kind in series),
-        Job("spot", sorted(beside["spot"])),
-    ]
-    outcome = download(
-        [job for job in jobs if job.pairs],
-        Path(arguments.datadir or config["datadir"]),
+    datadir = Path(arguments.datadir or config["datadir"])
+    timeframes = arguments.timeframes or default_timeframes(config)
+    fetch = partial(
+        download,
+        datadir=datadir,
         data_format=config["dataformat_ohlcv"],
-        timeframes=arguments.timeframes or default_timeframes(config),
+        timeframes=timeframes,
         timerange=arguments.timerange,
         configs=files,
     )
+    series = downloaded_series(Settings.from_config(config).gated(Thresholds()))
+    jobs = [Job("futures", perps), *(Job("futures", perps, [str(kind)]) for kind in series)]
+    outcome = fetch([*jobs, *jobs_of_sources(matches)])
+    # Prices may not allow a spot pair that names allow: what comes next in the order is needed.
+    while not outcome.code and any(match.others for match in matches):
+        before = matches
+        folder = CandleFolder(datadir, config["dataformat_ohlcv"])
+        matches = settled(folder, timeframes[0], matches, arguments.timerange)
+        passed = [match for match, old in zip(matches, before, strict=True) if match != old]
+        if not passed:
+            break
+        for line in about_sources(passed):
+            logger.warning("%s", line)
+        outcome += fetch(jobs_of_sources(passed))
     print(outcome)
     return outcome.code or int(bool(outcome.failed))
+
+
+def jobs_of_sources(matches: "Iterable[SpotMatch]") -> "list[Job]":
+    """Return the downloads of what perps are compared with, by its type.
+
+    freqtrade drops spot candles in futures mode, so spot is a run of its own; so is an index,
+    because named candle types leave out the mark prices.
+    """
+    from perp_imbalance.data.download import Job
+
+    pairs: dict[str, set[str]] = {}
+    for match in matches:
+        if match.spot is not None:
+            pairs.setdefault(match.source, set()).add(match.spot)
+    return [
+        Job("spot", sorted(names)) if kind == "spot" else Job("futures", sorted(names), [kind])
+        for kind, names in sorted(pairs.items())
+    ]
 
 
 def default_timeframes(config: dict[str, Any]) -> list[str]:

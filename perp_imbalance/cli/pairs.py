@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 from perp_imbalance.cli.console import folding_table, page_console
@@ -67,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def as_json(match: SpotMatch) -> dict[str, Any]:
     """Return ``{perp, spot, scale, rule, reason, source}``; null what a perp has none of."""
-    values = asdict(match)
+    values = {name: getattr(match, name) for name in ("perp", "spot", "scale", "rule", "reason")}
+    values["source"] = match.premium_source
     if match.spot is None:
         values["scale"] = values["source"] = None
     return values
@@ -82,8 +82,10 @@ def print_table(matches: list[SpotMatch]) -> None:
         table.add_row(match.perp, spot, scale, match.rule or "", match.reason or "")
     console = page_console()
     console.print(table)
-    by_source = Counter(match.source for match in matches if match.spot)
+    by_source = Counter(match.premium_source for match in matches if match.spot)
     said = f"{by_source['spot']} of {len(matches)} perps have a spot pair"
     if by_source["index"]:
         said += f", {by_source['index']} are compared with the exchange's index"
+    if by_source["premium_index"]:
+        said += f", {by_source['premium_index']} are measured by its premium index"
     console.print(f"{said}.")

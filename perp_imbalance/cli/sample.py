@@ -28,7 +28,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "sample",
         help="write a synthetic sample market",
         description="Write a SYNTHETIC market in freqtrade's own layout, for --datadir:\n"
-        "BTC, ETH and 1000PEPE perps with mark, funding and spot, candles of 1h and 4h.",
+        "BTC, ETH and 1000PEPE perps with mark, funding, premium index and spot, 1h and 4h.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

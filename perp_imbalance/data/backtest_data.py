@@ -19,11 +19,11 @@ from perp_imbalance.data.folder import (
     cost_keys,
     not_tradable,
 )
+from perp_imbalance.data.premium_sources import Matching, settled, with_candles, within
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
-from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
+from perp_imbalance.markets.spot_matching import SpotMatch, about_sources
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import Settings
 
@@ -57,34 +57,6 @@ class BacktestData:
     def pairs(self) -> list[str]:
         """The perps' names."""
         return [match.perp for match in self.matches]
-
-
-@dataclass(frozen=True)
-class Matching:
-    """How perps of a folder find what they are compared with.
-
-    :ivar exchange: ccxt's name.
-    :ivar overrides: the user's own spot pairs.
-    """
-
-    exchange: str = "binance"
-    overrides: Mapping[str, SpotPair] = field(default_factory=dict)
-    source: PremiumSource = "spot"
-
-    @classmethod
-    def of(cls, exchange: str, settings: Settings) -> "Matching":
-        """Return what a config says of it."""
-        return cls(exchange, settings.spot_pairs, settings.premium_source)
-
-    def match(self, pair: str, folder: CandleFolder) -> SpotMatch:
-        """Return the match of a perp among the pairs of a folder."""
-        return match_spot(
-            pair,
-            folder.market,
-            exchange=self.exchange,
-            overrides=self.overrides,
-            source=self.source,
-        )
 
 
 def open_backtest_data(
@@ -121,10 +93,11 @@ def open_backtest_data(
     if uses_htf or htf_timeframe:
         higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
     matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
+    matches = settled(folder, timeframe, matches, timerange)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
     said = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
-    return replace(data, notes=[*left_out, *outside, *said])
+    return replace(data, notes=[*left_out, *outside, *about_sources(matches), *said])
 
 
 def select_perps(
@@ -145,7 +118,7 @@ def select_perps(
         )
     matches, left_out = [], list[tuple[str, str]]()
     for pair in wanted or contracts:
-        match = matching.match(pair, folder)
+        match = with_candles(matching.match(pair, folder), folder, timeframe)
         reason = not_tradable(pair) or match.reason
         if reason is None and (str(match.spot), timeframe, CandleType(match.source)) not in (
             folder.keys
@@ -322,7 +295,7 @@ def check_series(
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
     for match in data.matches:
-        perp = _within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
+        perp = within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
         sentences = _about_candles(data, match, perp, span, kinds)
         sentences += _about_costs(data, cost_keys(match.perp, exchange), perp, span, costs)
         said += [(match.perp, sentence) for sentence in sentences]
@@ -341,7 +314,7 @@ def _about_candles(
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
         frame = data.folder.read(*key)
-        said += unusable(data.folder, key, _within(frame, span))
+        said += unusable(data.folder, key, within(frame, span))
         _, timeframe, kind = key
         if kind in kinds:
             name, harm = kind.replace("_", " "), "its gate lets nothing pass"
@@ -367,7 +340,7 @@ def _about_costs(
     """Say what funding fees lack, and what the perp's candles lack beside their series."""
     said = []
     for name, key in keys.items():
-        frame = _within(data.folder.read(*key), span)
+        frame = within(data.folder.read(*key), span)
         said += short(perp, frame, data.timeframe, name)
         if frame.empty:
             if mend := _mend_missing(data.folder, key, told=name in costs):
@@ -393,12 +366,3 @@ def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
         right = file.replace(f"-{others[0]}-", f"-{timeframe}-")
         return f"{harm}; freqtrade does not read {file}: rename it to {right}, or download it anew"
     return f"{harm}; perp-imbalance download-data brings them" if told else None
-
-
-def _within(frame: DataFrame, span: TimeRange) -> DataFrame:
-    """Return the rows within a time range."""
-    if span.startdt is not None:
-        frame = frame[frame["date"] >= span.startdt]
-    if span.stopdt is not None:
-        frame = frame[frame["date"] <= span.stopdt]
-    return frame

@@ -105,6 +105,8 @@ def _rules(frame: DataFrame, kind: CandleType) -> list[tuple[tuple[str, ...], fl
         return [(_INTEREST, 0.0, "number above 0")]
     rules: list[tuple[tuple[str, ...], float, str]]
     rules = [((name,), 0.0, "price above 0") for name in _PRICES if kind in _PRICED]
+    if kind == CandleType.PREMIUMINDEX:
+        rules = [((name,), -np.inf, "number") for name in _PRICES]
     if kind in _TRADED:
         # A candle in which nothing was traded has a volume of 0.
         rules.append((("volume",), np.nextafter(0.0, -1.0), "number"))

@@ -81,6 +81,15 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     code: int = 0
 
+    def __add__(self, later: "Outcome") -> "Outcome":
+        """Return what both runs did."""
+        return Outcome(
+            self.written + later.written,
+            self.kept + later.kept,
+            self.failed | later.failed,
+            self.code or later.code,
+        )
+
     def __str__(self) -> str:
         said = f"{self.written} files written, {self.kept} without anything new"
         if self.code and not self.failed:

@@ -1,7 +1,7 @@
 """What candles tell about a pair: pure functions from candles to findings."""
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,11 +10,12 @@ from freqtrade.exchange import timeframe_to_msecs
 from perp_imbalance.doctor.findings import Check, Level
 from perp_imbalance.indicators.columns import HtfPremium
 from perp_imbalance.indicators.premium import (
+    Source,
     is_perp_itself,
     is_same_coin,
     open_times,
     price_ratio,
-    traded_close,
+    source_values,
 )
 from perp_imbalance.indicators.quality import (
     MAX_WITHOUT_SPOT,
@@ -46,17 +47,17 @@ def freshness(
     now_ms: int,
     grace_ms: int = 0,
     *,
-    by_volume: bool = True,
+    kind: Source | Literal["futures"] = "spot",
 ) -> Freshness:
     """Return how many closed candles the newest price is late by.
 
     :param candles: columns ``date``, ``close`` and ``volume``, at least one of them with a price.
     :param now_ms: the exchange's time.
     :param grace_ms: time after the close of a candle in which it may still be missing.
-    :param by_volume: False for an index, which has no volume.
+    :param kind: their type: an index has no volume.
     """
     length = timeframe_to_msecs(timeframe)
-    fresh = np.flatnonzero(np.isfinite(traded_close(candles, by_volume=by_volume)))
+    fresh = np.flatnonzero(np.isfinite(source_values(candles, kind)))
     newest = int(open_times(candles, "newest")[fresh[-1]]) // _MILLISECOND
     behind = max(0, now_ms // length - 1 - newest // length)
     gaps = np.diff(fresh) - 1
@@ -92,6 +93,8 @@ def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
     if math.isnan(ratio):
         message = f"no candle has a price of it and of {match.name} at once: see the candles"
         return [Check("price ratio", Level.MUST_FIX, message)]
+    if match.is_premium:
+        return []
     if not is_same_coin(ratio):
         message = (
             f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): not the "

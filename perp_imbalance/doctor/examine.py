@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from perp_imbalance.doctor.pair_checks import (
     Plan,
     examine_pair,
     merge_spotless,
+    settle_pair,
 )
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.freqtrade_bridge.logs import silent_logs
@@ -33,7 +35,8 @@ from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.thresholds import TIMEFRAME, Thresholds
-from perp_imbalance.markets.spot_matching import SpotMatch
+from perp_imbalance.markets.spot_matching import SpotMatch, has_source
+from perp_imbalance.markets.spot_pairs import PremiumSource
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import SECTION, Settings
@@ -99,8 +102,8 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
     settings = attempt(report, "settings", lambda: Settings.from_config(config))
     if settings is not None:
         report.checks.append(Check("settings", Level.OK, "the section perp_imbalance is valid"))
-    spot_safe = attempt(report, "spot setting", lambda: _spot_safe(config))
-    if spot_safe:
+    spot_safe = attempt(report, "spot setting", lambda: _spot_safe(config, settings))
+    if spot_safe and (settings is None or settings.uses_spot):
         message = "requests for spot pairs go to the spot market"
         report.checks.append(Check("spot setting", Level.OK, message))
     tell("strategy", 1, _STEPS)
@@ -148,8 +151,9 @@ def _examine_protections(config: dict[str, Any], strategy: Any, report: Report) 
         report.checks.append(bot_checks.check_protections(len(protections), enabled))
 
 
-def _spot_safe(config: Mapping[str, Any]) -> bool:
-    check_spot_setting(config)
+def _spot_safe(config: Mapping[str, Any], settings: Settings | None) -> bool:
+    if settings is None or settings.uses_spot:
+        check_spot_setting(config)
     return True
 
 
@@ -208,7 +212,9 @@ def _examine_exchange(
     traded = []
     for done, match in enumerate(matches):
         tell(f"candles of {match.perp}", _STEPS - 1 + done, steps)
-        given = _fetch(exchange, match, plan, offset or 0)
+        fetch = partial(_fetch, exchange, plan, offset or 0)
+        match, given = settle_pair(match, fetch, plan.timeframe)
+        matches[done] = match
         found = examine_pair(match, given, plan)
         report.pairs.append(found.figures)
         if match.spot is not None or not spotless:
@@ -252,7 +258,7 @@ def _late_candle_grace(exchange: Any) -> float:
     return float(exchange.get_option("ohlcv_late_candle_grace_secs", 0))
 
 
-def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairSnapshot:
+def _fetch(exchange: Any, plan: Plan, offset_ms: int, match: SpotMatch) -> PairSnapshot:
     """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
     now_ms = time.time_ns() // 10**6 - offset_ms
     funding_timeframe = exchange.get_option("funding_fee_timeframe")
@@ -262,6 +268,9 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairS
             (match.spot, timeframe, CandleType(match.source)) for timeframe in plan.timeframes
         ]
         wanted += plan.gate_series_keys_of(match.perp, funding_timeframe)
+    beside = _beside(exchange, match, plan)
+    if beside is not None:
+        wanted.append((str(beside.spot), plan.timeframe, CandleType(beside.source)))
     frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
     return PairSnapshot(
         {key: frame for key, frame in frames.items() if len(frame)},
@@ -269,7 +278,22 @@ def _fetch(exchange: Any, match: SpotMatch, plan: Plan, offset_ms: int) -> PairS
         int(_late_candle_grace(exchange) * 1000),
         {pair: price_step(exchange, pair) for pair in (match.perp, match.spot) if pair is not None},
         funding_timeframe,
+        beside,
     )
+
+
+def _beside(exchange: Any, match: SpotMatch, plan: Plan) -> SpotMatch | None:
+    """Return another source of a perp's premium: the premium index, or what stands beside that."""
+    sources: list[PremiumSource] = ["spot", "index"] if match.is_premium else ["premium_index"]
+    (found,) = match_perps(
+        exchange.markets,
+        plan.settings.model_copy(
+            update={"premium_source": [s for s in sources if has_source(exchange.id, s)]}
+        ),
+        exchange.id,
+        [match.perp],
+    )
+    return found if match.spot is not None and found.spot is not None else None
 
 
 def _examine_local_data(

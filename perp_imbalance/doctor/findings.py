@@ -43,6 +43,12 @@ class PairFigures:
     :ivar premium_stdev: standard deviation of the premium, a fraction.
     :ivar tick: the coarser tick of spot and perp, as a fraction of the price.
     :ivar tick_noise: ``tick / premium_stdev``.
+    :ivar second: another measure of its premium, with which it is compared.
+    :ivar candles: those with both premiums.
+    :ivar correlation: of the two premiums.
+    :ivar extremes: candles on which the traded premium is beyond ``enter_z``.
+    :ivar equal_sign: share of those on which both z-scores have one sign.
+    :ivar zeros: share of candles on which the premium index, if one of them is that, is 0.
     :ivar leverage: of its positions, at most what the exchange allows.
     :ivar stop: how far its price may move to the stoploss, a fraction of the price.
     :ivar liquidation: the same to the nearer of the liquidation prices of a long and a short.
@@ -59,6 +65,12 @@ class PairFigures:
     premium_stdev: float = math.nan
     tick: float = math.nan
     tick_noise: float = math.nan
+    second: str | None = None
+    candles: int | None = None
+    correlation: float = math.nan
+    extremes: int | None = None
+    equal_sign: float = math.nan
+    zeros: float = math.nan
     leverage: float = math.nan
     stop: float = math.nan
     liquidation: float = math.nan

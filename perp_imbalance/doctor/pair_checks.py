@@ -1,6 +1,8 @@
 """One pair: its candles in, its figures and findings out."""
 
-from collections.abc import Mapping, Sequence
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,9 +12,9 @@ from freqtrade.enums import CandleType
 from pandas import DataFrame
 
 from perp_imbalance.data.backtest_data import FEW, named
-from perp_imbalance.doctor import candle_checks, series_checks
+from perp_imbalance.doctor import candle_checks, premium_checks, series_checks
 from perp_imbalance.doctor.findings import Check, Level, PairFigures
-from perp_imbalance.indicators.premium import price_ratio, traded_close
+from perp_imbalance.indicators.premium import mask_outliers, price_ratio, source_values
 from perp_imbalance.indicators.quality import (
     premium_stdev,
     relative_tick,
@@ -21,13 +23,15 @@ from perp_imbalance.indicators.quality import (
 )
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.markets.pair_premium import PairPremium, pair_premium
+from perp_imbalance.markets.pair_premium import PairPremium, pair_premium, passed_over
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.strategy.gate_series import gate_series, gate_series_keys
 from perp_imbalance.strategy.settings import Settings
 
 #: The name of the check that a perp has something to be compared with.
 SPOT_PAIR = "spot pair"
+
+_MARKETS = {CandleType.FUTURES: "perp", CandleType.PREMIUMINDEX: "premium_index"}
 
 
 class Plan(NamedTuple):
@@ -66,6 +70,7 @@ class PairSnapshot(NamedTuple):
     :ivar grace_ms: time after its close in which freqtrade still waits for a candle.
     :ivar precision: the step of a price by pair, as the exchange names it.
     :ivar funding_timeframe: freqtrade's, under which the frames have funding rates.
+    :ivar beside: another source of the pair's premium, to compare with; its candles may be missing.
     """
 
     frames: Mapping[tuple[str, str, CandleType], DataFrame]
@@ -73,6 +78,11 @@ class PairSnapshot(NamedTuple):
     grace_ms: int
     precision: Mapping[str, float]
     funding_timeframe: str = "1h"
+    beside: SpotMatch | None = None
+
+    def source_candles(self, match: SpotMatch, timeframe: str) -> DataFrame | None:
+        """Return the candles of what a perp is compared with."""
+        return self.frames.get((str(match.spot), timeframe, CandleType(match.source)))
 
 
 @dataclass(slots=True)
@@ -86,7 +96,7 @@ class PairFindings:
         """Add findings, of this pair."""
         self.checks += [replace(check, pair=self.figures.perp) for check in checks]
 
-    def measured(self, **figures: float | int | None) -> None:
+    def measured(self, **figures: float | int | str | None) -> None:
         """Set figures."""
         self.figures = replace(self.figures, **figures)  # type: ignore[arg-type]
 
@@ -110,6 +120,26 @@ def examine_pair(match: SpotMatch, given: PairSnapshot, plan: Plan) -> PairFindi
     return found
 
 
+def settle_pair(
+    match: SpotMatch, fetch: Callable[[SpotMatch], PairSnapshot], timeframe: str
+) -> tuple[SpotMatch, PairSnapshot]:
+    """Return what a perp is measured by after a look at prices, as the bot takes it, and candles.
+
+    :param match: by names, with what else the perp may be compared with.
+    :param fetch: asks the exchange for the candles of a source, and those of the perp.
+    """
+    given = fetch(match)
+    while match.others:
+        perp = given.frames.get((match.perp, timeframe, CandleType.FUTURES), DataFrame())
+        candles = given.source_candles(match, timeframe)
+        reason = passed_over(match, perp, candles, timeframe, is_live=True)
+        if reason is None:
+            break
+        match = match.next(reason)
+        given = fetch(match)
+    return match, given
+
+
 def merge_spotless(checks: Sequence[Check]) -> list[Check]:
     """Return the checks with one finding in place of many about pairs without a spot pair."""
     spotless = [
@@ -131,6 +161,8 @@ def merge_spotless(checks: Sequence[Check]) -> list[Check]:
 def _about_match(match: SpotMatch) -> Check:
     """Say what a perp is compared with; the user's own choice is worth a second look."""
     message = f"{match.name} × {match.scale:g} ({match.rule})"
+    if match.passed_over:
+        return Check(SPOT_PAIR, Level.WARNING, f"{match.name}, because {match.passed_over}")
     if match.rule != "override":
         return Check(SPOT_PAIR, Level.OK, message)
     message += (
@@ -143,16 +175,15 @@ def _feed(
     found: PairFindings, given: PairSnapshot, plan: Plan, pair: str, kind: CandleType
 ) -> DataFrame | None:
     """Judge the age of a series; return it where it has any price."""
-    market = "perp" if kind == CandleType.FUTURES else str(kind)
+    market = _MARKETS.get(kind, str(kind))
     frame = given.frames.get((pair, plan.timeframe, kind))
-    by_volume = kind != CandleType.INDEX
-    if frame is None or not np.isfinite(traded_close(frame, by_volume=by_volume)).any():
+    if frame is None or not np.isfinite(source_values(frame, kind.value)).any():
         said = f"the exchange gives no {plan.timeframe} candles with a price of {market} {pair}"
         message = f"{said}: {_mend_no_candles(kind, plan.settings)}"
         found.add(Check(f"{market} candles", Level.MUST_FIX, message))
         return None
     age = candle_checks.freshness(
-        frame, plan.timeframe, given.now_ms, given.grace_ms, by_volume=by_volume
+        frame, plan.timeframe, given.now_ms, given.grace_ms, kind=kind.value
     )
     stale = plan.settings.max_stale_candles if market != "perp" else 0
     found.add(
@@ -166,13 +197,13 @@ def _feed(
 
 def _mend_no_candles(kind: CandleType, settings: Settings) -> str:
     """Say what to do about a series without candles: not every exchange has an index of each."""
-    if kind != CandleType.INDEX:
+    if kind not in (CandleType.INDEX, CandleType.PREMIUMINDEX):
         return "is it halted or delisted? Take the pair off the whitelist"
-    if settings.premium_source == "index":
+    if settings.premium_source in ("index", "premium_index"):
         return 'set perp_imbalance.premium_source to "spot", or take the pair off the whitelist'
     return (
-        f'premium_source "{settings.premium_source}" takes it for want of a spot pair; assign one '
-        "in perp_imbalance.spot_pairs, or take the pair off the whitelist"
+        f"premium_source {json.dumps(settings.premium_source)} takes it for want of a spot pair; "
+        "assign one in perp_imbalance.spot_pairs, or take the pair off the whitelist"
     )
 
 
@@ -186,11 +217,13 @@ def _examine_premium(
     """Look at the prices of perp and spot side by side."""
     perp, spot, premium = series
     fraction = premium.fraction
+    _compare(found, match, given, plan, perp, fraction)
     checks = candle_checks.check_prices(match, fraction)
     # Of an index or of spot, some exchanges give fewer past candles than of the perp.
     begun = (perp["date"] >= min(spot["date"].iloc[0], perp["date"].iloc[-1])).to_numpy()
     share = without_spot(perp[begun], fraction[begun])
-    found.measured(price_ratio=price_ratio(fraction), without_spot=share)
+    ratio = math.nan if match.is_premium else price_ratio(fraction)
+    found.measured(price_ratio=ratio, without_spot=share)
     found.add(*checks, candle_checks.check_without_spot(share, match.name))
     if any(check.level is Level.MUST_FIX for check in checks):
         # A premium of two coins, or of none, has no noise to speak of.
@@ -199,6 +232,31 @@ def _examine_premium(
     if plan.thresholds.use_htf:
         timeframe = plan.settings.htf_timeframe
         found.add(candle_checks.check_higher_timeframe(premium.htf, plan.thresholds, timeframe))
+
+
+def _compare(
+    found: PairFindings,
+    match: SpotMatch,
+    given: PairSnapshot,
+    plan: Plan,
+    perp: DataFrame,
+    fraction: Floats,
+) -> None:
+    """Compare the premium with that of another source, where the exchange has candles of it."""
+    other = given.beside
+    if other is None:
+        return
+    candles = given.source_candles(other, plan.timeframe)
+    if candles is None:
+        return
+    beside = pair_premium(other, perp, candles, plan.timeframe)
+    if beside.refusal is None:
+        figures = premium_checks.compare_premiums(
+            *(match, mask_outliers(fraction), other, beside.columns["premium"]), plan.thresholds
+        )
+        if figures is not None:
+            found.add(premium_checks.check_comparison(match, other, figures))
+            found.measured(second=other.name, **figures._asdict())
 
 
 def _examine_ticks(
@@ -210,17 +268,15 @@ def _examine_ticks(
 ) -> None:
     """Compare the coarser of the two ticks with the premium's standard deviation."""
     perp, spot, fraction = series
+    kinds = {CandleType.FUTURES: (match.perp, perp)}
+    if not match.is_premium:
+        kinds[CandleType(match.source)] = (str(match.spot), spot)
     tick, market = max(
         (
-            relative_tick(
-                frame, given.precision[pair], traded_close(frame, by_volume=name != "index")
-            ),
-            f"{name} {pair}",
+            relative_tick(frame, given.precision[pair], source_values(frame, kind.value)),
+            f"{_MARKETS.get(kind, str(kind))} {pair}",
         )
-        for name, pair, frame in (
-            (match.source, str(match.spot), spot),
-            ("perp", match.perp, perp),
-        )
+        for kind, (pair, frame) in kinds.items()
     )
     stdev = premium_stdev(fraction, plan.thresholds.len_prem)
     noise = tick_noise(tick, stdev)

@@ -1,11 +1,13 @@
 """The premium of a perp over its spot pair or index: for bot, scan, doctor and research."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 from pandas import DataFrame
 
 from perp_imbalance.indicators.columns import HtfPremium, htf_premium, premium_columns, spot_premium
+from perp_imbalance.indicators.premium import is_perp_itself
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.markets.spot_matching import SpotMatch, price_refusal
 
@@ -52,7 +54,7 @@ def pair_premium(
     >>> pair_premium(match, perp, None, "1h").refusal
     'it has no 1h candle in which both it and X/USDT were traded'
     """
-    found = spot_premium(perp, _frame(spot), match.scale, by_volume=match.has_volume)
+    found = spot_premium(perp, _frame(spot), match.scale, source=match.source)
     columns = premium_columns(found)
     refusal = match.reason or price_refusal(match, found.fraction, timeframe)
     if refusal:
@@ -62,15 +64,57 @@ def pair_premium(
     )
 
 
+def settle(
+    match: SpotMatch,
+    perp: DataFrame,
+    candles_of: Callable[[SpotMatch], DataFrame | None],
+    timeframe: str,
+) -> SpotMatch:
+    """Return the first source of a perp's premium that its prices allow; the last if they do none.
+
+    A spot pair of the right name and the wrong price is passed over as a missing one is. Candles of
+    the perp under the name of its spot pair are not: that is a fault to be mended.
+
+    :param match: by names, with what else the perp may be compared with.
+    :param perp: candles of the perp, in order of time.
+    :param candles_of: returns candles of a source on the same timeframe.
+    :param timeframe: the length of these candles, for the message.
+    """
+    while match.others:
+        reason = passed_over(match, perp, candles_of(match), timeframe)
+        if reason is None:
+            break
+        match = match.next(reason)
+    return match
+
+
+def passed_over(
+    match: SpotMatch,
+    perp: DataFrame,
+    candles: DataFrame | None,
+    timeframe: str,
+    *,
+    is_live: bool = False,
+) -> str | None:
+    """Say why prices do not allow a source of a perp's premium; None where they do.
+
+    :param is_live: whether candles were asked for right now. A request that failed does not tell
+        that a spot pair, which the exchange lists, has none.
+    """
+    if perp.empty or (is_live and match.source == "spot" and _frame(candles).empty):
+        return None
+    found = spot_premium(perp, _frame(candles), match.scale, source=match.source)
+    reason = price_refusal(match, found.fraction, timeframe)
+    return None if is_perp_itself(found.fraction) and not match.is_premium else reason
+
+
 def _htf_premium(
     match: SpotMatch, htf: tuple[DataFrame | None, DataFrame | None, str] | None
 ) -> HtfPremium | None:
     if htf is None:
         return None
     perp, spot, timeframe = htf
-    premiums = htf_premium(
-        _frame(perp), _frame(spot), timeframe, match.scale, by_volume=match.has_volume
-    )
+    premiums = htf_premium(_frame(perp), _frame(spot), timeframe, match.scale, source=match.source)
     return premiums if np.isfinite(premiums.premium).any() else None
 
 

@@ -4,23 +4,33 @@ Source: ``docs/reference/signal.md``, "Which spot belongs to a perp".
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, Literal
 
 import numpy as np
 
-from perp_imbalance.indicators.premium import is_perp_itself, is_same_coin, price_ratio
+from perp_imbalance.indicators.premium import Source, is_perp_itself, is_same_coin, price_ratio
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
+from perp_imbalance.markets.spot_pairs import PremiumSetting, PremiumSource, SpotPair, source_order
 
 Market = Mapping[str, Any]
 #: Looks a market up by its symbol; None where the exchange has none of that name.
 MarketLookup = Callable[[str], Market | None]
 
-Rule = Literal["override", "identical", "scale", "renamed", "index"]
+Rule = Literal["override", "identical", "scale", "renamed", "index", "premium_index"]
 
-#: freqtrade's name for the type of the candles beside the perp's.
-Source = Literal["spot", "index"]
+_SOURCES: dict[PremiumSource, Source] = {
+    "spot": "spot",
+    "index": "index",
+    "premium_index": "premiumIndex",
+}
+_NAMES: dict[Source, PremiumSource] = {source: name for name, source in _SOURCES.items()}
+# What ccxt calls the ability to fetch the candles of a source.
+_ABILITIES: dict[PremiumSource, str] = {
+    "index": "fetchIndexOHLCV",
+    "premium_index": "fetchPremiumIndexOHLCV",
+}
 
 #: Scales that exchanges write in front of a base, longest first: a longer one is meant as a whole.
 PREFIX_SCALES = {
@@ -43,8 +53,10 @@ RENAMED_BASES = {"LUNA2": "LUNA", "DODOX": "DODO", "RAYSOL": "RAY"}
 class SpotMatch:
     """The answer for one perp: its spot pair and scale, or the reason why there is none.
 
-    :ivar spot: the pair to ask for candles of; the perp's own where ``source`` is the index.
+    :ivar spot: the pair to ask for candles of; the perp's own where ``source`` is not ``spot``.
     :ivar source: the type of these candles.
+    :ivar others: what else it may be compared with, in this order, where prices refuse this.
+    :ivar passed_over: why it is not what stands before it in the order; None where nothing does.
     """
 
     perp: str
@@ -53,6 +65,27 @@ class SpotMatch:
     rule: Rule | None
     reason: str | None
     source: Source = "spot"
+    others: tuple["SpotMatch", ...] = ()
+    passed_over: str | None = None
+
+    @property
+    def premium_source(self) -> PremiumSource:
+        """The source as the config and the column of that name have it."""
+        return _NAMES[self.source]
+
+    @property
+    def is_premium(self) -> bool:
+        """Tell whether the candles are the premium itself."""
+        return self.source == "premiumIndex"
+
+    def next(self, reason: str) -> "SpotMatch":
+        """Return what the perp is compared with where this cannot be.
+
+        :param reason: why it cannot.
+        """
+        first, *others = self.others
+        reasons = f"{self.passed_over}; {reason}" if self.passed_over else reason
+        return replace(first, others=tuple(others), passed_over=reasons)
 
     @property
     def has_volume(self) -> bool:
@@ -62,7 +95,9 @@ class SpotMatch:
     @property
     def name(self) -> str:
         """What to call it in a sentence."""
-        return str(self.spot) if self.source == "spot" else f"the index of {self.perp}"
+        if self.source == "spot":
+            return str(self.spot)
+        return f"the {self.premium_source.replace('_', ' ')} of {self.perp}"
 
 
 def is_perp(market: Market) -> bool:
@@ -122,34 +157,92 @@ def about_spotless(
     )
 
 
+def about_sources(matches: Iterable["SpotMatch"]) -> list[str]:
+    """Say which perps are not measured by the first source of the order, and why.
+
+    >>> match = SpotMatch("X/USDT:USDT", "X/USDT:USDT", 1, "index", None, "index")
+    >>> about_sources([replace(match, passed_over="no spot pair of X against USDT")])
+    ['X/USDT:USDT is measured by its index: no spot pair of X against USDT']
+    """
+    by_source: dict[str, list[SpotMatch]] = {}
+    for match in matches:
+        if match.passed_over:
+            by_source.setdefault(match.premium_source.replace("_", " "), []).append(match)
+    said = []
+    for source, found in by_source.items():
+        first = found[0]
+        if len(found) == 1:
+            said.append(f"{first.perp} is measured by its {source}: {first.passed_over}")
+        else:
+            pairs = some([match.perp for match in found])
+            said.append(
+                f"{len(found)} perps are measured by their {source}: {pairs}; of {first.perp}: "
+                f"{first.passed_over}"
+            )
+    return said
+
+
 def match_spot(
     perp: str,
     markets: MarketLookup,
     *,
     exchange: str,
     overrides: Mapping[str, SpotPair] | None = None,
-    source: PremiumSource = "spot",
+    source: PremiumSetting = "spot",
 ) -> SpotMatch:
     """Return the spot pair of a perp by names alone; prices are checked where candles are.
 
     The first rule that finds an active spot market with the same quote decides. The exchange's
-    index of the perp stands in for spot where ``source`` says so: it has the perp's own scale.
+    index of the perp, or its premium index, stands in for spot where ``source`` says so: both have
+    the perp's own scale.
 
     :param perp: freqtrade's name of the perp, such as ``1000PEPE/USDT:USDT``.
     :param markets: looks up a market of the same exchange.
     :param exchange: ccxt's name of the exchange.
     :param overrides: the user's own assignments; such a pair needs only to exist.
-    :param source: ``spot``, ``index``, or ``auto``: the index where there is no spot pair.
+    :param source: ``spot``, ``index``, ``premium_index``, or several of them: the first that the
+        perp has; ``auto`` is all three.
 
     >>> spot = {"symbol": "PEPE/USDT", "spot": True, "active": True}
     >>> match_spot("1000PEPE/USDT:USDT", {"PEPE/USDT": spot}.get, exchange="binance").scale
     1000
     """
-    index = SpotMatch(perp, perp, 1, "index", None, "index")
-    if source == "index":
-        return index
-    found = _match_by_names(perp, markets, exchange, overrides)
-    return index if source == "auto" and found.spot is None else found
+    found: list[SpotMatch] = []
+    reason = None
+    for name in source_order(source):
+        if name == "spot":
+            match = _match_by_names(perp, markets, exchange, overrides)
+        elif source == "auto" and not has_source(exchange, name):
+            continue
+        else:
+            match = SpotMatch(perp, perp, 1, name, None, _SOURCES[name])
+        if match.spot is None:
+            reason = match.reason
+        else:
+            found.append(match)
+    if not found:
+        return SpotMatch(perp, None, 1, None, reason)
+    first, *others = found
+    if not others and reason is None:
+        return first
+    is_preferred = first.premium_source == source_order(source)[0]
+    return replace(first, others=tuple(others), passed_over=None if is_preferred else reason)
+
+
+@cache
+def has_source(exchange: str, source: PremiumSource) -> bool:
+    """Tell whether ccxt can fetch the candles of a source; an exchange it does not know, has all.
+
+    >>> has_source("okx", "premium_index"), has_source("okx", "index")
+    (False, True)
+    """
+    # Here, because it takes a second that --help need not.
+    import ccxt
+
+    described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
+    if source not in _ABILITIES or described is None:
+        return True
+    return bool(described().has.get(_ABILITIES[source]))
 
 
 def _match_by_names(
@@ -218,12 +311,17 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     ratio = price_ratio(fraction)
     if np.isnan(ratio):
         return f"it has no {timeframe} candle in which both it and {match.name} were traded"
+    if match.is_premium:
+        return None
     if not is_same_coin(ratio):
-        index = "" if match.source == "index" else ', or set premium_source to "index"'
-        return (
+        reason = (
             f"its price is {ratio:.3g} times that of {match.name} (scale {match.scale:g}): "
-            f"not the same coin; assign one in the config's perp_imbalance.spot_pairs{index}"
+            "not the same coin"
         )
+        if match.others:
+            return reason
+        auto = "" if match.source == "index" else ', or set premium_source to "auto"'
+        return f"{reason}; assign one in the config's perp_imbalance.spot_pairs{auto}"
     if is_perp_itself(fraction):
         return (
             f"the candles of {match.name} are those of the perp: download {match.source} candles "

@@ -154,6 +154,9 @@ def _source(frame: pd.DataFrame) -> str:
     if "premium_source" not in frame:
         return "spot"
     known = frame["premium_source"].dropna().unique().tolist()
+    if known == ["premium_index"]:
+        # Its formula compares the order book with the index.
+        return "index (premium index)"
     return str(known[0]) if known else "spot"
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
 
-from perp_imbalance.data.backtest_data import Matching
 from perp_imbalance.data.folder import CandleFolder
+from perp_imbalance.data.premium_sources import Matching, with_candles
 from perp_imbalance.freqtrade_bridge.config import whitelist
 from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.rehearsal.clock import next_look
@@ -54,7 +54,7 @@ class LateCandles:
         matching = Matching.of(exchange_name(config), Settings.from_config(dict(config)))
         times = {}
         for pair in whitelist(dict(config)):
-            match = matching.match(pair, folder)
+            match = with_candles(matching.match(pair, folder), folder, timeframe)
             keys = {pair: (pair, CandleType.FUTURES)}
             if match.spot is not None:
                 keys[match.name] = (match.spot, CandleType(match.source))

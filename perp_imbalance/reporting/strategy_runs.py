@@ -15,8 +15,9 @@ from freqtrade.data.metrics import combine_dataframes_by_column
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
 
-from perp_imbalance.data.backtest_data import COSTS, BacktestData, Matching, check_series
+from perp_imbalance.data.backtest_data import COSTS, BacktestData, check_series
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, available_candles
+from perp_imbalance.data.premium_sources import Matching, settled, with_candles
 from perp_imbalance.errors import BridgeError, DataError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.config import complete_config
@@ -116,7 +117,16 @@ def what_is_left_out(result: Result, datadir: Path) -> list[str]:
     matching = Matching.of(exchange, settings)
     stats = result.outcomes[0].stats
     existing = set(folder.perps(result.timeframe))
-    matches = [matching.match(pair, folder) for pair in stats["pairlist"] if pair in existing]
+    timeframe, timerange = result.timeframe, str(stats.get("timerange") or "") or None
+    matches = settled(
+        *(folder, timeframe),
+        [
+            with_candles(matching.match(pair, folder), folder, timeframe)
+            for pair in stats["pairlist"]
+            if pair in existing
+        ],
+        timerange,
+    )
     trades = pd.concat([outcome.trades for outcome in result.outcomes if len(outcome.trades)])
     # What a trade has paid was not left out, whatever has become of the folder.
     paid = set(trades.loc[trades["funding_fees"] != 0, "pair"])
@@ -125,8 +135,7 @@ def what_is_left_out(result: Result, datadir: Path) -> list[str]:
         (COSTS, [match for match in matches if match.spot and match.perp not in paid]),
         ((), [match for match in matches if match.spot and match.perp in paid]),
     ):
-        data = BacktestData(folder, result.timeframe, settings.htf_timeframe, of)
-        timerange = str(stats.get("timerange") or "") or None
+        data = BacktestData(folder, timeframe, settings.htf_timeframe, of)
         lines += check_series(data, exchange=exchange, timerange=timerange, costs=costs)
     return lines
 

@@ -11,15 +11,16 @@ from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import Matching, left_out_line, select_perps
+from perp_imbalance.data.backtest_data import left_out_line, select_perps
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, cost_keys
+from perp_imbalance.data.premium_sources import Matching
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium
 from perp_imbalance.indicators.gates import GATE_SERIES
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.premium import believable_close, open_times
 from perp_imbalance.indicators.rolling import Floats
-from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.pair_premium import pair_premium, settle
 from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.research.backtest_markets import BacktestMarkets
 from perp_imbalance.simulation import Markets
@@ -173,7 +174,12 @@ class PairHistories:
         :return: in words, why its prices refuse its spot pair, where they do.
         """
         pair = match.perp
-        spot = self._load(str(match.spot), self.timeframe, CandleType(match.source), startup)
+
+        def candles(one: SpotMatch) -> DataFrame:
+            return self._load(str(one.spot), self.timeframe, CandleType(one.source), startup)
+
+        match = settle(match, perp, candles, self.timeframe)
+        spot = candles(match)
         found = pair_premium(match, perp, spot, self.timeframe, htf=self._htf(match, startup))
         if found.refusal:
             return found.refusal

@@ -18,6 +18,7 @@ from perp_imbalance.indicators.rolling import MEMORY_CANDLES, Bools, Floats, che
 from perp_imbalance.indicators.signals import SIDES
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.indicators.zscore import z_score
+from perp_imbalance.markets.spot_matching import SpotMatch
 from perp_imbalance.research.forward import ForwardReturns, forward_returns
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.strategy.settings import Settings
@@ -52,10 +53,13 @@ def z_basis(thresholds: Thresholds) -> ZBasis:
     return ZBasis(thresholds.z_len, thresholds.smooth_len, thresholds.robust_z)
 
 
-def z_of(premium: Floats, basis: ZBasis) -> Floats:
-    """Return z-scores by what they are computed with."""
+def z_of(premium: Floats, basis: ZBasis, match: SpotMatch) -> Floats:
+    """Return z-scores by what they are computed with.
+
+    :param match: what the premium was measured by.
+    """
     score = robust_z_score if basis.is_robust else z_score
-    return score(premium, basis.length, basis.smooth_len).z
+    return score(premium, basis.length, basis.smooth_len, dead_zone=match.is_premium).z
 
 
 def gate_key(gate: Gate) -> Callable[[Thresholds], Any]:
@@ -117,7 +121,7 @@ class Screen:
         self._gates = [_KeptGate(gate, self.gate_passes) for gate in GATES]
 
     def _z_of(self, basis: ZBasis) -> Floats:
-        return z_of(self._candles.premium, basis)
+        return z_of(self._candles.premium, basis, self._candles.match)
 
     def _bias_of(self, basis: ZBasis, enter_z: float, exit_z: float) -> Bias:
         bias = hysteresis(
@@ -133,7 +137,7 @@ class Screen:
         htf = self._candles.htf
         if htf is None:
             return np.full(self._rows.size, np.nan)
-        z = z_of(htf.premium, basis)
+        z = z_of(htf.premium, basis, self._candles.match)
         return align_higher_timeframe(
             self._rows, self._candles.timeframe, htf.times, htf.timeframe, z
         )

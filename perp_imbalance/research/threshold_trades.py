@@ -183,7 +183,9 @@ class ThresholdTrades:
         )
 
     def _z(self, basis: ZBasis) -> Floats:
-        return np.concatenate([z_of(history.premium, basis) for history in self._histories])
+        return np.concatenate(
+            [z_of(history.premium, basis, history.match) for history in self._histories]
+        )
 
     def _middle(self, bb_len: int) -> Floats:
         """Return the middle of the bands."""

@@ -31,6 +31,7 @@ from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.positioning import FUNDING_HOURS
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
+from perp_imbalance.markets.pair_premium import passed_over
 from perp_imbalance.markets.spot_matching import SpotMatch, about_spotless, is_perp
 from perp_imbalance.markets.spot_setting import check_spot_setting
 from perp_imbalance.scan.records import Funding, Key, Rules, Snapshot
@@ -101,6 +102,7 @@ class Feed:
 
     def __init__(self, config: dict[str, Any], exchange: Any, rules: Rules) -> None:
         self.config, self.exchange, self.rules = config, exchange, rules
+        self._settled: dict[str, SpotMatch] = {}
         self._match()
         if not self.wanted:
             source = Settings.from_config(config).premium_source
@@ -125,6 +127,7 @@ class Feed:
                 self.config, [name for name, market in perps.items() if is_perp(market)], perps
             ),
         )
+        self.matches = [self._settled.get(match.perp, match) for match in self.matches]
         self.wanted = [match for match in self.matches if match.spot is not None]
 
     def _match_anew(self) -> None:
@@ -166,6 +169,8 @@ class Feed:
             tell("volumes and funding", len(keys), len(keys))
             volume, funding = self._volumes(), self._funding(now)
         self._seen = True
+        with quiet_freqtrade():
+            self._settle(frames)
         step = {
             pair: price_step(self.exchange, pair)
             for match in self.wanted
@@ -183,6 +188,30 @@ class Feed:
         }
         round_trip = {m.perp: 2e4 * pair_taker_fee(self.exchange, m.perp) for m in self.wanted}
         return Snapshot(frames, now, step, volume, funding, round_trip)
+
+    def _settle(self, frames: dict[Key, DataFrame]) -> None:
+        """Pass over sources whose prices are not a perp's; add the candles of those that follow."""
+        while True:
+            moved = []
+            for match in self.wanted:
+                perp, candles = (
+                    frames.get((pair, self.rules.timeframe, kind), DataFrame())
+                    for pair, kind in (
+                        (match.perp, CandleType.FUTURES),
+                        (str(match.spot), CandleType(match.source)),
+                    )
+                )
+                reason = match.others and passed_over(
+                    *(match, perp, candles, self.rules.timeframe), is_live=True
+                )
+                if reason:
+                    moved.append(match.next(reason))
+            if not moved:
+                return
+            self._settled |= {match.perp: match for match in moved}
+            self._match()
+            for part in chunks([key for match in moved for key in self._series(match)], _AT_ONCE):
+                frames |= self._candles(part)
 
     def _series(self, match: SpotMatch) -> Iterator[Key]:
         timeframes = [self.rules.timeframe]
@@ -272,7 +301,8 @@ def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
     :raises CommandError: if the exchange is unknown or does not answer.
     :raises DataError: if it has no perp with a premium.
     """
-    check_spot_setting(config)
+    if Settings.from_config(config).uses_spot:
+        check_spot_setting(config)
     name = config["exchange"]["name"]
     with open_exchange(config) as exchange:
         with translate_freqtrade_errors(f"exchange {name}"):

@@ -214,7 +214,7 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
     return Row(
         perp=match.perp,
         against=match.name,
-        source=match.source,
+        source=match.premium_source,
         candle=dates.iloc[-1],
         z=one.last("z"),
         bias=_BIAS[int(bias[-1])],
@@ -236,13 +236,11 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
 def _tick_noise(one: _Found, precision: Mapping[str, float], len_prem: int) -> float:
     """Return by how much the coarser tick moves z."""
     match, perp, spot, columns = one
+    priced = [(perp, match.perp, True)]
+    if not match.is_premium:
+        priced.append((spot, str(match.spot), match.has_volume))
     tick = max(
-        relative_tick(
-            frame, precision.get(str(pair), 0.0), traded_close(frame, by_volume=by_volume)
-        )
-        for frame, pair, by_volume in (
-            (perp, match.perp, True),
-            (spot, match.spot, match.has_volume),
-        )
+        relative_tick(frame, precision.get(pair, 0.0), traded_close(frame, by_volume=by_volume))
+        for frame, pair, by_volume in priced
     )
     return tick_noise(tick, premium_stdev(columns["premium"], len_prem))

@@ -14,6 +14,7 @@ from perp_imbalance.indicators.gates import GATE_SERIES, GATES, OPTIONAL_GATES, 
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.exchange_name import exchange_name
+from perp_imbalance.markets.spot_pairs import source_order
 from perp_imbalance.strategy.settings import SECTION, Settings
 
 _BY_KIND = {CandleType(series.candle_type): series for series in GATE_SERIES.values()}
@@ -21,6 +22,7 @@ _BY_KIND = {CandleType(series.candle_type): series for series in GATE_SERIES.val
 # What ccxt calls the ability to fetch a series that not every exchange has, and its name in words.
 _ABILITIES = {
     CandleType.INDEX: ("fetchIndexOHLCV", "index prices"),
+    CandleType.PREMIUMINDEX: ("fetchPremiumIndexOHLCV", "premium index"),
     **{kind: (series.ability, series.words) for kind, series in _BY_KIND.items()},
 }
 
@@ -83,8 +85,11 @@ class GateSeries(IStrategy):
 
         :raises SettingsError: where the exchange lacks what a setting asks for.
         """
+        source = self.settings.premium_source
+        order = () if source == "auto" else source_order(source)
         needed = (
-            (self.settings.premium_source == "index", CandleType.INDEX, 'premium_source "index"'),
+            ("index" in order, CandleType.INDEX, 'premium_source "index"'),
+            ("premium_index" in order, CandleType.PREMIUMINDEX, 'premium_source "premium_index"'),
             *(
                 (getattr(self, switch).value, CandleType(series.candle_type), switch)
                 for switch, series in GATE_SERIES.items()

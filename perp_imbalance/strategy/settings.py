@@ -11,6 +11,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     Field,
+    PlainValidator,
     PositiveFloat,
     ValidationError,
 )
@@ -26,7 +27,13 @@ from perp_imbalance.indicators.thresholds import (
     Side,
     Thresholds,
 )
-from perp_imbalance.markets.spot_pairs import STRICT, PremiumSource, SpotPair
+from perp_imbalance.markets.spot_pairs import (
+    STRICT,
+    PremiumSetting,
+    SpotPair,
+    check_premium_source,
+    source_order,
+)
 from perp_imbalance.strategy.alerts import AlertKind
 from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
 
@@ -57,7 +64,8 @@ class Settings(BaseModel):
         the candle on which the bias flips.
     :param sides: which sides may be entered; where the config names none, those of the preset.
     :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
-    :param premium_source: what the perp is compared with.
+    :param premium_source: what the perp is compared with: one source, or several in the order in
+        which they are tried.
     :param use_funding: whether an entry needs the funding rate to agree.
     :param use_oi: whether an entry needs rising open interest.
     :param alerts: which flips of the bias send a message.
@@ -82,7 +90,7 @@ class Settings(BaseModel):
     entry_mode: EntryMode = "zone"
     sides: Annotated[list[Side], Field(min_length=1)] = list(get_args(Side))
     max_stale_candles: Annotated[int, Field(ge=0)] = MAX_STALE_CANDLES
-    premium_source: PremiumSource = "spot"
+    premium_source: Annotated[PremiumSetting, PlainValidator(check_premium_source)] = "spot"
     use_funding: bool = False
     use_oi: bool = False
     alerts: list[AlertKind] = list(get_args(AlertKind))
@@ -100,6 +108,11 @@ class Settings(BaseModel):
     def entered_sides(self) -> list[Side]:
         """The sides that the bot enters."""
         return [] if self.alert_only else self.sides
+
+    @property
+    def uses_spot(self) -> bool:
+        """Tell whether a premium may be measured by a spot pair."""
+        return "spot" in source_order(self.premium_source)
 
     def of_preset(self, preset: str) -> "Settings":
         """Return the settings with the sides of a preset, unless the config names some.

@@ -25,7 +25,10 @@ from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 from perp_imbalance.strategy.settings import Settings
 
 #: What a candle of each kind closes at: who gets which is seen by the price.
-PRICES = {CandleType.FUTURES: 101.0, CandleType.SPOT: 100.0, CandleType.INDEX: 100.5}
+PRICES = {
+    **{CandleType.FUTURES: 101.0, CandleType.SPOT: 100.0, CandleType.INDEX: 100.5},
+    CandleType.PREMIUMINDEX: 0.25,
+}
 CANDLES = 100
 #: Path and parameters of a request.
 Request = tuple[str, dict[str, str]]
@@ -94,12 +97,13 @@ NAMES = {
     ),
 }
 
-#: The requests for the candles of a perp, of its spot pair and of its index.
+#: The requests for the candles of a perp, of its spot pair, index and premium index.
 ASKED: dict[str, list[Request]] = {
     "bybit": [
         ("/v5/market/kline", {"category": "linear", "symbol": "BTCUSDT"}),
         ("/v5/market/kline", {"category": "spot", "symbol": "BTCUSDT"}),
         ("/v5/market/index-price-kline", {"category": "linear", "symbol": "BTCUSDT"}),
+        ("/v5/market/premium-index-price-kline", {"category": "linear", "symbol": "BTCUSDT"}),
     ],
     "okx": [
         ("/api/v5/market/candles", {"instId": "BTC-USDT-SWAP"}),
@@ -125,7 +129,10 @@ ASKED: dict[str, list[Request]] = {
 
 # Which candles freqtrade and ccxt give beside those of perp and spot.
 CANDLE_TYPES = {
-    "bybit": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
+    "bybit": {
+        *(CandleType.INDEX, CandleType.PREMIUMINDEX),
+        *(CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST),
+    },
     "okx": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
     "gate": {CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST},
     "bitget": {CandleType.INDEX, CandleType.FUNDING_RATE},
@@ -213,7 +220,10 @@ def test_freqtrade_accepts_config_and_strategy_on_the_exchange(opened: Opened) -
 
 
 def test_exchange_has_the_candle_types_that_the_table_says(opened: Opened) -> None:
-    kinds = [CandleType.INDEX, CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST]
+    kinds = [
+        *(CandleType.INDEX, CandleType.PREMIUMINDEX),
+        *(CandleType.FUNDING_RATE, CandleType.OPEN_INTEREST),
+    ]
     found = {kind for kind in kinds if opened.exchange.check_candle_type_support(kind)}
     assert found == CANDLE_TYPES[opened.name]
 

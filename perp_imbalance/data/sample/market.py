@@ -116,6 +116,9 @@ def _coin_series(
     yield Series(coin.perp_pair, HIGHER_TIMEFRAME, "futures", higher)
     yield Series(coin.perp_pair, TIMEFRAME, "mark", mark)
     yield Series(coin.perp_pair, TIMEFRAME, "funding_rate", _funding(path.premium, dates))
+    index = _premium_index(draws, coin, path, dates)
+    yield Series(coin.perp_pair, TIMEFRAME, "premiumIndex", index)
+    yield Series(coin.perp_pair, HIGHER_TIMEFRAME, "premiumIndex", _in_buckets(index))
     yield Series(coin.spot_pair, TIMEFRAME, "spot", spot)
     higher = _aggregate(spot, coin.spot_volume_decimals)
     yield Series(coin.spot_pair, HIGHER_TIMEFRAME, "spot", higher)
@@ -175,10 +178,38 @@ def _stop_spot(spot: pd.DataFrame, events: Events) -> pd.DataFrame:
     return spot.drop(index=range(first, first + length))
 
 
+def _premium_index(draws: Draws, coin: Coin, path: CoinPath, dates: pd.Series) -> pd.DataFrame:
+    """Return candles of the premium index: 0 while the index lies inside the impact spread.
+
+    ``[max(0, impact bid - index) - max(0, index - impact ask)] / index``, with impact prices around
+    the perp's that are further apart in wild hours.
+    """
+    wildness = np.concatenate(([1.0], path.volatility / coin.sigma))
+    inside = coin.half_spread * wildness
+    outside = np.maximum(np.abs(path.premium) - inside, 0.0) * np.sign(path.premium)
+    # Within the hour, the premium goes further by a share of what it moves.
+    reach = 0.5 * np.abs(np.diff(outside))
+    opens, closes = outside[:-1], outside[1:]
+    highs = np.maximum(opens, closes) + reach * draws.uniform(len(closes))
+    lows = np.minimum(opens, closes) - reach * draws.uniform(len(closes))
+    columns = {"open": opens, "high": highs, "low": lows, "close": closes}
+    # No negative zero: a file would keep it.
+    rounded = {
+        name: np.rint(values * 10**_RATE_DECIMALS) / 10**_RATE_DECIMALS + 0.0
+        for name, values in columns.items()
+    }
+    return pd.DataFrame({"date": dates, **rounded, "volume": 0.0})
+
+
+def _in_buckets(candles: pd.DataFrame) -> pd.DataFrame:
+    """Return the higher timeframe's candles."""
+    buckets = candles["date"].dt.floor(HIGHER_TIMEFRAME)
+    return candles.groupby(buckets).agg(_AGGREGATION).reset_index()
+
+
 def _aggregate(candles: pd.DataFrame, volume_decimals: int) -> pd.DataFrame:
     """Return the higher timeframe's candles: of what traded, and none where nothing did."""
-    buckets = candles["date"].dt.floor(HIGHER_TIMEFRAME)
-    higher = candles.groupby(buckets).agg(_AGGREGATION).reset_index()
+    higher = _in_buckets(candles)
     higher["volume"] = higher["volume"].round(volume_decimals)
     return higher[higher["volume"] > 0.0]
 

@@ -55,7 +55,9 @@ class Coin:
 
     ``sigma`` is the standard deviation of an hour's return as a fraction, ``loading`` its
     correlation with the market factor, ``scale`` the spot units in one perp contract.
-    Decimals give the tick: 2 means 0.01. Volumes are typical hours in base units.
+    Decimals give the tick: 2 means 0.01. Volumes are typical hours in base units. ``half_spread``
+    is that of the impact prices around the perp's, in a usual hour, as a fraction: the premium
+    index is 0 while the index lies inside it.
     """
 
     base: str
@@ -68,6 +70,7 @@ class Coin:
     perp_volume: float
     spot_volume_decimals: int
     perp_volume_decimals: int
+    half_spread: float
     scale: int = 1
 
     @property
@@ -83,9 +86,9 @@ class Coin:
 
 
 COINS = (
-    Coin("BTC", 95_000.0, 0.0050, 0.95, 2, 1, 900.0, 7_000.0, 5, 3),
-    Coin("ETH", 3_300.0, 0.0065, 0.88, 2, 2, 17_000.0, 250_000.0, 4, 3),
-    Coin("PEPE", 2e-5, 0.0120, 0.70, 8, 7, 2e11, 3e9, 0, 0, scale=1000),
+    Coin("BTC", 95_000.0, 0.0050, 0.95, 2, 1, 900.0, 7_000.0, 5, 3, 1 * BPS),
+    Coin("ETH", 3_300.0, 0.0065, 0.88, 2, 2, 17_000.0, 250_000.0, 4, 3, 2 * BPS),
+    Coin("PEPE", 2e-5, 0.0120, 0.70, 8, 7, 2e11, 3e9, 0, 0, 6 * BPS, scale=1000),
 )
 
 

@@ -18,7 +18,7 @@ from perp_imbalance.files import temporary_folder
 logger = logging.getLogger(__name__)
 
 # Raised by one whenever the same seed gives other candles; ensure_sample_market then rewrites.
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 
 LABEL_NAME = "README.txt"
 _TITLE = "SYNTHETIC candles: a generated sample market, no exchange ever traded at these prices."
@@ -59,8 +59,8 @@ def write_sample_market(
 ) -> SampleMarket:
     """Write a SYNTHETIC market of 1h and 4h candles, mark prices and funding rates.
 
-    Perps of BTC, ETH and 1000PEPE with their spot pairs. The candles are realistic in shape; a
-    modest tendency of the premium to reverse is put in on purpose (see
+    Perps of BTC, ETH and 1000PEPE with their spot pairs and premium indices. The candles are
+    realistic in shape; a modest tendency of the premium to reverse is put in on purpose (see
     :mod:`perp_imbalance.data.sample.model`), so a result on them says nothing about money.
     An older sample in the folder is replaced; the folder is complete at any time or absent.
 

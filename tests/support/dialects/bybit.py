@@ -39,6 +39,9 @@ class Bybit(Dialect):
             "kline": self._candles,
             "mark-price-kline": partial(self._candles, candle_type=CandleType.MARK),
             "index-price-kline": partial(self._candles, candle_type=CandleType.INDEX),
+            "premium-index-price-kline": partial(
+                self._candles, candle_type=CandleType.PREMIUMINDEX
+            ),
             "funding/history": self._funding,
             "orderbook": self._book,
         }

@@ -32,13 +32,15 @@ SERIES = {
         "open interest",
     ),
     "index": ("futures/BTC_USDT_USDT-1h-index", "close", "price or volume"),
+    "premium_index": ("futures/BTC_USDT_USDT-1h-premiumIndex", "close", "price or volume"),
 }
+SOURCES = ("index", "premium_index")
 VALUES = {"not a number": np.nan, "infinite": np.inf, "zero": 0.0, "negative": -1.0, "none": None}
 
 
 @pytest.fixture
 def market(tiny_datadir: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny market with 4h candles, open interest and index prices of BTC."""
+    """A copy of the tiny market with 4h candles, open interest and both indices of BTC."""
     folder = Path(shutil.copytree(tiny_datadir, tmp_path / "binance"))
     for name in ("perp", "spot"):
         frame = pd.read_feather(folder / f"{SERIES[name][0]}.feather")
@@ -49,6 +51,9 @@ def market(tiny_datadir: Path, tmp_path: Path) -> Path:
     frame = pd.read_feather(folder / f"{SERIES['perp'][0]}.feather")
     handler = get_datahandler(folder, "feather")
     handler.ohlcv_store(BTC, "1h", frame, CandleType.INDEX)
+    prices = ["open", "high", "low", "close"]
+    premium = (frame[prices] / frame["close"].iloc[0] - 1.0).clip(upper=0.0)
+    handler.ohlcv_store(BTC, "1h", frame.assign(**premium), CandleType.PREMIUMINDEX)
     interest = {"open_interest_amount": 5.0, "open_interest_value": 7.0}
     handler.ohlcv_store(BTC, "1h", frame[["date"]].assign(**interest), CandleType.OPEN_INTEREST)
     return folder
@@ -56,9 +61,9 @@ def market(tiny_datadir: Path, tmp_path: Path) -> Path:
 
 def notes(market: Path, name: str = "perp", **options: Any) -> list[str]:
     settings = SETTINGS
-    if name == "index":
-        settings = SETTINGS.model_copy(update={"premium_source": "index"})
-    uses_htf = name != "index"
+    if name in SOURCES:
+        settings = SETTINGS.model_copy(update={"premium_source": name})
+    uses_htf = name not in SOURCES
     return open_backtest_data(
         market, "1h", settings, pairs=[BTC], uses_htf=uses_htf, **options
     ).notes
@@ -79,15 +84,15 @@ def spoil(market: Path, name: str, value: Any, rows: slice) -> Path:
 
 
 def test_sound_series_have_nothing_to_say(market: Path) -> None:
-    assert notes(market) == notes(market, "index") == []
+    assert notes(market) == notes(market, "index") == notes(market, "premium_index") == []
 
 
 @pytest.mark.parametrize("name", SERIES)
 def test_file_without_a_usable_value_is_refused(market: Path, name: str) -> None:
     *_, timeframe, kind = f"{SERIES[name][0]}-spot".split("-")[:3]
     for value in VALUES:
-        # Longs and shorts pay in turn: a rate may be 0 or negative.
-        if name == "funding" and value in ("zero", "negative"):
+        # Longs and shorts pay in turn: a rate may be 0 or negative, as a premium may.
+        if name in ("funding", "premium_index") and value in ("zero", "negative"):
             continue
         file = spoil(market, name, VALUES[value], slice(None))
         with pytest.raises(DataError) as error:

@@ -22,7 +22,7 @@ from perp_imbalance.data.sample import (
 COINS = {coin.base: coin for coin in model.COINS}
 BPS = 1e-4
 # Everything the default seed gives. A change here is a new market: raise GENERATOR_VERSION.
-FINGERPRINT = "c2931fb5f25038ed"
+FINGERPRINT = "bab8c75afbc9e2ef"
 
 
 @pytest.fixture(scope="module")
@@ -238,11 +238,28 @@ def test_mark_price_stays_close_to_the_perp(sample: SampleMarket, base: str) -> 
     assert gap.abs().max() < 60
 
 
+@pytest.mark.parametrize(("base", "zeros"), [("BTC", 0.12), ("ETH", 0.25), ("PEPE", 0.62)])
+def test_premium_index_is_zero_inside_the_impact_spread(
+    sample: SampleMarket, base: str, zeros: float
+) -> None:
+    index = load(sample, COINS[base].perp_pair, kind="premiumIndex")
+    assert np.mean(index["close"] == 0) == pytest.approx(zeros, abs=0.02)
+    traded = premium(sample, base).reindex(index.index)
+    outside = index["close"] != 0
+    both = outside & traded.notna()
+    # It is the premium, less what the spread hides.
+    assert np.mean(np.sign(index["close"][both]) == np.sign(traded[both])) > 0.95
+    assert index["close"][both].abs().mean() < traded[both].abs().mean()
+    assert (index["high"] >= index[["open", "close"]].max(axis=1)).all()
+    assert (index["low"] <= index[["open", "close"]].min(axis=1)).all()
+    assert (index["volume"] == 0).all()
+
+
 def test_freqtrade_lists_and_reads_every_file(sample: SampleMarket) -> None:
     handler = get_datahandler(sample.datadir, "feather")
     listed = handler.ohlcv_get_available_data(sample.datadir, TradingMode.SPOT)
     listed += handler.ohlcv_get_available_data(sample.datadir, TradingMode.FUTURES)
-    assert len(listed) == len(sample.files) == 18
+    assert len(listed) == len(sample.files) == 24
     assert {pair for pair, _, _ in listed} == set(sample.pairs)
     for pair, timeframe, kind in listed:
         candles = load(sample, pair, timeframe, kind)
@@ -269,7 +286,7 @@ def test_any_seed_and_length_gives_a_sound_market(seed: int, days: int) -> None:
     for series in made.series:
         values = series.frame.drop(columns="date").to_numpy()
         assert np.isfinite(values).all()
-        if series.kind != "funding_rate":
+        if series.kind not in ("funding_rate", "premiumIndex"):
             assert (values[:, :4] > 0).all()
 
 

@@ -181,6 +181,10 @@ def test_open_interest_has_a_column_only_where_it_is_given() -> None:
             *("hyperliquid", CandleType.INDEX, 'premium_source "index"'),
             'index prices: take perp_imbalance.premium_source "index" off the config',
         ),
+        (
+            *("okx", CandleType.PREMIUMINDEX, 'premium_source "premium_index"'),
+            'premium index: take perp_imbalance.premium_source "premium_index" off the config',
+        ),
     ],
 )
 def test_exchange_without_a_series_is_refused_in_one_line(

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from perp_imbalance.indicators.columns import premium_columns, spot_premium
-from perp_imbalance.markets.pair_premium import pair_premium
+from perp_imbalance.markets.pair_premium import pair_premium, passed_over, settle
 from perp_imbalance.markets.spot_matching import SpotMatch
 
 MATCH = SpotMatch("1000X/USDT:USDT", "X/USDT", 1000, "scale", None)
@@ -52,3 +52,57 @@ def test_higher_timeframe_without_a_premium_is_none() -> None:
     assert found is not None
     assert np.isfinite(found.premium).all()
     assert pair_premium(MATCH, perp, spot, "1h", htf=(higher[0], None, "4h")).htf is None
+
+
+PERP = "X/USDT:USDT"
+PREMIUM_INDEX = SpotMatch(PERP, PERP, 1, "premium_index", None, "premiumIndex")
+INDEX = SpotMatch(PERP, PERP, 1, "index", None, "index", others=(PREMIUM_INDEX,))
+SPOT = SpotMatch(PERP, "X/USDT", 1, "identical", None, others=(INDEX, PREMIUM_INDEX))
+
+
+@pytest.mark.parametrize(
+    ("spot", "index", "source", "why"),
+    [
+        (2.0, 2.0, "spot", None),
+        (6.0, 2.0, "index", "its price is 0.333 times that of X/USDT (scale 1): not the same coin"),
+        (None, 2.0, "index", "it has no 1h candle in which both it and X/USDT were traded"),
+        (6.0, None, "premiumIndex", "not the same coin; it has no 1h candle"),
+        (None, None, "premiumIndex", "X/USDT were traded; it has no 1h candle"),
+    ],
+)
+def test_wrong_price_is_passed_over_as_a_missing_pair_is(
+    spot: float | None, index: float | None, source: str, why: str | None
+) -> None:
+    prices = {"spot": spot, "index": index, "premiumIndex": 1e-4}
+
+    def given(match: SpotMatch) -> pd.DataFrame | None:
+        price = prices[match.source]
+        if price is None:
+            return None
+        frame = candles(price, 2)
+        return frame.assign(open=frame["close"], high=frame["close"], low=frame["close"])
+
+    found = settle(SPOT, candles(2.0, 1), given, "1h")
+    assert found.source == source
+    assert (why or "None") in str(found.passed_over)
+
+
+def test_candles_of_the_perp_as_spot_are_not_passed_over() -> None:
+    perp = candles(2.0, 1)
+    assert passed_over(SPOT, perp, perp, "1h") is None
+    assert "are those of the perp" in str(pair_premium(SPOT, perp, perp, "1h").refusal)
+
+
+def test_failed_request_of_spot_is_no_missing_pair() -> None:
+    perp = candles(2.0, 1)
+    assert passed_over(SPOT, perp, None, "1h", is_live=True) is None
+    assert passed_over(INDEX, perp, None, "1h", is_live=True) is not None
+    assert passed_over(INDEX, perp.iloc[:0], None, "1h") is None
+
+
+def test_premium_index_of_zeros_is_no_perp_under_another_name() -> None:
+    zeros = candles(1.0, 2).assign(close=0.0, open=0.0, high=1e-5, low=0.0)
+    found = pair_premium(PREMIUM_INDEX, candles(2.0, 1), zeros, "1h")
+    assert found.refusal is None
+    assert (found.columns["premium"] == 0.0).all()
+    assert np.isnan(found.columns["spot_close"]).all()

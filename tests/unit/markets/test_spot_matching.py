@@ -2,8 +2,14 @@
 
 import pytest
 
-from perp_imbalance.markets.spot_matching import Market, Rule, SpotMatch, match_spot
-from perp_imbalance.markets.spot_pairs import PremiumSource, SpotPair
+from perp_imbalance.markets.spot_matching import (
+    Market,
+    Rule,
+    SpotMatch,
+    about_sources,
+    match_spot,
+)
+from perp_imbalance.markets.spot_pairs import PremiumSetting, SpotPair
 
 # Names as Binance lists them.
 BINANCE_SPOT = {
@@ -130,22 +136,46 @@ def test_perp_of_the_same_name_is_no_spot() -> None:
     assert match_spot("BTC/USDT:USDT", market.get, exchange="binance").spot is None
 
 
+BTC, NEW = "BTC/USDT:USDT", "1000NEW/USDT:USDT"
+
+
 @pytest.mark.parametrize(
-    ("source", "perp", "spot", "found"),
+    ("source", "exchange", "perp", "spot", "found"),
     [
-        ("spot", "BTC/USDT:USDT", "BTC/USDT", "spot"),
-        ("auto", "BTC/USDT:USDT", "BTC/USDT", "spot"),
-        ("index", "BTC/USDT:USDT", "BTC/USDT:USDT", "index"),
-        ("auto", "1000NEW/USDT:USDT", "1000NEW/USDT:USDT", "index"),
-        ("spot", "1000NEW/USDT:USDT", None, "spot"),
+        ("spot", "binance", BTC, "BTC/USDT", ["spot"]),
+        ("spot", "binance", NEW, None, []),
+        ("index", "binance", BTC, BTC, ["index"]),
+        ("premium_index", "binance", BTC, BTC, ["premium_index"]),
+        ("auto", "binance", BTC, "BTC/USDT", ["spot", "index", "premium_index"]),
+        ("auto", "binance", NEW, NEW, ["index", "premium_index"]),
+        ("auto", "okx", NEW, NEW, ["index"]),
+        ("auto", "hyperliquid", NEW, None, []),
+        (["premium_index", "spot"], "bybit", BTC, BTC, ["premium_index", "spot"]),
+        (["spot", "premium_index"], "bybit", NEW, NEW, ["premium_index"]),
     ],
 )
-def test_index_stands_in_where_the_source_says_so(
-    source: PremiumSource, perp: str, spot: str | None, found: str
+def test_sources_are_tried_in_the_order_of_the_setting(
+    source: PremiumSetting, exchange: str, perp: str, spot: str | None, found: list[str]
 ) -> None:
     markets = {"BTC/USDT": {"spot": True, "active": True}}
-    match = match_spot(perp, markets.get, exchange="binance", source=source)
-    assert (match.spot, match.source) == (spot, found)
-    if found == "index":
-        assert (match.scale, match.rule, match.has_volume) == (1, "index", False)
-        assert match.name == f"the index of {perp}"
+    match = match_spot(perp, markets.get, exchange=exchange, source=source)
+    assert match.spot == spot
+    tried = [match, *match.others] if match.spot else []
+    assert [each.premium_source for each in tried] == found
+    if match.spot == perp:
+        assert (match.scale, match.rule, match.has_volume) == (1, found[0], False)
+        assert match.name == f"the {found[0].replace('_', ' ')} of {perp}"
+    is_fallback = bool(tried) and perp == NEW and source not in ("index", "premium_index")
+    assert (match.passed_over == "no spot pair of 1000NEW against USDT") is is_fallback
+
+
+def test_fallbacks_are_told_in_one_line_a_source() -> None:
+    matches = [
+        match_spot(f"{base}/USDT:USDT", lambda _: None, exchange="binance", source="auto")
+        for base in ("A", "B")
+    ]
+    (line,) = about_sources(matches)
+    assert line == (
+        "2 perps are measured by their index: A/USDT:USDT, B/USDT:USDT; of A/USDT:USDT: no spot "
+        "pair of A against USDT"
+    )

@@ -67,6 +67,8 @@ def test_script_is_told_step_source_and_the_gate_that_is_on() -> None:
     )
     content = given(indexed)
     assert (content["source"], content["htf"]) == ("index", "4h")
+    published = replace(part, frame=part.frame.assign(premium_source="premium_index"))
+    assert given(published)["source"] == "index (premium index)"
     unknown = replace(part, frame=part.frame.assign(premium_source=np.nan))
     assert given(unknown)["source"] == "spot"
 

@@ -41,7 +41,8 @@ SIGNATURES = {
         "(perp: str, markets: collections.abc.Callable[[str], collections.abc.Mapping[str, "
         "typing.Any] | None], *, exchange: str, overrides: collections.abc.Mapping[str, "
         "perp_imbalance.markets.spot_pairs.SpotPair] | None = None, source: "
-        "Literal['spot', 'index', 'auto'] = 'spot') -> "
+        "Union[Literal['spot', 'index', 'premium_index'], Literal['auto'], "
+        "collections.abc.Sequence[Literal['spot', 'index', 'premium_index']]] = 'spot') -> "
         "perp_imbalance.markets.spot_matching.SpotMatch"
     ),
 }

@@ -34,6 +34,15 @@ def test_config_without_the_section_has_the_defaults() -> None:
             {"entry_mode": "flop"},
             "the config's perp_imbalance.entry_mode is 'flop', it should be 'zone' or 'flip'",
         ),
+        *(
+            (
+                {"premium_source": source},
+                f"the config's perp_imbalance.premium_source is {source!r}, it should be "
+                '"spot", "index", "premium_index", "auto", or a list of the first three without '
+                "repetition",
+            )
+            for source in ("premiumIndex", [], ["spot", "auto"], ["index", "index"], 1, [["spot"]])
+        ),
         (
             {"max_stale_candles": "12"},
             "the config's perp_imbalance.max_stale_candles is '12', it should be a valid integer",

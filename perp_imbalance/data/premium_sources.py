@@ -1,0 +1,81 @@
+"""By what the perps of a folder are measured: by names, by the files that are there, by prices."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from freqtrade.configuration import TimeRange
+from freqtrade.enums import CandleType
+from pandas import DataFrame
+
+from perp_imbalance.data.folder import CandleFolder
+from perp_imbalance.markets.pair_premium import settle
+from perp_imbalance.markets.spot_matching import SpotMatch, match_spot
+from perp_imbalance.markets.spot_pairs import PremiumSetting, SpotPair
+from perp_imbalance.strategy.settings import Settings
+
+
+@dataclass(frozen=True)
+class Matching:
+    """How perps of a folder find what they are compared with.
+
+    :ivar exchange: ccxt's name.
+    :ivar overrides: the user's own spot pairs.
+    """
+
+    exchange: str = "binance"
+    overrides: Mapping[str, SpotPair] = field(default_factory=dict)
+    source: PremiumSetting = "spot"
+
+    @classmethod
+    def of(cls, exchange: str, settings: Settings) -> "Matching":
+        """Return what a config says of it."""
+        return cls(exchange, settings.spot_pairs, settings.premium_source)
+
+    def match(self, pair: str, folder: CandleFolder) -> SpotMatch:
+        """Return the match of a perp among the pairs of a folder."""
+        return match_spot(
+            pair,
+            folder.market,
+            exchange=self.exchange,
+            overrides=self.overrides,
+            source=self.source,
+        )
+
+
+def with_candles(match: SpotMatch, folder: CandleFolder, timeframe: str) -> SpotMatch:
+    """Return the first source of a perp's premium of which the folder has candles, if any."""
+
+    def is_there(one: SpotMatch) -> bool:
+        return (str(one.spot), timeframe, CandleType(one.source)) in folder.keys
+
+    while match.others and not is_there(match):
+        match = match.next(f"no {timeframe} candles of {match.name}")
+    return replace(match, others=tuple(filter(is_there, match.others)))
+
+
+def settled(
+    folder: CandleFolder, timeframe: str, matches: Sequence[SpotMatch], timerange: str | None
+) -> list[SpotMatch]:
+    """Return what each perp is measured by after a look at prices, as the strategy takes it."""
+    span = TimeRange.parse_timerange(timerange)
+
+    def of(match: SpotMatch) -> SpotMatch:
+        if not match.others:
+            return match
+        perp = within(folder.read(match.perp, timeframe, CandleType.FUTURES), span)
+
+        def candles(one: SpotMatch) -> DataFrame:
+            return folder.read(str(one.spot), timeframe, CandleType(one.source))
+
+        return settle(match, perp, candles, timeframe)
+
+    return [of(match) for match in matches]
+
+
+def within(frame: DataFrame, span: TimeRange) -> DataFrame:
+    """Return the rows of a frame within a time range."""
+    if span.startdt is not None:
+        frame = frame[frame["date"] >= span.startdt]
+    if span.stopdt is not None:
+        frame = frame[frame["date"] <= span.stopdt]
+    return frame
