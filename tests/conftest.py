@@ -38,6 +38,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.en
 for variable in [name for name in os.environ if name.startswith("FREQTRADE__")]:
     del os.environ[variable]
 
-# A shell starts what runs in its background with SIGINT ignored, and that is handed on to every
-# process that a test starts, and interrupts.
+# A shell starts what runs in its background with SIGINT ignored, nohup with SIGHUP, and that is
+# handed on to every process that a test starts, and ends by a signal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
