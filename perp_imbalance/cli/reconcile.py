@@ -28,6 +28,7 @@ examples:
   perp-imbalance reconcile --lock band.json --db sqlite:///tradesv3.sqlite -c config.json \\
       --datadir user_data/data/binance
 
+Without --pairs, those of the config's whitelist and those that the bot traded are compared.
 The database is only read, also while the bot runs; no key is used and no exchange asked. Without
 --logfile, a bot that was down is known only by its starts, and an order that was not filled not at
 all, since freqtrade deletes it: such a difference has "no cause found".
@@ -178,7 +179,10 @@ def lock_band(
     for note in notes:
         print(f"Note: {note}")
     print(f"Locked in {arguments.lock}, hash {lock.hash[:12]}: {drawn.trades} trades of {span}")
-    print(f"Mean of as many trades: {drawn.low:+.1f} to {drawn.high:+.1f} bps; of fewer, wider")
+    print(
+        f"Mean of as many trades: {drawn.low:+.1f} to {drawn.high:+.1f} bps in 95 of 100 cases; of "
+        "fewer, wider"
+    )
     return 0
 
 
@@ -299,6 +303,6 @@ def said_of_band(found: "Reconciliation") -> str:
     source = f"locked {found.locked} UTC" if found.locked else "of this backtest's own trades"
     where = "inside" if found.is_inside else "OUTSIDE"
     return (
-        f"{mean}, {where} the band {found.band.low:+.1f} to {found.band.high:+.1f} ({source}, "
-        f"drawn from {found.band.trades} trades)"
+        f"{mean}, {where} the band of {found.band.low:+.1f} to {found.band.high:+.1f} bps, which "
+        f"holds 95 of 100 means ({source}, drawn from {found.band.trades} trades)"
     )

@@ -30,7 +30,9 @@ freqtrade's own trade command lives through the candles, on a clock that moves w
 at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
 REST API are left out and dry_run is forced; database, log and page are the rehearsal's own. Inside
 the finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes
-to close: stops are seen, but not when or in which order that was.
+to close: stops are seen, but not when or in which order that was. --timerange needs both ends and
+must begin 459 candles after the folder does; the pairs are the folder's, not the whitelist's.
+docs/rehearsal.md explains the tables.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
