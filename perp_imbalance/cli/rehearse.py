@@ -136,6 +136,10 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         raise CommandError("rehearse needs --strategy, as the config names none")
     data = backtest_data(config, arguments.datadir, arguments)
     candle = timeframe_to_seconds(data.timeframe)
+    if arguments.looks >= candle:
+        raise CommandError(
+            f"--looks {arguments.looks}: in a candle of {data.timeframe} are at most {candle - 1}"
+        )
     check_span(data, start, stop)
     folder = arguments.output or Path(config["user_data_dir"], "rehearsals", run_name("rehearsal"))
     if folder.exists():

@@ -17,7 +17,8 @@ from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.reconcile.changes import changes
 
 DRAWS = 2000
-#: Of fewer trades no band is made.
+#: Of fewer trades no band is made. A block is no longer than so many fit into all trades: of one
+#: that holds them all, each draw would have the same mean.
 LEAST_TRADES = 10
 _ENDS = (0.025, 0.975)
 _SEED = 1
@@ -104,7 +105,7 @@ class Lock:
             sorted(pairs),
             timerange,
             [round(1e4 * float(profit), 4) for profit in closed.get("profit_ratio", [])],
-            max(1, round(len(closed) / max(1, weeks))),
+            max(1, min(round(len(closed) / max(1, weeks)), len(closed) // LEAST_TRADES)),
             f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}",
         )
 

@@ -66,8 +66,8 @@ class Causes:
         """Return why a bot entered where a backtest does not."""
         trade = self._trade(pair, side, time)
         number = int(trade["id"])
-        signal = self.record.signals.get(number)
-        if trade["enter_tag"] in _FORCED or (signal is not None and signal["signal"] is None):
+        signal = self.record.signals.get(number, {})
+        if trade["enter_tag"] in _FORCED or signal.get("signal", "") is None:
             return "forced by hand"
         if differs := changes(self.record.settings.get(number, {}), self.settings):
             return f"changed settings: {', '.join(differs)}"
@@ -209,7 +209,7 @@ class Causes:
         trades = self.record.trades
         opened = trades["open_date"].dt.floor(self.candle)
         is_it = (trades["pair"] == pair) & (trades["is_short"].astype(bool) == (side == "short"))
-        return dict(trades[is_it & (opened == time)].iloc[0])
+        return dict(trades[is_it & ((opened == time) | (trades["open_date"] == time))].iloc[0])
 
     def _until(self, time: pd.Timestamp) -> pd.Timestamp:
         """Return until when a signal that a candle begins with may be entered."""

@@ -19,7 +19,16 @@ from perp_imbalance.files import temporary_folder
 from perp_imbalance.strategy.stored_entry import SETTINGS_KEY, SIGNAL_KEY
 
 _TABLES = ("trades", "orders", "pairlocks", "trade_custom_data", "KeyValueStore", "wallet_history")
-_NEEDED = ("trades", "orders", "pairlocks")
+# What is read of those without which it is no database of freqtrade's, and which older ones lack.
+_NEEDED = {
+    "trades": (
+        *("id", "pair", "strategy", "is_open", "is_short", "open_date", "close_date", "open_rate"),
+        *("close_rate", "fee_open", "fee_close", "stake_amount", "close_profit", "enter_tag"),
+        *("exit_reason", "funding_fees"),
+    ),
+    "orders": ("ft_trade_id", "ft_order_side", "status", "filled", "order_date"),
+    "pairlocks": ("pair", "side", "reason", "lock_time", "lock_end_time"),
+}
 # When freqtrade writes down the wallet of a day.
 _WALLET_TIME = pd.Timedelta(minutes=7)
 
@@ -78,6 +87,12 @@ def read_record(url: str, strategy: str) -> BotRecord:
             name: _read(connection, name) if name in existing else pd.DataFrame()
             for name in _TABLES
         }
+    for name, columns in _NEEDED.items():
+        if absent := [column for column in columns if column not in tables[name]]:
+            raise DataError(
+                f"{shown} is of an older freqtrade: its table {name} has no {', '.join(absent)}; "
+                "start this freqtrade once with a copy of it, which brings that up to date"
+            )
     trades = tables["trades"]
     if trades.empty:
         raise DataError(f"{shown} has no trades: nothing to reconcile yet")
@@ -124,7 +139,14 @@ def _filled(
 @contextmanager
 def _connection(url: str, shown: str) -> Iterator[Connection]:
     try:
-        with _readable(make_url(url)) as readable:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise DataError(
+            f"{shown} is no URL of a database: write it as freqtrade's db_url, such as "
+            "sqlite:///tradesv3.sqlite"
+        ) from None
+    try:
+        with _readable(parsed) as readable:
             engine = create_engine(readable)
             if engine.dialect.name == "postgresql":
                 engine = engine.execution_options(postgresql_readonly=True)
@@ -135,11 +157,6 @@ def _connection(url: str, shown: str) -> Iterator[Connection]:
                 engine.dispose()
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise DataError(f"{shown} cannot be opened: {error}") from None
-    except ArgumentError:
-        raise DataError(
-            f"{shown} is no URL of a database: write it as freqtrade's db_url, such as "
-            "sqlite:///tradesv3.sqlite"
-        ) from None
     except DBAPIError as error:
         said = str(error.orig).splitlines()[0]
         raise DataError(f"{shown} cannot be read as a database: {said}") from None
@@ -165,20 +182,26 @@ def _readable(url: URL) -> Iterator[URL]:
             yield _sqlite(folder / file.name, "mode=rw")
         return
     # Without a log of its own, nobody has a database of that kind open.
-    writes_ahead = file.open("rb").read(19)[18:] == b"\x02"
+    with file.open("rb") as header:
+        writes_ahead = header.read(19)[18:] == b"\x02"
     yield _sqlite(file, "immutable=1" if writes_ahead and not log.exists() else "mode=ro")
 
 
 def _sqlite(file: Path, how: str) -> URL:
-    return make_url(f"sqlite:///file:{quote(str(file.absolute()))}?{how}&uri=true")
+    # Not from text, whose quotes SQLAlchemy would take away before SQLite reads them.
+    name, value = how.split("=")
+    return URL.create(
+        "sqlite", database=f"file:{quote(str(file.absolute()))}", query={name: value, "uri": "true"}
+    )
 
 
 def _shown(url: str) -> str:
     """Return a URL without its password."""
     try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
+        # A driver takes passwords among its options, too.
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
+    except (ArgumentError, ValueError):
+        return "what --db names" if "@" in url else url
 
 
 def _read(connection: Connection, name: str) -> pd.DataFrame:
@@ -186,12 +209,15 @@ def _read(connection: Connection, name: str) -> pd.DataFrame:
     frame = pd.read_sql(text(f"select * from {quoted}"), connection)
     for column in frame.columns:
         if column.endswith(("_date", "_time", "_at", "datetime_value")) or column == "timestamp":
-            frame[column] = pd.to_datetime(frame[column], utc=True, format="mixed")
+            try:
+                frame[column] = pd.to_datetime(frame[column], utc=True, format="mixed")
+            except ValueError as error:
+                raise DataError(f"{column} of the table {name} holds no time: {error}") from None
     return frame
 
 
 def _custom(stored: pd.DataFrame) -> dict[str, dict[int, dict[str, Any]]]:
-    """Return what was stored at entries by key and trade; what is no JSON is left out."""
+    """Return what was stored at entries by key and trade; what is no JSON object is left out."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for row in stored.to_dict("records"):
         if row["cd_key"] in (SIGNAL_KEY, SETTINGS_KEY):
@@ -199,12 +225,15 @@ def _custom(stored: pd.DataFrame) -> dict[str, dict[int, dict[str, Any]]]:
                 value = json.loads(row["cd_value"])
             except ValueError:
                 continue
+            if not isinstance(value, dict):
+                continue
             found.setdefault(row["cd_key"], {})[int(row["ft_trade_id"])] = value
     return found
 
 
 def _starts(store: pd.DataFrame, settings: dict[int, dict[str, Any]]) -> list[pd.Timestamp]:
-    starts = {pd.Timestamp(one["started"]) for one in settings.values() if "started" in one}
+    told = pd.Series([one.get("started") for one in settings.values()], dtype=object)
+    starts = set(pd.to_datetime(told, utc=True, format="ISO8601", errors="coerce").dropna())
     if len(store):
         is_start = store["key"].isin(["bot_start_time", "startup_time"])
         starts |= set(store.loc[is_start, "datetime_value"].dropna())

@@ -76,8 +76,9 @@ def reconcile(
     :raises RehearsalError: if freqtrade refuses to backtest it
     """
     tested = backtest(plan, candle)
-    opened = record.trades["open_date"]
-    bot = within(record.trades[opened >= plan.start].copy(), plan.end)
+    is_asked = record.trades["pair"].isin(plan.config["exchange"]["pair_whitelist"])
+    is_asked &= record.trades["open_date"] >= plan.start
+    bot = within(record.trades[is_asked].copy(), plan.end)
     comparison = compare(bot, tested, candle, FIRST_LOOK)
     causes = Causes(record, log, tested, settings, candle)
     comparison.differences = [causes.explained(each) for each in comparison.differences]

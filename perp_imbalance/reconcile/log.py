@@ -17,6 +17,8 @@ _UNFILLED = re.compile(
     r"order fully cancelled\. Removing Trade\(id=\d+, pair=(\S+), .*is_short=(True|False), "
     r".*open_since=([^)]+)\)"
 )
+# freqtrade says so every minute, where the spot price of a candle is awaited, too.
+_ALIVE = re.compile(r"^Bot heartbeat\. .*state='RUNNING'")
 # A machine's clock may tell local time, in steps of a quarter of an hour.
 _STEP = pd.Timedelta(minutes=15)
 
@@ -26,7 +28,7 @@ class BotLog:
     """What the lines of a log tell; without a log, nothing.
 
     :ivar seen: what the strategy said of a pair's candle, by pair and the candle's opening
-    :ivar looks: when it said so, in order
+    :ivar looks: when it said so, or that it runs, in order
     :ivar unfilled: orders that were taken back without any fill
     """
 
@@ -43,7 +45,7 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
     :raises DataError: if one cannot be read, or none has a line of a candle
     """
     seen: dict[tuple[str, pd.Timestamp], str] = {}
-    looks, removed, late = [], [], []
+    looks, alive, removed, late = [], [], [], []
     for file in files:
         try:
             lines = file.read_text("utf-8", errors="replace").splitlines()
@@ -58,6 +60,8 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
                 seen[about[1], opened] = about[3]
                 looks.append(pd.Timestamp(time, tz="UTC"))
                 late.append(looks[-1] - opened - candle)
+            elif _ALIVE.match(said):
+                alive.append(pd.Timestamp(time, tz="UTC"))
             elif gone := _UNFILLED.search(said):
                 placed = pd.Timestamp(gone[3], tz="UTC")
                 removed.append((gone[1], gone[2] == "True", placed, pd.Timestamp(time, tz="UTC")))
@@ -69,4 +73,4 @@ def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
         )
     shift = pd.Series(late).median().round(_STEP) if late else pd.Timedelta(0)
     unfilled = tuple(Unfilled(*order[:3], order[3] - shift) for order in removed)
-    return BotLog(seen, tuple(sorted(look - shift for look in looks)), unfilled)
+    return BotLog(seen, tuple(sorted(look - shift for look in (*looks, *alive))), unfilled)

@@ -61,9 +61,7 @@ def rehearse(plan: Plan, looks: BinaryIO) -> None:
         if plan.shortcuts:
             take_shortcuts(bot, replay.store, system_clock)
         try:
-            freqtrade_main(
-                ["trade", "-c", str(file), "--db-url", f"sqlite:///{plan.database.absolute()}"]
-            )
+            freqtrade_main(["trade", "-c", str(file), "--db-url", plan.db_url])
         finally:
             stage.ended()
 

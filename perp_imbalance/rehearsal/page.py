@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from perp_imbalance.plotting.html_page import html_table, write_page
-from perp_imbalance.rehearsal.comparison import KINDS, Comparison
+from perp_imbalance.rehearsal.comparison import KINDS, TOLERANCE_BPS, Comparison
 from perp_imbalance.rehearsal.plan import Plan
 
 Rows = list[dict[str, str]]
@@ -41,6 +41,11 @@ def pairs(plan: Plan) -> list[str]:
 def verdict(comparison: Comparison) -> str:
     """Return in one line whether all differences are explained."""
     said = "all explained" if comparison.explained else "not all explained"
+    if comparison.largest_rest_bps > TOLERANCE_BPS:
+        said += (
+            f"; the profit of a trade differs by {comparison.largest_rest_bps:.1f} bps more than "
+            "its causes"
+        )
     return f"Differences: {len(comparison.differences)}, {said}"
 
 

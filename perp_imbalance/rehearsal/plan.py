@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -68,6 +69,11 @@ class Plan:
     def database(self) -> Path:
         """The bot's database."""
         return self.folder / "rehearsal.sqlite"
+
+    @property
+    def db_url(self) -> str:
+        """The same for freqtrade, whatever characters its path has."""
+        return f"sqlite:///{quote(str(self.database.absolute()))}"
 
     @property
     def log(self) -> Path:

@@ -63,6 +63,7 @@ def _told(plan: Plan, process: "subprocess.CompletedProcess[str]", logged: int) 
     if last == STOPPED and (raised := _RAISED.findall(log)):
         reason = f"{STOPPED}: {raised[-1]}"
     else:
-        process.stderr += log
+        if " - ERROR - " in log or not last:
+            process.stderr += log
         reason = error_line(process)
     return f"{reason} (its log: {plan.log})"

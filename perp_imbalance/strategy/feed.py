@@ -30,6 +30,9 @@ logger = logging.getLogger(__name__)
 # So many pairs with their reasons make a message that can still be read.
 _MOST_NAMED = 3
 
+# What is looked at and told of each candle.
+_WATCHED = {"premium", "spot_close", "bias", "z", "premium_pct", "deviation_bps"}
+
 #: A trouble's kind and what to say of it; the words may change from candle to candle.
 Trouble = tuple[str, str]
 
@@ -69,7 +72,7 @@ class AlertDeduplicator:
         kind, reason = trouble
         told = self._told.setdefault(pair, {})
         if kind not in told:
-            self._begun[pair] = reason
+            self._begun[pair] = "; ".join(filter(None, [self._begun.get(pair), reason]))
         told[kind] = candle
         self._tell(1)
 
@@ -207,7 +210,8 @@ class WatchedFeed(IStrategy):
             self.process_only_new_candles = once
         self.analysed_with[pair] = newest
         dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
-        if dataframe.empty:
+        # A strategy of one's own may have indicators of its own instead.
+        if dataframe.empty or not _WATCHED.issubset(dataframe.columns):
             return
         if pair not in self.unfit:
             self.watch_feed(dataframe, pair)

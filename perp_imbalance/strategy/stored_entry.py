@@ -28,7 +28,12 @@ from perp_imbalance.strategy.settings import Settings
 SIGNAL_KEY, SETTINGS_KEY = "entry_signal", "entry_settings"
 
 # What of freqtrade's config decides which trades there are.
-_CONFIG_KEYS = ("timeframe", "max_open_trades", "stake_amount", "stoploss", "minimal_roi")
+_CONFIG_KEYS = (
+    *("timeframe", "max_open_trades", "stake_amount", "stoploss", "minimal_roi", "fee"),
+    *("trailing_stop", "trailing_stop_positive", "trailing_stop_positive_offset"),
+    *("trailing_only_offset_is_reached", "use_exit_signal", "exit_profit_only"),
+    *("exit_profit_offset", "ignore_roi_if_entry_signal", "position_adjustment_enable"),
+)
 
 # What of our section of it decides about messages only.
 _ONLY_SAID = {"alerts", "log_candles"}

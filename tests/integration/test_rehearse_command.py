@@ -112,6 +112,10 @@ def test_rehearsal_equals_the_backtest_and_is_its_own(
         (["--datadir", "{data}", "--timerange", "2025091-20"], "such as 20250101-20250301"),
         (["--datadir", "{data}", "--timerange", "20250918-20250919", "--looks", "0"], "--looks 0"),
         (
+            ["--datadir", "{data}", "--timerange", "20250918-20250919", "--looks", "3600"],
+            "in a candle of 1h are at most 3599",
+        ),
+        (
             ["--datadir", "{data}", "--timerange", "20250918-20250919", "--output", "user_data"],
             "user_data exists already",
         ),

@@ -54,7 +54,20 @@ def test_few_trades_make_no_band() -> None:
 
 def test_lock_keeps_closed_trades_in_order_of_time() -> None:
     assert locked().profits_bps == [float(day) for day in range(1, 15)]
-    assert locked().block == 5
+
+
+@pytest.mark.parametrize(("weeks", "block"), [(1, 1), (2, 1), (20, 5)])
+def test_blocks_of_a_week_are_never_most_of_all_trades(weeks: int, block: int) -> None:
+    days = [day for day in range(7 * weeks) if day % 7 < 5]
+    rows = [{"open_date": at(0, 3) + pd.Timedelta(days=day)} for day in days]
+    profits = np.random.default_rng(1).normal(0.0, 50.0, 2 * len(rows))
+    both = [{**row, "profit_ratio": p / 1e4} for row, p in zip(rows * 2, profits, strict=True)]
+    lock = Lock.of(trades(*both[: 2 * len(rows) if weeks == 1 else len(rows)]), SETTINGS, [], "")
+    assert lock.block == block
+    # A bot that does as the backtest does lies inside.
+    found = lock.band(len(lock.profits_bps))
+    assert found is not None
+    assert found.holds(float(np.mean(lock.profits_bps)) + 0.03)
 
 
 def test_lock_comes_back_as_it_was_written(tmp_path: Path) -> None:

@@ -84,6 +84,19 @@ def test_copy_of_a_running_database_is_read_and_left_alone(
     assert {file.name for file in folder.iterdir()} == set(copied)
 
 
+def test_database_of_an_odd_name_is_read(running: Path, tmp_path: Path) -> None:
+    shutil.copy(running, tmp_path / "one? 100%25.sqlite")
+    assert len(read_record(f"sqlite:///{tmp_path}/one%3F 100%2525.sqlite", NAME).trades) == 1
+
+
+@pytest.mark.parametrize("stored", ["[1]", '"text"', '{"started": "once"}', '{"started": null}'])
+def test_what_another_stored_with_a_trade_is_left_out(stored: str, running: Path) -> None:
+    with closing(sqlite3.connect(running)) as store:
+        store.execute("update trade_custom_data set cd_value = ?", [stored])
+        store.commit()
+    assert read_record(f"sqlite:///{running}", NAME).starts == (at(1), at(15))
+
+
 def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
     with closing(sqlite3.connect(running)) as store:
         store.execute("update orders set filled = 0 where ft_trade_id = 2")
@@ -100,6 +113,15 @@ def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
         ("sqlite://", None, "in memory"),
         ("bot.sqlite", None, "bot.sqlite is no URL of a database"),
         ("nosuch://user:word@host/x", None, "nosuch://user:***@host/x cannot be opened"),
+        ("nosuch://host/x?password=word", None, "nosuch://host/x cannot be opened"),
+        ("nosuch://user:word@host:port/x", None, "what --db names is no URL of a database"),
+        ("nosuch:/user:word@host/x", None, "what --db names is no URL of a database"),
+        (
+            "sqlite:///{file}",
+            "alter table trades drop column funding_fees",
+            "is of an older freqtrade: its table trades has no funding_fees",
+        ),
+        ("sqlite:///{file}", "update trades set open_date = 'once'", "open_date of the table"),
         ("sqlite:///{file}", "drop table pairlocks", "it has no table pairlocks"),
         ("sqlite:///{file}", "delete from trades", "has no trades"),
         ("sqlite:///{file}", "update trades set strategy = 'Mine'", "no trades of PerpImbalance, "),

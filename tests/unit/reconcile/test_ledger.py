@@ -1,13 +1,16 @@
 """Slippage and fees of the same trades, and the time in which two can be compared."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
-from support.bot_record import CANDLE, at, locks, orders, trades
+from support.bot_record import CANDLE, OTHER, PAIR, SETTINGS, at, locks, orders, trades
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.reconcile import BotLog, BotRecord
-from perp_imbalance.reconcile.ledger import costs
+from perp_imbalance.reconcile import BotLog, BotRecord, ledger
+from perp_imbalance.reconcile.ledger import costs, reconcile
 from perp_imbalance.reconcile.span import span_of
+from perp_imbalance.rehearsal import Plan
 
 
 @pytest.mark.parametrize(("is_short", "sign"), [(False, 1), (True, -1)])
@@ -71,3 +74,15 @@ def test_comparison_ends_with_traces_or_candles(
 def test_candles_that_end_before_the_bot_are_refused() -> None:
     with pytest.raises(DataError, match="the bot traded from 2025-03-01 12:00 on"):
         span_of(BotRecord(trades({}), orders(), locks()), BotLog(), CANDLE, at(3))
+
+
+def test_trades_of_pairs_that_were_not_asked_for_are_no_extra(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(ledger, "backtest", lambda plan, candle: trades({}))
+    config = {"exchange": {"pair_whitelist": [PAIR]}}
+    plan = Plan(config, tmp_path, tmp_path, at(0).to_pydatetime(), at(24).to_pydatetime())
+    record = BotRecord(trades({}, {"pair": OTHER}), orders(), locks())
+    found = reconcile(record, BotLog(), plan, CANDLE, SETTINGS)
+    assert found.comparison.differences == []
+    assert found.live_trades == 1

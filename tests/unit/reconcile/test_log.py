@@ -59,3 +59,15 @@ def test_log_that_tells_nothing_is_refused(text: str | None, said: str, tmp_path
         (tmp_path / "bot.log").write_text(text)
     with pytest.raises(DataError, match=said):
         read_log([tmp_path / "bot.log"], CANDLE)
+
+
+def test_bot_that_awaits_a_spot_price_is_not_down(tmp_path: Path) -> None:
+    beat = "Bot heartbeat. PID=7, version='2026.9', state='RUNNING'"
+    lines = [
+        line(at(1.002), f"{PAIR} {at(0):%Y-%m-%d %H:%M}: {SAID}"),
+        line(at(2.01), beat, "freqtrade.worker"),
+        line(at(3.01), beat.replace("RUNNING", "STOPPED"), "freqtrade.worker"),
+    ]
+    (tmp_path / "bot.log").write_text("".join(lines))
+    looks = read_log([tmp_path / "bot.log"], CANDLE).looks
+    assert [look.floor("min") for look in looks] == [at(1), at(2)]

@@ -196,3 +196,19 @@ def test_difference_of_profit_is_split_by_its_cause(
     expected = dict.fromkeys(found.profit_bps, 0.0) | parts
     assert found.profit_bps == pytest.approx(expected, abs=1e-6)
     assert found.explained == ("rest" not in parts)
+
+
+def test_second_trade_of_a_candle_is_not_lost() -> None:
+    stopped = trade(BTC, 1, 1.3, exit_reason="stop_loss", close_profit=-0.05)
+    found = held([stopped, trade(BTC, 1.6, 4)], [trade(BTC, 1, 4)])
+    assert [each.kind for each in found.differences] == ["exit", "extra"]
+    assert found.differences[1].time == START + 1.6 * HOUR
+    assert not found.explained
+
+
+def test_profits_without_a_cause_do_not_hide_each_other() -> None:
+    bot = [trade(BTC, 1, 4, close_profit=0.15), trade(ETH, 2, 5, close_profit=0.05)]
+    found = held(bot, SAME[:2])
+    assert found.profit_bps["rest"] == pytest.approx(0.0)
+    assert found.largest_rest_bps == pytest.approx(500.0)
+    assert not found.explained

@@ -55,6 +55,14 @@ def test_trouble_that_comes_back_and_another_one_are_told(sent: list[str]) -> No
     ]
 
 
+def test_two_troubles_of_one_look_are_both_told(sent: list[str]) -> None:
+    troubles = AlertDeduplicator(sent.append)
+    with troubles.in_one_message(2):
+        troubles.begin(PAIR, ("higher timeframe", "no 4h candles"))
+        troubles.begin(PAIR, ("gate", "no funding"))
+    assert sent == [f"{PAIR} gives no signals: no 4h candles; no funding"]
+
+
 def row(**changes: float) -> dict[str, Any]:
     last = {"close": 1.0, "volume": 5.0, "spot_close": 1.0, "premium": np.nan, **changes}
     return {"date": CANDLE, **last}
