@@ -265,6 +265,8 @@ def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
 
 def show(found: "Reconciliation") -> None:
     """Print what bot and backtest did, where they differ and why."""
+    from perp_imbalance.rehearsal.comparison import TOLERANCE_BPS
+
     console, comparison = page_console(), found.comparison
     console.print(f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M}")
     table = folding_table(["", "backtest", "bot", "same"], {"backtest", "bot", "same"})
@@ -288,8 +290,15 @@ def show(found: "Reconciliation") -> None:
         console.print(differences)
     for note in found.notes:
         console.print(f"Note: {note}")
+    for change, number in found.changed.items():
+        console.print(f"Changed settings: {change}, at the entry of {number} trades")
     unexplained = len(comparison.unexplained)
     console.print(f"Differences: {len(comparison.differences)}, {unexplained} without a cause")
+    if not found.changed and comparison.largest_rest_bps > TOLERANCE_BPS:
+        console.print(
+            f"The profit of a trade differs by {comparison.largest_rest_bps:.1f} bps more than its "
+            "causes: no cause found"
+        )
     console.print(f"Result: {said_of_band(found)}")
 
 

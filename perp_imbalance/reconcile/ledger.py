@@ -1,5 +1,6 @@
 """One call: read what a bot did, backtest the same time, compare, find causes, judge the result."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -10,6 +11,7 @@ import pandas as pd
 
 from perp_imbalance.reconcile.band import Band, Lock
 from perp_imbalance.reconcile.causes import Causes
+from perp_imbalance.reconcile.changes import changes
 from perp_imbalance.reconcile.database import BotRecord
 from perp_imbalance.reconcile.log import BotLog
 from perp_imbalance.reconcile.span import FIRST_LOOK
@@ -28,6 +30,8 @@ class Reconciliation:
         and exit (positive: worse than the backtest), and fees of a round trip of bot and backtest
     :ivar live_bps: the bot's mean profit of a closed trade, in bps of the stake
     :ivar band: where it should lie; None with too few trades
+    :ivar changed: settings at the entry of trades that are not the config's, with the number of
+        trades
     :ivar notes: what could not be compared
     """
 
@@ -39,6 +43,7 @@ class Reconciliation:
     live_trades: int
     band: Band | None
     locked: str | None = None
+    changed: Mapping[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -50,8 +55,15 @@ class Reconciliation:
 
     @property
     def is_fine(self) -> bool:
-        """Whether each difference has a cause and the result does not lie outside the band."""
-        return not self.comparison.unexplained and self.is_inside is not False
+        """Whether each difference has a cause and the result does not lie outside the band.
+
+        A band that was locked judges no trades of other settings.
+        """
+        if self.changed:
+            is_explained = not self.comparison.unexplained and self.locked is None
+        else:
+            is_explained = self.comparison.explained
+        return is_explained and self.is_inside is not False
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -93,7 +105,39 @@ def reconcile(
         len(closed),
         drawn.band(len(closed)),
         lock.made if lock else None,
+        changed_settings(bot, record, settings),
+        made_late(bot, lock),
     )
+
+
+def changed_settings(
+    bot: pd.DataFrame, record: BotRecord, settings: Mapping[str, Any]
+) -> dict[str, int]:
+    """Return which settings of trades are not the config's, with the number of trades.
+
+    :param bot: the trades
+    :param settings: as those of :func:`reconcile`
+    """
+    # Another version may trade alike: what it does differently is a difference of trades.
+    now = {name: value for name, value in settings.items() if name != "version"}
+    stored = (record.settings.get(int(number), {}) for number in bot["id"])
+    return dict(Counter(change for each in stored for change in changes(each, now)))
+
+
+def made_late(bot: pd.DataFrame, lock: Lock | None) -> list[str]:
+    """Say that a band was locked when trades that it judges were open already.
+
+    :param bot: the trades
+    """
+    if lock is None:
+        return []
+    before = int((bot["open_date"] < pd.Timestamp(lock.made, tz="UTC")).sum())
+    if not before:
+        return []
+    return [
+        f"{before} of {len(bot)} trades were opened before the band was locked: of these it proves "
+        "nothing; judge later ones with --timerange"
+    ]
 
 
 def costs(bot: pd.DataFrame, tested: pd.DataFrame, candle: pd.Timedelta) -> dict[str, float]:

@@ -4,13 +4,23 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from support.bot_record import CANDLE, OTHER, PAIR, SETTINGS, at, locks, orders, trades
+from support.bot_record import (
+    CANDLE,
+    OTHER,
+    PAIR,
+    SETTINGS,
+    at,
+    locks,
+    orders,
+    trades,
+    with_config,
+)
 
 from perp_imbalance.errors import DataError
-from perp_imbalance.reconcile import BotLog, BotRecord, ledger
-from perp_imbalance.reconcile.ledger import costs, reconcile
+from perp_imbalance.reconcile import BotLog, BotRecord, Lock, Reconciliation, ledger
+from perp_imbalance.reconcile.ledger import changed_settings, costs, made_late, reconcile
 from perp_imbalance.reconcile.span import span_of
-from perp_imbalance.rehearsal import Plan
+from perp_imbalance.rehearsal import Comparison, Plan
 
 
 @pytest.mark.parametrize(("is_short", "sign"), [(False, 1), (True, -1)])
@@ -86,3 +96,45 @@ def test_trades_of_pairs_that_were_not_asked_for_are_no_extra(
     found = reconcile(record, BotLog(), plan, CANDLE, SETTINGS)
     assert found.comparison.differences == []
     assert found.live_trades == 1
+
+
+def test_settings_of_matched_trades_are_compared_with_the_config() -> None:
+    """A trade of another leverage opens and closes as the backtest's: only its profit differs."""
+    bot = trades({}, {"open_date": at(20)}, {"open_date": at(22)})
+    stored = {1: with_config(stake_amount=50), 2: {**SETTINGS, "version": "0.2.9"}}
+    record = BotRecord(bot, orders(), locks(), settings=stored)
+    found = changed_settings(bot, record, with_config(stake_amount=100))
+    assert found == {"stake_amount was 50, is 100": 1}
+
+
+@pytest.mark.parametrize(
+    ("locked", "changed", "rest", "fine"),
+    [
+        (None, {}, 0.0, True),
+        (None, {}, 30.0, False),
+        (None, {"leverage was 2, is 1": 1}, 30.0, True),
+        ("2025-03-01 00:00:00", {"leverage was 2, is 1": 1}, 30.0, False),
+        ("2025-03-01 00:00:00", {}, 0.0, True),
+    ],
+)
+def test_profit_without_a_cause_is_not_fine(
+    locked: str | None, changed: dict[str, int], rest: float, fine: bool
+) -> None:
+    """A locked band judges no trades of other settings, either."""
+    comparison = Comparison(1, 1, largest_rest_bps=rest)
+    found = Reconciliation(
+        *(at(0), at(20), comparison, {}, None, 0, None), locked=locked, changed=changed
+    )
+    assert found.is_fine is fine
+
+
+def test_band_locked_after_trades_is_told() -> None:
+    bot = trades({}, {"open_date": at(20)})
+
+    def lock(made: str) -> Lock:
+        return Lock({}, [], "", [], 1, made)
+
+    assert made_late(bot, lock("2025-03-01 11:00:00")) == []
+    assert made_late(bot, None) == []
+    (note,) = made_late(bot, lock("2025-03-01 13:00:00"))
+    assert note.startswith("1 of 2 trades were opened before the band was locked")
