@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from perp_imbalance.strategy.alerts import TITLES, flip_message
+from perp_imbalance.strategy.alerts import TITLES, flip_alert, messages
 
 
 def message(*bias: int, z: float = 2.0, premium_pct: float = 0.1) -> str | None:
     candles = pd.DataFrame({"bias": bias, "z": z, "premium_pct": premium_pct, "close": 0.0013333})
-    return flip_message(candles, pair="X/USDT:USDT", preset="balanced", kinds=TITLES)
+    flip = flip_alert(candles, pair="X/USDT:USDT", preset="balanced", kinds=TITLES)
+    return messages([flip])[0] if flip else None
 
 
 @pytest.mark.parametrize(
