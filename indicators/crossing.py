@@ -35,5 +35,5 @@ def crossings(values: Floats, level: float, quiet: int) -> npt.NDArray[np.int8]:
         # How many rows were beyond before each row.
         total = np.concatenate([[0], np.cumsum(beyond)])[:-1]
         before = total - total[np.maximum(rows - quiet, 0)]
-        sides[beyond & known & (before == 0) & ready] = side
+        sides[beyond & (before == 0) & ready] = side
     return sides

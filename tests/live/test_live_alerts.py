@@ -3,6 +3,7 @@
 ``make test-live`` has 100 pairs and 24 hours, the short run fewer of both.
 """
 
+from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ import pytest
 from support.many_pairs import START, many_pairs
 from support.parity import HOUR, PRESET, expected_columns
 from support.rehearsal import live, messages_in, sample_plan
-from support.reliability import FULL
+from support.reliability import FULL, publish, table
 
 from perp_imbalance.rehearsal import read_table
 from perp_imbalance.strategy.alerts import (
@@ -85,17 +86,18 @@ def crosses(values: npt.NDArray[np.float64], rule: CrossingAlert) -> int:
     return side
 
 
-def told_of(table: pd.DataFrame, candle: pd.Timestamp) -> list[str]:
+def told_of(columns: pd.DataFrame, candle: pd.Timestamp) -> list[str]:
     """Return what a bot has to tell of a candle, from the columns of a backtest."""
     found: list[Alert | None] = []
-    for name, rows in table[table["date"] <= candle].groupby("pair"):
+    for name, rows in columns[columns["date"] <= candle].groupby("pair"):
         pair, last = str(name), rows.iloc[-1].to_dict()
         found.append(flip_alert(rows, pair=pair, preset=PRESET, kinds=TITLES))
         for rule in (DEVIATION, PREMIUM):
             if side := crosses(rows[rule.column].to_numpy(), rule):
                 found.append(crossing_alert(rule, side, pair, last))
     wanted = messages(filter(None, found))
-    near = table[table["date"].between(candle - MARKET.cooldown_candles * HOUR, candle)]
+    since = candle - MARKET.cooldown_candles * HOUR
+    near = columns[columns["date"].between(since, candle)]
     counts = near.groupby("date")["deviation_bps"].agg(
         known="count", beyond=lambda column: (column <= -10).sum()
     )
@@ -141,3 +143,19 @@ def test_alert_only_bot_has_its_pairs_and_no_trade(life: Life) -> None:
     assert f"Whitelist with {PAIRS} pairs" in life.log
     assert read_table(life.database, "trades").empty
     assert " - ERROR - " not in life.log
+
+
+def test_what_was_found_is_published(life: Life, wanted: dict[pd.Timestamp, list[str]]) -> None:
+    all_wanted = Counter(message for told in wanted.values() for message in told)
+    found = Counter(life.messages)
+    rows = [
+        ["pairs of the VolumePairList", str(PAIRS)],
+        ["candles of 1h, with a restart in the middle", str(CANDLES)],
+        ["messages that the columns of a backtest ask for", str(all_wanted.total())],
+        ["of them lost", str((all_wanted - found).total())],
+        ["messages repeated, or not asked for", str((found - all_wanted).total())],
+        ["of all messages, those of several pairs", str(sum(" pairs: " in m for m in found))],
+        ["most messages of one look", str(max(map(len, wanted.values())))],
+        ["characters of the longest", str(max(map(len, found)))],
+    ]
+    publish("alerts", table(["what", "found"], rows))
