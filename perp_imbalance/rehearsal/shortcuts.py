@@ -207,7 +207,7 @@ def is_idle(bot: Any) -> bool:
         return False
     if any(declaring_class(type(strategy), name) not in _KNOWN for name in _EVERY_LOOK):
         return False
-    if Trade.get_open_trade_count():
+    if Trade.get_open_trade_count() or getattr(strategy, "awaits_market", False):
         return False
     if not all(_waits_for_next_candle(bot, pair) for pair in pairs):
         return False

@@ -1,6 +1,6 @@
-"""The feed of a running bot: late candles, pairs without signals, flips of the bias.
+"""The feed of a running bot: late candles, pairs without signals, flips of the bias, crossings.
 
-Each trouble, each flip and each candle is told once, however often the bot looks.
+Each trouble, each flip, each crossing and each candle is told once, however often the bot looks.
 """
 
 import logging
@@ -15,12 +15,20 @@ import freqtrade
 import numpy as np
 from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import CategoricalParameter, IStrategy
-from pandas import DataFrame
+from pandas import DataFrame, Index, Timestamp
 
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, some
-from perp_imbalance.strategy.alerts import candle_line, flip_message
+from perp_imbalance.strategy.alerts import (
+    Alert,
+    candle_line,
+    crossing_alert,
+    flip_alert,
+    market_message,
+    messages,
+)
+from perp_imbalance.strategy.crossing_watch import CrossingWatch, dislocated
 from perp_imbalance.strategy.parameters import preset_said
 from perp_imbalance.strategy.settings import Settings
 from perp_imbalance.strategy.versions import newer_than_tested
@@ -147,6 +155,12 @@ class WatchedFeed(IStrategy):
         self.troubles = AlertDeduplicator(lambda message: self.dp.send_msg(message))
         self.unfit: dict[str, str] = {}
         self.seen_bias: dict[str, int] = {}
+        self.crossing_watch = CrossingWatch()
+        # What a look has found; None outside of one.
+        self.found_alerts: list[Alert] | None = None
+        # The newest candle of which the share of dislocated pairs was judged.
+        self.judged_candle: datetime | None = None
+        self.awaits_market = False
         # The last candle of each pair, and whether the log has its line.
         self.seen_candle: dict[str, tuple[datetime, bool]] = {}
         self.analysed_with: dict[str, list[Any]] = {}
@@ -178,20 +192,41 @@ class WatchedFeed(IStrategy):
         self.troubles.begin(pair, (kind, reason))
 
     def announce(self, dataframe: DataFrame, pair: str) -> None:
-        """Send a message where the bias flips on a candle that closed while the bot was running.
+        """Tell what the config asks for of a candle that closed while the bot was running.
 
         So a restart repeats nothing, and tells of nothing that is over.
         """
-        message = flip_message(
+        flip = flip_alert(
             dataframe,
             pair=pair,
             preset=preset_said(self.thresholds(), self.preset),
-            kinds=self.settings.alerts,
+            kinds=self.settings.flip_alerts,
             before=self.seen_bias.get(pair),
         )
         self.seen_bias[pair] = int(dataframe["bias"].iloc[-1])
-        if message and dataframe["date"].iloc[-1] + self.candle >= self.started:
+        is_news = dataframe["date"].iloc[-1] >= self.earliest_news
+        found = [flip] if flip and is_news else []
+        dates = Index(dataframe["date"])
+        for rule in self.settings.crossing_alerts("deviation", "premium"):
+            values = dataframe[rule.column].to_numpy(float)
+            if side := self.crossing_watch.news(pair, rule, dates, values, self.earliest_news):
+                found.append(crossing_alert(rule, side, pair, dataframe.iloc[-1].to_dict()))
+        if self.found_alerts is None:
+            self.tell(found)
+        else:
+            self.found_alerts += found
+
+    def tell(self, alerts: Sequence[Alert]) -> None:
+        """Send a message for each kind of alert; the log names the pairs that it leaves out."""
+        for message, whole in zip(messages(alerts), messages(alerts, len(alerts)), strict=True):
+            if message != whole:
+                logger.info("%s", whole)
             self.dp.send_msg(message)
+
+    @property
+    def earliest_news(self) -> Timestamp:
+        """The opening of the first candle that closed while the bot was running."""
+        return Timestamp(self.started - self.candle)
 
     def analyze_pair(self, pair: str) -> None:
         """Analyse a candle anew when a spot candle comes that was late; look at the feed.
@@ -219,8 +254,44 @@ class WatchedFeed(IStrategy):
 
     def analyze(self, pairs: list[str]) -> None:
         """Analyse pairs as freqtrade does; what many have in common is told in one message."""
-        with self.troubles.in_one_message(len(pairs)):
-            super().analyze(pairs)
+        self.found_alerts = []
+        try:
+            with self.troubles.in_one_message(len(pairs)):
+                super().analyze(pairs)
+        finally:
+            found, self.found_alerts = self.found_alerts, None
+            self.tell(found)
+        self.announce_market(pairs)
+
+    def announce_market(self, pairs: Sequence[str]) -> None:
+        """Tell where so many pairs are dislocated as the config asks for.
+
+        A candle is judged when every pair has its premium, or no late one is awaited any longer.
+        """
+        rules = self.settings.crossing_alerts("market")
+        if not rules or self.config["runmode"] not in TRADE_MODES:
+            return
+        fit = [pair for pair in pairs if pair not in self.unfit]
+        frames = {pair: self.dp.get_analyzed_dataframe(pair, self.timeframe)[0] for pair in fit}
+        lasts = {pair: frame.iloc[-1] for pair, frame in frames.items() if len(frame)}
+        newest = max((last["date"] for last in lasts.values()), default=self.judged_candle)
+        if newest == self.judged_candle:
+            return
+        known = [
+            pair
+            for pair, last in lasts.items()
+            if last["date"] == newest and np.isfinite(last["premium"])
+        ]
+        self.awaits_market = len(known) < len(fit) and not self.is_overdue({"date": newest})
+        if self.awaits_market:
+            return
+        self.judged_candle = newest
+        for rule in rules:
+            market = dislocated({pair: frames[pair] for pair in lasts}, rule)
+            shares = market["share"].to_numpy(float)
+            if self.crossing_watch.news("market", rule, market.index, shares, self.earliest_news):
+                last = market.iloc[-1]
+                self.dp.send_msg(market_message(rule, int(last["dislocated"]), int(last["known"])))
 
     @property
     def patience(self) -> timedelta:

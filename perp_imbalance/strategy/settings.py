@@ -10,12 +10,14 @@ from typing import Annotated, Any, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    Discriminator,
     Field,
     PlainValidator,
     PositiveFloat,
+    Tag,
     ValidationError,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
@@ -34,7 +36,7 @@ from perp_imbalance.markets.spot_pairs import (
     check_premium_source,
     source_order,
 )
-from perp_imbalance.strategy.alerts import AlertKind
+from perp_imbalance.strategy.alerts import AlertKind, CrossingAlert, CrossingKind
 from perp_imbalance.strategy.order_rules import PROTECTIONS, misspelt_key
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,15 @@ def _perp_name(key: str) -> str:
     return key
 
 
+# What pydantic adds to the place of an error in ``alerts``: no key of the config.
+_FLIP, _CROSSING = "<flip>", "<crossing>"
+
+AlertSetting = Annotated[
+    Annotated[AlertKind, Tag(_FLIP)] | Annotated[CrossingAlert, Tag(_CROSSING)],
+    Discriminator(lambda value: _FLIP if isinstance(value, str) else _CROSSING),
+]
+
+
 class Settings(BaseModel):
     """Settings of the strategy, validated.
 
@@ -68,7 +79,7 @@ class Settings(BaseModel):
         which they are tried.
     :param use_funding: whether an entry needs the funding rate to agree.
     :param use_oi: whether an entry needs rising open interest.
-    :param alerts: which flips of the bias send a message.
+    :param alerts: what sends a message: flips of the bias by their names, and crossings of a level.
     :param alert_only: whether the bot only sends messages and enters nothing.
     :param log_candles: whether a running bot logs a line for each pair and closed candle.
     :param spot_pairs: spot pair and scale by perp, where the names do not tell.
@@ -93,7 +104,7 @@ class Settings(BaseModel):
     premium_source: Annotated[PremiumSetting, PlainValidator(check_premium_source)] = "spot"
     use_funding: bool = False
     use_oi: bool = False
-    alerts: list[AlertKind] = list(get_args(AlertKind))
+    alerts: list[AlertSetting] = list(get_args(AlertKind))
     alert_only: bool = False
     log_candles: bool = True
     spot_pairs: dict[Annotated[str, AfterValidator(_perp_name)], SpotPair] = {}
@@ -108,6 +119,19 @@ class Settings(BaseModel):
     def entered_sides(self) -> list[Side]:
         """The sides that the bot enters."""
         return [] if self.alert_only else self.sides
+
+    @property
+    def flip_alerts(self) -> list[AlertKind]:
+        """The flips of the bias that send a message."""
+        return [alert for alert in self.alerts if isinstance(alert, str)]
+
+    def crossing_alerts(self, *kinds: str) -> list[CrossingAlert]:
+        """Return the crossings of some kinds that send a message."""
+        return [
+            alert
+            for alert in self.alerts
+            if isinstance(alert, CrossingAlert) and alert.kind in kinds
+        ]
 
     @property
     def uses_spot(self) -> bool:
@@ -190,12 +214,24 @@ def _wanted(error: ValidationError) -> str:
     return error.errors()[0]["msg"].removeprefix("Input should be ")
 
 
+def _alerts_said(error: ErrorDetails) -> str:
+    """Say what may stand in the list of alerts."""
+    if error["type"] == "crossing":
+        return error["msg"]
+    names = ", ".join(repr(name) for name in get_args(AlertKind))
+    kinds = " or ".join(repr(name) for name in get_args(CrossingKind))
+    return f"{names} or a section {{...}} whose kind is {kinds}"
+
+
 def _one_line(error: ValidationError) -> str:
     """Say the first thing that is wrong with the section in one sentence."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in (SECTION, *first["loc"]))
+    # A misspelt key is also one that is missing.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    places = [str(part) for part in first["loc"] if part not in (_FLIP, _CROSSING)]
+    key = ".".join([SECTION, *places])
     if first["type"] == "extra_forbidden":
-        model = SpotPair if "spot_pairs" in first["loc"] else Settings
+        models: dict[str, type[BaseModel]] = {"spot_pairs": SpotPair, "alerts": CrossingAlert}
+        model = models.get(places[0], Settings)
         known = ", ".join(model.model_fields)
         return f"the config has an unknown key {key}: known here are {known}"
     if first["type"] == "no_perp":
@@ -205,4 +241,6 @@ def _one_line(error: ValidationError) -> str:
         )
     if first["type"] == "missing":
         return f"the config lacks {key}"
+    if places[0] == "alerts" and len(places) == 2:
+        return f"the config's {key} is {first['input']!r}, it should be {_alerts_said(first)}"
     return f"the config's {key} is {first['input']!r}, it should be {_wanted(error)}"

@@ -23,6 +23,7 @@ from perp_imbalance.freqtrade_bridge.strategies import load_strategy
 from perp_imbalance.indicators import PRESETS
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.markets.spot_setting import check_spot_setting
+from perp_imbalance.strategy.alerts import TITLES
 from perp_imbalance.strategy.parameters import (
     BIAS_MEMORY,
     LONGEST_LOOKBACK,
@@ -139,6 +140,16 @@ def test_fragment_of_deep_discount_has_pairs_and_slots_for_it() -> None:
     assert strategy.preset == "deep_discount"
     assert strategy.settings.entered_sides == ["long"]
     check_spot_setting(config)
+
+
+def test_fragment_of_alerts_has_every_kind_and_enters_nothing() -> None:
+    config = load_config([CONFIG, ROOT / "config" / "alerts.json"])
+    settings = load_strategy(config, with_parameters=True).settings
+    assert settings.flip_alerts == list(TITLES)
+    rules = settings.crossing_alerts("deviation", "premium", "market")
+    assert [rule.kind for rule in rules] == ["deviation", "premium", "market"]
+    assert settings.entered_sides == []
+    assert config["pairlists"][0]["method"] == "VolumePairList"
 
 
 @pytest.mark.parametrize(
@@ -432,6 +443,60 @@ def test_alert_only_bot_sends_messages_and_enters_nothing(
     messages, signals = analysed(folder, sample_datadir, row, close, alert_only=True)
     assert len(messages) == 1
     assert signals[["enter_short", "enter_long"]].to_numpy().sum() == 0
+
+
+class Listed(Candles):
+    """Has what was analysed of each pair, as the test says."""
+
+    frames: dict[str, pd.DataFrame]
+
+    def get_analyzed_dataframe(self, pair: str, timeframe: str) -> tuple[pd.DataFrame, None]:
+        return self.frames[pair], None
+
+
+@pytest.mark.parametrize("lacks", ["the candle", "its premium"])
+@pytest.mark.parametrize("comes", [True, False], ids=["late", "never"])
+def test_market_is_judged_when_no_pair_is_awaited(
+    lacks: str, comes: bool, folder: Path, sample_datadir: Path
+) -> None:
+    strategy = load(
+        folder,
+        runmode=RunMode.DRY_RUN,
+        exchange={"name": "binance", "ccxt_config": SAFE},
+        perp_imbalance={"alerts": [{"kind": "market", "level": 50, "cooldown_candles": 1}]},
+    )
+    strategy.dp = dp = Listed(sample_datadir)
+    dates = pd.date_range("2025-03-01", periods=3, freq="1h", tz="UTC")
+    strategy.started = dates[1]
+    pairs = ["A", "B", "C", "unfit"]
+    strategy.unfit["unfit"] = "no spot pair"
+
+    def frame(rows: int, last: float) -> pd.DataFrame:
+        columns = {"date": dates[:rows], "deviation_bps": 0.0, "premium": 0.0}
+        table = pd.DataFrame(columns)
+        table.loc[rows - 1, ["deviation_bps", "premium"]] = last
+        return table
+
+    def look(seconds: int) -> list[str]:
+        with travel(dates[-1] + pd.Timedelta(3600 + seconds, "s"), tick=False):
+            strategy.announce_market(pairs)
+        found, dp.messages = dp.messages, []
+        return found
+
+    dp.frames = dict.fromkeys(pairs, frame(2, 0.0))
+    assert look(-3600) == []
+    dp.frames |= dict.fromkeys("AB", frame(3, -11.0))
+    if lacks == "its premium":
+        dp.frames["C"] = frame(3, float("nan"))
+    assert look(1) == []
+    assert strategy.awaits_market
+    if comes:
+        dp.frames["C"] = frame(3, 0.0)
+    share = "66.7 % of the pairs (2 of 3)" if comes else "100.0 % of the pairs (2 of 2)"
+    (message,) = look(2 if comes else 121)
+    assert message == f"Market above 50 %: {share} have a deviation of -10 bps or less"
+    assert not strategy.awaits_market
+    assert look(125) == []
 
 
 class WrongSpot(Candles):

@@ -17,7 +17,7 @@ from support.rehearsal import logged
 
 from perp_imbalance.rehearsal.run import EXIT_INTERRUPTED
 from perp_imbalance.replay import running_replay
-from perp_imbalance.strategy.alerts import TITLES, flip_message
+from perp_imbalance.strategy.alerts import TITLES, flip_alert, messages
 
 pytestmark = pytest.mark.freqtrade
 
@@ -74,14 +74,13 @@ def test_columns_and_signals_are_those_of_a_backtest(life: Life, expected: pd.Da
 
 
 def test_messages_of_flips_arrive_once(life: Life, expected: pd.DataFrame) -> None:
-    wanted = set()
+    wanted = set[str]()
     for pair, run in life.recorded.groupby("pair"):
         table, before = expected[expected["pair"] == pair], None
         for date in run["date"]:
             rows = table[table["date"] <= date]
-            wanted.add(
-                flip_message(rows, pair=str(pair), preset=PRESET, kinds=TITLES, before=before)
-            )
+            flip = flip_alert(rows, pair=str(pair), preset=PRESET, kinds=TITLES, before=before)
+            wanted.update(messages([flip]) if flip else [])
             before = int(rows["bias"].iloc[-1])
     assert set(life.messages) <= wanted
     assert len(set(life.messages)) == len(life.messages)

@@ -28,7 +28,7 @@ from support.rehearsal import live, messages_in, read_records, sample_plan
 from support.reliability import FULL, publish, table
 
 from perp_imbalance.rehearsal import even_looks, read_table
-from perp_imbalance.strategy.alerts import TITLES, flip_message
+from perp_imbalance.strategy.alerts import TITLES, flip_alert, messages
 from perp_imbalance.strategy.order_rules import SCALE_OUT_TAG
 
 pytestmark = pytest.mark.freqtrade
@@ -183,12 +183,13 @@ def test_restart_takes_over_a_position_whose_part_was_closed(life: Life) -> None
 def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> None:
     """On every candle that closed while the bot was running."""
     wanted = []
-    for pair in SPOTS:
-        table = expected[expected["pair"] == pair]
-        for date in pd.date_range(FIRST, LAST - HOUR, freq="1h"):
-            two = table[table["date"].between(date - HOUR, date)]
-            wanted.append(flip_message(two, pair=pair, preset=PRESET, kinds=TITLES))
-    assert sorted(life.messages) == sorted(filter(None, wanted))
+    for date in pd.date_range(FIRST, LAST - HOUR, freq="1h"):
+        two = expected[expected["date"].between(date - HOUR, date)].groupby("pair")
+        flips = (
+            flip_alert(rows, pair=str(pair), preset=PRESET, kinds=TITLES) for pair, rows in two
+        )
+        wanted += messages(filter(None, flips))
+    assert sorted(life.messages) == sorted(wanted)
     assert len(life.messages) >= 3
 
 

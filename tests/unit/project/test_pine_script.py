@@ -15,7 +15,7 @@ from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.thresholds import PRESET_SIDES, THRESHOLD_NAMES, Side
 from perp_imbalance.markets.spot_matching import match_spot
-from perp_imbalance.strategy.alerts import TITLES, flip_message
+from perp_imbalance.strategy.alerts import TITLES, flip_alert, messages
 from perp_imbalance.strategy.settings import Settings
 
 #: The optional gates need series that a chart does not have in one place.
@@ -196,11 +196,11 @@ def test_messages_are_those_of_the_bot(
     run_pyne(script, btc[0], {"BINANCE:BTCUSDT": btc[1]}, tmp_path)
     told = [line.partition("ALERT: ")[2] for line in capsys.readouterr().out.splitlines()]
     rows = expected(btc, PRESETS["balanced"])
-    messages = (
-        flip_message(rows.iloc[: at + 1], pair="BTCUSDT.P", preset="balanced", kinds=list(TITLES))
+    flips = (
+        flip_alert(rows.iloc[: at + 1], pair="BTCUSDT.P", preset="balanced", kinds=list(TITLES))
         for at in range(len(rows))
     )
-    wanted = [message for message in messages if message]
+    wanted = [message for flip in flips if flip for message in messages([flip])]
     assert {message.partition(":")[0] for message in wanted} == set(TITLES.values())
     assert [message for message in told if message] == wanted
 

@@ -56,6 +56,45 @@ def test_config_without_the_section_has_the_defaults() -> None:
             "the config's perp_imbalance.max_stale_candles is -1, it should be greater than or "
             "equal to 0",
         ),
+        *(
+            (
+                {"alerts": [alert]},
+                f"the config's perp_imbalance.alerts.0 is {alert!r}, it should be 'enter_short', "
+                "'enter_long', 'exit' or a section {...} whose kind is 'deviation' or 'premium' or "
+                "'market'",
+            )
+            for alert in ("enter_shrt", "deviation", 5, ["exit"])
+        ),
+        (
+            {"alerts": ["exit", {"kind": "deviaton", "level": 20}]},
+            "the config's perp_imbalance.alerts.1.kind is 'deviaton', it should be 'deviation', "
+            "'premium' or 'market'",
+        ),
+        (
+            {"alerts": [{"kind": "deviation", "levl": 20}]},
+            "the config has an unknown key perp_imbalance.alerts.0.levl: known here are kind, "
+            "level, deviation_bps, cooldown_candles",
+        ),
+        ({"alerts": [{"kind": "premium"}]}, "the config lacks perp_imbalance.alerts.0.level"),
+        (
+            {"alerts": [{"kind": "premium", "level": float("inf")}]},
+            "the config's perp_imbalance.alerts.0.level is inf, it should be a finite number",
+        ),
+        (
+            {"alerts": [{"kind": "premium", "level": 1, "cooldown_candles": 0}]},
+            "the config's perp_imbalance.alerts.0.cooldown_candles is 0, it should be greater than "
+            "or equal to 1",
+        ),
+        (
+            {"alerts": [{"kind": "market", "level": 101}]},
+            "the config's perp_imbalance.alerts.0 is {'kind': 'market', 'level': 101}, it should "
+            "be of a level up to 100 %, which is all pairs",
+        ),
+        (
+            {"alerts": [{"kind": "premium", "level": 1, "deviation_bps": -10}]},
+            "the config's perp_imbalance.alerts.0 is {'kind': 'premium', 'level': 1, "
+            "'deviation_bps': -10}, it should be without deviation_bps, which is for 'market'",
+        ),
         (
             {"stop_on_close": -0.1},
             "the config's perp_imbalance.stop_on_close is -0.1, it should be greater than or "
@@ -150,3 +189,13 @@ def test_presets_are_those_of_the_specification(preset: str, values: tuple[Any, 
 def test_deep_discount_is_balanced_below_minus_10_bps_long_only() -> None:
     assert PRESETS["deep_discount"] == replace(PRESETS["balanced"], min_deviation_bps=10)
     assert Settings().of_preset("deep_discount").sides == ["long"]
+
+
+def test_alerts_of_all_kinds_stand_in_one_list() -> None:
+    alerts = ["exit", {"kind": "market", "level": 30}, {"kind": "premium", "level": 0.5}]
+    settings = Settings.from_config({"perp_imbalance": {"alerts": alerts}})
+    assert settings.flip_alerts == ["exit"]
+    (premium,) = settings.crossing_alerts("deviation", "premium")
+    (market,) = settings.crossing_alerts("market")
+    assert (premium.level, premium.cooldown_candles) == (0.5, 12)
+    assert (market.level, market.deviation_bps) == (30, -10)

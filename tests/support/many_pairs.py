@@ -1,0 +1,69 @@
+"""A market of many pairs, cut out of the sample market, and a bot that lists them by volume."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from perp_imbalance.rehearsal.stage import Stage
+
+#: The first candle that a bot can be started at: before it are those that it looks back on.
+START = datetime(2025, 3, 1, tzinfo=UTC)
+CANDLES, BEFORE = 560, 520
+# Hours after the start in which spot stands above the perp of every third pair, and how far.
+DISLOCATED, SHIFT = (5, 9), 0.003
+
+
+def many_pairs(sample: Path, folder: Path, count: int) -> dict[str, tuple[str | None, float]]:
+    """Write pairs whose candles are BTC's of other weeks; return the spot of each and its scale.
+
+    :param sample: the sample market
+    :param folder: gets the candles, in freqtrade's layout
+    """
+    (folder / "futures").mkdir(parents=True)
+    kinds = ("", "futures/*-futures", "futures/*-mark")
+    year = {kind: pd.read_feather(_file(sample, "BTC", kind)) for kind in kinds}
+    rates = pd.read_feather(sample / "futures" / "BTC_USDT_USDT-1h-funding_rate.feather")
+    first = pd.Timestamp(START) - BEFORE * pd.Timedelta("1h")
+    dates = pd.date_range(first, periods=CANDLES, freq="1h")
+    begin = year[kinds[1]]["date"].iloc[0]
+    pairs: dict[str, tuple[str | None, float]] = {}
+    for number in range(count):
+        coin = f"C{number:03}"
+        since = begin + number * pd.Timedelta("73h")
+        for kind, frame in year.items():
+            cut = frame[frame["date"] >= since].assign(
+                date=lambda rows, since=since: rows["date"] - since + first
+            )
+            cut = cut[cut["date"].isin(dates)]
+            if not kind and number % 3 == 0:
+                hours = (cut["date"] - START) / pd.Timedelta("1h")
+                shift = 1 + SHIFT * hours.between(*DISLOCATED)
+                prices = ["open", "high", "low", "close"]
+                cut[prices] = cut[prices].mul(shift, axis=0).round(2)
+            # So that the pairs have an order by volume.
+            cut = cut.assign(volume=cut["volume"] * (1 + number / 7 % 1)).reset_index(drop=True)
+            cut.to_feather(_file(folder, coin, kind))
+        near = rates[rates["date"].isin(dates)].reset_index(drop=True)
+        near.to_feather(folder / "futures" / f"{coin}_USDT_USDT-1h-funding_rate.feather")
+        pairs[f"{coin}/USDT:USDT"] = (f"{coin}/USDT", 1.0)
+    return pairs
+
+
+def _file(folder: Path, coin: str, kind: str) -> Path:
+    if not kind:
+        return folder / f"{coin}_USDT-1h.feather"
+    below, _, ending = kind.partition("/*")
+    return folder / below / f"{coin}_USDT_USDT-1h{ending}.feather"
+
+
+class VolumeListStage(Stage):
+    """The pairs of the market with most volume, asked for anew every half hour."""
+
+    def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
+        """Return the bot's config with a list by volume; ``Plan.options`` has how many pairs."""
+        number = self.plan.options["number_assets"]
+        listed = {"method": "VolumePairList", "number_assets": number, "refresh_period": 1800}
+        return config | {"pairlists": [listed]}
