@@ -13,9 +13,12 @@ from perp_imbalance.cli.options import add_candles, add_config, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
+from perp_imbalance.indicators.thresholds import TIMEFRAME
 
 if TYPE_CHECKING:
     from perp_imbalance.rehearsal import Comparison, Plan
+
+logger = logging.getLogger(__name__)
 
 EXIT_UNEXPLAINED = 1
 PAGE = "rehearsal.html"
@@ -31,8 +34,8 @@ at an exchange on this machine that serves the candles. The config's keys, Teleg
 REST API are left out and dry_run is forced; database, log and page are the rehearsal's own. Inside
 the finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes
 to close: stops are seen, but not when or in which order that was. --timerange needs both ends and
-must begin 459 candles after the folder does; the pairs are the folder's, not the whitelist's.
-docs/rehearsal.md explains the tables.
+must begin 459 candles after the folder does. Without --pairs, the pairs are those of the config's
+whitelist. docs/rehearsal.md explains the tables.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
@@ -119,6 +122,7 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     from perp_imbalance.freqtrade_bridge.config import load_config, merged_config
     from perp_imbalance.freqtrade_bridge.secrets import without_secrets
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.reconcile.span import pairs_of
     from perp_imbalance.rehearsal import Plan, check_span, even_looks
     from perp_imbalance.strategy.settings import SECTION
 
@@ -134,6 +138,10 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     strategy = arguments.strategy or config.get("strategy")
     if not strategy:
         raise CommandError("rehearse needs --strategy, as the config names none")
+    timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
+    arguments.pairs, notes = pairs_of(config, None, arguments.datadir, timeframe, arguments.pairs)
+    for note in notes:
+        logger.warning("%s", note)
     data = backtest_data(config, arguments.datadir, arguments)
     candle = timeframe_to_seconds(data.timeframe)
     if arguments.looks >= candle:

@@ -68,7 +68,7 @@ def pairs_of(
         return list(asked), []
     wanted = expand_whitelist(config, dict.fromkeys(existing, _PERP))
     left_out = [pair for pair in wanted if pair not in existing and pair not in traded]
-    notes = [f"no {timeframe} candles of {some(left_out)}: not compared"] if left_out else []
+    notes = [f"no {timeframe} candles of {some(left_out)}: left out"] if left_out else []
     if not names_pairs(config):
         notes.append(
             f"the config's pairs come from {config['pairlists'][0]['method']}, which keeps no "
