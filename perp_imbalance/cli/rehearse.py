@@ -140,8 +140,6 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         raise CommandError("rehearse needs --strategy, as the config names none")
     timeframe = arguments.timeframe or config.get("timeframe", TIMEFRAME)
     arguments.pairs, notes = pairs_of(config, None, arguments.datadir, timeframe, arguments.pairs)
-    for note in notes:
-        logger.warning("%s", note)
     data = backtest_data(config, arguments.datadir, arguments)
     candle = timeframe_to_seconds(data.timeframe)
     if arguments.looks >= candle:
@@ -160,6 +158,8 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
             "strategy_path": str(strategy_folder(config, strategy)),
         }
     )
+    for note in notes:
+        logger.warning("%s", note)
     looks = tuple(even_looks(arguments.looks, candle))
     whole = merged_config(files, overlay)
     plan = Plan(

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 #: In bps of the stake: what may be left of a difference when its causes are subtracted.
@@ -135,7 +136,8 @@ def compare(
     found.profit_bps = {
         cause: sum(part[cause] for part in parts) / len(parts) for cause in CAUSES if parts
     }
-    found.largest_rest_bps = max((abs(part["rest"]) for part in parts), default=0.0)
+    # One that is not a number makes it none, so that nothing is explained.
+    found.largest_rest_bps = float(np.max([abs(part["rest"]) for part in parts], initial=0.0))
     return found
 
 

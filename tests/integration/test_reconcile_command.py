@@ -183,6 +183,8 @@ def test_band_is_locked_before_and_refused_for_another_config(
     database = ["--db", f"sqlite:///{stopped.database}", "--lock", "band.json"]
     _, told = reconcile(*database)
     assert told["locked"] == lock["made"]
+    # The trades of this bot are older.
+    assert any("it was not fixed beforehand" in note for note in told["notes"])
     assert told["band"]["trades"] == len(lock["profits_bps"])
     assert told["band"]["drawn"] == told["live_trades"]
     assert told["is_inside"] is (told["band"]["low"] <= told["live_bps"] <= told["band"]["high"])

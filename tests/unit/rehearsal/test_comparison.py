@@ -212,3 +212,4 @@ def test_profits_without_a_cause_do_not_hide_each_other() -> None:
     assert found.profit_bps["rest"] == pytest.approx(0.0)
     assert found.largest_rest_bps == pytest.approx(500.0)
     assert not found.explained
+    assert not held([trade(BTC, 1, 4, close_profit=float("nan"))], SAME[:1]).explained
