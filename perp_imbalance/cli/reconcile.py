@@ -139,7 +139,7 @@ def compare(
     plan = plan_of(arguments, config, data, start, end)
     with Console(stderr=True).status(f"backtest {start:%Y-%m-%d} to {end:%Y-%m-%d}"):
         found = reconcile(record, log, plan, candle, settings, lock)
-    found.notes.extend([*notes, *missing_evidence(record, arguments.logfile, lock)])
+    found.notes.extend([*notes, *missing_evidence(record, arguments.logfile)])
     if arguments.json:
         print(json.dumps(found.as_dict(), indent=1, default=str))
     else:
@@ -246,21 +246,13 @@ def plan_of(
     return Plan(whole, datadir, datadir, start.to_pydatetime(), end.to_pydatetime())
 
 
-def missing_evidence(
-    record: "BotRecord", logs: list[Path], lock: "Lock | None" = None
-) -> list[str]:
+def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
     """Say what nothing is known of, and why."""
     notes = []
     if not logs:
         notes.append(
             "no --logfile: a bot that was down is known by its starts only, an order that was not "
             "filled not at all"
-        )
-    first = record.trades["open_date"].min()
-    if lock and lock.made > f"{first:%Y-%m-%d %H:%M:%S}":
-        notes.append(
-            f"the band was locked {lock.made} UTC, after the bot's first trade of "
-            f"{first:%Y-%m-%d %H:%M}: it was not fixed beforehand"
         )
     lacking = len(record.trades) - len(record.settings)
     if lacking:

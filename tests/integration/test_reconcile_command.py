@@ -184,7 +184,7 @@ def test_band_is_locked_before_and_refused_for_another_config(
     _, told = reconcile(*database)
     assert told["locked"] == lock["made"]
     # The trades of this bot are older.
-    assert any("it was not fixed beforehand" in note for note in told["notes"])
+    assert any("before the band was locked" in note for note in told["notes"])
     assert told["band"]["trades"] == len(lock["profits_bps"])
     assert told["band"]["drawn"] == told["live_trades"]
     assert told["is_inside"] is (told["band"]["low"] <= told["live_bps"] <= told["band"]["high"])
