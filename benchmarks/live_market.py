@@ -4,7 +4,7 @@ import json
 import resource
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -42,11 +42,12 @@ _PARTS = {"/fapi/v1/": "fapiPublic", "/api/v3/": "public"}
 class Live(NamedTuple):
     """What one candle of a whole market takes, the median candle; seconds of processor time.
 
-    :ivar start: from the start of the first look to its end
+    :ivar start: of the start and the first look
     :ivar fetching: freqtrade's own: requests, answers, frames
     :ivar indicators: ``populate_indicators`` of all pairs
+    :ivar signals: entries and exits of all pairs
     :ivar lines: the log's line of each pair
-    :ivar rest: of the analysis: freqtrade's copies of frames, entries and exits, the watched feed
+    :ivar rest: of the analysis: freqtrade's copies of frames, the watched feed
     :ivar idle: a look without a new candle, all of it
     :ivar repeats: most requests of one series in one candle
     :ivar weights: of the requests of a candle and what is allowed in a minute, by market
@@ -58,6 +59,7 @@ class Live(NamedTuple):
     start: float
     fetching: float
     indicators: float
+    signals: float
     lines: float
     rest: float
     idle: float
@@ -68,8 +70,8 @@ class Live(NamedTuple):
 
     @property
     def computing(self) -> float:
-        """Ours: indicators, lines and what else is done of the analysis."""
-        return self.indicators + self.lines + self.rest
+        """The whole analysis, from the last answer to the last pair."""
+        return self.indicators + self.signals + self.lines + self.rest
 
 
 def asked(served: Iterable[Sequence[Any]]) -> Requests:
@@ -101,7 +103,8 @@ class Measured(Stage):
     @contextmanager
     def exchange(self) -> Iterator[Replay]:
         """Serve the exchange, with a watch around the parts of a look."""
-        self.replay_seen, self.parts, self.looks = 0, Counter[str](), list[dict[str, Any]]()
+        self.replay_seen, self.looks = 0, list[dict[str, Any]]()
+        self.parts: dict[str, float] = defaultdict(float)
         # Here, because the bot's own modules belong to its process.
         from freqtrade.exchange import Exchange
         from freqtrade.strategy import IStrategy
@@ -110,6 +113,8 @@ class Measured(Stage):
 
         self._watch(Exchange, "refresh_latest_ohlcv", "fetching")
         self._watch(IStrategy, "advise_indicators", "indicators")
+        self._watch(IStrategy, "advise_entry", "signals")
+        self._watch(IStrategy, "advise_exit", "signals")
         self._watch(WatchedFeed, "log_candle", "lines")
         self._watch(WatchedFeed, "analyze", "analysis")
         with super().exchange() as replay:
@@ -141,7 +146,8 @@ class Measured(Stage):
                 "requests": served[self.replay_seen :],
             }
         )
-        self.replay_seen, self.parts, self.begun = len(served), Counter(), time.thread_time()
+        self.replay_seen, self.begun = len(served), time.thread_time()
+        self.parts.clear()
 
     def ended(self) -> None:
         """Write what was noted."""
@@ -218,7 +224,7 @@ def summarised(pairs: int, looks: list[dict[str, Any]], megabytes: float) -> Liv
     first, *later = whole
 
     def typical(part: str) -> float:
-        return median(candle[0].get(part, 0.0) for candle in later)
+        return float(median(candle[0].get(part, 0.0) for candle in later))
 
     def weighed(candle: list[dict[str, Any]]) -> dict[str, tuple[float, int]]:
         return weights(asked(request for look in candle for request in look["requests"]), "binance")
@@ -227,14 +233,15 @@ def summarised(pairs: int, looks: list[dict[str, Any]], megabytes: float) -> Liv
         max(Counter(json.dumps(each) for look in candle for each in look["requests"]).values())
         for candle in later
     ]
-    indicators, lines = typical("indicators"), typical("lines")
+    indicators, signals, lines = map(typical, ("indicators", "signals", "lines"))
     return Live(
         pairs,
         first[0]["seconds"],
         typical("fetching"),
         indicators,
+        signals,
         lines,
-        typical("analysis") - indicators - lines,
+        typical("analysis") - indicators - signals - lines,
         median(look["seconds"] for candle in later for look in candle[1:]),
         max(repeats),
         weighed(later[0]),
