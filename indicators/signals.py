@@ -20,6 +20,8 @@ from perp_imbalance.indicators.hysteresis import (
 from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.indicators.thresholds import Thresholds
 
+#: A column of an entry or exit: integers, or tags on the rows of the frame.
+Signal = NDArray[np.int64] | pd.Series
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}
 
@@ -75,18 +77,30 @@ def entry_signals(
     :param mode: ``zone``: the first candle of a zone that passes; ``flip``: only the zone's first.
     :param sides: which of ``short`` and ``long`` may be entered.
     """
+    return pd.DataFrame(entry_columns(columns, thresholds, mode, sides), index=columns.index)
+
+
+def entry_columns(
+    columns: pd.DataFrame,
+    thresholds: Thresholds,
+    mode: EntryMode = "zone",
+    sides: Collection[str] = ("short", "long"),
+) -> dict[str, Signal]:
+    """Return the columns of :func:`entry_signals` by name, for who adds them to a frame.
+
+    A frame made only to be taken apart costs a bot with hundreds of pairs time at every candle.
+    """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
     reason = "_".join(["z", *(gate.tag for gate in active_gates(thresholds))])
-    signals = {f"enter_{name}": np.zeros(bias.size, np.int64) for name in SIDES}
+    signals: dict[str, Signal] = {f"enter_{name}": np.zeros(bias.size, np.int64) for name in SIDES}
     tags = np.full(bias.size, None, dtype=object)
     for name, side in SIDES.items():
         if name in sides:
             enters = entries(bias, side, passes[side], mode)
             signals[f"enter_{name}"][enters] = 1
             tags[enters] = f"{name}_{mode}_{reason}"
-    tag = pd.Series(tags, index=columns.index, dtype=object)
-    return pd.DataFrame({**signals, "enter_tag": tag}, index=columns.index)
+    return {**signals, "enter_tag": pd.Series(tags, index=columns.index, dtype=object)}
 
 
 def no_entry_reasons(
@@ -159,13 +173,19 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
 
     :param columns: the columns of the signal.
     """
+    return pd.DataFrame(exit_columns(columns), index=columns.index)
+
+
+def exit_columns(columns: pd.DataFrame) -> dict[str, Signal]:
+    """Return the columns of :func:`exit_signals` by name, as :func:`entry_columns`."""
     bias = columns["bias"].to_numpy()
     leaves = {name: exits(bias, side) for name, side in SIDES.items()}
-    signals = {f"exit_{name}": rows.astype(np.int64) for name, rows in leaves.items()}
+    signals: dict[str, Signal] = {
+        f"exit_{name}": rows.astype(np.int64) for name, rows in leaves.items()
+    }
     reasons = exit_reasons(bias, np.isfinite(columns["premium"].to_numpy()))
     reasons[~(leaves["short"] | leaves["long"])] = None
-    tag = pd.Series(reasons, index=columns.index, dtype=object)
-    return pd.DataFrame({**signals, "exit_tag": tag}, index=columns.index)
+    return {**signals, "exit_tag": pd.Series(reasons, index=columns.index, dtype=object)}
 
 
 def overdue_exit(

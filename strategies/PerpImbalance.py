@@ -13,7 +13,6 @@ from pandas import DataFrame
 
 from perp_imbalance import __version__
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.indicators import entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -22,6 +21,7 @@ from perp_imbalance.indicators.columns import (
     with_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.signals import entry_columns, exit_columns
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.markets.pair_premium import pair_premium
@@ -200,7 +200,7 @@ class PerpImbalance(
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
         if self.in_hyperopt:
             dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
-        signals = entry_signals(
+        signals = entry_columns(
             dataframe,
             self.thresholds(),
             self.entry_mode.value,
@@ -210,4 +210,4 @@ class PerpImbalance(
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Exit where the bias leaves the position's side."""
-        return dataframe.assign(**exit_signals(dataframe))
+        return dataframe.assign(**exit_columns(dataframe))
