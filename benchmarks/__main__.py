@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import hyperopt, market, rehearsal, simulation, strategy, sweep, variants
+from benchmarks import (
+    hyperopt,
+    live_market,
+    market,
+    rehearsal,
+    simulation,
+    strategy,
+    sweep,
+    variants,
+)
 from benchmarks.report import HOLES, OURS, PANDAS, ROBUST_Z, TALIB, Results, Z, render
 from benchmarks.timing import Times, paired
 from perp_imbalance.errors import PerpImbalanceError
@@ -43,6 +52,8 @@ class Plan:
     backtest_rounds: int
     rehearsed: int
     rehearsal_rounds: int
+    live_pairs: int
+    live_candles: int
 
 
 FULL = Plan(
@@ -59,6 +70,8 @@ FULL = Plan(
     backtest_rounds=5,
     rehearsed=120,
     rehearsal_rounds=3,
+    live_pairs=450,
+    live_candles=5,
 )
 QUICK = Plan(
     rounds={500: 3, 2_000: 3},
@@ -74,6 +87,8 @@ QUICK = Plan(
     backtest_rounds=1,
     rehearsed=12,
     rehearsal_rounds=1,
+    live_pairs=6,
+    live_candles=2,
 )
 
 
@@ -116,6 +131,7 @@ def measure(plan: Plan) -> Results:
         hyperopt.measure(plan.epochs, plan.epoch_rounds),
         simulation.measure(plan.sweep_rows, plan.backtests, plan.backtest_rounds),
         rehearsal.measure(plan.rehearsed, plan.rehearsal_rounds),
+        live_market.measure(plan.live_pairs, plan.live_candles),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-from benchmarks import hyperopt, rehearsal, simulation, vectorized
+from benchmarks import hyperopt, live_market, rehearsal, simulation, vectorized
 from benchmarks.timing import Times
 
 OURS, HOLES, PANDAS, TALIB = (
@@ -25,6 +25,7 @@ _TARGET_VECTORBT, _TARGET_HYPEROPT = 20.0, 2_000.0
 _TARGET_FIRST, _TARGET_COMPILED = 2.0, 0.3
 #: By looks a candle.
 _TARGET_REHEARSED = {1: 8.0, 6: 5.0}
+_TARGET_LIVE = 2.0
 _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
 
 
@@ -63,6 +64,7 @@ class Results:
     :ivar epochs: of hyperopt, by strategy.
     :ivar speeds: of the simulation.
     :ivar rehearsed: candles a second of a rehearsal, by looks a candle.
+    :ivar live: what a candle of a whole market takes.
     """
 
     indicators: Mapping[int, Times]
@@ -74,6 +76,7 @@ class Results:
     epochs: Mapping[str, hyperopt.Epochs]
     speeds: simulation.Speeds
     rehearsed: Mapping[int, float]
+    live: live_market.Live
 
 
 def targets(results: Results) -> list[Target]:
@@ -96,6 +99,15 @@ def targets(results: Results) -> list[Target]:
         name = f"rehearsal, {len(hyperopt.PAIRS)} pairs, {looks} look{'s' * (looks > 1)} a candle"
         name += f": at least {limit:g} candles a second"
         found.append(Target(name, limit, results.rehearsed[looks], "/s", least=True))
+    live = results.live
+    name = f"live, {live.pairs} perps, {live_market.TIMEFRAME}: at most "
+    found += [
+        Target(f"{name}{_TARGET_LIVE:g} s from the last answer", _TARGET_LIVE, live.computing, "s"),
+        Target(f"{name}one request a series and candle", 1.0, float(live.repeats), "×"),
+    ]
+    for market, (weight, limit) in live.weights.items():
+        target = f"{name}the {market} weight of a minute for a candle's requests"
+        found.append(Target(target, 100.0, 100 * weight / limit, "%"))
     return found
 
 
@@ -181,6 +193,7 @@ def render(results: Results) -> str:
         "## Sweep and hyperopt\n\n" + _tuning(results),
         "## Simulation\n\n" + _simulation(results),
         "## Rehearsal\n\n" + _REHEARSAL,
+        "## A whole market live\n\n" + _live(results.live),
     )
     return "\n\n".join(sections) + "\n"
 
@@ -276,6 +289,34 @@ _REHEARSAL = (
     f"{rehearsal.START:%Y-%m-%d} on. A second of processor time of the candles alone: from the "
     "end of the first look to that of the last."
 )
+
+
+def _live(live: live_market.Live) -> str:
+    """Return what a candle takes part by part, and start and memory."""
+    rows = [
+        ("freqtrade's requests, answers and frames", live.fetching),
+        ("`populate_indicators`", live.indicators),
+        ("entries and exits", live.signals),
+        ("lines of the log", live.lines),
+        ("all else of the analysis, most of it freqtrade's", live.rest),
+        ("a look without a new candle, all of it", live.idle),
+        ("start and first look, all of it", live.start),
+    ]
+    weights = ", ".join(
+        f"{market} {weight:,.0f} of {limit:,} a minute"
+        for found in (live.weights, live.start_weights)
+        for market, (weight, limit) in found.items()
+    )
+    return (
+        f"{live_market.STRATEGY} in a dry-run of {live.pairs} perps on the replay exchange, "
+        f"{live_market.TIMEFRAME}, on a stepped clock without the shortcuts of a rehearsal, "
+        f"{len(live_market.LOOKS)} looks a candle; a third of the perps each with spot, index and "
+        "premium index. Seconds of processor time of the bot's thread, the median candle; ccxt's "
+        "pauses between requests are not in them.\n\n"
+        + _table(("part", "seconds"), [(name, f"{seconds:.2f}") for name, seconds in rows])
+        + f"\n\nWeight of the requests of a candle, then of the start: {weights}. Memory of the "
+        f"bot and the replay exchange together: {live.megabytes:.0f} MB."
+    )
 
 
 def _growth_table(results: Results) -> str:

@@ -20,6 +20,8 @@ from perp_imbalance.indicators.hysteresis import (
 from perp_imbalance.indicators.rolling import Bools
 from perp_imbalance.indicators.thresholds import Thresholds
 
+#: A column of an entry or exit: integers, or tags on the rows of the frame.
+Signal = NDArray[np.int64] | pd.Series
 #: The sides by the names that freqtrade's columns and the config use.
 SIDES = {"short": SHORT, "long": LONG}
 
@@ -50,8 +52,13 @@ def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bool
     :param columns: ``close`` and the columns of the signal.
     :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
     """
-    found = gates(columns, thresholds).values()
-    return {side: np.logical_and.reduce([gate[side] for gate in found]) for side in (SHORT, LONG)}
+    return _all_pass(gates(columns, thresholds))
+
+
+def _all_pass(found: dict[str, dict[int, Bools]]) -> dict[int, Bools]:
+    """Return per side where all of some gates pass."""
+    by_gate = found.values()
+    return {side: np.logical_and.reduce([gate[side] for gate in by_gate]) for side in (SHORT, LONG)}
 
 
 def entry_signals(
@@ -70,18 +77,30 @@ def entry_signals(
     :param mode: ``zone``: the first candle of a zone that passes; ``flip``: only the zone's first.
     :param sides: which of ``short`` and ``long`` may be entered.
     """
+    return pd.DataFrame(entry_columns(columns, thresholds, mode, sides), index=columns.index)
+
+
+def entry_columns(
+    columns: pd.DataFrame,
+    thresholds: Thresholds,
+    mode: EntryMode = "zone",
+    sides: Collection[str] = ("short", "long"),
+) -> dict[str, Signal]:
+    """Return the columns of :func:`entry_signals` by name, for who adds them to a frame.
+
+    A frame made only to be taken apart costs a bot with hundreds of pairs time at every candle.
+    """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
     reason = "_".join(["z", *(gate.tag for gate in active_gates(thresholds))])
-    result = pd.DataFrame({"enter_short": 0, "enter_long": 0}, index=columns.index)
+    signals: dict[str, Signal] = {f"enter_{name}": np.zeros(bias.size, np.int64) for name in SIDES}
     tags = np.full(bias.size, None, dtype=object)
     for name, side in SIDES.items():
         if name in sides:
             enters = entries(bias, side, passes[side], mode)
-            result[f"enter_{name}"] = enters.astype(np.int64)
+            signals[f"enter_{name}"][enters] = 1
             tags[enters] = f"{name}_{mode}_{reason}"
-    result["enter_tag"] = pd.Series(tags, index=columns.index, dtype=object)
-    return result
+    return {**signals, "enter_tag": pd.Series(tags, index=columns.index, dtype=object)}
 
 
 def no_entry_reasons(
@@ -96,7 +115,7 @@ def no_entry_reasons(
     """
     bias = columns["bias"].to_numpy()
     found = gates(columns, thresholds)
-    passes = gate_passes(columns, thresholds)
+    passes = _all_pass(found)
     starts = zone_starts(bias)
     in_zone = np.full(bias.size, "", dtype=object)
     for name, side in SIDES.items():
@@ -122,6 +141,31 @@ def no_entry_reasons(
     return in_zone
 
 
+def no_entry_reason(
+    columns: pd.DataFrame,
+    thresholds: Thresholds,
+    row: int,
+    mode: EntryMode = "zone",
+    sides: Collection[str] = ("short", "long"),
+) -> str:
+    """Return the reason of one row, as :func:`no_entry_reasons` has it for all.
+
+    Of the rows before, those of its own zone alone matter.
+
+    :param row: number of the row, from 0.
+
+    >>> no_entry_reason(pd.DataFrame({"bias": [-1, 0]}), Thresholds(), 1)
+    'no bias'
+    """
+    bias = columns["bias"].to_numpy()
+    if bias[row] == NONE:
+        return NO_BIAS
+    others = np.flatnonzero(bias[:row] != bias[row])
+    # With the row before its zone, so that the zone begins where it does.
+    zone = columns.iloc[others[-1] if others.size else 0 : row + 1]
+    return str(no_entry_reasons(zone, thresholds, mode, sides)[-1])
+
+
 def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
     """Return ``exit_short``, ``exit_long`` (0 or 1) and ``exit_tag``.
 
@@ -129,16 +173,19 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
 
     :param columns: the columns of the signal.
     """
+    return pd.DataFrame(exit_columns(columns), index=columns.index)
+
+
+def exit_columns(columns: pd.DataFrame) -> dict[str, Signal]:
+    """Return the columns of :func:`exit_signals` by name, as :func:`entry_columns`."""
     bias = columns["bias"].to_numpy()
     leaves = {name: exits(bias, side) for name, side in SIDES.items()}
-    result = pd.DataFrame(
-        {f"exit_{name}": rows.astype(np.int64) for name, rows in leaves.items()},
-        index=columns.index,
-    )
+    signals: dict[str, Signal] = {
+        f"exit_{name}": rows.astype(np.int64) for name, rows in leaves.items()
+    }
     reasons = exit_reasons(bias, np.isfinite(columns["premium"].to_numpy()))
     reasons[~(leaves["short"] | leaves["long"])] = None
-    result["exit_tag"] = pd.Series(reasons, index=columns.index, dtype=object)
-    return result
+    return {**signals, "exit_tag": pd.Series(reasons, index=columns.index, dtype=object)}
 
 
 def overdue_exit(

@@ -4,6 +4,7 @@ This file only wires freqtrade to the functions that compute. What the columns a
 stands in the README; what the config's section ``perp_imbalance`` takes, too.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,6 @@ from pandas import DataFrame
 
 from perp_imbalance import __version__
 from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.indicators import entry_signals, exit_signals
 from perp_imbalance.indicators.columns import (
     HtfPremium,
     htf_premium,
@@ -22,6 +22,7 @@ from perp_imbalance.indicators.columns import (
     with_columns,
 )
 from perp_imbalance.indicators.higher_timeframe import check_higher
+from perp_imbalance.indicators.signals import entry_columns, exit_columns
 from perp_imbalance.indicators.thresholds import TIMEFRAME
 from perp_imbalance.markets.exchange_name import exchange_name
 from perp_imbalance.markets.pair_premium import pair_premium
@@ -145,7 +146,7 @@ class PerpImbalance(
         self.unfit.pop(pair, None)
         match = self.settle_source(pair, dataframe)
         spot = self.source_candles(match)
-        _, columns, reason, _ = pair_premium(match, dataframe, spot, self.timeframe)
+        _, premium, reason, _ = pair_premium(match, dataframe, spot, self.timeframe)
         if reason and self.awaits_source(pair):
             self.unfit[pair] = reason
         elif reason:
@@ -155,13 +156,16 @@ class PerpImbalance(
         crowd = self.series_columns(dataframe, pair)
         if not reason and (missing := missing_series(crowd)):
             self.refuse(pair, "gate", missing)
-        source = source_column(columns["premium"], match.premium_source)
-        dataframe = with_columns(dataframe, {**columns, **crowd, "premium_source": source})
+        source = source_column(premium["premium"], match.premium_source)
+        columns: dict[str, Any] = {**premium, **crowd, "premium_source": source}
+        if not self.in_hyperopt:
+            columns |= self.threshold_columns_of(dataframe, columns, pair)
+            if self.is_drawn:
+                columns |= chart_columns(columns["premium_pct"], self.thresholds())
+        # Once: pandas takes longer to put columns beside others than they take to compute.
+        dataframe = with_columns(dataframe, columns)
         if self.in_hyperopt:
             return dataframe
-        dataframe = self.add_threshold_columns(dataframe, pair)
-        if self.is_drawn:
-            dataframe = with_columns(dataframe, chart_columns(dataframe, self.thresholds()))
         if self.config["runmode"] in TRADE_MODES:
             self.announce(dataframe, pair)
         return dataframe
@@ -181,26 +185,32 @@ class PerpImbalance(
             self.refuse(pair, "higher timeframe", reason)
         return premiums
 
-    def add_threshold_columns(self, dataframe: DataFrame, pair: str) -> DataFrame:
-        """Add the columns that depend on thresholds."""
-        columns = threshold_columns(
+    def threshold_columns_of(
+        self, dataframe: DataFrame, columns: Mapping[str, Any] | DataFrame, pair: str
+    ) -> dict[str, Any]:
+        """Return the columns that depend on thresholds.
+
+        :param dataframe: the perp's candles.
+        :param columns: those of premium and series, by name.
+        """
+        return threshold_columns(
             dataframe,
-            dataframe["premium"].to_numpy(),
-            dataframe["spot_close"].to_numpy(),
+            np.asarray(columns["premium"]),
+            np.asarray(columns["spot_close"]),
             self.thresholds(),
             timeframe=self.timeframe,
             htf=self.htf_premiums.get(pair),
             max_stale_candles=self.max_stale_candles.value,
-            series=self.known_series(dataframe),
+            series=self.known_series(columns),
             keep=self.in_hyperopt,
         )
-        return with_columns(dataframe, columns)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
         if self.in_hyperopt:
-            dataframe = self.add_threshold_columns(dataframe, metadata["pair"])
-        signals = entry_signals(
+            columns = self.threshold_columns_of(dataframe, dataframe, metadata["pair"])
+            dataframe = with_columns(dataframe, columns)
+        signals = entry_columns(
             dataframe,
             self.thresholds(),
             self.entry_mode.value,
@@ -210,4 +220,4 @@ class PerpImbalance(
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """Exit where the bias leaves the position's side."""
-        return dataframe.assign(**exit_signals(dataframe))
+        return dataframe.assign(**exit_columns(dataframe))

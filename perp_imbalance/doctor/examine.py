@@ -29,6 +29,7 @@ from perp_imbalance.doctor.pair_checks import (
     merge_spotless,
     settle_pair,
 )
+from perp_imbalance.doctor.request_checks import Requests, check_requests, counting
 from perp_imbalance.freqtrade_bridge.exchange import closing_exchange, match_perps, price_step
 from perp_imbalance.freqtrade_bridge.logs import silent_logs
 from perp_imbalance.freqtrade_bridge.pairs import names_pairs, traded_pairs
@@ -209,12 +210,13 @@ def _examine_exchange(
     spotless = bot_checks.check_spotless(matches, exchange.markets, name)
     report.checks += spotless
     steps = _STEPS + len(matches)
-    traded = []
+    traded, requests = [], Requests()
     for done, match in enumerate(matches):
         tell(f"candles of {match.perp}", _STEPS - 1 + done, steps)
         fetch = partial(_fetch, exchange, plan, offset or 0)
         match, given = settle_pair(match, fetch, plan.timeframe)
         matches[done] = match
+        requests += given.requests
         found = examine_pair(match, given, plan)
         report.pairs.append(found.figures)
         if match.spot is not None or not spotless:
@@ -223,6 +225,7 @@ def _examine_exchange(
         if perp is not None:
             traded.append(stake_checks.Traded.of(match.perp, perp))
     report.checks = merge_spotless(report.checks)
+    report.checks.append(_check_requests(config, exchange, plan, requests, len(matches)))
     trades = attempt(
         report,
         stake_checks.STAKE,
@@ -253,6 +256,25 @@ def _check_startup(exchange: Any, plan: Plan) -> Check:
     )
 
 
+def _check_requests(
+    config: Mapping[str, Any], exchange: Any, plan: Plan, requests: Requests, pairs: int
+) -> Check:
+    client = exchange._api_async
+    return check_requests(
+        requests,
+        pairs=pairs,
+        exchange=exchange.id,
+        pace_ms=client.rateLimit if client.enableRateLimit else 0.0,
+        timeframe=plan.timeframe,
+        max_entry_age_s=plan.settings.max_entry_age_seconds,
+        calls_at_start=exchange.required_candle_call_count,
+        # Those of a bot: the doctor's exchange opens none.
+        websockets=config["exchange"].get("enable_ws", True)
+        and exchange.get_option("ws_enabled", False)
+        and exchange.exchange_has("watchOHLCV"),
+    )
+
+
 def _late_candle_grace(exchange: Any) -> float:
     """Return how many seconds after its close freqtrade looks for a candle at every turn."""
     return float(exchange.get_option("ohlcv_late_candle_grace_secs", 0))
@@ -268,10 +290,12 @@ def _fetch(exchange: Any, plan: Plan, offset_ms: int, match: SpotMatch) -> PairS
             (match.spot, timeframe, CandleType(match.source)) for timeframe in plan.timeframes
         ]
         wanted += plan.gate_series_keys_of(match.perp, funding_timeframe)
+    with counting(exchange._api_async) as counted:
+        frames: dict[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
     beside = _beside(exchange, match, plan)
     if beside is not None:
-        wanted.append((str(beside.spot), plan.timeframe, CandleType(beside.source)))
-    frames: Mapping[Any, Any] = exchange.refresh_latest_ohlcv(wanted, cache=False)
+        key = (str(beside.spot), plan.timeframe, CandleType(beside.source))
+        frames |= exchange.refresh_latest_ohlcv([key], cache=False)
     return PairSnapshot(
         {key: frame for key, frame in frames.items() if len(frame)},
         now_ms,
@@ -279,6 +303,7 @@ def _fetch(exchange: Any, plan: Plan, offset_ms: int, match: SpotMatch) -> PairS
         {pair: price_step(exchange, pair) for pair in (match.perp, match.spot) if pair is not None},
         funding_timeframe,
         beside,
+        counted.requests,
     )
 
 

@@ -14,6 +14,7 @@ from pandas import DataFrame
 from perp_imbalance.data.backtest_data import FEW, named
 from perp_imbalance.doctor import candle_checks, premium_checks, series_checks
 from perp_imbalance.doctor.findings import Check, Level, PairFigures
+from perp_imbalance.doctor.request_checks import Requests
 from perp_imbalance.indicators.premium import mask_outliers, price_ratio, source_values
 from perp_imbalance.indicators.quality import (
     premium_stdev,
@@ -71,6 +72,7 @@ class PairSnapshot(NamedTuple):
     :ivar precision: the step of a price by pair, as the exchange names it.
     :ivar funding_timeframe: freqtrade's, under which the frames have funding rates.
     :ivar beside: another source of the pair's premium, to compare with; its candles may be missing.
+    :ivar requests: what a bot asks for at a candle of all its timeframes.
     """
 
     frames: Mapping[tuple[str, str, CandleType], DataFrame]
@@ -79,6 +81,7 @@ class PairSnapshot(NamedTuple):
     precision: Mapping[str, float]
     funding_timeframe: str = "1h"
     beside: SpotMatch | None = None
+    requests: Requests = Requests()
 
     def source_candles(self, match: SpotMatch, timeframe: str) -> DataFrame | None:
         """Return the candles of what a perp is compared with."""

@@ -16,6 +16,7 @@ from pandas import DataFrame, Timestamp
 
 from perp_imbalance.indicators import Thresholds
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
+from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.strategy.palette import palette
 
 #: An annotation as freqtrade takes it: a plain dictionary, which it checks.
@@ -94,19 +95,18 @@ PLOT_CONFIG: dict[str, Any] = {
 }
 
 
-def chart_columns(columns: DataFrame, thresholds: Thresholds) -> dict[str, np.ndarray[Any, Any]]:
+def chart_columns(premium: Floats, thresholds: Thresholds) -> dict[str, np.ndarray[Any, Any]]:
     """Return the columns that only charts need: guides of z, and the premium by its sign.
 
-    :param columns: ``premium_pct``.
+    :param premium: the column ``premium_pct``.
     """
-    premium = columns["premium_pct"].to_numpy()
     found = {
         "premium_positive": np.where(premium >= 0, premium, np.nan),
         "premium_negative": np.where(premium < 0, premium, np.nan),
     }
     for name, threshold in _GUIDES.items():
         level = getattr(thresholds, threshold) if threshold else 0.0
-        found[name] = np.full(len(columns), -level if name.endswith("long") else level)
+        found[name] = np.full(premium.size, -level if name.endswith("long") else level)
     return found
 
 

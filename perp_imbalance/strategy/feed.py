@@ -13,11 +13,12 @@ from typing import Any
 
 import freqtrade
 import numpy as np
+import pandas as pd
 from freqtrade.enums import TRADE_MODES, CandleType
 from freqtrade.strategy import CategoricalParameter, IStrategy
 from pandas import DataFrame, Index, Timestamp
 
-from perp_imbalance.indicators.signals import no_entry_reasons
+from perp_imbalance.indicators.signals import no_entry_reason
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.markets.spot_matching import SpotMatch, some
 from perp_imbalance.strategy.alerts import (
@@ -304,10 +305,12 @@ class WatchedFeed(IStrategy):
 
     def watch_feed(self, dataframe: DataFrame, pair: str) -> None:
         """Tell once when the premium of a pair stays away, and once when it is back."""
+        # At every look and of every pair, so a whole row is taken out only where it is needed.
+        if np.isfinite(dataframe["premium"].to_numpy()[-1]):
+            self.troubles.end(pair, pd.Timestamp(dataframe["date"].iloc[-1]))
+            return
         last = dataframe.iloc[-1].to_dict()
-        if np.isfinite(last["premium"]):
-            self.troubles.end(pair, last["date"])
-        elif self.is_overdue(last):
+        if self.is_overdue(last):
             reason = missing_premium(last, self.spot_of(pair).name)
             self.troubles.begin(pair, ("premium", reason), last["date"])
 
@@ -318,6 +321,8 @@ class WatchedFeed(IStrategy):
         """
         if not self.settings.log_candles or self.config["runmode"] not in TRADE_MODES:
             return
+        if self.seen_candle.get(pair) == (dataframe["date"].iloc[-1], True):
+            return
         last = dataframe.iloc[-1].to_dict()
         before, was_told = self.seen_candle.get(pair, (last["date"], False))
         is_new = before != last["date"]
@@ -326,10 +331,10 @@ class WatchedFeed(IStrategy):
         if is_known and (is_new or not was_told):
             due.add(last["date"])
         self.seen_candle[pair] = (last["date"], is_known)
-        if not due:
-            return
-        reasons = no_entry_reasons(
-            dataframe, self.thresholds(), self.entry_mode.value, self.settings.entered_sides
-        )
-        for row in np.flatnonzero(dataframe["date"].isin(due)):
-            logger.info("%s", candle_line(pair, dataframe.iloc[row].to_dict(), reasons[row]))
+        for row in np.flatnonzero(dataframe["date"].isin(due)) if due else ():
+            candle = last if row == len(dataframe) - 1 else dataframe.iloc[row].to_dict()
+            reason = no_entry_reason(
+                *(dataframe, self.thresholds(), int(row)),
+                *(self.entry_mode.value, self.settings.entered_sides),
+            )
+            logger.info("%s", candle_line(pair, candle, reason))

@@ -1,6 +1,6 @@
 """The optional gates of a strategy: which series they need, and the columns these become."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ccxt
@@ -127,10 +127,10 @@ class GateSeries(IStrategy):
             columns |= series_column(dataframe, self.timeframe, frame, kind)
         return columns
 
-    def known_series(self, dataframe: DataFrame) -> dict[str, Floats]:
-        """Return the columns of :meth:`series_columns` that a dataframe has."""
-        names = {series.column for series in GATE_SERIES.values()} & set(dataframe.columns)
-        return {name: dataframe[name].to_numpy() for name in names}
+    def known_series(self, columns: Mapping[str, Any] | DataFrame) -> dict[str, Floats]:
+        """Return the columns of :meth:`series_columns` among others."""
+        names = (series.column for series in GATE_SERIES.values())
+        return {name: np.asarray(columns[name]) for name in names if name in columns}
 
 
 def series_column(

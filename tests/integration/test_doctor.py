@@ -44,6 +44,17 @@ def test_healthy_bot_passes(configure: Configure) -> None:
     assert "To fix" not in process.stdout
 
 
+def test_requests_of_all_pairs_are_held_against_a_candle(doctor: Examine) -> None:
+    (check,) = [check for check in doctor([BTC, ETH]).checks if check.name == "requests"]
+    assert check.level is Level.OK
+    said = "2 pairs take 4 requests a candle, futures weight 4 of 2400 a minute, spot weight 4 of"
+    assert said in check.message
+    # A weight of 4 lasts 0.1 s.
+    check = only_fix(doctor([BTC, ETH], perp_imbalance={"max_entry_age_seconds": 0.06}))
+    said = "max_entry_age_seconds allows 0.06 s, so entries come too late; keep at most 1 pairs"
+    assert said in check.message
+
+
 def test_swap_must_be_fixed_and_names_the_setting(configure: Configure) -> None:
     swap = {"ccxt_config": {"options": {"defaultType": "swap"}}}
     process = perp_imbalance("doctor", *command_line(configure(exchange=swap)))

@@ -91,9 +91,7 @@ def test_35_000_candles_are_annotated_in_a_moment() -> None:
 
 
 def test_premium_columns_and_guides_are_drawn() -> None:
-    found = chart_columns(
-        pd.DataFrame({"premium_pct": [0.1, -0.2, np.nan, 0.0]}), Thresholds(enter_z=2.5)
-    )
+    found = chart_columns(np.array([0.1, -0.2, np.nan, 0.0]), Thresholds(enter_z=2.5))
     np.testing.assert_array_equal(found["premium_positive"], [0.1, np.nan, np.nan, 0.0])
     np.testing.assert_array_equal(found["premium_negative"], [np.nan, -0.2, np.nan, np.nan])
     levels = {name: set(column) for name, column in found.items() if name.startswith("guide")}

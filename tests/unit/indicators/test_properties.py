@@ -22,6 +22,7 @@ from perp_imbalance.indicators.signals import (
     NOT_FIRST,
     SIDE_OFF,
     SIDES,
+    no_entry_reason,
     no_entry_reasons,
 )
 from perp_imbalance.indicators.zscore import z_score
@@ -265,4 +266,5 @@ def test_biased_candle_enters_or_names_every_reason(
                 wanted.add(NOT_FIRST)
         assert {*filter(None, reasons[row].split(", "))} == wanted
         assert entered[row] == (not wanted)
+        assert no_entry_reason(table, SMALL, row, mode, sides) == reasons[row]
         already = already or bool(entered[row])
