@@ -101,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise CommandError("reconcile needs --strategy, as the config names none")
     folder = strategy_folder(config, arguments.strategy)
     options = {"strategy": arguments.strategy, "strategy_path": str(folder)}
+    if arguments.timeframe:
+        options["timeframe"] = arguments.timeframe
     complete = load_config(config_files(arguments), runmode=RunMode.BACKTEST, overlay=options)
     strategy = load_strategy(complete, with_parameters=True)
     # freqtrade tells of each file that it opens.

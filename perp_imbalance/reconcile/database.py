@@ -106,13 +106,17 @@ def read_record(url: str, strategy: str) -> BotRecord:
     if own.empty:
         raise DataError(f"{shown} has no trade of {strategy} that was filled: nothing to reconcile")
     custom = _custom(tables["trade_custom_data"])
-    settings = custom.get(SETTINGS_KEY, {})
-    starts = _starts(tables["KeyValueStore"], settings)
+    starts = _starts(tables["KeyValueStore"], custom.get(SETTINGS_KEY, {}))
+    # A database may have those of other strategies, too.
+    signals, settings = (
+        {trade: value for trade, value in custom.get(key, {}).items() if trade in set(own["id"])}
+        for key in (SIGNAL_KEY, SETTINGS_KEY)
+    )
     return BotRecord(
         own,
         tables["orders"],
         tables["pairlocks"],
-        custom.get(SIGNAL_KEY, {}),
+        signals,
         settings,
         tuple(starts),
         tuple(_traces(tables, starts)),

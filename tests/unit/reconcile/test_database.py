@@ -97,6 +97,15 @@ def test_what_another_stored_with_a_trade_is_left_out(stored: str, running: Path
     assert read_record(f"sqlite:///{running}", NAME).starts == (at(1), at(15))
 
 
+def test_what_another_strategy_stored_is_not_this_ones(running: Path) -> None:
+    with closing(sqlite3.connect(running)) as store:
+        store.execute("update trades set strategy = 'Other' where id = 1")
+        store.commit()
+    record = read_record(f"sqlite:///{running}", NAME)
+    assert list(record.trades["id"]) == [2]
+    assert record.settings == {}
+
+
 def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
     with closing(sqlite3.connect(running)) as store:
         store.execute("update orders set filled = 0 where ft_trade_id = 2")
