@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_candles, add_config, config_files
+from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
@@ -150,6 +150,7 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     folder = arguments.output or Path(config["user_data_dir"], "rehearsals", run_name("rehearsal"))
     if folder.exists():
         raise CommandError(f"{folder} exists already: name another folder with --output")
+    check_writable(folder)
     overlay = (
         no_log
         | backtest_overlay(config, data)

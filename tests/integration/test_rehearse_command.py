@@ -120,6 +120,10 @@ def test_rehearsal_equals_the_backtest_and_is_its_own(
             "user_data exists already",
         ),
         (
+            ["--datadir", "{data}", "--timerange", "20250918-20250919", "--output", "/dev/null/x"],
+            "/dev/null/x cannot be written: /dev/null: Not a directory",
+        ),
+        (
             ["--datadir", "{data}", "--timerange", "20250105-20250201"],
             "looked back on: start the time range at 20250121 or later",
         ),
