@@ -221,7 +221,13 @@ def ended_by_signals() -> Iterator[None]:
         _came.append(number)
         _raise_for(number)
 
+    def unraisable(lost: "sys.UnraisableHookArgs") -> None:
+        # Raised where C calls back: raise_lost_signal raises it again.
+        if not (len(_came) > before and issubclass(lost.exc_type, KeyboardInterrupt | SystemExit)):
+            report(lost)
+
     before = len(_came)
+    report, sys.unraisablehook = sys.unraisablehook, unraisable
     # Windows has no SIGHUP.
     numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
     heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
@@ -229,6 +235,7 @@ def ended_by_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.unraisablehook = report
         for number, handler in previous.items():
             signal.signal(number, handler)
         del _came[before:]
