@@ -103,7 +103,7 @@ def _held(
 
 
 def _window_row(result: Result, wallet: float) -> dict[str, Any]:
-    """Return in-sample and out-of-sample results of a window; profits are fractions of the wallet."""
+    """Return in- and out-of-sample results of a window; profits are fractions of the wallet."""
     train, test = (_days(*map(datetime.fromisoformat, result[part])) for part in ("train", "test"))
     row: dict[str, Any] = {
         "window": result["window"],
