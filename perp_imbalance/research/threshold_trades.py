@@ -1,7 +1,7 @@
 """Simulate the trades of any thresholds on the pairs of a folder.
 
-The trades equal those of ``perp-imbalance backtest``; ``tests/integration/test_threshold_trades.py``
-checks that. The simulation takes microseconds where freqtrade takes a second or more.
+The trades equal those of ``perp-imbalance backtest``, which a test checks. The simulation takes
+microseconds where freqtrade takes a second or more.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
