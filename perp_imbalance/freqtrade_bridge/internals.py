@@ -1,8 +1,8 @@
 """The undocumented parts of freqtrade that this project uses.
 
 freqtrade documents its commands and the strategy interface. There is no public way to open a
-config, an exchange or a strategy as the commands do. All other modules use this package for that, so
-that a freqtrade without one of these names is reported in one line.
+config, an exchange or a strategy as the commands do. All other modules use this package for that,
+so that a freqtrade without one of these names is reported in one line.
 """
 
 from operator import attrgetter
