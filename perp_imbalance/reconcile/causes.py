@@ -143,7 +143,7 @@ class Causes:
         )
 
     def _set_around(self, time: pd.Timestamp) -> list[tuple[pd.Timestamp, dict[str, Any]]]:
-        """Return the settings stored at the last entry up to a candle, and at the first after it."""
+        """Return the settings stored at the last entry up to a candle, and the first after it."""
         stored = [
             (trade["open_date"], self.record.settings[int(trade["id"])])
             for trade in self.record.trades.sort_values("open_date").to_dict("records")
