@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
 
     from perp_imbalance.cli.parser import Parser
 
-# An interrupt leaves no traceback from the first statement of run on: what takes time to import is
-# imported inside of it.
+# Python starts with a handler that ends in a traceback. Until run has replaced it, as little as
+# possible is imported.
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -55,6 +56,10 @@ def build_parser(command: str | None = None) -> "Parser":
 
 def run(argv: "Sequence[str] | None" = None) -> None:
     """Run the command line and leave the process with its exit code."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is signal.default_int_handler:
+        # Nothing is to be cleaned up yet: an interrupt ends the process, with all that it imports.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
@@ -69,6 +74,8 @@ def run(argv: "Sequence[str] | None" = None) -> None:
         where = error.filename2 or error.filename or "a file"
         print(f"perp-imbalance: {where} cannot be written: {error.strerror}", file=sys.stderr)
         code = EXIT_USAGE
+    finally:
+        signal.signal(signal.SIGINT, handler)
     sys.exit(code)
 
 

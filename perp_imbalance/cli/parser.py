@@ -54,7 +54,9 @@ class Parser(argparse.ArgumentParser):
                 continue
             if word.startswith("--") or word[:2] not in known:
                 behind = ": options of a command follow its name" if has_commands else ""
-                self.error(f"unknown option {name}{did_you_mean(name, known) or behind}")
+                # Of one letter, every short option is near.
+                nearest = did_you_mean(name, known) if word.startswith("--") else ""
+                self.error(f"unknown option {name}{nearest or behind}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:

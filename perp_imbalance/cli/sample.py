@@ -31,7 +31,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--datadir",
+        *("-d", "--datadir", "--data-dir"),
         type=Path,
         metavar="FOLDER",
         help="folder to write; an older sample in it is replaced "
