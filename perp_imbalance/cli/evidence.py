@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -190,6 +191,7 @@ def opened_folders(
     :raises PerpImbalanceError: if one lacks what was asked for, or two have the same pair.
     """
     from perp_imbalance.data.folder import CandleFolder
+    from perp_imbalance.markets.perp_names import did_you_mean
 
     datadirs = arguments.datadir or [Path(config["datadir"])]
     wanted = arguments.pairs
@@ -202,7 +204,7 @@ def opened_folders(
         if missing:
             raise DataError(
                 f"no folder has {timeframe} candles of {', '.join(missing)}: "
-                f"{', '.join(map(str, datadirs))}"
+                f"{', '.join(map(str, datadirs))}{did_you_mean(missing, chain(*there))}"
             )
     uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
     folders, notes, seen = list[Opened](), list[str](), dict[str, Path]()

@@ -154,7 +154,9 @@ def test_unknown_perp_is_named_before_any_download(configure: Configure, replay:
     exchange["pair_whitelist"] = ["BTC/USDT:USDT", "BTCC/USDT:USDT", "ETH/USDT"]
     options = [*configure(exchange=exchange), "--timerange", "20250101-"]
     process = perp_imbalance("download-data", *options)
-    assert_fails_in_one_line(process, "binance has no perp BTCC/USDT:USDT, ETH/USDT: take it off")
+    assert_fails_in_one_line(
+        process, "no perp BTCC/USDT:USDT, ETH/USDT: did you mean ETH/USDT:USDT?"
+    )
 
 
 def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path: Path) -> None:
@@ -256,6 +258,10 @@ def test_warnings_are_repeated_once_each_and_the_first_of_many(
             "htf_timeframe is 30m, it must be a multiple of the timeframe (1h) and longer than it",
         ),
         (["--timerange", "2025"], 'Incorrect syntax for timerange "2025"'),
+        (
+            ["-d", "{month}", "-p", "BTC/USDT", "ethusdt"],
+            "has no 1h candles of BTC/USDT, ethusdt: did you mean BTC/USDT:USDT, ETH/USDT:USDT?",
+        ),
         (
             ["--datadir", "{month}", "--pairs", "SOL/USDT:USDT"],
             "has no 1h candles of SOL/USDT:USDT; perps there on 1h: 1000PEPE/USDT:USDT, "

@@ -105,13 +105,19 @@ run(["backtest", "-c", "nowhere.json"])
 
 
 @pytest.mark.parametrize(
-    "module", ["perp_imbalance.errors", "argparse", "perp_imbalance.cli.backtest", "pandas"]
+    ("module", "code"),
+    [
+        # Before there is anything to clean up, the signal itself ends the process.
+        ("perp_imbalance.errors", -signal.SIGINT),
+        ("argparse", main.EXIT_INTERRUPTED),
+        ("perp_imbalance.cli.backtest", main.EXIT_INTERRUPTED),
+        ("pandas", main.EXIT_INTERRUPTED),
+    ],
 )
-def test_interrupt_during_imports_leaves_no_traceback(module: str) -> None:
+def test_interrupt_during_imports_leaves_no_traceback(module: str, code: int) -> None:
     process = python(INTERRUPTED, module)
     assert (process.stdout, process.stderr) == (f"importing {module}\n", "")
-    # As Python's code, or as the signal itself where nothing has to be cleaned up.
-    assert process.returncode in (main.EXIT_INTERRUPTED, -signal.SIGINT)
+    assert process.returncode == code
 
 
 def test_handler_of_interrupts_is_put_back() -> None:
