@@ -172,7 +172,8 @@ def lock_band(
     data, candle = candles(arguments, config)
     start, end = within_asked(asked, first_start(data, candle), last_candle(data))
     trades = backtest(plan_of(arguments, config, data, start, end), candle)
-    span = f"{start:%Y%m%d}-{end:%Y%m%d}"
+    # As a time range, whose end is not part of it.
+    span = f"{start:%Y%m%d}-{end.ceil('D'):%Y%m%d}"
     lock = Lock.of(trades, settings, arguments.pairs, span)
     drawn = lock.band(len(lock.profits_bps))
     if drawn is None:

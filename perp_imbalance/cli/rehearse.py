@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,14 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
     plan, candle = plan_of(arguments)
     # freqtrade tells of each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
-    with progress() as tell:
-        comparison = held_against_backtest(
-            plan,
-            candle,
-            tell=lambda what, done, candles: tell(
-                f"{what}: candle {done} of {candles}", done, candles
-            ),
-        )
+    try:
+        with progress() as tell:
+            comparison = held_against_backtest(
+                plan,
+                candle,
+                tell=lambda what, done, candles: tell(
+                    f"{what}: candle {done} of {candles}", done, candles
+                ),
+            )
+    except (KeyboardInterrupt, SystemExit):
+        # plan_of has seen that it did not exist. Half of a rehearsal compares with nothing.
+        shutil.rmtree(plan.folder, ignore_errors=True)
+        raise
     file = plan.folder / PAGE
     page.write(plan, comparison, file)
     if arguments.json:
