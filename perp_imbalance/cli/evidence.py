@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EXAMPLE = """example:
-  perp-imbalance evidence --datadir user_data/data/binance --horizons 4,24 \\
+  perp-imbalance evidence -d user_data/data/binance --horizons 4,24 \\
       --design 20200101-20230101 --validation 20230101-20240101 \\
       --test 20240101- --freeze choices.json
 
@@ -64,7 +65,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="whether the signal carries information, with intervals",
         description="An event study of the signal on stored candles.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     add_candles(parser, several=True)
@@ -191,6 +191,7 @@ def opened_folders(
     :raises PerpImbalanceError: if one lacks what was asked for, or two have the same pair.
     """
     from perp_imbalance.data.folder import CandleFolder
+    from perp_imbalance.markets.perp_names import did_you_mean
 
     datadirs = arguments.datadir or [Path(config["datadir"])]
     wanted = arguments.pairs
@@ -203,7 +204,7 @@ def opened_folders(
         if missing:
             raise DataError(
                 f"no folder has {timeframe} candles of {', '.join(missing)}: "
-                f"{', '.join(map(str, datadirs))}"
+                f"{', '.join(map(str, datadirs))}{did_you_mean(missing, chain(*there))}"
             )
     uses_htf = any(thresholds.use_htf for thresholds in PRESETS.values())
     folders, notes, seen = list[Opened](), list[str](), dict[str, Path]()

@@ -3,13 +3,20 @@
 import argparse
 import json
 import logging
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_strategy,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
@@ -26,16 +33,17 @@ LOOKS = 6
 
 EXAMPLE = """\
 examples:
-  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201
-  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201 --json
+  perp-imbalance rehearse -d user_data/data/binance \\
+      --timerange 20250101-20250201
+  perp-imbalance rehearse -d user_data/data/binance \\
+      --timerange 20250101-20250201 --json
 
 freqtrade's own trade command lives through the candles, on a clock that moves while the bot sleeps,
 at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
 REST API are left out and dry_run is forced; database, log and page are the rehearsal's own. Inside
 the finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes
 to close: stops are seen, but not when or in which order that was. --timerange needs both ends and
-must begin 459 candles after the folder does. Without --pairs, the pairs are those of the config's
-whitelist. docs/rehearsal.md explains the tables.
+must begin 459 candles after the folder does. docs/rehearsal.md explains the tables.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
@@ -49,11 +57,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Run a config through freqtrade's live code on past candles, and compare its "
         "trades with a backtest of them. Sends no order and uses no key.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    add_candles(parser)
-    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    add_candles(parser, pairs="the config's whitelist")
+    add_strategy(parser)
     parser.add_argument(
         "--looks",
         type=int,
@@ -78,14 +85,19 @@ def run(arguments: argparse.Namespace) -> int:
     plan, candle = plan_of(arguments)
     # freqtrade tells of each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
-    with progress() as tell:
-        comparison = held_against_backtest(
-            plan,
-            candle,
-            tell=lambda what, done, candles: tell(
-                f"{what}: candle {done} of {candles}", done, candles
-            ),
-        )
+    try:
+        with progress() as tell:
+            comparison = held_against_backtest(
+                plan,
+                candle,
+                tell=lambda what, done, candles: tell(
+                    f"{what}: candle {done} of {candles}", done, candles
+                ),
+            )
+    except (KeyboardInterrupt, SystemExit):
+        # plan_of has seen that it did not exist. Half of a rehearsal compares with nothing.
+        shutil.rmtree(plan.folder, ignore_errors=True)
+        raise
     file = plan.folder / PAGE
     page.write(plan, comparison, file)
     if arguments.json:

@@ -23,6 +23,7 @@ from perp_imbalance.data.premium_sources import Matching, settled, with_candles,
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.perp_names import did_you_mean
 from perp_imbalance.markets.spot_matching import SpotMatch, about_sources
 from perp_imbalance.strategy.gate_series import downloaded_series
 from perp_imbalance.strategy.settings import Settings
@@ -110,6 +111,10 @@ def select_perps(
     """
     contracts = folder.contracts(timeframe)
     missing = [pair for pair in wanted or () if pair not in contracts]
+    if meant := did_you_mean(missing, contracts):
+        raise DataError(
+            f"{folder.datadir} has no {timeframe} candles of {', '.join(missing)}{meant}"
+        )
     if missing or not contracts:
         existing = f"perps there on {timeframe}: {', '.join(contracts)}; " if contracts else ""
         raise DataError(

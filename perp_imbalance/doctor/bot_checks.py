@@ -14,6 +14,7 @@ from perp_imbalance.errors import SettingsError
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.markets.perp_names import did_you_mean
 from perp_imbalance.markets.spot_matching import (
     Market,
     SpotMatch,
@@ -241,7 +242,7 @@ def check_whitelist(
     found = {pair.casefold() for pair in traded}
     lost = [pair for pair in configured if _NAME.fullmatch(pair) and pair.casefold() not in found]
     others = [pair for pair in lost if is_other_contract(pair, markets.get(pair))]
-    checks = [_lost(name, pair, markets.get(pair), exchange) for pair in lost if pair not in others]
+    checks = [_lost(name, pair, markets, exchange) for pair in lost if pair not in others]
     if others:
         message = f"{len(others)} pairs are coin-margined or have an expiry: {some(others)}"
         checks.append(Check(name, Level.WARNING, f"{message}; take them off the whitelist"))
@@ -251,14 +252,14 @@ def check_whitelist(
     return [*checks, Check(name, Level.OK, f"{len(traded)} pairs")]
 
 
-def _lost(name: str, pair: str, market: Market | None, exchange: str) -> Check:
+def _lost(name: str, pair: str, markets: Mapping[str, Market], exchange: str) -> Check:
     """Say why freqtrade does not trade a pair that the config names."""
     if ":" not in pair:
-        base, _, quote = pair.partition("/")
-        example = f"{base}/{quote or 'USDT'}:{quote or 'USDT'}"
-        message = f"this is no perp's name: write it as {example} in pair_whitelist"
+        meant = did_you_mean([pair], filter(lambda perp: _is_active_perp(markets[perp]), markets))
+        mend = ": take it off the whitelist, a perp is called like BTC/USDT:USDT"
+        message = f"this is no perp's name{meant or mend}"
         return Check(name, Level.MUST_FIX, message, pair)
-    if not _is_active_perp(market):
+    if not _is_active_perp(markets.get(pair)):
         message = f"{exchange} has no active perp of this name: take it off the whitelist"
         return Check(name, Level.MUST_FIX, message, pair)
     message = "freqtrade's blacklist or a filter of pairlists leaves it out now"

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from perp_imbalance.errors import CommandError
 from perp_imbalance.freqtrade_bridge.exchange import open_exchange
 from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
+from perp_imbalance.markets.perp_names import did_you_mean
 from perp_imbalance.markets.spot_matching import is_other_contract, is_perp, some
 
 logger = logging.getLogger(__name__)
@@ -105,10 +106,9 @@ def _perps(exchange: str, markets: Mapping[str, Any], pairs: list[str]) -> list[
     perps = [pair for pair in pairs if pair not in others]
     unknown = [pair for pair in perps if pair not in markets or not is_perp(markets[pair])]
     if unknown:
-        raise CommandError(
-            f"{exchange} has no perp {some(unknown)}: take it off the whitelist, or mend its "
-            "name (a perp is called like BTC/USDT:USDT)"
-        )
+        meant = did_you_mean(unknown, (name for name in markets if is_perp(markets[name])))
+        mend = "take it off the whitelist, or mend its name (a perp is called like BTC/USDT:USDT)"
+        raise CommandError(f"{exchange} has no perp {some(unknown)}{meant or f': {mend}'}")
     if others:
         logger.warning(
             "%d of %d pairs are left out, coin-margined or with an expiry: %s",

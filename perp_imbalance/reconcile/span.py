@@ -11,6 +11,7 @@ from perp_imbalance.data.backtest_data import BacktestData
 from perp_imbalance.data.folder import CandleFolder
 from perp_imbalance.errors import DataError
 from perp_imbalance.freqtrade_bridge.pairs import expand_whitelist, names_pairs
+from perp_imbalance.markets.perp_names import did_you_mean
 from perp_imbalance.markets.spot_matching import some
 from perp_imbalance.reconcile.database import BotRecord
 from perp_imbalance.reconcile.log import BotLog
@@ -69,7 +70,8 @@ def pairs_of(
         return list(asked), []
     wanted = expand_whitelist(config, dict.fromkeys(existing, _PERP))
     left_out = [pair for pair in wanted if pair not in existing and pair not in traded]
-    notes = [f"no {timeframe} candles of {some(left_out)}: left out"] if left_out else []
+    meant = did_you_mean(left_out, existing)
+    notes = [f"no {timeframe} candles of {some(left_out)}: left out{meant}"] if left_out else []
     if not names_pairs(config):
         notes.append(
             f"the config's pairs come from {config['pairlists'][0]['method']}, which keeps no "
@@ -82,7 +84,7 @@ def pairs_of(
         )
     pairs = [pair for pair in dict.fromkeys([*wanted, *traded]) if pair in existing]
     if not pairs:
-        raise DataError(f"{datadir} has no {timeframe} candles of the config's pairs")
+        raise DataError(f"{datadir} has no {timeframe} candles of the config's pairs{meant}")
     return pairs, notes
 
 

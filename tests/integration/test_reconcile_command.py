@@ -179,6 +179,7 @@ def test_band_is_locked_before_and_refused_for_another_config(
 ) -> None:
     _, lock = reconcile("--lock", "band.json", "--timerange", "20250911-20250918")
     assert len(lock["profits_bps"]) >= 20
+    assert lock["timerange"] == "20250911-20250918"
     written = Path("band.json").read_text("utf-8")
     database = ["--db", f"sqlite:///{stopped.database}", "--lock", "band.json"]
     _, told = reconcile(*database)

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,3 +76,64 @@ def test_read_only_folder_is_one_line(
     assert left.value.code == main.EXIT_USAGE
     assert len(said.splitlines()) == 1
     assert "read-only" in said.lower()
+
+
+def python(code: str, *words: str, **streams: int) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process of its own."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
+    # Output is kept until it is flushed, as at a user's.
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], text=True, check=False, env=environment, **streams
+    )
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[1]:
+            print("importing", name, flush=True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Finder())
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from perp_imbalance.cli.main import run
+run(["backtest", "-c", "nowhere.json"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "code"),
+    [
+        # Before there is anything to clean up, the signal itself ends the process.
+        ("perp_imbalance.errors", -signal.SIGINT),
+        ("argparse", main.EXIT_INTERRUPTED),
+        ("perp_imbalance.cli.backtest", main.EXIT_INTERRUPTED),
+        ("pandas", main.EXIT_INTERRUPTED),
+    ],
+)
+def test_interrupt_during_imports_leaves_no_traceback(module: str, code: int) -> None:
+    process = python(INTERRUPTED, module)
+    assert (process.stdout, process.stderr) == (f"importing {module}\n", "")
+    assert process.returncode == code
+
+
+def test_handler_of_interrupts_is_put_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    for word in ("--version", "no-such-command"):
+        with pytest.raises(SystemExit):
+            run([word])
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["scan", "--help"]])
+def test_closed_pipe_leaves_no_traceback(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        process = python("from perp_imbalance.cli.main import run; run()", *words, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (process.returncode, process.stderr) == (main.EXIT_PIPE, "")

@@ -11,6 +11,7 @@ from freqtrade.enums import RunMode
 
 from perp_imbalance.errors import BridgeError
 from perp_imbalance.freqtrade_bridge.config import (
+    ConfigFiles,
     complete_config,
     config_file,
     load_config,
@@ -49,6 +50,25 @@ def test_overlay_outranks_variables_and_they_outrank_files(tiny_config: Path) ->
         assert config["exchange"]["pair_whitelist"] == ["A/B:B"]
         assert config["max_open_trades"] == 7
         assert config["exchange"]["ccxt_config"]["httpsProxy"] == "http://proxy.invalid"
+
+
+def test_settings_of_config_files_outrank_all_but_the_overlay(
+    tiny_config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    other = tmp_path / "other.json"
+    other.write_text('{"user_data_dir": "/nowhere", "strategy_path": "/nowhere"}')
+    monkeypatch.setenv("FREQTRADE__USER_DATA_DIR", "/elsewhere")
+    monkeypatch.setenv("FREQTRADE__STRATEGY_PATH", "/elsewhere")
+    monkeypatch.chdir(tmp_path)
+    files = ConfigFiles([tiny_config, other], {"user_data_dir": "mine", "strategy_path": "own"})
+    config = load_config(files)
+    # As paths they do not depend on the folder that freqtrade is run in.
+    assert config["user_data_dir"] == tmp_path / "mine"
+    assert strategy_folder(config) == tmp_path / "own"
+    assert config["exportdirectory"] == tmp_path / "mine" / "backtest_results"
+    assert merged_config(files, {"strategy_path": "copy"})["strategy_path"] == "copy"
+    assert files.words[-4:] == ["--userdir", "mine", "--strategy-path", "own"]
 
 
 @pytest.mark.usefixtures("variables")

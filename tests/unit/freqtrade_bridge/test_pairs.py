@@ -60,7 +60,7 @@ def test_other_contracts_are_left_out_in_one_line(caplog: pytest.LogCaptureFixtu
 
 def test_name_that_is_no_perp_is_refused() -> None:
     named = ["ETH/USDT:USDT", "ETHH/USDT:USDT", "ETH/USDT"]
-    with pytest.raises(PerpImbalanceError, match="no perp ETHH/USDT:USDT, ETH/USDT: take it off"):
+    with pytest.raises(PerpImbalanceError, match="ETHH/USDT:USDT, ETH/USDT: did you mean"):
         _perps("binance", MARKETS, named)
 
 
@@ -136,3 +136,13 @@ def test_default_type_of_binance_is_refused_elsewhere(exchange: str, section: st
     check("bybit", "future")
     with pytest.raises(SettingsError, match=f'"swap" in "{section}" .*-{exchange}.json'):
         check(exchange, "future")
+
+
+def test_spot_pair_in_the_whitelist_names_its_perp() -> None:
+    with pytest.raises(PerpImbalanceError, match="no perp BTC/USDT: did you mean BTC/USDT:USDT"):
+        _perps("binance", MARKETS, ["BTC/USDT"])
+    with pytest.raises(PerpImbalanceError, match="no perp NOPE/USDT: take it off"):
+        _perps("binance", MARKETS, ["NOPE/USDT"])
+    checks = check_whitelist(["ETH/USDT", "GONE/USDT"], [], MARKETS, "binance")
+    assert "did you mean ETH/USDT:USDT?" in checks[0].message
+    assert "take it off the whitelist" in checks[1].message
