@@ -3,15 +3,12 @@
 import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.backtest import SAMPLE_DATADIR
-from perp_imbalance.data.sample import (
-    DEFAULT_DAYS,
-    DEFAULT_SEED,
-    DEFAULT_START,
-    SampleMarket,
-    write_sample_market,
-)
+
+if TYPE_CHECKING:
+    from perp_imbalance.data.sample import SampleMarket
 
 NOW_DATADIR = Path("user_data/sample-now/binance")
 
@@ -28,7 +25,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "sample",
         help="write a synthetic sample market",
         description="Write a SYNTHETIC market in freqtrade's own layout, for --datadir:\n"
-        "BTC, ETH and 1000PEPE perps with mark, funding, premium index and spot, 1h and 4h.",
+        "the perps of the shipped config with mark, funding, premium index and spot,\n"
+        "1h and 4h candles.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -40,10 +38,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         f"(default: {SAMPLE_DATADIR}, with --now {NOW_DATADIR})",
     )
     parser.add_argument(
-        "--seed", type=int, default=DEFAULT_SEED, metavar="N", help="seed (default: %(default)s)"
+        "--seed", type=int, metavar="N", help="seed of the random numbers (default: a fixed one)"
     )
     parser.add_argument(
-        "--days", type=int, default=DEFAULT_DAYS, metavar="N", help="length (default: %(default)s)"
+        "--days", type=int, metavar="N", help="length in days (default: a year)"
     )
     parser.add_argument(
         "--now",
@@ -55,18 +53,26 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the sample market and say what was written."""
+    # Imported late: pandas takes half a second, and other subcommands do not need this.
+    from perp_imbalance.data.sample import (
+        DEFAULT_DAYS,
+        DEFAULT_SEED,
+        DEFAULT_START,
+        write_sample_market,
+    )
+
+    seed = DEFAULT_SEED if arguments.seed is None else arguments.seed
+    days = DEFAULT_DAYS if arguments.days is None else arguments.days
     start, datadir = DEFAULT_START, SAMPLE_DATADIR
     if arguments.now:
         today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start, datadir = today - timedelta(days=arguments.days - 2), NOW_DATADIR
-    sample = write_sample_market(
-        arguments.datadir or datadir, seed=arguments.seed, start=start, days=arguments.days
-    )
+        start, datadir = today - timedelta(days=days - 2), NOW_DATADIR
+    sample = write_sample_market(arguments.datadir or datadir, seed=seed, start=start, days=days)
     print(_summary(sample))
     return 0
 
 
-def _summary(sample: SampleMarket) -> str:
+def _summary(sample: "SampleMarket") -> str:
     minute = "%Y-%m-%d %H:%M"
     dear = sum(side > 0 for _, side in sample.extremes)
     return "\n".join(
