@@ -40,9 +40,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--seed", type=int, metavar="N", help="seed of the random numbers (default: a fixed one)"
     )
-    parser.add_argument(
-        "--days", type=int, metavar="N", help="length in days (default: a year)"
-    )
+    parser.add_argument("--days", type=int, metavar="N", help="length in days (default: a year)")
     parser.add_argument(
         "--now",
         action="store_true",

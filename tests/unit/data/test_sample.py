@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import get_datahandler, load_pair_history
 from freqtrade.enums import CandleType, TradingMode
+from support.freqtrade import CONFIG
 
 from perp_imbalance.data.sample import (
     DEFAULT_DAYS,
@@ -21,7 +22,6 @@ from perp_imbalance.data.sample import (
     write_sample_market,
 )
 from perp_imbalance.errors import CommandError
-from support.freqtrade import CONFIG
 
 COINS = {coin.base: coin for coin in model.COINS}
 BPS = 1e-4
