@@ -8,10 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.next_steps import doctor_command
-from perp_imbalance.cli.options import add_config, add_pairs, config_files, named_values
+from perp_imbalance.cli.options import (
+    add_config,
+    add_datadir,
+    add_htf_timeframe,
+    add_pairs,
+    add_strategy_path,
+    add_timeframe,
+    add_timerange,
+    config_files,
+    named_values,
+)
 from perp_imbalance.errors import CommandError, PerpImbalanceError
 from perp_imbalance.indicators.thresholds import TIMEFRAME
-from perp_imbalance.strategy.settings import SECTION, Settings
 
 if TYPE_CHECKING:
     from perp_imbalance.data.backtest_data import BacktestData
@@ -30,9 +39,10 @@ SAMPLE_DATADIR = Path("user_data/sample/binance")
 EXAMPLE = """\
 examples:
   perp-imbalance backtest
-  perp-imbalance backtest --datadir user_data/data/binance --timerange 20250101-20251231
-  perp-imbalance backtest --pairs BTC/USDT:USDT -- --fee 0.0002 --breakdown month
-  perp-imbalance backtest --strategies PerpImbalance --set enter_z=2.2 use_sigma=no
+  perp-imbalance backtest --datadir user_data/data/binance \\
+      --timerange 20250101-20251231
+  perp-imbalance backtest -p BTC/USDT:USDT -- --fee 0.0002 --breakdown month
+  perp-imbalance backtest -s PerpImbalance --set enter_z=2.2 use_sigma=no
 """
 
 
@@ -45,24 +55,27 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "folder, or on the generated sample market. The list of markets, which freqtrade needs "
         "even so, comes from a replay of the folder on this machine.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument(
-        "--datadir",
-        type=Path,
-        metavar="DIR",
-        help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
-    )
-    parser.add_argument("--timerange", metavar="RANGE", help="such as 20210101-20211231")
+    add_datadir(parser, f"without, the synthetic sample market, {SAMPLE_DATADIR}")
+    add_timeframe(parser)
+    add_htf_timeframe(parser)
+    add_timerange(parser)
     add_pairs(parser)
-    parser.add_argument("--timeframe", metavar="TF", help="candles (default: the config's)")
-    parser.add_argument(
-        "--htf-timeframe",
-        metavar="TF",
-        help="higher timeframe (default: the config's, or the shortest one that the folder has)",
-    )
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), metavar="NAME")
+    strategies = parser.add_mutually_exclusive_group()
+    for names, nargs, many in (
+        (("-s", "--strategy"), 1, "one strategy"),
+        (("--strategy-list",), "+", "several (default: the four presets)"),
+    ):
+        strategies.add_argument(
+            *names,
+            nargs=nargs,
+            dest="strategies",
+            default=list(STRATEGIES),
+            metavar="NAME",
+            help=many,
+        )
+    add_strategy_path(parser)
     parser.add_argument(
         "--set",
         nargs="+",
@@ -205,6 +218,7 @@ def backtest_data(
     :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
     """
     from perp_imbalance.data.backtest_data import COSTS, open_backtest_data
+    from perp_imbalance.strategy.settings import Settings
 
     data = open_backtest_data(
         datadir,
@@ -231,6 +245,7 @@ def backtest_data(
 def backtest_overlay(config: Mapping[str, Any], data: "BacktestData") -> dict[str, Any]:
     """Return the settings that fit a config to what the folder holds."""
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.strategy.settings import SECTION
 
     return {
         "timeframe": data.timeframe,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.options import add_config, add_strategy, config_files
 from perp_imbalance.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 examples:
   perp-imbalance doctor -c config.json
-  perp-imbalance doctor -c config.json --strategy PerpImbalanceConservative --json
+  perp-imbalance doctor -c config.json -s PerpImbalanceConservative --json
 
 exit code: 0 where it says PASS, 1 where something must be fixed, 2 where it could not look
 """
@@ -31,10 +31,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Open config, strategy and exchange as the bot does, look at the candles of "
         "every pair, and end with PASS or with what to fix. Sends no order and uses no key.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument("--strategy", metavar="NAME", help="strategy (default: the config's)")
+    add_strategy(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a page")
     parser.set_defaults(run=run)
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.options import add_config, add_datadir, add_timerange, config_files
 from perp_imbalance.errors import CommandError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 EXAMPLE = """\
 examples:
   perp-imbalance download-data -c config.json --timerange 20250101-20251231
-  perp-imbalance download-data -c config.json --timerange 20250101- --timeframes 5m 1h
+  perp-imbalance download-data --timerange 20250101- -t 5m 1h
 """
 
 
@@ -34,24 +34,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "premium_source says; on the timeframe and the higher timeframe, with freqtrade's own "
         "downloader. Run again, it appends what is new and rewrites nothing.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
+    add_timerange(parser, required=True)
     parser.add_argument(
-        "--timerange",
-        required=True,
-        metavar="RANGE",
-        help="from-to as freqtrade writes it: 20250101-20251231, or 20250101- up to now",
-    )
-    parser.add_argument(
-        "--timeframes",
+        *("-t", "--timeframes"),
         nargs="+",
         metavar="TF",
         help="timeframes (default: the config's timeframe and its higher timeframe)",
     )
-    parser.add_argument(
-        "--datadir", metavar="DIR", help="folder to write (default: freqtrade's own)"
-    )
+    add_datadir(parser, "where candles are written (default: the config's)")
     parser.set_defaults(run=run)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EXAMPLE = """example:
-  perp-imbalance evidence --datadir user_data/data/binance --horizons 4,24 \\
+  perp-imbalance evidence -d user_data/data/binance --horizons 4,24 \\
       --design 20200101-20230101 --validation 20230101-20240101 \\
       --test 20240101- --freeze choices.json
 
@@ -64,7 +64,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="whether the signal carries information, with intervals",
         description="An event study of the signal on stored candles.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     add_candles(parser, several=True)

@@ -1,37 +1,25 @@
 """Entry point of ``perp-imbalance``."""
 
-import argparse
 import errno
-import logging
 import os
 import sys
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from perp_imbalance import __version__
-from perp_imbalance.cli import (
-    backtest,
-    doctor,
-    download,
-    evidence,
-    pairs,
-    plot,
-    preset,
-    reconcile,
-    rehearse,
-    replay,
-    report,
-    sample,
-    scan,
-    sweep,
-    tune,
-    walk_forward,
-)
-from perp_imbalance.errors import PerpImbalanceError
-from perp_imbalance.freqtrade_bridge.process import ended_by_signals
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from perp_imbalance.cli.parser import Parser
+
+# An interrupt leaves no traceback from the first statement of run on: what takes time to import is
+# imported inside of it.
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
+COMMANDS = (
+    *("backtest", "doctor", "download-data", "evidence", "pairs", "plot", "preset", "reconcile"),
+    *("rehearse", "replay", "report", "sample", "scan", "sweep", "tune", "walk-forward"),
+)
 #: What a folder or a disk says that does not take a file, whatever command writes it.
 DISK_ERRORS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
@@ -39,43 +27,40 @@ DISK_ERRORS = (
 )
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all subcommands.
+def build_parser(command: str | None = None) -> "Parser":
+    """Return the parser of all subcommands, or of one.
 
     Each module of a subcommand has ``add_parser(subparsers)``, which sets ``run``: a function of
-    the parsed arguments that returns the exit code.
+    the parsed arguments that returns the exit code. It imports no library before ``run`` is called.
+
+    :param command: one of :data:`COMMANDS`; any other word stands for all.
     """
-    parser = argparse.ArgumentParser(
-        prog="perp-imbalance", description="Perp Imbalance Zones for freqtrade."
+    from importlib import import_module
+
+    from perp_imbalance import __version__
+    from perp_imbalance.cli.completion import EXAMPLE, add_completion
+    from perp_imbalance.cli.parser import Parser
+
+    parser = Parser(
+        prog="perp-imbalance", description="Perp Imbalance Zones for freqtrade.", epilog=EXAMPLE
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("-V", "--version", action="version", version=__version__)
+    add_completion(parser)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (
-        *(backtest, doctor, download, evidence, pairs),
-        *(plot, preset, reconcile, rehearse, replay, report, sample, scan),
-        *(sweep, tune, walk_forward),
-    ):
-        command.add_parser(subparsers)
+    for name in [command] if command in COMMANDS else COMMANDS:
+        module = str(name).removesuffix("-data").replace("-", "_")
+        import_module(f"perp_imbalance.cli.{module}").add_parser(subparsers)
     return parser
 
 
-def run(argv: Sequence[str] | None = None) -> None:
+def run(argv: "Sequence[str] | None" = None) -> None:
     """Run the command line and leave the process with its exit code."""
-    arguments = build_parser().parse_args(argv)
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-    # It tells every process how many cores there are.
-    logging.getLogger("numexpr").setLevel(logging.WARNING)
     try:
-        with ended_by_signals():
-            code = arguments.run(arguments)
-        sys.stdout.flush()
-    except PerpImbalanceError as error:
-        print(f"perp-imbalance: {error}", file=sys.stderr)
-        code = EXIT_USAGE
+        code = _run(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         code = EXIT_INTERRUPTED
     except BrokenPipeError:
-        # Who reads has seen enough, as head has; what is left goes nowhere when Python ends.
+        # The reader closed the pipe. What is still buffered is discarded when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = EXIT_PIPE
     except OSError as error:
@@ -85,3 +70,25 @@ def run(argv: Sequence[str] | None = None) -> None:
         print(f"perp-imbalance: {where} cannot be written: {error.strerror}", file=sys.stderr)
         code = EXIT_USAGE
     sys.exit(code)
+
+
+def _run(argv: "Sequence[str]") -> int:
+    import logging
+
+    from perp_imbalance.errors import PerpImbalanceError
+    from perp_imbalance.freqtrade_bridge.process import ended_by_signals
+
+    with ended_by_signals():
+        try:
+            arguments = build_parser(argv[0] if argv else None).parse_args(argv)
+            logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+            # It tells every process how many cores there are.
+            logging.getLogger("numexpr").setLevel(logging.WARNING)
+            code: int = arguments.run(arguments)
+        except PerpImbalanceError as error:
+            print(f"perp-imbalance: {error}", file=sys.stderr)
+            code = EXIT_USAGE
+        finally:
+            # Also what --help prints: a reader that closed the pipe is noticed here.
+            sys.stdout.flush()
+    return code

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from perp_imbalance.freqtrade_bridge.config import ConfigFiles
     from perp_imbalance.freqtrade_bridge.parameter_file import TunedOn
 
 
-def apply_command(file: Path, strategy: str, configs: Sequence[Path] | None, *, force: bool) -> str:
+def apply_command(file: Path, strategy: str, configs: "ConfigFiles | None", *, force: bool) -> str:
     """Return the command that lets a strategy trade with a parameter file.
 
-    :param configs: those that were named with ``-c``.
+    :param configs: those that were named; None for the default.
     :param force: whether it replaces another.
     """
     words = ["preset", "apply", str(file), "--strategy", strategy, *_configs(configs)]
@@ -20,27 +21,27 @@ def apply_command(file: Path, strategy: str, configs: Sequence[Path] | None, *, 
 
 
 def backtest_command(
-    strategy: str, configs: Sequence[Path] | None, tuned_on: "TunedOn | None"
+    strategy: str, configs: "ConfigFiles | None", tuned_on: "TunedOn | None"
 ) -> str:
     """Return the command that backtests a strategy, on what it was tuned on if that is known.
 
-    >>> backtest_command("PerpImbalance", [Path("a.json")], None)
-    'perp-imbalance backtest --strategies PerpImbalance -c a.json'
+    >>> backtest_command("PerpImbalance", None, None)
+    'perp-imbalance backtest --strategy-list PerpImbalance'
     """
-    words = ["backtest", "--strategies", strategy, *_configs(configs)]
+    words = ["backtest", "--strategy-list", strategy, *_configs(configs)]
     if tuned_on is not None:
         words += ["--datadir", tuned_on.datadir, "--timeframe", tuned_on.timeframe]
         words += ["--timerange", tuned_on.timerange, "--pairs", *tuned_on.pairs]
     return _line(words)
 
 
-def doctor_command(strategy: str, configs: Sequence[Path] | None) -> str:
+def doctor_command(strategy: str, configs: "ConfigFiles | None") -> str:
     """Return the command that says whether a bot would trade the strategy correctly."""
     return _line(["doctor", "--strategy", strategy, *_configs(configs)])
 
 
-def _configs(configs: Sequence[Path] | None) -> list[str]:
-    return [word for file in configs or () for word in ("-c", str(file))]
+def _configs(configs: "ConfigFiles | None") -> list[str]:
+    return [] if configs is None else configs.words
 
 
 def _line(words: Sequence[str]) -> str:

@@ -8,26 +8,97 @@ from pathlib import Path
 from typing import Any
 
 from perp_imbalance.errors import CommandError, SettingsError
+from perp_imbalance.freqtrade_bridge.config import ConfigFiles
 from perp_imbalance.strategy.palette import PALETTES
 
-DEFAULT_CONFIG = Path("config.json")
+DEFAULT_CONFIG = "config.json"
+DEFAULT_USERDIR = "user_data"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add ``-c``, repeatable as freqtrade's own."""
+    """Add the config files, repeatable as freqtrade's own, and the user's folder."""
     parser.add_argument(
         "-c",
         "--config",
-        action="append",
-        type=Path,
+        action=_ConfigFile,
         metavar="FILE",
-        help=f"freqtrade config; given more than once, later files win (default: {DEFAULT_CONFIG})",
+        help="freqtrade config; given more than once, later files win (default: "
+        f"{DEFAULT_CONFIG} of --userdir, or else of this folder)",
+    )
+    parser.add_argument(
+        "--userdir",
+        "--user-data-dir",
+        action=_ConfigSetting,
+        const="user_data_dir",
+        metavar="FOLDER",
+        help=f"freqtrade's folder of user data (default: the config's, or {DEFAULT_USERDIR})",
     )
 
 
-def config_files(arguments: argparse.Namespace) -> list[Path]:
-    """Return the config files that were named, or the default one."""
-    return arguments.config or [DEFAULT_CONFIG]
+def add_strategy_path(parser: argparse.ArgumentParser) -> None:
+    """Add where strategies are looked for first."""
+    parser.add_argument(
+        "--strategy-path",
+        action=_ConfigSetting,
+        const="strategy_path",
+        metavar="FOLDER",
+        help="folder of the strategy (default: the config's, that of --userdir, or the project's)",
+    )
+
+
+def add_strategy(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """Add which strategy, and where it is.
+
+    :param default: without, it is the config's.
+    """
+    parser.add_argument(
+        "-s",
+        "--strategy",
+        metavar="NAME",
+        default=default,
+        help="class of the strategy (default: " + (default or "the config's") + ")",
+    )
+    add_strategy_path(parser)
+
+
+class _ConfigSetting(argparse.Action):
+    """Keep an option as the setting that ``const`` names, together with the config files."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
+        # All of them are one value, which config_files returns.
+        super().__init__(option_strings, "config", type=Path, **options)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        if namespace.config is None:
+            namespace.config = ConfigFiles()
+        self.keep(namespace.config, values)
+
+    def keep(self, config: ConfigFiles, value: Path) -> None:
+        """Add the value to what is kept."""
+        config.settings[str(self.const)] = str(value)
+
+
+class _ConfigFile(_ConfigSetting):
+    """Keep a config file behind those before it."""
+
+    def keep(self, config: ConfigFiles, value: Path) -> None:
+        """Add the value to what is kept."""
+        config.append(value)
+
+
+def config_files(arguments: argparse.Namespace) -> ConfigFiles:
+    """Return the config files that were named, or freqtrade's default one, with the settings."""
+    named = arguments.config or ConfigFiles(settings=getattr(arguments.config, "settings", None))
+    if named:
+        return named
+    own = Path(named.settings.get("user_data_dir", DEFAULT_USERDIR), DEFAULT_CONFIG)
+    return ConfigFiles([own if own.is_file() else Path(DEFAULT_CONFIG)], named.settings)
 
 
 def named_values(words: Sequence[str]) -> dict[str, str]:
@@ -64,32 +135,79 @@ def check_seed(seed: int, least: int = 0) -> None:
         raise SettingsError(f"--seed is {seed}, it must be from {least} to {LARGEST_SEED}")
 
 
-def add_candles(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+def add_candles(
+    parser: argparse.ArgumentParser, *, several: bool = False, pairs: str = "all of the folder"
+) -> None:
     """Add which stored candles to look at: folder, timeframe, time range and pairs.
 
     :param several: whether more than one folder may be named; the option is a list then.
+    :param pairs: what is taken without ``--pairs``.
+    """
+    add_datadir(parser, "more than once: all of them together" if several else "", several=several)
+    add_timeframe(parser)
+    add_htf_timeframe(parser)
+    add_timerange(parser)
+    add_pairs(parser, pairs)
+
+
+def add_datadir(
+    parser: argparse.ArgumentParser,
+    more: str = "",
+    *,
+    several: bool = False,
+    required: bool = False,
+) -> None:
+    """Add the folder of candles.
+
+    :param more: what there is to say of it.
+    :param several: see :func:`add_candles`.
     """
     parser.add_argument(
-        "--datadir",
+        *("-d", "--datadir", "--data-dir"),
         type=Path,
         action="append" if several else "store",
+        required=required,
         metavar="FOLDER",
-        help="folder of candles" + ("; more than once: all of them together" if several else ""),
+        help="folder of candles" + (f"; {more}" if more else ""),
     )
-    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+
+
+def add_timeframe(parser: argparse.ArgumentParser) -> None:
+    """Add the timeframe of the candles."""
+    parser.add_argument("-i", "--timeframe", metavar="TF", help="default: the config's")
+
+
+def add_htf_timeframe(parser: argparse.ArgumentParser) -> None:
+    """Add the higher timeframe."""
     parser.add_argument(
         "--htf-timeframe",
         metavar="TF",
         help="of the HTF gate (default: the config's, or the shortest one that the folder has)",
     )
-    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's")
-    add_pairs(parser)
 
 
-def add_pairs(parser: argparse.ArgumentParser) -> None:
-    """Add which pairs to look at; one that is named twice is one."""
+def add_timerange(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """Add the time range of the candles."""
     parser.add_argument(
-        "--pairs", nargs="+", action=_Once, metavar="PAIR", help="default: all of the folder"
+        "--timerange",
+        required=required,
+        metavar="FROM-TO",
+        help="as freqtrade's, such as 20250101-20251231, or 20250101- up to now"
+        + ("" if required else " (default: all)"),
+    )
+
+
+def add_pairs(parser: argparse.ArgumentParser, default: str = "all of the folder") -> None:
+    """Add which pairs to look at; one that is named twice is one.
+
+    :param default: what is taken without.
+    """
+    parser.add_argument(
+        *("-p", "--pairs"),
+        nargs="+",
+        action=_Once,
+        metavar="PAIR",
+        help=f"perps, such as BTC/USDT:USDT (default: {default})",
     )
 
 

@@ -4,11 +4,13 @@ import argparse
 import json
 import logging
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.console import folding_table, page_console
 from perp_imbalance.cli.options import add_config, config_files
-from perp_imbalance.markets.spot_matching import SpotMatch
+
+if TYPE_CHECKING:
+    from perp_imbalance.markets.spot_matching import SpotMatch
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +30,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "the configured exchange, and the reason where there is none. Names decide here; the "
         "strategy also compares prices.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     parser.add_argument(
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def as_json(match: SpotMatch) -> dict[str, Any]:
+def as_json(match: "SpotMatch") -> dict[str, Any]:
     """Return ``{perp, spot, scale, rule, reason, source}``; null what a perp has none of."""
     values = {name: getattr(match, name) for name in ("perp", "spot", "scale", "rule", "reason")}
     values["source"] = match.premium_source
@@ -73,7 +74,7 @@ def as_json(match: SpotMatch) -> dict[str, Any]:
     return values
 
 
-def print_table(matches: list[SpotMatch]) -> None:
+def print_table(matches: "list[SpotMatch]") -> None:
     """Print one row a perp and a count below."""
     table = folding_table(("perp", "spot", "scale", "rule", "reason"), ("scale",))
     for match in matches:

@@ -14,7 +14,12 @@ from perp_imbalance.cli.backtest import (
 )
 from perp_imbalance.cli.options import (
     add_config,
+    add_datadir,
+    add_htf_timeframe,
     add_palette,
+    add_strategy,
+    add_timeframe,
+    add_timerange,
     config_files,
     refuse_existing,
 )
@@ -31,7 +36,8 @@ examples:
   perp-imbalance plot --pair BTC/USDT:USDT
   perp-imbalance plot --pair BTC/USDT:USDT --datadir user_data/data/binance \\
       --timerange 20250101-20250301 --trades --labels --dark
-  perp-imbalance plot --pair ETH/USDT:USDT --strategy PerpImbalanceConservative --png eth.png
+  perp-imbalance plot -p ETH/USDT:USDT -s PerpImbalanceConservative \\
+      --png eth.png
 
 One page that needs no network: price with bands, z with its thresholds and the bias as a tint, the
 premium in percent. Where more candles are visible than fit, each that is drawn stands for several,
@@ -46,20 +52,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="draw the indicator's chart of a pair as a page, or a picture",
         description="Draw what the strategy computes on stored candles of a pair.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument("--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
-    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
-    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
-    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
-    parser.add_argument(
-        "--datadir",
-        type=Path,
-        metavar="DIR",
-        help=f"folder of candles (default: the synthetic sample market, {SAMPLE_DATADIR})",
-    )
-    parser.add_argument("--htf-timeframe", metavar="TF", help="default: the config's")
+    parser.add_argument("-p", "--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
+    add_datadir(parser, f"without, the synthetic sample market, {SAMPLE_DATADIR}")
+    add_timeframe(parser)
+    add_htf_timeframe(parser)
+    add_timerange(parser)
+    add_strategy(parser)
     parser.add_argument(
         "--trades",
         nargs="?",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from perp_imbalance.cli.next_steps import backtest_command
-from perp_imbalance.cli.options import add_config, config_files, named_values
+from perp_imbalance.cli.options import add_config, add_strategy, config_files, named_values
 from perp_imbalance.errors import CommandError
 from perp_imbalance.indicators.thresholds import PRESET_SIDES, PRESETS, Side
 
@@ -19,7 +19,8 @@ _EXAMPLE = """example:
   perp-imbalance preset list
   perp-imbalance preset show aggressive
   perp-imbalance preset apply conservative --strategy PerpImbalance
-  perp-imbalance preset apply user_data/walk_forward/winner.json --strategy PerpImbalance --force
+  perp-imbalance preset apply user_data/walk_forward/winner.json \\
+      --strategy PerpImbalance --force
   perp-imbalance preset apply enter_z=2.2 use_sigma=yes --strategy PerpImbalance
 """
 _STRATEGY = "PerpImbalance"
@@ -34,7 +35,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "parameter file of a strategy: <Strategy>.json beside it, which it trades with from then\n"
         "on. Delete that file to have the strategy's own preset back.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="all presets, side by side")
@@ -48,9 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     apply.add_argument(
         "name", nargs="+", help="a preset, a parameter file, or values such as enter_z=2.2"
     )
-    apply.add_argument(
-        "--strategy", default=_STRATEGY, metavar="CLASS", help="default: %(default)s"
-    )
+    add_strategy(apply, _STRATEGY)
     apply.add_argument("--force", action="store_true", help="replace a parameter file")
     add_config(apply)
     apply.set_defaults(run=apply_preset)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_strategy,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.errors import CommandError
 
 if TYPE_CHECKING:
@@ -23,12 +29,11 @@ EXIT_DIFFERS = 1
 EXAMPLE = """\
 examples:
   perp-imbalance reconcile --db sqlite:///tradesv3.sqlite -c config.json \\
-      --datadir user_data/data/binance --logfile user_data/logs/freqtrade.log
-  perp-imbalance reconcile --lock band.json -c config.json --datadir user_data/data/binance
-  perp-imbalance reconcile --lock band.json --db sqlite:///tradesv3.sqlite -c config.json \\
-      --datadir user_data/data/binance
+      -d user_data/data/binance --logfile user_data/logs/freqtrade.log
+  perp-imbalance reconcile --lock band.json -d user_data/data/binance
+  perp-imbalance reconcile --lock band.json -d user_data/data/binance \\
+      --db sqlite:///tradesv3.sqlite
 
-Without --pairs, those of the config's whitelist and those that the bot traded are compared.
 The database is only read, also while the bot runs; no key is used and no exchange asked. Without
 --logfile, a bot that was down is known only by its starts, and an order that was not filled not at
 all, since freqtrade deletes it: such a difference has "no cause found".
@@ -46,16 +51,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Compare what a bot really traded with freqtrade's backtest of the same time: "
         "matched, missed, extra and late trades with their likely cause, slippage and fees.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--db", metavar="URL", help="the bot's database, as freqtrade's db_url; only read"
+        *("--db", "--db-url"),
+        metavar="URL",
+        help="the bot's database, as freqtrade's db_url; only read",
     )
     add_config(parser)
-    add_candles(parser)
-    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    add_candles(parser, pairs="the config's whitelist and what the bot traded")
+    add_strategy(parser)
     parser.add_argument(
-        "--logfile",
+        *("--logfile", "--log-file"),
         action="append",
         type=Path,
         default=[],

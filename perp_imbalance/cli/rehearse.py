@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_strategy,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
@@ -26,16 +32,17 @@ LOOKS = 6
 
 EXAMPLE = """\
 examples:
-  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201
-  perp-imbalance rehearse --datadir user_data/data/binance --timerange 20250101-20250201 --json
+  perp-imbalance rehearse -d user_data/data/binance \\
+      --timerange 20250101-20250201
+  perp-imbalance rehearse -d user_data/data/binance \\
+      --timerange 20250101-20250201 --json
 
 freqtrade's own trade command lives through the candles, on a clock that moves while the bot sleeps,
 at an exchange on this machine that serves the candles. The config's keys, Telegram, webhook and
 REST API are left out and dry_run is forced; database, log and page are the rehearsal's own. Inside
 the finest candles of the folder, the price takes a SYNTHETIC path from open through both extremes
 to close: stops are seen, but not when or in which order that was. --timerange needs both ends and
-must begin 459 candles after the folder does. Without --pairs, the pairs are those of the config's
-whitelist. docs/rehearsal.md explains the tables.
+must begin 459 candles after the folder does. docs/rehearsal.md explains the tables.
 
 exit codes: 0: every difference from the backtest has a known cause; 1: not; 2: it could not be done
 """
@@ -49,11 +56,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Run a config through freqtrade's live code on past candles, and compare its "
         "trades with a backtest of them. Sends no order and uses no key.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    add_candles(parser)
-    parser.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    add_candles(parser, pairs="the config's whitelist")
+    add_strategy(parser)
     parser.add_argument(
         "--looks",
         type=int,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perp_imbalance.cli.options import add_datadir
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write_text
 
@@ -37,15 +38,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="serve a folder of candles on 127.0.0.1 as if it were Binance",
         description="Serve a folder of candles on 127.0.0.1 as if it were Binance, until Ctrl-C.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--datadir",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="folder of candles in freqtrade's layout, as freqtrade's own --datadir",
-    )
+    add_datadir(parser, "in freqtrade's layout, as freqtrade's own --datadir", required=True)
     parser.add_argument(
         "--port",
         type=int,

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.options import (
     add_config,
+    add_datadir,
     add_palette,
+    add_strategy_path,
     config_files,
     refuse_existing,
 )
@@ -19,8 +21,9 @@ if TYPE_CHECKING:
 EXAMPLE = """\
 examples:
   perp-imbalance report
-  perp-imbalance report user_data/backtest_results/backtest-result-2026-01-31_12-00-00.zip --dark
-  perp-imbalance report --datadir user_data/data/binance --output report.html
+  perp-imbalance report --dark \\
+      user_data/backtest_results/backtest-result-2026-01-31_12-00-00.zip
+  perp-imbalance report -d user_data/data/binance --output report.html
 
 One page that needs no network: equity and drawdown beside buy-and-hold, profit by preset, exit tag,
 side, |z| at entry, hour and month, holding time beside the time z took to cool, what of a move was
@@ -35,7 +38,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="a page about a backtest: what earned, what cost, and the worst trades",
         description="Write a page about a result of freqtrade's backtesting.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "result",
@@ -45,12 +47,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="freqtrade's result file, or a folder of them (default: the newest there is)",
     )
     add_config(parser)
-    parser.add_argument(
-        "--datadir",
-        type=Path,
-        metavar="DIR",
-        help="folder of candles (default: the one the result names, else the config's)",
-    )
+    add_datadir(parser, "without, the one that the result names, else the config's")
+    add_strategy_path(parser)
     add_palette(parser)
     parser.add_argument(
         "--output",

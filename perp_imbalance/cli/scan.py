@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.console import page_console
-from perp_imbalance.cli.options import add_config, config_files
+from perp_imbalance.cli.options import add_config, add_strategy_path, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import BridgeError, CommandError
 from perp_imbalance.indicators.thresholds import PRESETS
@@ -28,7 +28,7 @@ BY = ("deviation", "premium", "z", "funding")
 EXAMPLE = """\
 examples:
   perp-imbalance scan -c config.json --top 20
-  perp-imbalance scan -c config.json --by funding --columns funding,yearly,due,premium
+  perp-imbalance scan --by funding --columns funding,yearly,due,premium
   perp-imbalance scan -c config.json --preset aggressive --json
   perp-imbalance scan -c config.json --watch --pairlist user_data/pairs.json
 
@@ -38,28 +38,34 @@ median, less the two taker fees of a round trip; the others by size.
 
 columns, in the order in which they are shown as far as they fit:
   perp       the coin; --json has the whole pair
-  change     with --watch: of what the table is ranked by, since the last candle; "new": was not
-             ranked then
-  deviation  premium less its median of the last dev_len premiums, in bps (hundredths of a percent)
-  net        size of the deviation less two taker fees, in bps: the most that a return of the
-             premium to its median leaves
+  change     with --watch: of what the table is ranked by, since the last
+             candle; "new": was not ranked then
+  deviation  premium less its median of the last dev_len premiums, in bps
+             (hundredths of a percent)
+  net        size of the deviation less two taker fees, in bps: the most that
+             a return of the premium to its median leaves
   premium    in percent of the price that the perp is compared with
   fees       premium in multiples of two taker fees
   z          the z-score that the bias goes by
   bias       the side that the strategy would enter
   since      for how many candles; ">500": longer than the candles at hand
-  funding    rate in percent as if paid every 8 hours, whatever the perp's own interval
-  gates      active gates that do not let the side of z enter, or all where the strategy does not
-             enter that side; "?": what it looks at is not known, so nothing enters
+  funding    rate in percent as if paid every 8 hours, whatever the perp's own
+             interval
+  gates      active gates that do not let the side of z enter, or all where
+             the strategy does not enter that side; "?": what it looks at is
+             not known, so nothing enters
   yearly     the funding rate for a year, without compounding
   due        hours until funding is paid
-  sound      whether z measures the market, by the doctor's bounds, on the candles that a scan needs
-             (fewer than the doctor looks at): "doubtful" where the doctor would warn; "no", and
-             dim, where z measures rounding or gaps: such a pair is not written into a pair list
+  sound      whether z measures the market, by the doctor's bounds, on the
+             candles that a scan needs (fewer than the doctor looks at):
+             "doubtful" where the doctor would warn; "no", and dim, where z
+             measures rounding or gaps: such a pair is not written into a pair
+             list
   volume     traded within 24 hours, in the stake currency
   against    what the perp is compared with
   missing    share of candles without a premium
-  noise      by how much one tick moves z; "all": without a tick it would not move
+  noise      by how much one tick moves z; "all": without a tick it would not
+             move
 
 In JSON and CSV "since" is when the candle of the flip closed, "candle" is when the last one opened.
 config/pairlist-scan.json makes a bot follow user_data/pairs.json.
@@ -74,14 +80,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Rank all perps of the exchange by how dislocated they are now. Sends no order "
         "and uses no key.",
         epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     thresholds = parser.add_mutually_exclusive_group()
-    thresholds.add_argument("--strategy", metavar="NAME", help="default: the config's")
+    thresholds.add_argument("-s", "--strategy", metavar="NAME", help="default: the config's")
     thresholds.add_argument(
-        "--preset", choices=list(PRESETS), help="its thresholds, in place of a strategy's"
+        "--preset",
+        choices=list(PRESETS),
+        metavar="NAME",
+        help="its thresholds, in place of a strategy's: %(choices)s",
     )
+    add_strategy_path(parser)
     parser.add_argument(
         "--by", choices=BY, default=BY[0], help="what to rank by (default: %(default)s)"
     )

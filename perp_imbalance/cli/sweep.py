@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_strategy_path,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.cli.sweep_lines import (
@@ -21,18 +27,12 @@ from perp_imbalance.cli.sweep_lines import (
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import PRESETS, THRESHOLD_NAMES, Thresholds
-from perp_imbalance.research.grid import (
-    AXES,
-    RANKS,
-    WALLET_RANKS,
-    Grid,
-    axes_around,
-    parse_values,
-)
+from perp_imbalance.research.grid_names import AXES, RANKS, WALLET_RANKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from perp_imbalance.research.grid import Grid
     from perp_imbalance.research.pair_history import PairHistories, PairHistory
     from perp_imbalance.simulation import Rules
     from perp_imbalance.strategy.settings import Settings
@@ -40,9 +40,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _EXAMPLE = """examples:
-  perp-imbalance sweep --datadir user_data/data/binance --pairs BTC/USDT:USDT \\
-      --enter-z 1.2:3:0.1 --exit-z 0.2:1.1:0.1 --len-prem 25,50,100 --use-sigma yes,no
-  perp-imbalance sweep --datadir user_data/data/binance --from user_data/walk_forward/winner.json
+  perp-imbalance sweep -d user_data/data/binance -p BTC/USDT:USDT \\
+      --enter-z 1.2:3:0.1 --exit-z 0.2:1.1:0.1 \\
+      --len-prem 25,50,100 --use-sigma yes,no
+  perp-imbalance sweep -d user_data/data/binance \\
+      --from user_data/walk_forward/winner.json
 
 An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included). What is not
 named keeps the preset's value, or that of --from; with --from and no axis, a few steps of each
@@ -62,12 +64,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="trade a grid of thresholds, thousands of backtests a second, and rank it",
         description="Try every combination of a grid of thresholds on stored candles.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     add_candles(parser)
+    add_strategy_path(parser)
     parser.add_argument(
-        "--preset", choices=list(PRESETS), help="default: balanced, or that of --from's strategy"
+        "--preset",
+        choices=list(PRESETS),
+        metavar="NAME",
+        help="%(choices)s (default: balanced, or that of --from's strategy)",
     )
     parser.add_argument(
         "--from",
@@ -84,7 +89,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--rank-by",
         choices=RANKS,
         default="t",
-        help="default: %(default)s, the mean of a trade divided by its error",
+        metavar="NAME",
+        help="%(choices)s (default: %(default)s, the mean of a trade divided by its error)",
     )
     parser.add_argument(
         "--min-trades",
@@ -176,6 +182,8 @@ def horizons_of(arguments: argparse.Namespace) -> list[int]:
 
     :raises SettingsError: if they cannot be read, or options do not fit together.
     """
+    from perp_imbalance.research.grid import parse_values
+
     fee = 0.0 if arguments.fee is None else arguments.fee
     if arguments.horizons is None:
         check_costs([1], fee, arguments.seed)
@@ -229,11 +237,12 @@ def start_of(arguments: argparse.Namespace, config: "Mapping[str, Any]") -> Star
     return Start(preset, base, settings, notes)
 
 
-def grid_of(arguments: argparse.Namespace, start: Start) -> Grid:
+def grid_of(arguments: argparse.Namespace, start: Start) -> "Grid":
     """Return the grid that the options name.
 
     :raises SettingsError: if they name none, or values that cannot be traded with.
     """
+    from perp_imbalance.research.grid import Grid, axes_around, parse_values
     from perp_imbalance.strategy.named_values import check_decimals
 
     axes = {
@@ -268,7 +277,7 @@ def read_pairs(
     arguments: argparse.Namespace,
     config: "Mapping[str, Any]",
     settings: "Settings",
-    grid: Grid,
+    grid: "Grid",
 ) -> "tuple[list[PairHistory], PairHistories, list[str]]":
     """Return the pairs of the folder, and sentences about what results leave out.
 

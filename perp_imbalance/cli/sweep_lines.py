@@ -47,7 +47,7 @@ class Command:
         pairs: "Sequence[str]",
     ) -> None:
         self._strategy, self._settings, self._pairs = strategy_of(preset), settings, pairs
-        self._config = [word for file in arguments.config or () for word in ("-c", str(file))]
+        self._config = [] if arguments.config is None else arguments.config.words
         datadir = arguments.datadir or config["datadir"]
         self._before = ["perp-imbalance", "backtest", *self._config, "--datadir", str(datadir)]
         for option in ("timeframe", "htf_timeframe", "timerange"):
@@ -64,7 +64,7 @@ class Command:
         from perp_imbalance.research.grid_sweep import ALL
 
         pairs = self._pairs if line.selection.pair == ALL else [line.selection.pair]
-        words = ["--pairs", *pairs, "--strategies", self._strategy, "--set", *self._words(line)]
+        words = ["--pairs", *pairs, "--strategy-list", self._strategy, "--set", *self._words(line)]
         return shlex.join([*self._before, *words, *self._after])
 
     def apply(self, line: "Line") -> str:

@@ -14,6 +14,7 @@ from perp_imbalance.cli.next_steps import apply_command, backtest_command, docto
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
+    add_strategy,
     check_seed,
     check_writable,
     config_files,
@@ -38,8 +39,8 @@ logger = logging.getLogger(__name__)
 _EXAMPLE = """examples:
   perp-imbalance tune --datadir user_data/data/binance --pairs SOL/USDT:USDT \\
       --timerange 20240101-20251231
-  perp-imbalance tune --datadir user_data/data/binance --vary enter_z=1.2:3:0.1 exit_z use_sigma \\
-      --fix len_prem=50
+  perp-imbalance tune --datadir user_data/data/binance \\
+      --vary enter_z=1.2:3:0.1 exit_z use_sigma --fix len_prem=50
 
 The last quarter of the time range is put aside. On the rest, the trades that freqtrade's backtest
 would make are simulated for each trial, all pairs on one wallet, and scored in folds of time: the
@@ -65,11 +66,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="find thresholds, and say whether they hold on candles never searched",
         description="Search thresholds by thousands of simulated backtests, and prove the best.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
     add_candles(parser)
-    parser.add_argument("--strategy", default=STRATEGIES[0], metavar="CLASS", help=_DEFAULT)
+    add_strategy(parser, STRATEGIES[0])
     values = "NAME[=VALUES]"
     parser.add_argument("--vary", nargs="+", metavar=values, help="only these, within the values")
     parser.add_argument("--fix", nargs="+", metavar="NAME=VALUE", help="these stay as they are")
@@ -100,7 +100,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--min-trades", type=int, default=100, metavar="N", help=f"of a trial, {_DEFAULT}"
     )
     parser.add_argument(
-        "--sampler", choices=SAMPLERS, default=SAMPLERS[0], help=f"Optuna's, {_DEFAULT}"
+        "--sampler",
+        choices=SAMPLERS,
+        default=SAMPLERS[0],
+        metavar="NAME",
+        help=f"Optuna's: %(choices)s; {_DEFAULT}",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help=_DEFAULT)
     parser.add_argument("--workers", type=int, metavar="N", help="processes (default: cores)")

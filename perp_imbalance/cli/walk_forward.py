@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import STRATEGIES, backtest_data, backtest_overlay
-from perp_imbalance.cli.options import add_config, add_pairs, check_seed, config_files
+from perp_imbalance.cli.options import (
+    add_config,
+    add_datadir,
+    add_pairs,
+    add_strategy,
+    add_timeframe,
+    add_timerange,
+    check_seed,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.research.tuning.names import (
@@ -50,14 +59,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="fit on one span, backtest on the next, all along a time range",
         description="Tell what of a fit holds out of sample.",
         epilog=_EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_config(parser)
-    parser.add_argument("--datadir", type=Path, metavar="FOLDER", help="folder of candles")
-    parser.add_argument("--strategy", default=STRATEGIES[0], metavar="CLASS", help=_DEFAULT)
-    parser.add_argument("--timerange", metavar="FROM-TO", help="as freqtrade's (default: all)")
-    parser.add_argument("--timeframe", metavar="TF", help="default: the config's")
+    add_datadir(parser)
+    add_timeframe(parser)
+    add_timerange(parser)
     add_pairs(parser)
+    add_strategy(parser, STRATEGIES[0])
     parser.add_argument("--train", default="180d", metavar="LENGTH", help=f"to fit on, {_DEFAULT}")
     parser.add_argument("--test", default="60d", metavar="LENGTH", help=f"to trade, {_DEFAULT}")
     parser.add_argument(
@@ -74,13 +82,15 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--engine", choices=list(_EPOCHS), default="kernel", help=f"of the fit, {_DEFAULT}"
     )
     epochs = ", ".join(f"{engine} {number}" for engine, number in _EPOCHS.items())
-    parser.add_argument("--epochs", type=int, metavar="N", help=f"default: {epochs}")
+    parser.add_argument("-e", "--epochs", type=int, metavar="N", help=f"default: {epochs}")
     parser.add_argument(
         "--objective",
         choices=OBJECTIVE_NAMES,
         help=f"of kernel: figure of each fold (default: {OBJECTIVE_NAMES[0]})",
     )
-    parser.add_argument("--hyperopt-loss", metavar="NAME", help=f"of freqtrade (default: {_LOSS})")
+    parser.add_argument(
+        "--hyperopt-loss", "--hyperoptloss", metavar="NAME", help=f"of freqtrade (default: {_LOSS})"
+    )
     parser.add_argument(
         "--min-trades", type=int, default=10, metavar="N", help=f"of an epoch, {_DEFAULT}"
     )

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from perp_imbalance.errors import BridgeError
 from perp_imbalance.files import temporary_folder
@@ -22,6 +22,33 @@ if TYPE_CHECKING:
 
 # Where a config came from: of a merged one, no file is to be read again.
 _SOURCES = ("config_files", "add_config_files")
+
+
+class ConfigFiles(list[Path]):
+    """Config files, and settings of the command line that win over files and environment.
+
+    :ivar settings: such as ``user_data_dir``, by freqtrade's names.
+
+    >>> ConfigFiles([Path("config.json")], {"strategy_path": "mine"}).words
+    ['-c', 'config.json', '--strategy-path', 'mine']
+    """
+
+    #: freqtrade's options, by the settings that they are kept in.
+    OPTIONS: ClassVar = {"user_data_dir": "--userdir", "strategy_path": "--strategy-path"}
+
+    def __init__(
+        self, files: Sequence[Path] = (), settings: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(files)
+        self.settings = dict(settings or {})
+
+    @property
+    def words(self) -> list[str]:
+        """The options that say the same."""
+        words = [word for file in self for word in ("-c", str(file))]
+        for name, value in self.settings.items():
+            words += [self.OPTIONS[name], value]
+        return words
 
 
 def load_config(
@@ -50,7 +77,8 @@ def merged_config(
 ) -> dict[str, Any]:
     """Return what files, environment and overlay say, the later over the earlier.
 
-    :param files: freqtrade's ``-c`` files, later ones win.
+    :param files: freqtrade's ``-c`` files, later ones win; of :class:`ConfigFiles`, their settings
+        win over all but the overlay.
     :param overlay: settings that win over files and environment.
     :raises BridgeError: if a file is missing or unreadable, or a variable does not fit.
     """
@@ -85,6 +113,9 @@ def merged_config(
         raise BridgeError(
             f"a variable of the environment does not fit the config: {error} ({_names(files)})"
         ) from None
+    if isinstance(files, ConfigFiles):
+        # A path is relative to where it was typed, whatever folder freqtrade runs in.
+        config |= {name: str(Path(path).absolute()) for name, path in files.settings.items()}
     return dict(deep_merge_dicts(copy.deepcopy(dict(overlay or {})), config))
 
 

@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from perp_imbalance.errors import SettingsError
 from perp_imbalance.indicators.gates import GATES
 from perp_imbalance.indicators.thresholds import Thresholds
+from perp_imbalance.research.grid_names import AXES
 
-_SIGNAL = ("len_prem", "smooth_len", "enter_z", "exit_z")
+_SIGNAL = AXES[:4]
 
 # By the switch of each gate that needs no series, what else belongs to it alone.
 _GATES = {
@@ -20,15 +21,6 @@ _GATES = {
     for gate in GATES
     if gate.series is None
 }
-
-#: The thresholds that a sweep can vary: those that a signal depends on, slowest first.
-AXES = (*_SIGNAL, *(name for switch, own in _GATES.items() for name in (switch, *own)))
-
-#: Figures of a wallet that combinations may be ranked by; of drawdown, the least is the best.
-WALLET_RANKS = ("profit_pct", "sharpe", "drawdown_pct")
-
-#: All that they may be ranked by.
-RANKS = ("t", "net_bps", "profit_factor", "won", "trades", *WALLET_RANKS)
 
 #: Steps of ``enter_z`` and ``exit_z`` to a neighbour, at least.
 Z_STEP = 0.1

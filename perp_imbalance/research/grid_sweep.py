@@ -19,7 +19,8 @@ from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.research.grid import AXES, Grid
+from perp_imbalance.research.grid import Grid
+from perp_imbalance.research.grid_names import AXES
 from perp_imbalance.research.held_entries import HeldEntries
 from perp_imbalance.research.luck import Luck
 from perp_imbalance.research.pair_history import PairHistory
@@ -84,7 +85,7 @@ class Plan:
     :param rules: of a backtest.
     :param horizons: candles to hold entries; none: as the strategy trades.
     :param sample: combinations to draw from the grid; None for all of it.
-    :param rank_by: one of ``grid.RANKS``.
+    :param rank_by: one of ``grid_names.RANKS``.
     :param min_trades: of a combination that is ranked.
     """
 

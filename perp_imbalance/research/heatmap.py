@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.plotting.html_page import html_table, write_page
-from perp_imbalance.research.grid import AXES, Grid, is_sound
+from perp_imbalance.research.grid import Grid, is_sound
+from perp_imbalance.research.grid_names import AXES
 from perp_imbalance.research.grid_sweep import ALL, Plan
 from perp_imbalance.research.luck import EXPLAINED
 from perp_imbalance.research.plateau import RULE, Line

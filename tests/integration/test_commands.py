@@ -160,7 +160,7 @@ def test_unknown_perp_is_named_before_any_download(configure: Configure, replay:
 
 def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path: Path) -> None:
     process = perp_imbalance(
-        *("backtest", *configure(), "--datadir", str(month), "--strategies", "PerpImbalance"),
+        *("backtest", *configure(), "--datadir", str(month), "--strategy-list", "PerpImbalance"),
         "--no-report",
     )
     assert process.returncode == 0, process.stderr
@@ -175,7 +175,7 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
 def test_backtests_at_once_name_their_own_results(
     configure: Configure, month: Path, tmp_path: Path
 ) -> None:
-    options = ["backtest", *configure(), "--datadir", str(month), "--no-report", "--strategies"]
+    options = ["backtest", *configure(), "--datadir", str(month), "--no-report", "--strategy-list"]
     names = ["PerpImbalance", "PerpImbalanceAggressive"]
     with ThreadPoolExecutor() as threads:
         runs = list(threads.map(lambda name: perp_imbalance_process(*options, name), names))
@@ -196,7 +196,7 @@ def test_backtest_takes_no_config_behind_the_dashes(capsys: pytest.CaptureFixtur
 def test_backtest_names_no_result_of_another_run(
     configure: Configure, month: Path, tmp_path: Path
 ) -> None:
-    options = [*configure(), "--datadir", str(month), "--strategies", "PerpImbalance"]
+    options = [*configure(), "--datadir", str(month), "--strategy-list", "PerpImbalance"]
     assert perp_imbalance("backtest", *options, "--no-report").returncode == 0
     for asked in (["--backtest-directory", str(tmp_path / "other")], ["--export", "none"]):
         process = perp_imbalance("backtest", *options, "--", *asked)
@@ -217,7 +217,7 @@ def test_backtest_repeats_pairs_without_signals_at_its_end(
     spot.to_feather(file)
     process = perp_imbalance(
         *("backtest", *configure(), "--datadir", str(datadir), "--no-report"),
-        *("--strategies", "PerpImbalance", "PerpImbalanceAggressive"),
+        *("--strategy-list", "PerpImbalance", "PerpImbalanceAggressive"),
     )
     assert process.returncode == 0, process.stderr
     last = process.stderr.strip().splitlines()[-1]

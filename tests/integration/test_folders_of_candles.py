@@ -138,7 +138,7 @@ def test_backtest_and_report_say_which_costs_they_leave_out(folder: Path, market
         )
     process = perp_imbalance(
         *("backtest", "--datadir", str(market), "--timerange", "20250301-20250501"),
-        *("--strategies", "PerpImbalance"),
+        *("--strategy-list", "PerpImbalance"),
         cwd=folder,
     )
     assert process.returncode == 0, process.stderr

@@ -131,7 +131,7 @@ def test_candles_of_another_exchange_use_its_rules(
         run(
             [
                 *("backtest", *options, "--datadir", str(renamed_datadir)),
-                *("--strategies", "PerpImbalanceAggressive"),
+                *("--strategy-list", "PerpImbalanceAggressive"),
             ]
         )
     said = capfd.readouterr()
@@ -174,7 +174,7 @@ def test_nothing_that_a_backtest_leaves_holds_a_secret(
         run(
             [
                 *("backtest", "-c", str(files[0]), "-c", str(files[1])),
-                *("--datadir", str(tiny_datadir), "--strategies", "PerpImbalance"),
+                *("--datadir", str(tiny_datadir), "--strategy-list", "PerpImbalance"),
             ]
         )
     assert left.value.code == 0

@@ -63,7 +63,7 @@ def test_local_commands_do_what_their_options_say(
 ) -> None:
     with loopback_only(tmp_path):
         htf = ["--htf-timeframe", "4h"]
-        ran("backtest", *options(month, "--pairs", PAIR, *htf, "--strategies", STRATEGY))
+        ran("backtest", *options(month, "--pairs", PAIR, *htf, "--strategy-list", STRATEGY))
         assert "Report: " in capfd.readouterr().out
         trades = backtest_trades(userdir)[STRATEGY]
         assert {*trades["pair"]} == {PAIR}

@@ -229,7 +229,7 @@ def test_typed_values_are_what_the_strategy_trades_with(
             assert getattr(getattr(strategy, name), "value", strategy.stoploss) == value
     said = capsys.readouterr().out
     assert f"PerpImbalance now trades with {' '.join(words)}: " in said
-    assert said.endswith("Next: perp-imbalance backtest --strategies PerpImbalance\n")
+    assert said.endswith("Next: perp-imbalance backtest --strategy-list PerpImbalance\n")
 
 
 @pytest.mark.parametrize(
@@ -271,8 +271,8 @@ def test_warning_of_a_tuned_file_is_told_and_stays_with_it(
     said = capsys.readouterr().out
     assert "Warning: tuned thresholds: it lost\n" in said
     assert said.endswith(
-        "Next: perp-imbalance backtest --strategies PerpImbalance -c config.json --datadir 'a b' "
-        "--timeframe 1h --timerange 2025- --pairs X/Y:Y\n"
+        "Next: perp-imbalance backtest --strategy-list PerpImbalance -c config.json --datadir "
+        "'a b' --timeframe 1h --timerange 2025- --pairs X/Y:Y\n"
     )
     written = json.loads((folder / "strategies" / "PerpImbalance.json").read_text())
     assert keys.items() <= written.items()

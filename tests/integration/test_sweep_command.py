@@ -32,7 +32,7 @@ from perp_imbalance.cli.main import run
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 from perp_imbalance.freqtrade_bridge.strategy_trial import copy_strategies
 from perp_imbalance.indicators import PRESETS, Thresholds
-from perp_imbalance.research.grid import AXES
+from perp_imbalance.research.grid_names import AXES
 
 BTC, ETH = "BTC/USDT:USDT", "ETH/USDT:USDT"
 SPAN = ("--timerange", "20250201-20250601")
@@ -170,7 +170,7 @@ def test_sweep_from_tuned_values_tries_around_them(sweep: Any, place: Path) -> N
     assert not rows["use_sigma"].any()
     assert found["notes"] == ["tuned.json: stoploss left out: a sweep has the strategy's own"]
     line = found["lines"][0]
-    assert "--strategies PerpImbalanceConservative --set" in line["command"]
+    assert "--strategy-list PerpImbalanceConservative --set" in line["command"]
     assert "entry_mode=flip" in line["values"]
     # A named axis is all that varies.
     named = sweep("--pairs", BTC, "--from", "tuned.json", "--enter-z", "1.5,1.6")
@@ -277,7 +277,7 @@ def test_values_of_a_backtest_replace_presets_and_parameter_files(
     before = own.read_bytes()
     names = ["PerpImbalance", "PerpImbalanceAggressive"]
     process = perp_imbalance(
-        *("backtest", "--datadir", str(tiny_datadir), "--no-report", "--strategies", *names),
+        *("backtest", "--datadir", str(tiny_datadir), "--no-report", "--strategy-list", *names),
         *("--set", "enter_z=1.25", "use_sigma=no", "entry_mode=flip"),
         cwd=place,
     )
@@ -306,7 +306,7 @@ def test_wrong_value_of_a_backtest_is_refused_in_one_line(
     tiny_datadir: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options = ["--datadir", str(tiny_datadir), "--strategies", "PerpImbalance", "--set", *values]
+    options = ["--datadir", str(tiny_datadir), "--strategy-list", "PerpImbalance", "--set", *values]
     assert refused(options, capsys, "backtest").startswith(f"perp-imbalance: {said}")
 
 

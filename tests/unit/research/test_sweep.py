@@ -25,7 +25,8 @@ from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
 from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.research.forward import forward_returns
-from perp_imbalance.research.grid import AXES, Grid, axes_around, parse_values
+from perp_imbalance.research.grid import Grid, axes_around, parse_values
+from perp_imbalance.research.grid_names import AXES
 from perp_imbalance.research.grid_sweep import SCHEMA, Plan, Selection, Sweep
 from perp_imbalance.research.held_entries import HeldEntries
 from perp_imbalance.research.luck import Luck
