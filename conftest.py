@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-
 # Links to strategies/, which freqtrade imports by names of their own.
 collect_ignore_glob = ["perp_imbalance/shipped/strategies/*"]
 
