@@ -18,8 +18,9 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_PIPE = 141
 COMMANDS = (
-    *("backtest", "doctor", "download-data", "evidence", "pairs", "plot", "preset", "reconcile"),
-    *("rehearse", "replay", "report", "sample", "scan", "sweep", "tune", "walk-forward"),
+    *("backtest", "doctor", "download-data", "evidence", "init", "pairs", "plot", "preset"),
+    *("reconcile", "rehearse", "replay", "report", "sample", "scan", "sweep", "tune"),
+    "walk-forward",
 )
 #: What a folder or a disk says that does not take a file, whatever command writes it.
 DISK_ERRORS = (

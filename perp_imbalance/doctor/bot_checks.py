@@ -5,6 +5,7 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
 
@@ -194,6 +195,29 @@ def check_protections(protections: int, enabled: bool) -> Check:
         return Check(name, Level.OK, f"{protections}, in backtests too")
     message = (
         f'the bot has {protections}, a backtest of this config none: set "enable_protections": true'
+    )
+    return Check(name, Level.WARNING, message)
+
+
+def check_price_side(config: Mapping[str, Any]) -> Check:
+    """Warn of orders that wait on their own side of the order book.
+
+    :param config: freqtrade's; ``price_side`` is "same" where it names none.
+
+    >>> check_price_side({"entry_pricing": {"price_side": "other"}}).level
+    <Level.WARNING: 'warning'>
+    """
+    name = "price side"
+    sides = {
+        section: config.get(section, {}).get("price_side", "same")
+        for section in ("entry_pricing", "exit_pricing")
+    }
+    waiting = [f'{each}.price_side "{side}"' for each, side in sides.items() if side != "other"]
+    if not waiting:
+        return Check(name, Level.OK, '"other": orders are filled across the spread')
+    message = (
+        f"{' and '.join(waiting)}: a limit order waits on its own side of the order book and may "
+        'not fill before the bias ends, where a backtest fills it at once: set "other"'
     )
     return Check(name, Level.WARNING, message)
 

@@ -125,6 +125,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
         report, overrides.NAME, lambda: overrides.check_overrides(overriding, loaded, config)
     )
     report.checks += changed or []
+    report.checks.append(bot_checks.check_price_side(config))
     report.checks += stake_checks.check_stoploss_source(loaded, overriding)
     if attempt(report, "config", lambda: opening.validate_config(config)):
         report.checks.append(Check("config", Level.OK, "valid for freqtrade"))

@@ -6,9 +6,10 @@ from typing import Any
 
 from perp_imbalance.errors import BridgeError
 from perp_imbalance.freqtrade_bridge.logs import silent_logs, translate_freqtrade_errors
+from perp_imbalance.shipped import shipped
 
-#: The strategies of a checkout of this project.
-PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
+#: The strategies of this project.
+PROJECT_STRATEGIES = shipped("strategies")
 
 
 def strategy_folder(config: Mapping[str, Any], strategy: str = "PerpImbalance") -> Path:

@@ -45,7 +45,7 @@ Configure = Callable[..., list[str]]
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month of the sample market."""
     datadir = tmp_path_factory.mktemp("month") / "binance"
-    write_sample_market(datadir, days=31)
+    write_sample_market(datadir, days=31, pairs=SAMPLE_PAIRS)
     return datadir
 
 

@@ -24,7 +24,7 @@ PAIR, TIMEFRAME, STRATEGY = "ETH/USDT:USDT", "1h", "PerpImbalanceAggressive"
 def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A month of the sample market."""
     datadir = tmp_path_factory.mktemp("month") / "binance"
-    write_sample_market(datadir, days=31)
+    write_sample_market(datadir, days=31, pairs=SAMPLE_PAIRS)
     return datadir
 
 

@@ -385,7 +385,8 @@ def test_each_trades_together_as_it_does_alone(
 def test_each_trades_in_a_dry_run(strategies: Path, tmp_path: Path) -> None:
     (tmp_path / "user_data").mkdir()
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    write_sample_market(tmp_path / "binance", start=midnight - timedelta(days=30), days=32)
+    start = midnight - timedelta(days=30)
+    write_sample_market(tmp_path / "binance", start=start, days=32, pairs=SAMPLE_PAIRS)
     with running_replay(tmp_path / "binance") as replay:
         overlay = replay_config(replay.url)
         overlay["exchange"]["pair_whitelist"] = SAMPLE_PAIRS

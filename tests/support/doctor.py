@@ -33,7 +33,7 @@ def doctor_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sample market around now, and beside it one coin for each way in which spot is wrong."""
     datadir = tmp_path_factory.mktemp("market") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
+    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62, pairs=SAMPLE_PAIRS)
     handler = get_datahandler(datadir, "feather")
 
     def load(pair: str, kind: CandleType) -> pd.DataFrame:

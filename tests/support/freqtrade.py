@@ -60,8 +60,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def sample_datadir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample market that ``make backtest`` uses."""
-    return ensure_sample_market(tmp_path_factory.mktemp("sample") / "binance")
+    """Three pairs of the sample market that ``make backtest`` uses."""
+    folder = tmp_path_factory.mktemp("sample")
+    return ensure_sample_market(folder / "binance", pairs=SAMPLE_PAIRS)
 
 
 def run_freqtrade(

@@ -15,7 +15,7 @@ def today(tmp_path_factory: pytest.TempPathFactory) -> Path:
     datadir = tmp_path_factory.mktemp("today") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     # 4h candles of the conservative preset: 350 of them are 58 days.
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
+    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62, pairs=SAMPLE_PAIRS)
     spot_to_index(datadir, "ETH", "ETH")
     add_open_interest(datadir, SAMPLE_PAIRS)
     return datadir

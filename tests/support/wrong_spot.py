@@ -11,6 +11,7 @@ from freqtrade.data.history import get_datahandler
 from freqtrade.enums import CandleType
 
 from perp_imbalance.data.sample import write_sample_market
+from support.freqtrade import SAMPLE_PAIRS
 
 #: Of names whose leverage tiers freqtrade knows.
 WRONG, LONELY = "SOL/USDT:USDT", "XRP/USDT:USDT"
@@ -26,7 +27,7 @@ def wrong_spot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two months up to tomorrow; not to be changed."""
     datadir = tmp_path_factory.mktemp("wrong_spot") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62)
+    write_sample_market(datadir, start=midnight - timedelta(days=60), days=62, pairs=SAMPLE_PAIRS)
     handler = get_datahandler(datadir, "feather")
     for timeframe, kinds in _KINDS.items():
         for pair in (WRONG, LONELY):

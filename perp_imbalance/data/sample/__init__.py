@@ -3,7 +3,7 @@
 ``ensure_sample_market(Path("user_data/sample/binance"))`` returns a folder for ``--datadir``.
 """
 
-from perp_imbalance.data.sample.market import DEFAULT_DAYS, DEFAULT_SEED, DEFAULT_START
+from perp_imbalance.data.sample.market import DEFAULT_DAYS, DEFAULT_SEED, DEFAULT_START, PAIRS
 from perp_imbalance.data.sample.store import (
     SampleMarket,
     ensure_sample_market,
@@ -15,6 +15,7 @@ __all__ = [
     "DEFAULT_DAYS",
     "DEFAULT_SEED",
     "DEFAULT_START",
+    "PAIRS",
     "SampleMarket",
     "ensure_sample_market",
     "is_sample_market",

@@ -1,7 +1,7 @@
 """Candles, mark prices and funding rates of the sample market, on the exchange's price grids."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -26,6 +26,8 @@ DEFAULT_SEED = 20250101
 DEFAULT_START = datetime(2025, 1, 1, tzinfo=UTC)
 DEFAULT_DAYS = 365
 MIN_DAYS, MAX_DAYS = 30, 3650
+#: All perps of the sample market.
+PAIRS = tuple(coin.perp_pair for coin in COINS)
 
 TIMEFRAME, HIGHER_TIMEFRAME = "1h", "4h"
 FUNDING_HOURS = 8
@@ -62,13 +64,16 @@ class Market:
     series: tuple[Series, ...]
 
 
-def generate_market(seed: int, start: datetime, days: int) -> Market:
+def generate_market(
+    seed: int, start: datetime, days: int, pairs: Collection[str] = PAIRS
+) -> Market:
     """Return a market: the same for the same arguments, to the last digit, on every machine.
 
     :param seed: seed, >= 0.
     :param start: open of the first candle: midnight UTC.
     :param days: length; the statistics hold from about 180 days on, shorter ones are rougher
         because at least four extreme episodes are in any sample.
+    :param pairs: perps of :data:`PAIRS`; the others change nothing of their candles.
     :raises CommandError: an argument out of range.
     """
     if seed < 0:
@@ -82,14 +87,21 @@ def generate_market(seed: int, start: datetime, days: int) -> Market:
         or start.time().replace(tzinfo=None) != datetime.min.time()
     ):
         raise CommandError(f"The sample market must start at midnight UTC, not {start}.")
+    if unknown := sorted(set(pairs) - set(PAIRS)):
+        raise CommandError(
+            f"The sample market does not have {', '.join(unknown)}; it has {', '.join(PAIRS)}."
+        )
+    coins = [coin for coin in COINS if coin.perp_pair in pairs]
     hours = days * HOURS_PER_DAY
     events = plan_events(seed, hours)
-    paths = simulate(seed, hours, events)
+    paths = simulate(seed, hours, events, coins)
     dates = pd.Series(pd.date_range(start, periods=hours, freq="h")).dt.as_unit("ms")
     series = tuple(
         item
-        for stream, coin in enumerate(COINS, start=2 + len(COINS))
-        for item in _coin_series(coin, paths[coin.base], Draws(seed, stream), dates, events)
+        for coin in coins
+        for item in _coin_series(
+            coin, paths[coin.base], Draws(seed, coin.streams[1]), dates, events
+        )
     )
     return Market(seed, start, days, events, series)
 

@@ -1,4 +1,4 @@
-"""The stochastic model behind the sample market: index prices and premiums of three coins.
+"""The stochastic model behind the sample market: index prices and premiums of its coins.
 
 Returns are fat-tailed shocks on a GARCH(1,1) variance, which one market factor gives to all coins.
 The premium of a perp is the sum of
@@ -14,6 +14,7 @@ The premium of a perp is the sum of
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,7 +58,8 @@ class Coin:
     correlation with the market factor, ``scale`` the spot units in one perp contract.
     Decimals give the tick: 2 means 0.01. Volumes are typical hours in base units. ``half_spread``
     is that of the impact prices around the perp's, in a usual hour, as a fraction: the premium
-    index is 0 while the index lies inside it.
+    index is 0 while the index lies inside it. ``streams`` are the numbers of the random streams of
+    its path and of its candles: a coin has the same candles whichever others there are.
     """
 
     base: str
@@ -71,6 +73,7 @@ class Coin:
     spot_volume_decimals: int
     perp_volume_decimals: int
     half_spread: float
+    streams: tuple[int, int]
     scale: int = 1
 
     @property
@@ -86,9 +89,12 @@ class Coin:
 
 
 COINS = (
-    Coin("BTC", 95_000.0, 0.0050, 0.95, 2, 1, 900.0, 7_000.0, 5, 3, 1 * BPS),
-    Coin("ETH", 3_300.0, 0.0065, 0.88, 2, 2, 17_000.0, 250_000.0, 4, 3, 2 * BPS),
-    Coin("PEPE", 2e-5, 0.0120, 0.70, 8, 7, 2e11, 3e9, 0, 0, 6 * BPS, scale=1000),
+    Coin("BTC", 95_000.0, 0.0050, 0.95, 2, 1, 900.0, 7_000.0, 5, 3, 1 * BPS, (2, 5)),
+    Coin("ETH", 3_300.0, 0.0065, 0.88, 2, 2, 17_000.0, 250_000.0, 4, 3, 2 * BPS, (3, 6)),
+    Coin("SOL", 190.0, 0.0085, 0.82, 2, 2, 150_000.0, 900_000.0, 3, 2, 2 * BPS, (8, 9)),
+    Coin("XRP", 2.3, 0.0090, 0.70, 4, 4, 1.5e7, 5e7, 1, 1, 3 * BPS, (10, 11)),
+    Coin("DOGE", 0.32, 0.0095, 0.78, 5, 5, 4e7, 2e8, 0, 0, 3 * BPS, (12, 13)),
+    Coin("PEPE", 2e-5, 0.0120, 0.70, 8, 7, 2e11, 3e9, 0, 0, 6 * BPS, (4, 7), scale=1000),
 )
 
 
@@ -167,19 +173,22 @@ def plan_events(seed: int, hours: int) -> Events:
     )
 
 
-def simulate(seed: int, hours: int, events: Events) -> dict[str, CoinPath]:
-    """Return the path of every coin of :data:`COINS`, by its base.
+def simulate(
+    seed: int, hours: int, events: Events, coins: Sequence[Coin] = COINS
+) -> dict[str, CoinPath]:
+    """Return the path of every coin, by its base.
 
     :param seed: seed, >= 0.
     :param hours: length of the sample.
     :param events: from :func:`plan_events`.
+    :param coins: of :data:`COINS`.
     """
     draws = Draws(seed, 1)
     factor = draws.fat_tailed(hours)
     variance = _garch(factor)
     return {
-        coin.base: _simulate_coin(coin, Draws(seed, stream), factor, variance, events)
-        for stream, coin in enumerate(COINS, start=2)
+        coin.base: _simulate_coin(coin, Draws(seed, coin.streams[0]), factor, variance, events)
+        for coin in coins
     }
 
 

@@ -1,6 +1,7 @@
 """Writing the sample market where freqtrade finds it, whole or not at all, and labelled."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,6 +10,7 @@ from perp_imbalance.data.sample.market import (
     DEFAULT_DAYS,
     DEFAULT_SEED,
     DEFAULT_START,
+    PAIRS,
     Market,
     generate_market,
 )
@@ -56,11 +58,12 @@ def write_sample_market(
     seed: int = DEFAULT_SEED,
     start: datetime = DEFAULT_START,
     days: int = DEFAULT_DAYS,
+    pairs: Collection[str] = PAIRS,
 ) -> SampleMarket:
     """Write a SYNTHETIC market of 1h and 4h candles, mark prices and funding rates.
 
-    Perps of BTC, ETH and 1000PEPE with their spot pairs and premium indices. The candles are
-    realistic in shape; a modest tendency of the premium to reverse is put in on purpose (see
+    Perps with their spot pairs and premium indices. The candles are realistic in shape; a modest
+    tendency of the premium to reverse is put in on purpose (see
     :mod:`perp_imbalance.data.sample.model`), so a result on them says nothing about money.
     An older sample in the folder is replaced; the folder is complete at any time or absent.
 
@@ -68,11 +71,12 @@ def write_sample_market(
     :param seed: seed, >= 0: the same seed gives the same candles everywhere.
     :param start: open of the first candle: midnight UTC.
     :param days: length of the sample, 30 to 3650.
+    :param pairs: its perps, all of :data:`PAIRS` by default.
     :raises CommandError: an argument out of range.
     :raises DataError: the folder holds something else, or cannot be written.
     """
     datadir = datadir.expanduser().resolve()
-    market = generate_market(seed, start, days)
+    market = generate_market(seed, start, days, pairs)
     try:
         _refuse_foreign(datadir)
         datadir.parent.mkdir(parents=True, exist_ok=True)
@@ -91,23 +95,28 @@ def write_sample_market(
 
 
 def ensure_sample_market(
-    datadir: Path, *, seed: int = DEFAULT_SEED, days: int = DEFAULT_DAYS
+    datadir: Path,
+    *,
+    seed: int = DEFAULT_SEED,
+    days: int = DEFAULT_DAYS,
+    pairs: Collection[str] = PAIRS,
 ) -> Path:
     """Return the folder of a complete sample market, written if it is absent or outdated.
 
     :param datadir: folder for freqtrade's ``--datadir``.
     :param seed: seed the sample must have been made with.
     :param days: length it must have.
+    :param pairs: perps it must have, and no others.
     :raises DataError: the folder holds something else, or cannot be written.
     """
     datadir = datadir.expanduser().resolve()
     label = _read_label(datadir)
-    if label.startswith(_heading(seed, DEFAULT_START, days)) and all(
+    if label.startswith(_heading(seed, DEFAULT_START, days, pairs)) and all(
         Path(datadir, name).is_file() for name in _labelled_files(label)
     ):
         return datadir
     logger.info("Writing the synthetic sample market to %s.", datadir)
-    return write_sample_market(datadir, seed=seed, days=days).datadir
+    return write_sample_market(datadir, seed=seed, days=days, pairs=pairs).datadir
 
 
 def _store(market: Market, folder: Path) -> tuple[str, ...]:
@@ -151,7 +160,7 @@ def _candle_files(folder: Path) -> list[Path]:
     return list(folder.rglob("*.feather"))
 
 
-def _heading(seed: int, start: datetime, days: int) -> str:
+def _heading(seed: int, start: datetime, days: int, pairs: Collection[str]) -> str:
     """Return the label's first lines: they tell one sample from another."""
     return (
         f"{_TITLE}\n"
@@ -159,6 +168,7 @@ def _heading(seed: int, start: datetime, days: int) -> str:
         "money.\n\n"
         f"generator version: {GENERATOR_VERSION}\nseed: {seed}\n"
         f"start: {start:%Y-%m-%d}\ndays: {days}\n"
+        f"pairs: {', '.join(pair for pair in PAIRS if pair in pairs)}\n"
     )
 
 
@@ -172,7 +182,7 @@ def _label(sample: SampleMarket, days: int) -> str:
         for when, side in sample.extremes
     ]
     lines += ["", _FILES_TITLE, *sample.files]
-    return _heading(sample.seed, sample.start, days) + "\n".join(lines) + "\n"
+    return _heading(sample.seed, sample.start, days, sample.pairs) + "\n".join(lines) + "\n"
 
 
 def _read_label(datadir: Path) -> str:

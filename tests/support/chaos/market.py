@@ -112,4 +112,4 @@ def sample_market(folder: Path) -> Path:
     """Return the folder of the sample market, written once."""
     from perp_imbalance.data.sample import ensure_sample_market
 
-    return ensure_sample_market(folder / "binance")
+    return ensure_sample_market(folder / "binance", pairs=SPOTS)

@@ -1,6 +1,7 @@
 """The sample market: its shape, and that it is the same everywhere."""
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,21 +9,27 @@ import pandas as pd
 import pytest
 from freqtrade.data.history import get_datahandler, load_pair_history
 from freqtrade.enums import CandleType, TradingMode
+from support.freqtrade import CONFIG
 
 from perp_imbalance.data.sample import (
     DEFAULT_DAYS,
     DEFAULT_SEED,
+    PAIRS,
     SampleMarket,
     draws,
     market,
     model,
     write_sample_market,
 )
+from perp_imbalance.errors import CommandError
 
 COINS = {coin.base: coin for coin in model.COINS}
 BPS = 1e-4
-# Everything the default seed gives. A change here is a new market: raise GENERATOR_VERSION.
-FINGERPRINT = "bab8c75afbc9e2ef"
+# All candles of the default seed. A change here is a new market: raise GENERATOR_VERSION.
+FINGERPRINTS = {
+    ("BTC/USDT:USDT", "ETH/USDT:USDT", "1000PEPE/USDT:USDT"): "bab8c75afbc9e2ef",
+    PAIRS: "34d59f16caff9a42",
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +73,13 @@ def premium(sample: SampleMarket, base: str) -> pd.Series:
     traded = candles.loc[candles["volume"] > 0, "close"]
     ratio = perp(sample, base)["close"] / COINS[base].scale / traded
     return (ratio.dropna() - 1) / BPS
+
+
+def coarser_tick(sample: SampleMarket, base: str) -> float:
+    """Return the coarser tick of perp and spot, a fraction of the price."""
+    coin = COINS[base]
+    tick = max(10.0**-coin.spot_decimals, 10.0**-coin.perp_decimals / coin.scale)
+    return float(tick / spot(sample, base)["close"].median())
 
 
 def hours(span: tuple[datetime, datetime]) -> pd.DatetimeIndex:
@@ -147,11 +161,10 @@ def test_prices_are_on_the_grid_and_candles_hold_together(sample: SampleMarket, 
     assert (perp(sample, base)["volume"] > 0).all()
 
 
-def test_rounding_is_small_for_btc_and_eth_and_visible_for_pepe(sample: SampleMarket) -> None:
-    for base, smallest, largest in (("BTC", 0, 0.1), ("ETH", 0, 0.1), ("PEPE", 0.5, 4)):
-        coin, close = COINS[base], spot(sample, base)["close"]
-        tick = max(10.0**-coin.spot_decimals, 10.0**-coin.perp_decimals / coin.scale)
-        rounding = tick / close.median() / 12**0.5 / BPS
+def test_rounding_is_visible_for_pepe_only(sample: SampleMarket) -> None:
+    for base in COINS:
+        smallest, largest = (0.5, 4) if base == "PEPE" else (0, 0.2)
+        rounding = coarser_tick(sample, base) / 12**0.5 / BPS
         assert smallest <= rounding <= largest, base
 
 
@@ -175,11 +188,8 @@ def test_spot_goes_missing_and_freezes_while_the_perp_moves(
 
 def test_one_candle_of_one_perp_is_missing(sample: SampleMarket) -> None:
     hours_of_sample = DEFAULT_DAYS * 24
-    assert {base: hours_of_sample - len(perp(sample, base)) for base in COINS} == {
-        "BTC": 0,
-        "ETH": 1,
-        "PEPE": 0,
-    }
+    missing = {base: hours_of_sample - len(perp(sample, base)) for base in COINS}
+    assert missing == {base: int(base == "ETH") for base in COINS}
 
 
 def test_extremes_come_on_both_sides_with_a_crash_or_rally(sample: SampleMarket) -> None:
@@ -225,8 +235,8 @@ def test_funding_follows_the_premium_within_its_clamps(sample: SampleMarket, bas
     average = average[average.index.isin(rates.index)]
     expected = average + (0.0001 - average).clip(-0.0005, 0.0005)
     difference = (rates - expected.clip(-0.003, 0.003)).abs().dropna()
-    # All but the hours around outage and halt; PEPE's ticks are a few bps wide.
-    assert difference.quantile(0.98) < (1.5 if base == "PEPE" else 0.05) * BPS
+    # All but the hours around outage and halt, and but for the rounding to ticks.
+    assert difference.quantile(0.98) < max(coarser_tick(sample, base) / 3, 0.05 * BPS)
 
 
 @pytest.mark.parametrize("base", COINS)
@@ -259,7 +269,7 @@ def test_freqtrade_lists_and_reads_every_file(sample: SampleMarket) -> None:
     handler = get_datahandler(sample.datadir, "feather")
     listed = handler.ohlcv_get_available_data(sample.datadir, TradingMode.SPOT)
     listed += handler.ohlcv_get_available_data(sample.datadir, TradingMode.FUTURES)
-    assert len(listed) == len(sample.files) == 24
+    assert len(listed) == len(sample.files) == 8 * len(COINS)
     assert {pair for pair, _, _ in listed} == set(sample.pairs)
     for pair, timeframe, kind in listed:
         candles = load(sample, pair, timeframe, kind)
@@ -269,10 +279,23 @@ def test_freqtrade_lists_and_reads_every_file(sample: SampleMarket) -> None:
         assert not candles.isna().any().any()
 
 
-def test_same_seed_gives_the_same_market_to_the_last_digit() -> None:
-    args = (datetime(2025, 1, 1, tzinfo=UTC), 365)
-    assert fingerprint(market.generate_market(DEFAULT_SEED, *args)) == FINGERPRINT
-    assert fingerprint(market.generate_market(DEFAULT_SEED + 1, *args)) != FINGERPRINT
+@pytest.mark.parametrize("pairs", FINGERPRINTS)
+def test_same_seed_gives_the_same_market_to_the_last_digit(pairs: tuple[str, ...]) -> None:
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    made = [market.generate_market(DEFAULT_SEED + more, start, 365, pairs) for more in (0, 1)]
+    assert fingerprint(made[0]) == FINGERPRINTS[pairs]
+    assert fingerprint(made[1]) != FINGERPRINTS[pairs]
+
+
+def test_sample_has_the_pairs_of_the_shipped_config(sample: SampleMarket) -> None:
+    config = json.loads(CONFIG.read_text("utf-8"))
+    assert list(PAIRS) == config["exchange"]["pair_whitelist"]
+    assert set(PAIRS) == {pair for pair in sample.pairs if ":" in pair}
+
+
+def test_a_pair_that_the_sample_lacks_is_refused() -> None:
+    with pytest.raises(CommandError, match=r"does not have BNB/USDT:USDT; it has BTC/USDT:USDT, "):
+        market.generate_market(1, datetime(2025, 1, 1, tzinfo=UTC), 30, ["BNB/USDT:USDT"])
 
 
 @pytest.mark.parametrize("days", [30, 182, 1000])

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from perp_imbalance.cli.main import run
 from perp_imbalance.data.sample import (
     DEFAULT_SEED,
+    PAIRS,
     ensure_sample_market,
     store,
     write_sample_market,
@@ -34,7 +36,7 @@ def test_ensure_writes_again_what_is_outdated_or_incomplete(
     datadir = tmp_path / "binance"
     candles = datadir / "BTC_USDT-1h.feather"
 
-    def rewritten(**arguments: int) -> bool:
+    def rewritten(**arguments: Any) -> bool:
         before = candles.stat().st_ino if candles.exists() else None
         ensure_sample_market(datadir, **{"days": 30, **arguments})
         return candles.stat().st_ino != before
@@ -43,6 +45,7 @@ def test_ensure_writes_again_what_is_outdated_or_incomplete(
     assert not rewritten()
     assert rewritten(seed=5)
     assert rewritten(days=31)
+    assert rewritten(pairs=PAIRS[:1])
     assert rewritten()
     candles.unlink()
     assert rewritten()
@@ -65,10 +68,10 @@ def test_a_folder_of_someone_else_is_refused_and_untouched(tmp_path: Path, write
 
 def test_candles_someone_added_to_a_sample_are_not_destroyed(tmp_path: Path) -> None:
     datadir = ensure_sample_market(tmp_path / "binance", days=30)
-    added = datadir / "XRP_USDT-1h.feather"
+    added = datadir / "BNB_USDT-1h.feather"
     added.write_bytes(b"real candles")
     assert ensure_sample_market(datadir, days=30) == datadir
-    with pytest.raises(DataError, match=r"XRP_USDT-1h\.feather is not part"):
+    with pytest.raises(DataError, match=r"BNB_USDT-1h\.feather is not part"):
         ensure_sample_market(datadir, days=31)
     assert added.read_bytes() == b"real candles"
 

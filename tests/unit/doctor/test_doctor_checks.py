@@ -214,6 +214,26 @@ def test_backtest_has_the_protections_of_the_bot(
     assert bot_checks.check_protections(protections, enabled).level is level
 
 
+@pytest.mark.parametrize(
+    ("entry", "exit_", "named"),
+    [
+        ("other", "other", None),
+        ("same", "other", 'entry_pricing.price_side "same": '),
+        ("other", "bid", 'exit_pricing.price_side "bid": '),
+        # freqtrade's own default.
+        (None, None, 'entry_pricing.price_side "same" and exit_pricing.price_side "same": '),
+    ],
+)
+def test_price_side_other_than_other_is_a_warning(
+    entry: str | None, exit_: str | None, named: str | None
+) -> None:
+    sides = {"entry_pricing": entry, "exit_pricing": exit_}
+    config = {name: {"price_side": side} for name, side in sides.items() if side}
+    check = bot_checks.check_price_side(config)
+    assert check.level is (Level.WARNING if named else Level.OK)
+    assert check.message.startswith(named or '"other"')
+
+
 @pytest.mark.parametrize(("rule", "level"), [("override", Level.WARNING), ("identical", Level.OK)])
 def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: Level) -> None:
     match = SpotMatch(BTC, "ETH/USDT", 1, rule, None)

@@ -5,7 +5,6 @@ import inspect
 import re
 import subprocess
 import sys
-from importlib import resources
 
 import pytest
 from support.freqtrade import ROOT
@@ -80,11 +79,6 @@ def test_import_loads_no_library() -> None:
     # Nothing but the seconds: no library was loaded.
     assert float(first) < 0.05
     assert float(second) == 1.7
-
-
-def test_types_are_shipped_with_the_package() -> None:
-    assert resources.files(perp_imbalance).joinpath("py.typed").is_file()
-    assert '"perp_imbalance" = ["py.typed"]' in (ROOT / "pyproject.toml").read_text("utf-8")
 
 
 def test_example_strategy_uses_nothing_else() -> None:

@@ -1,0 +1,141 @@
+"""Copy strategies and a config fragment into freqtrade's folder of user data.
+
+``write(plan_changes(Path("user_data")), force=False)`` installs them, or upgrades them.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any
+
+from perp_imbalance.errors import CommandError
+from perp_imbalance.files import atomic_write
+from perp_imbalance.shipped import shipped
+
+FRAGMENT = "perp-imbalance.json"
+STRATEGIES = "strategies"
+
+#: What a bot of ours needs of the shipped config: no keys, no pairs, no stake, no mode.
+_NEEDED = (
+    ("perp_imbalance",),
+    ("enable_protections",),
+    ("entry_pricing", "price_side"),
+    ("exit_pricing", "price_side"),
+    ("exchange", "ccxt_config", "options", "defaultType"),
+    ("exchange", "_ft_has_params"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file of the user's folder beside what it should hold.
+
+    :ivar file: its path, as the folder was named.
+    :ivar content: what the installed version ships.
+    :ivar existing: what it holds now; None where it is missing.
+    """
+
+    file: Path
+    content: bytes
+    existing: bytes | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the user has another file of this name."""
+        return self.existing is not None and self.existing != self.content
+
+    def diff(self) -> str:
+        """Return the unified diff from the user's file to the shipped one."""
+        old, new = (
+            (each or b"").decode("utf-8", "replace").splitlines()
+            for each in (self.existing, self.content)
+        )
+        names = str(self.file), f"{self.file} (shipped)"
+        return "\n".join(unified_diff(old, new, *names, lineterm=""))
+
+
+def config_fragment() -> dict[str, Any]:
+    """Return what an existing config needs so that a bot trades these strategies correctly.
+
+    A part of the shipped ``config.json``.
+
+    >>> config_fragment()["exchange"]["ccxt_config"]
+    {'options': {'defaultType': 'future'}}
+    """
+    config = json.loads(_read("config.json"))
+    fragment: dict[str, Any] = {}
+    for *sections, name in _NEEDED:
+        source, target = config, fragment
+        for section in sections:
+            source, target = source[section], target.setdefault(section, {})
+        target[name] = source[name]
+    return fragment
+
+
+def plan_changes(userdir: Path) -> list[Change]:
+    """Return every file that belongs into a folder of user data, beside what is there.
+
+    :param userdir: freqtrade's, which ``freqtrade create-userdir`` makes.
+    :raises CommandError: if it is not such a folder, or a file of ours cannot lie there.
+    """
+    if not (userdir / STRATEGIES).is_dir():
+        missing = userdir / STRATEGIES if userdir.is_dir() else userdir
+        raise CommandError(
+            f"there is no folder {missing}: make it with freqtrade create-userdir --userdir "
+            f"{userdir}, or name freqtrade's own with --userdir"
+        )
+    contents = {
+        userdir / STRATEGIES / source.name: source.read_bytes()
+        for source in sorted(shipped(STRATEGIES).glob("*.py"))
+    }
+    fragment = json.dumps(config_fragment(), indent=4) + "\n"
+    contents[userdir / FRAGMENT] = fragment.encode()
+    return [Change(file, content, _existing(file)) for file, content in contents.items()]
+
+
+def write(changes: Sequence[Change], *, force: bool = False) -> list[Path]:
+    """Write the files that are missing and return their paths; equal ones stay as they are.
+
+    :param force: whether to replace files that differ.
+    :raises CommandError: if a file differs, before anything is written.
+    """
+    differing = [str(change.file) for change in changes if change.differs]
+    if differing and not force:
+        verb = "differs" if len(differing) == 1 else "differ"
+        raise CommandError(
+            f"{', '.join(differing)} {verb} from what this version ships: nothing is "
+            "written; replace with --force"
+        )
+    missing = [change for change in changes if change.content != change.existing]
+    for change in missing:
+        with atomic_write(change.file) as part:
+            part.write_bytes(change.content)
+    return [change.file for change in missing]
+
+
+def parameter_files(userdir: Path) -> list[Path]:
+    """Return the parameter files of these strategies, which freqtrade reads beside them."""
+    names = (source.stem for source in sorted(shipped(STRATEGIES).glob("*.py")))
+    files = (userdir / STRATEGIES / f"{name}.json" for name in names)
+    return [file for file in files if file.exists()]
+
+
+def _existing(file: Path) -> bytes | None:
+    if not os.path.lexists(file):
+        return None
+    if not file.is_file():
+        raise CommandError(f"{file} is not a file: move it away, then run init again")
+    return file.read_bytes()
+
+
+def _read(name: str) -> str:
+    try:
+        return shipped(name).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CommandError(
+            f"{shipped(name)} is missing: install perp-imbalance from its wheel, or clone it with "
+            "git clone -c core.symlinks=true"
+        ) from None
