@@ -95,7 +95,7 @@ def interest_candles(interest: pd.DataFrame) -> pd.DataFrame:
     """Return open interest as TradingView has it: a candle opens at the value of its time."""
     opens = interest["open_interest_amount"]
     candles = pd.DataFrame({"date": interest["date"], **dict.fromkeys(NUMBERS, opens)})
-    return candles.assign(high=opens * 1.1, close=opens * 1.1)
+    return candles.assign(high=opens + 5_000, close=opens + 5_000)
 
 
 def higher(candles: pd.DataFrame) -> pd.DataFrame:
