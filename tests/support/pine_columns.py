@@ -13,13 +13,16 @@ from perp_imbalance.indicators import (
     exit_signals,
     imbalance_columns,
 )
+from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.indicators.hysteresis import EntryMode
+from perp_imbalance.indicators.positioning import open_interest
 from perp_imbalance.indicators.thresholds import HTF_TIMEFRAME, Side
 from perp_imbalance.strategy.settings import Settings
 from support.freqtrade import ROOT
 from support.pyne_run import NUMBERS
 
 PINE = ROOT / "pine" / "perp_imbalance.pine"
+PINE_REFERENCE = ROOT / "tests" / "support" / "pine_reference"
 CANDLES = 1200
 TAGS = ("", "cooled", "flipped", "stale_spot")
 #: Columns and how far PyneCore's may be from ours: relative and absolute.
@@ -28,6 +31,7 @@ TOLERANCES = {
     "z_raw": (0, 1e-6),
     "z": (0, 1e-6),
     "deviation_bps": (0, 1e-9),
+    "oi_change": (0, 1e-12),
     "bb_middle": (1e-9, 0),
     "bb_upper": (1e-9, 0),
     "bb_lower": (1e-9, 0),
@@ -39,6 +43,8 @@ TOLERANCES = {
     "exit_long": (0, 0),
     "exit_tag": (0, 0),
 }
+#: Where TradingView has the open interest of BTC.
+INTEREST = "BINANCE:BTCUSDT.P_OI"
 #: What the script does not plot, or only where a gate is on.
 PLOTS = {
     "premium": "premium",
@@ -66,6 +72,32 @@ def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFr
     return perps, spots.drop(index=missing).reset_index(drop=True)
 
 
+def reference_market(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Candles of perp and spot of a file in ``pine_reference``, as many as of the sample."""
+    rows = pd.read_csv(PINE_REFERENCE / f"{name}.csv", nrows=CANDLES)
+    dates = pd.to_datetime(rows["timestamp"], unit="ms", utc=True)
+    perp = rows[NUMBERS].astype(float).assign(date=dates)
+    spot = perp.assign(**dict.fromkeys(NUMBERS[:4], rows["spot_close"]), volume=1.0)
+    return perp, spot[rows["spot_close"].notna()].reset_index(drop=True)
+
+
+def interest_of(perp: pd.DataFrame) -> pd.DataFrame:
+    """Return a drawn open interest as freqtrade has it: some candles missing, some at 0."""
+    random = np.random.default_rng(17)
+    coins = 80_000 * np.exp(np.cumsum(random.normal(0, 0.006, len(perp))))
+    coins[[90, 91]] = 0.0
+    columns = {"open_interest_amount": coins, "open_interest_value": np.nan}
+    interest = pd.DataFrame({"date": perp["date"], **columns})
+    return interest.drop(index=[45, *range(150, 170)]).reset_index(drop=True)
+
+
+def interest_candles(interest: pd.DataFrame) -> pd.DataFrame:
+    """Return open interest as TradingView has it: a candle opens at the value of its time."""
+    opens = interest["open_interest_amount"]
+    candles = pd.DataFrame({"date": interest["date"], **dict.fromkeys(NUMBERS, opens)})
+    return candles.assign(high=opens + 5_000, close=opens + 5_000)
+
+
 def higher(candles: pd.DataFrame) -> pd.DataFrame:
     how = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
     return candles.resample(HTF_TIMEFRAME, on="date").agg(how).dropna().reset_index()
@@ -79,6 +111,7 @@ def expected(
     mode: EntryMode = "zone",
     max_stale_candles: int = Settings().max_stale_candles,
     sides: Collection[Side] = get_args(Side),
+    interest: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     perp, spot = candles
     columns = imbalance_columns(
@@ -90,7 +123,11 @@ def expected(
         htf=(higher(perp), higher(spot)),
         max_stale_candles=max_stale_candles,
     )
-    rows = perp.join(columns)
+    rows = perp.join(columns).assign(oi_change=np.nan)
+    if interest is not None:
+        sources = {"open_interest": open_interest(perp, interest)}
+        for gate in active_gates(thresholds):
+            rows = rows.assign(**gate.own_columns(thresholds, sources))
     rows = rows.join(entry_signals(rows, thresholds, mode, sides)).join(exit_signals(rows))
     rows["exit_tag"] = [TAGS.index(tag or "") for tag in rows["exit_tag"]]
     return rows

@@ -27,7 +27,7 @@ _PYTHON_NAMES = {"true": "True", "false": "False"}
 _NAMESPACES = {"str": "string"}
 # PyneCore's ticker has the exchange in front of it, TradingView's has not.
 _VARIABLES = {"syminfo.ticker": "syminfo.root"}
-_PYNE_TYPES = ("Color", "Persistent", "PersistentSeries", "Table")
+_PYNE_TYPES = ("Color", "Persistent", "PersistentSeries", "Series", "Table")
 _TYPES = {"string": "str", "color": "Color", "table": "Table", "array<float>": "list"}
 
 
@@ -253,7 +253,8 @@ def _statement(
             type_ = _TYPES.get(declared["type"], declared["type"])
             script.body.append(f"{indent}{name}: {persistent}[{type_}] = {python}")
         else:
-            script.body.append(f"{indent}{name} = {python}")
+            annotation = f": Series[{declared['type']}]" if name in indexed else ""
+            script.body.append(f"{indent}{name}{annotation} = {python}")
         return
     block = re.match(r"(if|else if|else)\b ?(.*)", code)
     if block:

@@ -1,4 +1,4 @@
-"""Pine scripts run by PyneCore over candles, with spot pairs to ask for."""
+"""Pine scripts run by PyneCore over candles, with other symbols to request."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from pynecore.core.script_runner import ScriptRunner
 from pynecore.core.syminfo import SymInfo, SymInfoInterval, SymInfoSession
 from pynecore.types.ohlcv import OHLCV
 
-from support import pyne_spot
+from support import pyne_request
 from support.pine_to_pyne import PyneScript
 
 NUMBERS = ["open", "high", "low", "close", "volume"]
@@ -21,7 +21,7 @@ PERIOD = "60"
 QUOTE = "USDT"
 EXCHANGE = "BINANCE"
 _DAY_END = time(23, 59, 59)
-_SECURITY = re.compile(r"request\.security\((\w+), timeframe\.period, traded_close\(\), [^)]*\)")
+_SECURITY = re.compile(r"request\.security\((\w+), timeframe\.period, (\w+)\(\), [^)]*\)")
 
 
 def bars(candles: pd.DataFrame) -> list[OHLCV]:
@@ -64,7 +64,7 @@ def _stored(folder: Path, name: str, candles: pd.DataFrame) -> Path:
 def run_pyne(
     script: PyneScript,
     perp: pd.DataFrame,
-    spots: Mapping[str, pd.DataFrame],
+    others: Mapping[str, pd.DataFrame],
     folder: Path,
     *,
     perp_symbol: SymInfo | None = None,
@@ -74,23 +74,22 @@ def run_pyne(
 ) -> pd.DataFrame:
     """Return what a script plots, a row a candle.
 
-    :param spots: candles by the symbol that ``request.security`` may ask for.
+    :param others: candles by the symbol that ``request.security`` may ask for.
     :param in_processes: whether PyneCore runs ``request.security`` as its own: a process each,
-        which takes seconds to start. Else the closes are looked up.
+        which takes seconds to start. Else the values are looked up.
     :param plots: expressions to plot beside those of the script, by title.
     """
     more = "\n".join(f'plot({value}, "{title}")' for title, value in (plots or {}).items())
     code = script.text(more)
     data: dict[str, Any] = {}
     if in_processes:
-        data = {name: _stored(folder, name, candles) for name, candles in spots.items()}
+        data = {name: _stored(folder, name, candles) for name, candles in others.items()}
     else:
-        pyne_spot.serve(spots)
-        code, count = _SECURITY.subn(r"pyne_spot.close_of(\1, time)", code)
-        assert count == code.count("pyne_spot.close_of"), "request.security has changed its form"
-        assert "request.security" not in code
+        pyne_request.serve(others)
+        code = _SECURITY.sub(r"pyne_request.\2(\1, time)", code)
+        assert "request.security" not in code, "request.security has changed its form"
         code = code.replace(
-            "from pynecore.lib import", "from support import pyne_spot\nfrom pynecore.lib import"
+            "from pynecore.lib import", "from support import pyne_request\nfrom pynecore.lib import"
         )
         code = re.sub(r"(from pynecore.lib import .*)", r"\1, time", code, count=1)
     path = folder / "script.py"

@@ -6,21 +6,39 @@ from typing import Any, get_args
 
 import pandas as pd
 import pytest
-from support import pyne_spot
-from support.pine_columns import PINE, PLOTS, TAGS, assert_equal, expected, market
+from support import pyne_request
+from support.pine_columns import (
+    INTEREST,
+    PINE,
+    PLOTS,
+    TAGS,
+    assert_equal,
+    expected,
+    interest_candles,
+    interest_of,
+    market,
+    reference_market,
+)
 from support.pine_to_pyne import PyneScript, UnknownPineError, translate
 from support.pyne_run import run_pyne, symbol
 
 from perp_imbalance.indicators import PRESETS, Thresholds
+from perp_imbalance.indicators.gates import OPTIONAL_GATES
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
+from perp_imbalance.indicators.premium import is_same_coin, price_ratio
 from perp_imbalance.indicators.thresholds import PRESET_SIDES, THRESHOLD_NAMES, Side
 from perp_imbalance.markets.spot_matching import match_spot
 from perp_imbalance.strategy.alerts import TITLES, flip_alert, messages
 from perp_imbalance.strategy.settings import Settings
 
-#: The optional gates need series that a chart does not have in one place.
-NOT_IN_PINE = {"use_funding", "funding_min", "use_oi", "oi_len", "oi_min"}
+#: Thresholds that Pine cannot have, and why.
+NOT_IN_PINE = {
+    "use_funding": "a chart does not tell when a rate was settled, nor for how many hours",
+    "funding_min": "it belongs to use_funding",
+}
 PINE_NAMES = [name for name in THRESHOLD_NAMES if name not in NOT_IN_PINE]
+#: Inputs that count whatever the preset is, as the config's switches of the optional gates do.
+OF_EVERY_PRESET = {"use_oi", *OPTIONAL_GATES["use_oi"]}
 
 
 @pytest.fixture(scope="module")
@@ -69,8 +87,13 @@ def test_scale_in_the_name_is_divided_out(
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"min_deviation_bps": 3.0, "dev_len": 30}, {"robust_z": True, "dev_len": 120}],
-    ids=["bands", "deviation", "robust"],
+    [
+        {},
+        {"min_deviation_bps": 3.0, "dev_len": 30},
+        {"robust_z": True, "dev_len": 120},
+        {"use_oi": True, "oi_len": 5, "oi_min": 0.004},
+    ],
+    ids=["bands", "deviation", "robust", "open interest"],
 )
 def test_inputs_act_with_the_preset_own(
     more: dict[str, Any], script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
@@ -88,14 +111,48 @@ def test_inputs_act_with_the_preset_own(
         hot_z=2.0,
         **more,
     )
-    inputs: dict[str, Any] = {f"own_{name}": getattr(own, name) for name in PINE_NAMES}
+    inputs: dict[str, Any] = {
+        name if name in OF_EVERY_PRESET else f"own_{name}": getattr(own, name)
+        for name in PINE_NAMES
+    }
     inputs |= {"preset": "own", "entry_mode": "flip", "max_stale_candles": 3}
-    spots = {"BINANCE:BTCUSDT": btc[1]}
-    found = run_pyne(script, btc[0], spots, tmp_path, plots=PLOTS, inputs=inputs)
-    wanted = expected(btc, own, mode="flip", max_stale_candles=3)
+    interest = interest_of(btc[0])
+    others = {"BINANCE:BTCUSDT": btc[1], INTEREST: interest_candles(interest)}
+    found = run_pyne(script, btc[0], others, tmp_path, plots=PLOTS, inputs=inputs)
+    wanted = expected(btc, own, mode="flip", max_stale_candles=3, interest=interest)
     assert (wanted["exit_tag"] == TAGS.index("stale_spot")).any()
     assert wanted["enter_short"].any()
     assert_equal(found, wanted)
+
+
+def test_columns_of_real_candles_equal_the_strategys(script: PyneScript, tmp_path: Path) -> None:
+    """Deep discounts of BTC in January 2021, with rising open interest asked for as well."""
+    candles = reference_market("real_btc_2021h1")
+    thresholds = replace(PRESETS["deep_discount"], use_oi=True)
+    interest = interest_of(candles[0])
+    found = run_pyne(
+        script,
+        candles[0],
+        {"BINANCE:BTCUSDT": candles[1], INTEREST: interest_candles(interest)},
+        tmp_path,
+        plots=PLOTS,
+        inputs={"preset": "deep_discount", "use_oi": True},
+    )
+    sides = PRESET_SIDES["deep_discount"]
+    wanted = expected(candles, thresholds, sides=sides, interest=interest)
+    without = expected(candles, PRESETS["deep_discount"], sides=sides)
+    assert 0 < wanted["enter_long"].sum() < without["enter_long"].sum()
+    assert_equal(found, wanted)
+
+
+def test_no_entry_without_the_open_interest_asked_for(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    others = {"BINANCE:BTCUSDT": btc[1].iloc[:400]}
+    inputs = {"preset": "aggressive", "use_oi": True}
+    found = run_pyne(script, btc[0].iloc[:400], others, tmp_path, plots=PLOTS, inputs=inputs)
+    assert found["bias"].any()
+    assert not found[["enter_short", "enter_long"]].to_numpy().any()
 
 
 @pytest.mark.parametrize("preset", [*PRESETS, "own"])
@@ -153,7 +210,7 @@ def test_spot_pair_and_scale_are_the_strategys(
     perp = symbol(f"{base}USDT.P", exchange.upper())
     found = run_pyne(script, btc[0].iloc[:1], {}, tmp_path, perp_symbol=perp)
     wanted = [same] if other.spot is None else [same, other.spot]
-    assert pyne_spot.asked == [f"{exchange.upper()}:{pair.replace('/', '')}" for pair in wanted]
+    assert pyne_request.asked == [f"{exchange.upper()}:{pair.replace('/', '')}" for pair in wanted]
     assert found["scale"].iloc[-1] == other.scale
 
 
@@ -174,7 +231,7 @@ def test_spot_pair_of_ones_own_is_asked_with_its_scale(
     found = run_pyne(
         script, btc[0].iloc[:5], {"KRAKEN:XBTUSD": btc[1]}, tmp_path, plots=PLOTS, inputs=inputs
     )
-    assert pyne_spot.asked == ["KRAKEN:XBTUSD"]
+    assert pyne_request.asked == ["KRAKEN:XBTUSD"]
     assert found["premium"].notna().all()
 
 
@@ -185,6 +242,47 @@ def test_perp_without_a_spot_pair_has_no_premium_and_no_signal(
     assert found["premium"].isna().all()
     assert found["bb_upper"].notna().any()
     assert not found[["bias", "enter_short", "enter_long"]].to_numpy().any()
+
+
+@pytest.mark.parametrize(("ratio", "has_premium"), [(1.3, True), (1.6, False)])
+def test_pine_refuses_prices_per_candle_not_per_pair(
+    ratio: float,
+    has_premium: bool,
+    script: PyneScript,
+    btc: tuple[pd.DataFrame, pd.DataFrame],
+    tmp_path: Path,
+) -> None:
+    """As ``docs/reference/signal.md`` says; the strategy refuses both spot pairs."""
+    perp, spot = (candles.iloc[:5] for candles in btc)
+    other = spot.assign(close=perp["close"] / ratio)
+    found = run_pyne(script, perp, {"BINANCE:BTCUSDT": other}, tmp_path, plots=PLOTS)
+    assert not is_same_coin(price_ratio((perp["close"] / other["close"] - 1).to_numpy()))
+    assert found["premium"].notna().all() == has_premium
+    assert found["premium"].isna().all() != has_premium
+
+
+def test_pine_has_no_htf_z_after_a_missing_perp_candle(
+    script: PyneScript, btc: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    """Of the 4h candle that ends on it; the strategy, whose candle is filled in, has it."""
+    own = replace(Thresholds(), len_prem=5, smooth_len=1)
+    perp, spot = (candles.iloc[:60].reset_index(drop=True) for candles in btc)
+    last = 43
+    filled = perp.copy()
+    filled.loc[last:last, ["open", "high", "low", "close"]] = float(perp["close"].iloc[last - 1])
+    filled.loc[last, "volume"] = 0.0
+    wanted = expected((filled, spot), own)["htf_z"].drop(index=last)
+    inputs = {"preset": "own", "own_len_prem": 5, "own_smooth_len": 1}
+    chart = perp.drop(index=last)
+    others = {"BINANCE:BTCUSDT": spot}
+    found = run_pyne(script, chart, others, tmp_path, plots=PLOTS, inputs=inputs)
+    htf_z = found["every htf_z"].set_axis(chart.index)
+    pd.testing.assert_series_equal(
+        htf_z.loc[: last - 1], wanted.loc[: last - 1], check_names=False, atol=1e-6
+    )
+    assert wanted.loc[last + 1 : last + 3].notna().all()
+    assert htf_z.loc[last + 1 : last + 3].isna().all()
+    assert htf_z.loc[last + 4 :].notna().all()
 
 
 def test_messages_are_those_of_the_bot(
