@@ -133,6 +133,11 @@ def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> 
     name = "tick noise"
     if noise < WARN_TICK_NOISE:
         return Check(name, Level.OK, f"one tick of {market} moves z by {noise:.2f}")
+    if math.isinf(noise):
+        message = (
+            "its premium does not move over most windows of len_prem candles, so z is no measure"
+        )
+        return Check(name, Level.MUST_FIX, f"{message}; take the pair off the whitelist")
     said = (
         f"one tick of {market} is {tick * 1e4:.3g} bps and moves z by {noise:.2g} (enter_z is "
         f"{enter_z:g})"

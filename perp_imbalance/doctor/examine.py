@@ -20,6 +20,7 @@ from perp_imbalance.doctor import (
     series_checks,
     stake_checks,
 )
+from perp_imbalance.doctor.alert_checks import check_alerts
 from perp_imbalance.doctor.findings import Check, Level, Report
 from perp_imbalance.doctor.opening import attempt
 from perp_imbalance.doctor.pair_checks import (
@@ -103,6 +104,7 @@ def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
     settings = attempt(report, "settings", lambda: Settings.from_config(config))
     if settings is not None:
         report.checks.append(Check("settings", Level.OK, "the section perp_imbalance is valid"))
+        report.checks.append(check_alerts(config, settings))
     spot_safe = attempt(report, "spot setting", lambda: _spot_safe(config, settings))
     if spot_safe and (settings is None or settings.uses_spot):
         message = "requests for spot pairs go to the spot market"

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, FiniteFloat, PositiveFloat, model_validat
 from pydantic_core import PydanticCustomError
 
 from perp_imbalance.indicators.hysteresis import LONG, NONE, SHORT
+from perp_imbalance.indicators.premium import MAX_PREMIUM
 from perp_imbalance.markets.spot_matching import some
 from perp_imbalance.markets.spot_pairs import STRICT
 
@@ -38,6 +39,14 @@ _MOST_QUIET = 200
 # Column and unit of what crosses a level in a pair.
 _MEASURES = {"deviation": ("deviation_bps", "bps"), "premium": ("premium_pct", "%")}
 
+_IS_ERROR = "a premium further from 0 than 50 % is taken for an error of the feed"
+# The highest level that can be reached, and why.
+_HIGHEST = {
+    "deviation": (2e4 * MAX_PREMIUM, f"bps: {_IS_ERROR}"),
+    "premium": (100 * MAX_PREMIUM, f"%: {_IS_ERROR}"),
+    "market": (100.0, "%, which is all pairs"),
+}
+
 
 class CrossingAlert(BaseModel):
     """An alert when a value crosses a level.
@@ -60,8 +69,9 @@ class CrossingAlert(BaseModel):
 
     @model_validator(mode="after")
     def _check_kind(self) -> "CrossingAlert":
-        if self.kind == "market" and self.level > 100:
-            raise PydanticCustomError("crossing", "of a level up to 100 %, which is all pairs")
+        most, why = _HIGHEST[self.kind]
+        if self.level > most:
+            raise PydanticCustomError("crossing", f"of a level up to {most:g} {why}")
         if self.kind != "market" and "deviation_bps" in self.model_fields_set:
             raise PydanticCustomError("crossing", "without deviation_bps, which is for 'market'")
         return self

@@ -41,6 +41,8 @@ _MOST_NAMED = 3
 
 # What is looked at and told of each candle.
 _WATCHED = {"premium", "spot_close", "bias", "z", "premium_pct", "deviation_bps"}
+# What the share of dislocated pairs is made of; a strategy of one's own may lack it.
+_JUDGED = {"premium", "deviation_bps"}
 
 #: A trouble's kind and what to say of it; the words may change from candle to candle.
 Trouble = tuple[str, str]
@@ -274,7 +276,11 @@ class WatchedFeed(IStrategy):
             return
         fit = [pair for pair in pairs if pair not in self.unfit]
         frames = {pair: self.dp.get_analyzed_dataframe(pair, self.timeframe)[0] for pair in fit}
-        lasts = {pair: frame.iloc[-1] for pair, frame in frames.items() if len(frame)}
+        lasts = {
+            pair: frame.iloc[-1]
+            for pair, frame in frames.items()
+            if len(frame) and _JUDGED.issubset(frame.columns)
+        }
         newest = max((last["date"] for last in lasts.values()), default=self.judged_candle)
         if newest == self.judged_candle:
             return

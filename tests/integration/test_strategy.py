@@ -499,6 +499,30 @@ def test_market_is_judged_when_no_pair_is_awaited(
     assert look(125) == []
 
 
+def test_market_leaves_out_pairs_without_our_columns(folder: Path, sample_datadir: Path) -> None:
+    """A class of one's own may return other indicators, of all pairs or of some."""
+    strategy = load(
+        folder,
+        runmode=RunMode.DRY_RUN,
+        exchange={"name": "binance", "ccxt_config": SAFE},
+        perp_imbalance={"alerts": [{"kind": "market", "level": 50, "cooldown_candles": 1}]},
+    )
+    strategy.dp = Listed(sample_datadir)
+    dates = pd.date_range("2025-03-01", periods=3, freq="1h", tz="UTC")
+    strategy.started = dates[1]
+    theirs = pd.DataFrame({"date": dates, "close": 1.0})
+    strategy.dp.frames = dict.fromkeys("AB", theirs)
+    strategy.announce_market(["A", "B"])
+    assert strategy.dp.messages == []
+    ours = theirs.assign(premium=0.0, deviation_bps=[0.0, 0.0, -11.0])
+    strategy.dp.frames["A"] = ours.iloc[:2]
+    strategy.announce_market(["A", "B"])
+    strategy.dp.frames["A"] = ours
+    strategy.announce_market(["A", "B"])
+    (message,) = strategy.dp.messages
+    assert "100.0 % of the pairs (1 of 1)" in message
+
+
 class WrongSpot(Candles):
     """Answers for spot with the perp's candles while told to, as Binance does under "swap"."""
 

@@ -86,6 +86,18 @@ def test_config_without_the_section_has_the_defaults() -> None:
             "or equal to 1",
         ),
         (
+            {"alerts": [{"kind": "premium", "level": 51}]},
+            "the config's perp_imbalance.alerts.0 is {'kind': 'premium', 'level': 51}, it should "
+            "be of a level up to 50 %: a premium further from 0 than 50 % is taken for an error of "
+            "the feed",
+        ),
+        (
+            {"alerts": [{"kind": "deviation", "level": 10001}]},
+            "the config's perp_imbalance.alerts.0 is {'kind': 'deviation', 'level': 10001}, it "
+            "should be of a level up to 10000 bps: a premium further from 0 than 50 % is taken for "
+            "an error of the feed",
+        ),
+        (
             {"alerts": [{"kind": "market", "level": 101}]},
             "the config's perp_imbalance.alerts.0 is {'kind': 'market', 'level': 101}, it should "
             "be of a level up to 100 %, which is all pairs",
