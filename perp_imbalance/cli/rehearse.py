@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, page_console
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_palette,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from perp_imbalance.rehearsal import Comparison, Plan
@@ -67,6 +74,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="new folder for database, log and page (default: one in user_data/rehearsals)",
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=run)
 
@@ -87,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             ),
         )
     file = plan.folder / PAGE
-    page.write(plan, comparison, file)
+    page.write(plan, comparison, file, palette(arguments.palette, arguments.dark))
     if arguments.json:
         print(json.dumps(as_values(plan, comparison), indent=1, default=str))
     else:

@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_palette,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.cli.sweep_lines import (
@@ -29,6 +35,7 @@ from perp_imbalance.research.grid import (
     axes_around,
     parse_values,
 )
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +111,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--scheduler", metavar="tcp://…", help="Dask scheduler (default: this process)"
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="summary for machines")
     parser.set_defaults(run=run)
 
@@ -165,7 +173,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary["ranked"]:
         page = file.with_suffix(".html")
         title = f"Sweep: {folder.datadir}, {folder.timeframe}"
-        write_page(page, title, summary, maps)
+        write_page(page, title, summary, maps, palette(arguments.palette, arguments.dark))
         summary["html"] = str(page)
     print(json.dumps(summary, indent=2) if arguments.json else text_of(summary))
     return 0

@@ -26,7 +26,7 @@ from perp_imbalance.research.trade_figures import Figures
 from perp_imbalance.research.tuning.page import write_tuning
 from perp_imbalance.research.walk_forward.page import write_walk_forward
 from perp_imbalance.strategy.named_values import words_of, written_values
-from perp_imbalance.strategy.palette import Palette
+from perp_imbalance.strategy.palette import Palette, palette
 from perp_imbalance.strategy.settings import Settings
 from support.reports import EQUITY, PAIR, seen, trade
 
@@ -73,18 +73,16 @@ def page_text(file: Path) -> str:
     return html.unescape(re.sub("<.*?>", "", body))
 
 
-def write_kind(kind: str, folder: Path, name: str = "PerpImbalance", **colors: Palette) -> Path:
+def write_kind(
+    kind: str, folder: Path, name: str = "PerpImbalance", colors: Palette | None = None
+) -> Path:
     """Write the page of a kind; ``name`` is in it as a strategy or a pair."""
     file = folder / f"{kind}.html"
-    if "colors" not in colors and kind == "report":
-        from perp_imbalance.strategy.palette import palette
-
-        colors = {"colors": palette()}
-    _WRITERS[kind](file, name, **colors)
+    _WRITERS[kind](file, name, colors or palette())
     return file
 
 
-def _report(file: Path, name: str, **colors: Palette) -> None:
+def _report(file: Path, name: str, colors: Palette) -> None:
     losses = (
         trade(100, 103, profit_ratio=-0.02, profit_abs=-4.0, exit_reason="stop_loss"),
         trade(200, 260, profit_ratio=-0.05, profit_abs=-10.0, is_short=False),
@@ -96,10 +94,12 @@ def _report(file: Path, name: str, **colors: Palette) -> None:
         replace(seen(trade(20, 25), name="PerpImbalanceConservative"), no_entry=reasons),
     ]
     tables = tables_of(runs)
-    write_report(file, f"Backtest of {name}", ["A note."], runs, tables, EQUITY / 1e3, **colors)
+    write_report(
+        file, f"Backtest of {name}", ["A note."], runs, tables, EQUITY / 1e3, colors=colors
+    )
 
 
-def _sweep(file: Path, name: str, **colors: Palette) -> None:
+def _sweep(file: Path, name: str, colors: Palette) -> None:
     """Two lines and two maps, with words as long as they come."""
     thresholds = PRESETS["balanced"]
     figures = Figures(879, 150, 123.4, 2.25, 52.7, 1.41, 10.5, 1.27, 0.46)
@@ -114,7 +114,7 @@ def _sweep(file: Path, name: str, **colors: Palette) -> None:
     net = np.random.default_rng(1).normal(0, 20, (len(ys), len(xs)))
     table = {"net_bps": net, "t": net / 10, "trades": np.full(net.shape, 40.0)}
     maps = [Map(line, "exit_z", "enter_z", xs, ys, table) for line in lines]
-    write_sweep(file, f"Sweep: {FOLDER}, 1h", ["1080 tried", "x" * 300], rows, maps, **colors)
+    write_sweep(file, f"Sweep: {FOLDER}, 1h", ["1080 tried", "x" * 300], rows, maps, colors=colors)
 
 
 def _accounts(name: str) -> dict[str, dict[str, Any]]:
@@ -123,7 +123,7 @@ def _accounts(name: str) -> dict[str, dict[str, Any]]:
     return {name: known.as_dict(), "PerpImbalanceConservative": few.as_dict()}
 
 
-def _tune(file: Path, name: str, **colors: Palette) -> None:
+def _tune(file: Path, name: str, colors: Palette) -> None:
     searched = {
         **{"trials": 2000, "with_enough_trades": 1500, "is_exhaustive": False, "score": 1.234},
         **{"folds": [0.5, -0.2, 1.5, 0.00006], "embargo_hours": 31.0, "overfitting": 0.6},
@@ -137,7 +137,7 @@ def _tune(file: Path, name: str, **colors: Palette) -> None:
         **{"verdict": "Out of sample +3.0%: skill is not shown at 95%."},
         "next": [f"perp-imbalance preset apply {FOLDER}", "perp-imbalance backtest", "doctor"],
     }
-    write_tuning(file, result, **colors)
+    write_tuning(file, result, colors=colors)
 
 
 def _finding(pair: str, preset: str, side: str, kind: Any, horizon: int, group: str) -> Finding:
@@ -145,7 +145,7 @@ def _finding(pair: str, preset: str, side: str, kind: Any, horizon: int, group: 
     return Finding(*names, 120, 3.21, 0.4, 2.8, -1.0, 6.5, -6.79, -11.0, -2.5, 1.7)
 
 
-def _evidence(file: Path, name: str, **colors: Palette) -> None:
+def _evidence(file: Path, name: str, colors: Palette) -> None:
     keys = {"part": "design", "preset": "balanced", "side": "short"}
     mean = {"trades": 120, "weeks": 40, "net": -6.79, "t": -2.3, "low": -11.0, "high": -2.5}
     row = {**keys, **mean, "p": 0.98765}
@@ -168,10 +168,10 @@ def _evidence(file: Path, name: str, **colors: Palette) -> None:
     ]
     verdicts = ["design: as traded, 0 of 8 lines earned more than they cost", "frozen"]
     title = f"Evidence: {FOLDER}, 1h"
-    write_evidence(findings, file, title=title, report=report, verdicts=verdicts, **colors)
+    write_evidence(findings, file, title=title, report=report, verdicts=verdicts, colors=colors)
 
 
-def _walk_forward(file: Path, name: str, **colors: Palette) -> None:
+def _walk_forward(file: Path, name: str, colors: Palette) -> None:
     fitted = {
         **{"train": "2024-01-01 2024-07-01", "test": "2024-07-01 2024-09-01", "epochs": 2000},
         **{"in_sample_trades": 200, "in_sample_profit": 0.2, "in_sample_profit_a_day": 0.0006},
@@ -190,10 +190,10 @@ def _walk_forward(file: Path, name: str, **colors: Palette) -> None:
         "windows": [*windows, {"window": 4, **without, "unsaid": "too few trades"}],
         "stability": {"enter_z": spread, "use_htf": spread},
     }
-    write_walk_forward(file, f"Walk-forward: {name}, 1h", summary, **colors)
+    write_walk_forward(file, f"Walk-forward: {name}, 1h", summary, colors=colors)
 
 
-def _rehearse(file: Path, name: str, **colors: Palette) -> None:
+def _rehearse(file: Path, name: str, colors: Palette) -> None:
     time = datetime(2025, 9, 18, 4, tzinfo=UTC)
     differences = [
         Difference(
@@ -213,10 +213,10 @@ def _rehearse(file: Path, name: str, **colors: Palette) -> None:
     comparison = Comparison(7, 8, 6, 5, differences, still_open, profit)
     config = {"strategy": name, "exchange": {"pair_whitelist": [PAIR]}}
     plan = Plan(config, file.parent, file.parent, time, time, looks=(1.0, 1801.0))
-    page.write(plan, comparison, file, **colors)
+    page.write(plan, comparison, file, colors=colors)
 
 
-_WRITERS: dict[str, Callable[..., None]] = {
+_WRITERS: dict[str, Callable[[Path, str, Palette], None]] = {
     "report": _report,
     "sweep": _sweep,
     "tune": _tune,
