@@ -9,11 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.options import (
+    add_candles,
+    add_config,
+    add_palette,
+    check_writable,
+    config_files,
+)
 from perp_imbalance.cli.research_options import check_costs, lacking, pair_histories
 from perp_imbalance.errors import CommandError, DataError, SettingsError
 from perp_imbalance.files import atomic_write_text, run_name
 from perp_imbalance.indicators.thresholds import PRESETS, TIMEFRAME, Thresholds
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from perp_imbalance.research.event_study import Finding, Method
@@ -106,6 +113,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     split.add_argument(
         "--freeze", type=Path, metavar="FILE", help="what was decided, and the looks at the test"
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON as well")
     parser.set_defaults(run=run)
 
@@ -165,7 +173,14 @@ def run(arguments: argparse.Namespace) -> int:
         "findings": as_rows(findings),
     }
     page, title = file.with_suffix(".html"), f"Evidence: {datadirs}, {first.timeframe}"
-    write_evidence(findings, page, title=title, left_out=left_out, report=report, verdicts=verdicts)
+    write_evidence(
+        *(findings, page),
+        title=title,
+        left_out=left_out,
+        report=report,
+        verdicts=verdicts,
+        colors=palette(arguments.palette, arguments.dark),
+    )
     text = json.dumps(content, indent=1)
     atomic_write_text(file, text)
     if arguments.json:

@@ -13,6 +13,7 @@ from perp_imbalance.cli.console import folding_table, page_console
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
+    add_palette,
     add_strategy,
     check_writable,
     config_files,
@@ -21,6 +22,7 @@ from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import TIMEFRAME
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from perp_imbalance.rehearsal import Comparison, Plan
@@ -74,6 +76,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         metavar="FOLDER",
         help="new folder for database, log and page (default: one in user_data/rehearsals)",
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=run)
 
@@ -99,7 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
         shutil.rmtree(plan.folder, ignore_errors=True)
         raise
     file = plan.folder / PAGE
-    page.write(plan, comparison, file)
+    page.write(plan, comparison, file, palette(arguments.palette, arguments.dark))
     if arguments.json:
         print(json.dumps(as_values(plan, comparison), indent=1, default=str))
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
+    add_palette,
     add_strategy_path,
     check_writable,
     config_files,
@@ -28,6 +29,7 @@ from perp_imbalance.errors import SettingsError
 from perp_imbalance.files import run_name
 from perp_imbalance.indicators.thresholds import PRESETS, THRESHOLD_NAMES, Thresholds
 from perp_imbalance.research.grid_names import AXES, RANKS, WALLET_RANKS
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,6 +112,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--scheduler", metavar="tcp://…", help="Dask scheduler (default: this process)"
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="summary for machines")
     parser.set_defaults(run=run)
 
@@ -171,7 +174,7 @@ def run(arguments: argparse.Namespace) -> int:
     if summary["ranked"]:
         page = file.with_suffix(".html")
         title = f"Sweep: {folder.datadir}, {folder.timeframe}"
-        write_page(page, title, summary, maps)
+        write_page(page, title, summary, maps, palette(arguments.palette, arguments.dark))
         summary["html"] = str(page)
     print(json.dumps(summary, indent=2) if arguments.json else text_of(summary))
     return 0

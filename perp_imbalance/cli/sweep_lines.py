@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from perp_imbalance.research.grid_sweep import Sweep
     from perp_imbalance.research.heatmap import Map
     from perp_imbalance.research.plateau import Line
+    from perp_imbalance.strategy.palette import Palette
     from perp_imbalance.strategy.settings import Settings
 
 
@@ -115,13 +116,19 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
 
 
-def write_page(file: Path, title: str, summary: "Mapping[str, Any]", maps: "Sequence[Map]") -> None:
+def write_page(
+    file: Path,
+    title: str,
+    summary: "Mapping[str, Any]",
+    maps: "Sequence[Map]",
+    colors: "Palette",
+) -> None:
     """Write the page of a sweep."""
     from perp_imbalance.research.heatmap import write_sweep
 
     said = [summary["verdict"], *_left_out(summary), held_said(summary["held_pct"])]
     said += _order_said(summary)
-    write_sweep(file, title, [*said, *summary["notes"]], summary["lines"], maps)
+    write_sweep(file, title, [*said, *summary["notes"]], summary["lines"], maps, colors)
 
 
 def held_said(held_pct: dict[str, float]) -> str:

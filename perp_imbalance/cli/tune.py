@@ -14,6 +14,7 @@ from perp_imbalance.cli.next_steps import apply_command, backtest_command, docto
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
+    add_palette,
     add_strategy,
     check_seed,
     check_writable,
@@ -25,6 +26,7 @@ from perp_imbalance.cli.progress import Tell, progress
 from perp_imbalance.errors import CommandError, SettingsError
 from perp_imbalance.files import atomic_write_text, run_name
 from perp_imbalance.research.tuning.names import OBJECTIVE_NAMES, SAMPLERS
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
@@ -114,6 +116,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--force", action="store_true", help="write a winner that is not worth it, too"
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON")
     parser.set_defaults(run=run)
 
@@ -122,6 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Search, test the winner, and write its parameter file."""
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.research.tuning.page import write_tuning
     from perp_imbalance.research.tuning.result import judge
 
     check_timerange(arguments.timerange)
@@ -130,7 +134,8 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.datadir = arguments.datadir or Path(config["datadir"])
     file = arguments.out or Path(config["user_data_dir"], "tune", f"{run_name('tune')}.json")
     result_file = file.with_name(f"{file.stem}-result.json")
-    refuse_existing([file, result_file], force=False)
+    page = result_file.with_suffix(".html")
+    refuse_existing([file, result_file, page], force=False)
     check_writable(file)
     task = prepare(config, arguments)
     with progress() as tell:
@@ -147,10 +152,12 @@ def run(arguments: argparse.Namespace) -> int:
         **judged.as_dict(),
         "notes": task.notes(judged.thresholds, tested["winner"]),
         "parameter_file": str(file) if is_written else None,
+        "html": str(page),
         "next": next_steps(arguments, winner, file, replaces=own.exists()) if is_written else [],
     }
     if is_written:
         winner.model_copy(update={"warning": judged.warning}).write(file, arguments.strategy)
+    write_tuning(page, result, palette(arguments.palette, arguments.dark))
     atomic_write_text(result_file, json.dumps(result, indent=1))
     said = [json.dumps(result, indent=1)] if arguments.json else _lines(result, result_file)
     print("\n".join(said))
@@ -360,5 +367,6 @@ def _lines(found: dict[str, Any], result_file: Path) -> list[str]:
         lines.append(f"Warning: {found['warning']}")
     if found["parameter_file"] is None:
         lines += ["No parameter file was written: --force writes it all the same"]
-        return [*lines, str(result_file)]
-    return [*lines, found["parameter_file"], str(result_file), "Next:", *found["next"]]
+        return [*lines, str(result_file), found["html"]]
+    files = [found["parameter_file"], str(result_file), found["html"]]
+    return [*lines, *files, "Next:", *found["next"]]

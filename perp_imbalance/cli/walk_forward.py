@@ -12,6 +12,7 @@ from perp_imbalance.cli.options import (
     add_config,
     add_datadir,
     add_pairs,
+    add_palette,
     add_strategy,
     add_timeframe,
     add_timerange,
@@ -25,6 +26,7 @@ from perp_imbalance.research.tuning.names import (
     OBJECTIVE_NAMES,
     WINDOW_FOLDS,
 )
+from perp_imbalance.strategy.palette import palette
 
 if TYPE_CHECKING:
     from perp_imbalance.research.walk_forward.task import Bundle, Fit
@@ -102,6 +104,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="default: user_data/walk_forward"
     )
+    add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON")
     parser.set_defaults(run=run)
 
@@ -141,7 +144,9 @@ def run(arguments: argparse.Namespace) -> int:
         results, bundle.wallet, compounding=bundle.config.get("stake_amount") == "unlimited"
     )
     title = f"Walk-forward: {arguments.strategy}, {', '.join(bundle.pairs)}, "
-    files = write_report(summary, folder, title=title + bundle.config["timeframe"])
+    title += bundle.config["timeframe"]
+    colors = palette(arguments.palette, arguments.dark)
+    files = write_report(summary, folder, title=title, colors=colors)
     winner = write_winner(results, folder)
     if arguments.json:
         print(json.dumps(summary, indent=1))

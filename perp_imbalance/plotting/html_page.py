@@ -1,67 +1,214 @@
-"""One self-contained HTML page of several figures."""
+"""One self-contained HTML page: a verdict, a list of contents, sections of tables and figures.
 
-import html
-from collections.abc import Sequence
+Callers give values. ``page.html.j2`` beside this module has the HTML, ``page.css`` the style.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from perp_imbalance.files import atomic_write_text
+from perp_imbalance.plotting.chart import chart_scripts
+from perp_imbalance.plotting.glossary import GLOSSARY, explained
+from perp_imbalance.plotting.theme import theme
+from perp_imbalance.strategy.palette import Palette, palette
 
-_STYLE = (
-    "body{font-family:system-ui,sans-serif;margin:1.5rem;max-width:1200px}"
-    "table{border-collapse:collapse;font-size:.85rem}"
-    "td,th{border-bottom:1px solid #ddd;padding:.2rem .6rem;text-align:right}"
-)
+#: What stands in place of a ratio that so few trades do not have.
+TOO_FEW = "too few trades"
+#: What stands in place of a number that is not known.
+UNKNOWN = "–"
+_DIGITS = 4
+
+
+def number(value: float | None, places: int = 2, *, sign: bool = False) -> str:
+    """Return a number with at most four significant digits; a dash if it is not known.
+
+    :param places: most digits behind the point.
+    :param sign: whether a positive number has its sign.
+
+    >>> [number(value) for value in (1234.56, 123.456, -0.001, None)]
+    ['1235', '123.5', '0.00', '–']
+    """
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    whole = len(str(int(abs(value)))) if abs(value) >= 1 else 0
+    rounded = round(value, _DIGITS - whole) if whole > _DIGITS else value
+    return f"{rounded:{'+' if sign else ''}z.{max(0, min(places, _DIGITS - whole))}f}"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A cell that leads to a part of the same page."""
+
+    text: str
+    anchor: str
+
+    def __str__(self) -> str:
+        """Return what is seen of it."""
+        return self.text
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows, the keys of the first as headings.
+
+    :ivar rows: by heading a text, a whole number, a :class:`Link`, or None for an empty cell.
+    :ivar is_folded: whether a reader unfolds it to see it.
+    """
+
+    kind: ClassVar = "table"
+    rows: Sequence[Mapping[str, Any]]
+    is_folded: bool = False
+
+    @property
+    def numbers(self) -> set[str]:
+        """The headings of columns without words, which are aligned by their last digit."""
+        return {
+            head
+            for head in (self.rows[0] if self.rows else ())
+            if all(_is_number(row[head]) for row in self.rows)
+        }
+
+
+def _is_number(cell: Any) -> bool:
+    text = "" if cell is None else str(cell)
+    return text == TOO_FEW or not any(letter.isalpha() for letter in text)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plotly figure, drawn by the page's theme.
+
+    :ivar least_width: in pixels; on a narrower screen, the figure scrolls in its box.
+    """
+
+    kind: ClassVar = "figure"
+    figure: Any
+    least_width: int = 0
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Small charts of a pair, by the anchor that a :class:`Link` names.
+
+    :ivar sections: as :func:`perp_imbalance.plotting.chart.chart_section` returns them.
+    """
+
+    kind: ClassVar = "charts"
+    sections: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Commands to copy, by what each is for."""
+
+    kind: ClassVar = "commands"
+    commands: Sequence[tuple[str, str]]
+
+
+Part = str | Table | Figure | Charts | Commands
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page with a heading; a text is a paragraph."""
+
+    title: str
+    parts: Sequence[Part]
 
 
 def write_page(
-    file: Path, title: str, said: Sequence[str], parts: Sequence[Any], *, style: str = ""
+    file: Path,
+    title: str,
+    verdict: str,
+    sections: Sequence[Section],
+    *,
+    notes: Sequence[str] = (),
+    colors: Palette | None = None,
 ) -> None:
     """Write a page; it appears when it is whole.
 
-    :param said: paragraphs below the title.
-    :param parts: plotly figures, and strings of HTML as they are.
-    :param style: rules that come after those of every page.
+    :param verdict: the answer, in front of everything else.
+    :param notes: paragraphs below the verdict: what the result leaves out.
+    :param colors: the light classic ones, if None.
+    :raises CommandError: if it cannot be written there.
     """
-    body = [f"<h1>{html.escape(title)}</h1>", *(f"<p>{html.escape(text)}</p>" for text in said)]
-    with_plotly: bool = True
-    for part in parts:
-        if isinstance(part, str):
-            body.append(part)
-            continue
-        # The library stands in the page once.
-        body.append(_figure(part, with_plotly))
-        with_plotly = False
-    page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f'<link rel="icon" href="data:,">'
-        f"<title>{html.escape(title)}</title><style>{_STYLE}{style}</style></head>"
-        f"<body>{''.join(body)}</body></html>"
-    )
-    atomic_write_text(file, page)
-
-
-def _figure(figure: Any, with_plotly: bool) -> str:
-    """Return a figure as HTML that follows the width of its window."""
-    return str(
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=with_plotly,
-            config={"responsive": True, "displaylogo": False},
+    kinds = {
+        part.kind for section in sections for part in section.parts if not isinstance(part, str)
+    }
+    colors = colors or palette()
+    page = _Page(colors)
+    text = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            verdict=verdict,
+            notes=notes,
+            sections=sections,
+            palette=asdict(colors),
+            style=Markup(files("perp_imbalance.plotting").joinpath("page.css").read_text("utf-8")),
+            library=Markup(_plotly()) if "figure" in kinds else None,
+            scripts=Markup(chart_scripts(with_plotly=False)) if "charts" in kinds else None,
+            explained=page.explained,
+            terms=page.terms,
+            glossary=GLOSSARY,
+            drawn=page.drawn,
+            safe=Markup,
         )
     )
+    atomic_write_text(file, text)
 
 
-def html_table(rows: Sequence[dict[str, Any]]) -> str:
-    """Return rows as an HTML table, the first row's keys as its head."""
-    if not rows:
-        return ""
-    head = "".join(f"<th>{html.escape(key.replace('_', ' '))}</th>" for key in rows[0])
-    lines = [
-        "".join(
-            f"<td>{'' if value is None else html.escape(str(value))}</td>" for value in row.values()
+class _Page:
+    """What a page has used so far.
+
+    :ivar terms: those of the glossary.
+    """
+
+    def __init__(self, colors: Palette) -> None:
+        self.terms: set[str] = set()
+        self._theme = theme(colors)
+        self._figures = 0
+
+    def explained(self, text: Any) -> Iterator[tuple[str, str | None]]:
+        """Yield the pieces of a text, and remember its terms."""
+        for piece, term in explained(str(text)):
+            self.terms |= {term} if term else set()
+            yield piece, term
+
+    def drawn(self, figure: Any) -> Markup:
+        """Return a figure as the HTML that plotly makes of it."""
+        self._figures += 1
+        return Markup(
+            figure.update_layout(template=self._theme).to_html(
+                full_html=False,
+                include_plotlyjs=False,
+                div_id=f"figure-{self._figures}",
+                config={"responsive": True, "displaylogo": False},
+            )
         )
-        for row in rows
-    ]
-    return f"<table><tr>{head}</tr><tr>{'</tr><tr>'.join(lines)}</tr></table>"
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("perp_imbalance.plotting", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )

@@ -1,12 +1,12 @@
 """What a rehearsal found, as tables for the terminal and as a page."""
 
-import html
 from collections.abc import Mapping
 from pathlib import Path
 
-from perp_imbalance.plotting.html_page import html_table, write_page
+from perp_imbalance.plotting.html_page import Section, Table, write_page
 from perp_imbalance.rehearsal.comparison import KINDS, TOLERANCE_BPS, Comparison
 from perp_imbalance.rehearsal.plan import Plan
+from perp_imbalance.strategy.palette import Palette
 
 Rows = list[dict[str, str]]
 
@@ -14,6 +14,13 @@ Rows = list[dict[str, str]]
 _TRADES, _PROFIT, _KIND = "trades", "profit, bot minus backtest", "difference"
 #: Headings of numbers.
 NUMBERS = frozenset({"backtest", "bot", "same", "mean bps", "number", "unexplained", "bps"})
+_TITLES = {
+    _TRADES: "Trades",
+    _PROFIT: "Profit, bot minus backtest",
+    _KIND: "Differences by kind",
+    "pair": "Each difference",
+    "open": "Open at the end",
+}
 _SAID = {
     _TRADES: "Same: opened or closed by both in the same candle.",
     _PROFIT: "Of trades that both opened and closed in the same candles: mean difference of their "
@@ -103,21 +110,21 @@ def tables(comparison: Comparison) -> list[Rows]:
     return [rows for rows in (trades, profit, kinds, differences, still_open) if rows]
 
 
-def write(plan: Plan, comparison: Comparison, file: Path) -> None:
+def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None = None) -> None:
     """Write the page; it appears when it is whole.
 
+    :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
     :raises CommandError: if it cannot be written there.
     """
-    parts = []
-    for rows in tables(comparison):
-        first = next(iter(rows[0]))
-        parts += [f"<h2>{html.escape(first)}</h2><p>{_SAID[first]}</p>", html_table(rows)]
-    looks = len(plan.looks or ())
-    said = [
-        heading(plan),
-        verdict(comparison),
-        f"Looks of the bot in each candle: {looks}. Inside the finest candles of the folder, the "
-        "price took a SYNTHETIC path from open through both extremes to close.",
+    sections = [
+        Section(_TITLES[first], [_SAID[first], Table(rows)])
+        for rows in tables(comparison)
+        for first in [next(iter(rows[0]))]
     ]
-    style = "td,th{text-align:left}p{max-width:46rem}"
-    write_page(file, "Rehearsal and backtest", said, parts, style=style)
+    notes = [
+        f"{heading(plan)} (UTC)",
+        f"Looks of the bot in each candle: {len(plan.looks or ())}. Inside the finest candles of "
+        "the folder, the price took a SYNTHETIC path from open through both extremes to close.",
+    ]
+    title = "Rehearsal and backtest"
+    write_page(file, title, verdict(comparison), sections, notes=notes, colors=colors)

@@ -16,7 +16,9 @@ from perp_imbalance.reporting.tables import (
     GROUPINGS,
     by_strategy,
     cooling,
+    no_entry,
     premium_against_price,
+    signals,
     summary,
 )
 from perp_imbalance.strategy.palette import Palette
@@ -92,6 +94,13 @@ def tables_of(seen: Sequence[StrategyRun]) -> dict[str, pd.DataFrame]:
     tables = {name: by_strategy(traded, name) for name in GROUPINGS}
     rows = [summary(f.outcome.strategy, f.trades, f.outcome.stats, f.marked) for f in seen]
     tables["preset"] = pd.DataFrame(rows)
+    counted = {run.outcome.strategy: run for run in seen if run.no_entry}
+    tables["signals"] = pd.DataFrame(
+        [signals(name, run.no_entry, len(run.trades)) for name, run in counted.items()]
+    )
+    tables["no entry"] = pd.DataFrame(
+        [row for name, run in counted.items() for row in no_entry(name, run.no_entry)]
+    )
     tables["cooling"] = pd.DataFrame([cooling(name, found) for name, found in traded.items()])
     tables["premium"] = pd.DataFrame(
         [premium_against_price(name, found) for name, found in traded.items()]
@@ -100,9 +109,6 @@ def tables_of(seen: Sequence[StrategyRun]) -> dict[str, pd.DataFrame]:
 
 
 def _said(result: Result, opened: ReportInput) -> list[str]:
-    """Return what stands below the title."""
-    stats = result.outcomes[0].stats
-    pairs = ", ".join(stats["pairlist"])
-    held = f"{float(stats['market_change']):+.1%}"
-    said = f"{result.file.name}: {pairs}; holding them made {held}. Times are UTC."
-    return [said, *opened.notes]
+    """Return what stands below the verdict."""
+    pairs = ", ".join(result.outcomes[0].stats["pairlist"])
+    return [f"{result.file.name}: {pairs}. Times are UTC.", *opened.notes]

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from perp_imbalance.indicators.performance import drawdown
+from perp_imbalance.plotting.theme import colors
 from perp_imbalance.reporting.strategy_runs import StrategyRun
 from perp_imbalance.reporting.tables import cumulative_share, thinned
 from perp_imbalance.strategy.palette import Palette
@@ -22,16 +23,26 @@ _DASHES = ("solid", "dash", "dot")
 _SYMBOLS = ("circle", "diamond", "triangle-up")
 
 
+def _percent(run: StrategyRun) -> "pd.Series[float]":
+    """Return the wallet since the start, in percent of what it was then."""
+    equity = run.outcome.equity if run.marked is None else run.marked
+    return (equity / float(run.outcome.stats["starting_balance"]) - 1.0) * 100.0
+
+
 class Figures:
     """The figures of one report: every strategy in the same colour, dash and symbol in all."""
 
     def __init__(self, strategies: Sequence[str], palette: Palette) -> None:
         self.palette = palette
-        colors = cycle((palette.long, palette.htf, palette.funding))
+        lines = cycle(colors(palette)[:-1])
         self.looks = {
             name: {"color": color, "dash": dash, "symbol": symbol}
             for name, color, dash, symbol in zip(
-                strategies, colors, cycle(_DASHES), cycle(_SYMBOLS), strict=False
+                strategies,
+                lines,
+                cycle(_DASHES),
+                cycle(_SYMBOLS),
+                strict=False,
             )
         }
 
@@ -42,19 +53,19 @@ class Figures:
         )
         lines = {
             found.outcome.strategy: (
-                found.outcome.equity if found.marked is None else found.marked,
+                _percent(found),
                 self._line(found.outcome.strategy),
             )
             for found in seen
         }
         if len(market):
-            wallet = float(seen[0].outcome.stats["starting_balance"])
-            lines[HOLD] = (market * wallet, {"color": self.palette.muted, "width": 1.5})
-        for name, (equity, line) in lines.items():
-            if not len(equity):
+            held = (market - 1.0) * 100.0
+            lines[HOLD] = (held, {"color": self.palette.muted, "width": 1.5})
+        for name, (percent, line) in lines.items():
+            if not len(percent):
                 continue
-            shown = thinned(equity, MOST_POINTS)
-            below = thinned(drawdown(equity), MOST_POINTS, "min")
+            shown = thinned(percent, MOST_POINTS)
+            below = thinned(drawdown(percent + 100.0), MOST_POINTS, "min")
             for row, values in ((1, shown), (2, below)):
                 trace = go.Scatter(
                     x=values.index,
@@ -66,25 +77,25 @@ class Figures:
                     line=line,
                 )
                 figure.add_trace(trace, row=row, col=1)
-        figure.update_yaxes(title_text="wallet", row=1)
+        figure.update_yaxes(title_text="wallet, % of the start", row=1)
         figure.update_yaxes(title_text="drawdown, %", row=2)
-        return self._dressed(figure, 560, hovermode="x unified")
+        return figure.update_layout(height=560, hovermode="x unified")
 
     def _line(self, strategy: str) -> dict[str, Any]:
         look = self.looks[strategy]
         return {"color": look["color"], "dash": look["dash"], "width": 2}
 
-    def profit(self, table: pd.DataFrame, wallet: float, title: str) -> go.Figure:
-        """Return profit by group as bars, in percent of the wallet.
+    def profit(self, table: pd.DataFrame, title: str) -> go.Figure:
+        """Return profit by group as bars.
 
-        :param table: as ``by_strategy`` returns it.
+        :param table: as ``by_strategy`` returns it, with ``profit_pct``: percent of the wallet.
         """
         figure = go.Figure()
         for strategy, rows in table.groupby("strategy", sort=False):
             figure.add_trace(
                 go.Bar(
                     x=rows["group"],
-                    y=(rows["profit"] / wallet * 100.0).round(4),
+                    y=rows["profit_pct"].round(4),
                     customdata=rows[["trades", "won", "mean_pct"]].round(4).to_numpy(),
                     name=str(strategy),
                     marker={"color": self.looks[str(strategy)]["color"]},
@@ -96,8 +107,7 @@ class Figures:
         order = list(table["group"].cat.categories)
         figure.update_xaxes(type="category", categoryarray=order, title_text=title)
         figure.update_yaxes(title_text="profit, % of the wallet")
-        figure.update_layout(barmode="group")
-        return self._dressed(figure, 340)
+        return figure.update_layout(barmode="group", height=340, showlegend=True)
 
     def cooling(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
         """Return the share of trades that was over, and had cooled, after so many candles."""
@@ -117,7 +127,7 @@ class Figures:
                 )
         figure.update_xaxes(title_text="candles after the signal", rangemode="tozero")
         figure.update_yaxes(title_text="% of the trades, at most so many candles")
-        return self._dressed(figure, 400)
+        return figure.update_layout(height=400, hovermode="x unified")
 
     def premium(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
         """Return each trade as a mark: how far the premium came back, how far the price moved."""
@@ -138,23 +148,6 @@ class Figures:
                     hovertemplate="%{text}<br>premium %{x:+.3f} pp, price %{y:+.2f} %",
                 )
             )
-        figure.update_xaxes(title_text="premium captured, points of percent", zeroline=True)
+        figure.update_xaxes(title_text="premium captured, percentage points", zeroline=True)
         figure.update_yaxes(title_text="price move for the side, %", zeroline=True)
-        return self._dressed(figure, 460)
-
-    def _dressed(self, figure: go.Figure, height: int, **layout: Any) -> go.Figure:
-        """Return a figure in the palette's colours."""
-        colors = self.palette
-        axis = {"gridcolor": colors.grid, "zerolinecolor": colors.guide, "linecolor": colors.grid}
-        figure.update_xaxes(**axis)
-        figure.update_yaxes(**axis)
-        figure.update_layout(
-            height=height,
-            paper_bgcolor=colors.background,
-            plot_bgcolor=colors.background,
-            font={"color": colors.text, "family": "system-ui, sans-serif", "size": 12},
-            margin={"l": 60, "r": 20, "t": 30, "b": 50},
-            legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"},
-            **{"hovermode": "closest", "showlegend": True, **layout},
-        )
-        return figure
+        return figure.update_layout(height=460, showlegend=True)

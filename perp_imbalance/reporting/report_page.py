@@ -1,217 +1,266 @@
-"""The report as one page: tables, figures, and the worst trades with a small chart each."""
+"""The report as one page: the answer, tables, figures, and single trades with a chart."""
 
-import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from perp_imbalance.plotting.chart import chart_scripts, chart_section
-from perp_imbalance.plotting.html_page import html_table, write_page
+from perp_imbalance.plotting.chart import chart_section
+from perp_imbalance.plotting.html_page import (
+    TOO_FEW,
+    Charts,
+    Figure,
+    Link,
+    Part,
+    Section,
+    Table,
+    number,
+    write_page,
+)
 from perp_imbalance.reporting.figures import MOST_MARKS, Figures
 from perp_imbalance.reporting.strategy_runs import StrategyRun
-from perp_imbalance.reporting.tables import GROUPINGS, worst_trades
+from perp_imbalance.reporting.tables import GROUPINGS, best_trades, worst_trades
+from perp_imbalance.research.account import LEAST_TRADES
 from perp_imbalance.strategy.palette import Palette
 
-#: Trades of each strategy that are drawn because they lost most.
-WORST = 3
+#: Trades of each strategy that are drawn because they gained or lost most.
+MOST = 3
 #: Candles of a small chart before a trade and after it.
 AROUND = 30
 #: Most candles of a trade that a small chart shows.
 LONGEST = 400
 
-_COLUMNS = {
-    "trades": ("trades", "{:d}"),
-    "won": ("won", "{:.0%}"),
-    "profit_pct": ("profit %", "{:+.2f}"),
-    "before_costs_pct": ("before costs %", "{:+.2f}"),
-    "fees_pct": ("fees %", "{:.2f}"),
-    "fees": ("fees", "{:.2f}"),
-    "funding_pct": ("funding %", "{:+.2f}"),
-    "drawdown_pct": ("drawdown %", "{:.2f}"),
-    "marked_drawdown_pct": ("incl. open", "{:.2f}"),
-    "sharpe": ("Sharpe", "{:.2f}"),
-    "profit_factor": ("profit factor", "{:.2f}"),
-    "mean_pct": ("mean % of stake", "{:+.3f}"),
-    "profit": ("profit", "{:+.2f}"),
-    "left before it cooled": ("left before it cooled", "{:.0%}"),
-    "premium came back": ("premium came back", "{:.0%}"),
-    "won where it did": ("won where it did", "{:.0%}"),
-    "won where it did not": ("won where it did not", "{:.0%}"),
+
+def _signed(value: float) -> str:
+    return number(value, sign=True)
+
+
+def _percent_of(share: float) -> str:
+    return number(share * 100.0, 0)
+
+
+# Headings and formats of what has another name, or another format, than its number.
+_COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "trades": ("trades", int),
+    "won": ("won, %", _percent_of),
+    "profit_pct": ("profit, %", _signed),
+    "before_costs_pct": ("before costs, %", _signed),
+    "fees_pct": ("fees, %", number),
+    "fees_bps": ("fees, bps of turnover", number),
+    "funding_pct": ("funding, %", _signed),
+    "funding_bps": ("funding, bps of turnover", _signed),
+    "turnover": ("turnover, times the wallet", number),
+    "drawdown_pct": ("drawdown, %", number),
+    "marked_drawdown_pct": ("drawdown with open positions, %", number),
+    "sharpe": ("Sharpe", number),
+    "profit_factor": ("profit factor", number),
+    "mean_pct": ("mean, % of the stake", _signed),
+    "share": ("% of the bias", lambda share: number(share * 100.0, 1)),
+    "left before it cooled": ("left before it cooled, %", _percent_of),
+    "premium came back": ("premium came back, %", _percent_of),
+    "won where it did": ("won where it did, %", _percent_of),
+    "won where it did not": ("won where it did not, %", _percent_of),
 }
-_SAID = {
+# In candles.
+_COLUMNS |= {
+    f"{name} {which}": (f"{name.replace('_', ' ')}, {which}", lambda candles: number(candles, 1))
+    for name in ("held", "to_cool")
+    for which in ("median", "90 %", "longest")
+}
+_SUMMARY = (
+    *("strategy", "verdict", "trades", "won", "profit_pct", "drawdown_pct"),
+    *("marked_drawdown_pct", "sharpe", "profit_factor"),
+)
+_COSTS = (
+    *("strategy", "before_costs_pct", "fees_pct", "funding_pct", "profit_pct"),
+    *("turnover", "fees_bps", "funding_bps"),
+)
+_RATIOS = ("sharpe", "profit_factor")
+_GROUPS = {
+    "pair": "What each pair added to the wallet.",
     "exit tag": "Why positions ended.",
     "side": "Shorts are entered where perp longs are crowded, longs where perp shorts are.",
     "|z| at entry": "By how extreme the premium was on the signal's candle.",
     "hour": "By the hour (UTC) in which a position was opened.",
     "month": "By the month (UTC) in which a position was closed.",
 }
+_SUMMARY_TEXT = (
+    "In percent of the wallet at the beginning, after fees and funding. The drawdown and Sharpe "
+    "are freqtrade's, whose backtest counts a position when it closes. Sharpe and profit factor "
+    f"need at least {LEAST_TRADES} trades."
+)
+_COSTS_TEXT = (
+    "In percent of the wallet at the beginning. Before costs: what the same trades would have made "
+    "without fees and funding. Turnover: the value of all orders. 100 bps are 1 %."
+)
+_EQUITY_TEXT = (
+    "Open positions are valued at each candle's close, as buy and hold is. Where the candles are "
+    "missing, a position counts when it closes."
+)
+_NO_ENTRY_TEXT = (
+    "Each candle on which the strategy had a bias and did not enter, by reason. A candle with "
+    "several reasons counts for each of them; the last column counts the candles that had this "
+    "reason only. A reason with many candles of its own is what keeps a preset from trading."
+)
+_COOLING_TEXT = (
+    "Held: candles from entry to exit. To cool: candles from the signal's to the first with |z| "
+    "below exit_z. Where the line of held runs above its dots, positions ended before z had "
+    "cooled: by a stop, a flip or a stale premium."
+)
+_PREMIUM_TEXT = (
+    "Captured: how far the premium came back between the signals of entry and exit, in percentage "
+    "points, positive for the side of the trade. The rest of the price's move is the market's. "
+    f"Of a strategy with more than {MOST_MARKS} trades the figure shows an even selection; the "
+    "table counts all."
+)
+_TRADES_TEXT = (
+    "of each strategy, by share of the stake. A link leads to the trade's chart. The whole chart "
+    "of a pair: perp-imbalance plot, with --trades and the name of this result."
+)
 
 
 def write_report(
     file: Path,
     title: str,
-    said: Sequence[str],
-    seen: Sequence[StrategyRun],
+    notes: Sequence[str],
+    runs: Sequence[StrategyRun],
     tables: Mapping[str, pd.DataFrame],
     market: "pd.Series[float]",
-    palette: Palette,
+    colors: Palette,
 ) -> None:
     """Write the page; it appears when it is whole.
 
-    :param said: paragraphs below the title.
+    :param notes: paragraphs below the verdict.
     :param tables: as :func:`perp_imbalance.reporting.build.tables_of` returns them.
     :raises CommandError: if it cannot be written there.
     """
-    figures = Figures([found.outcome.strategy for found in seen], palette)
-    wallet = float(seen[0].outcome.stats["starting_balance"])
-    traded = {found.outcome.strategy: found.trades for found in seen if len(found.trades)}
-    parts: list[Any] = [
-        *_section("By preset", _SUMMARY_SAID, _table(tables["preset"])),
-        *_section("Equity and drawdown", _EQUITY_SAID, figures.equity(seen, market)),
+    figures = Figures([run.outcome.strategy for run in runs], colors)
+    traded = {run.outcome.strategy: run.trades for run in runs if len(run.trades)}
+    summary, by_group = tables["preset"], _groups(tables, runs, figures)
+    sections = [
+        Section("By preset", [_SUMMARY_TEXT, _table(summary, _SUMMARY)]),
+        Section("Costs", [_COSTS_TEXT, _table(summary, _COSTS)]),
+        Section("Equity and drawdown", [_EQUITY_TEXT, Figure(figures.equity(runs, market))]),
+        by_group.pop("pair"),
     ]
+    if len(tables["no entry"]):
+        signals, reasons = (_table(tables[name]) for name in ("signals", "no entry"))
+        sections.append(Section("Why there was no entry", [_NO_ENTRY_TEXT, signals, reasons]))
+    sections += [
+        _single_trades("Worst trades", "that lost most", worst_trades, runs, colors),
+        _single_trades("Best trades", "that gained most", best_trades, runs, colors),
+    ]
+    sections += by_group.values()
+    if any(len(run.charts) for run in runs):
+        cooling, premium = Figure(figures.cooling(traded)), Figure(figures.premium(traded))
+        sections += [
+            Section("Held, and time to cool", [_COOLING_TEXT, cooling, _table(tables["cooling"])]),
+            Section("Premium and price", [_PREMIUM_TEXT, premium, _table(tables["premium"])]),
+        ]
+    said = _verdict(summary, market)
+    write_page(file, title, said, sections, colors=colors, notes=notes)
+
+
+def _verdict(summary: pd.DataFrame, market: "pd.Series[float]") -> str:
+    """Return in one line what every preset made, and what holding made."""
+    said = [
+        f"{row['strategy']} {_signed(row['profit_pct'])} % ({row['verdict']})"
+        for row in summary.to_dict("records")
+    ]
+    if len(market):
+        said.append(f"buy and hold {_signed((float(market.iloc[-1]) - 1.0) * 100.0)} %")
+    return "; ".join(said)
+
+
+def _groups(
+    tables: Mapping[str, pd.DataFrame], runs: Sequence[StrategyRun], figures: Figures
+) -> dict[str, Section]:
+    """Return a section for each grouping, with the profit in percent of the wallet."""
+    wallet = float(runs[0].outcome.stats["starting_balance"])
+    sections = {}
     for name in GROUPINGS:
-        figure = figures.profit(tables[name], wallet, name)
-        parts += _section(f"Profit by {name}", _SAID[name], figure, _folded(tables[name]))
-    if any(len(found.charts) for found in seen):
-        cooling, premium = figures.cooling(traded), figures.premium(traded)
-        parts += _section("Held, and time to cool", _COOLING, cooling, _table(tables["cooling"]))
-        parts += _section("Premium and price", _PREMIUM, premium, _table(tables["premium"]))
-    parts += _worst(seen, palette)
-    write_page(file, title, said, parts, style=_style(palette))
+        shares = tables[name].assign(
+            profit_pct=tables[name]["profit"] / wallet * 100.0,
+            fees_pct=tables[name]["fees"] / wallet * 100.0,
+        )
+        numbers = _table(shares.drop(columns=["profit", "fees"]).rename(columns={"group": name}))
+        parts: list[Part] = [_GROUPS[name], Figure(figures.profit(shares, name))]
+        parts.append(numbers if name == "pair" else replace(numbers, is_folded=True))
+        sections[name] = Section("By pair" if name == "pair" else f"Profit by {name}", parts)
+    return sections
 
 
-_SUMMARY_SAID = (
-    "In percent of the wallet at the beginning. Before costs: what the trades would have made "
-    "without fees and funding. Drawdown and Sharpe are freqtrade's, whose backtest counts a "
-    'position when it closes; "incl. open" is the drawdown with open positions at each close.'
-)
-_EQUITY_SAID = (
-    "Open positions are valued at each candle's close, as holding is; where the candles are gone, "
-    "a position counts when it closes."
-)
-_COOLING = (
-    "Held: candles from entry to exit. To cool: candles from the signal's to the first with |z| "
-    "below exit_z. Where the line of held runs above its dots, positions ended before z had "
-    "cooled: stopped, flipped or stale."
-)
-_PREMIUM = (
-    "Captured: how far the premium came back between the signals of entry and exit, in points of "
-    "percent, positive for the side of the trade. The rest of the price's move is the market's. "
-    f"Of a strategy with more than {MOST_MARKS} trades some are drawn, evenly picked; the numbers "
-    "are of all."
-)
-
-
-def _section(title: str, said: str, *parts: Any) -> list[Any]:
-    about = f"<p>{html.escape(said)}</p>" if said else ""
-    return [f"<h2>{html.escape(title)}</h2>{about}", *parts]
-
-
-def _shown(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows with the names and formats for a reader."""
-    rows: list[dict[str, Any]] = []
+def _table(table: pd.DataFrame, columns: Sequence[str] | None = None) -> Table:
+    """Return rows with the headings and formats for a reader."""
+    rows = []
     for row in table.to_dict("records"):
         shown: dict[str, Any] = {}
-        for key, value in row.items():
-            name, form = _COLUMNS.get(str(key), (str(key), "{:.3g}"))
-            if isinstance(value, float) and not np.isfinite(value):
-                value = None
-            shown[name] = value if value is None or isinstance(value, str) else form.format(value)
+        for key in columns or row:
+            head, form = _COLUMNS.get(str(key), (str(key), number))
+            value = row[key]
+            if key in _RATIOS and row["trades"] < LEAST_TRADES:
+                shown[head] = TOO_FEW
+            elif value is None or pd.isna(value):
+                shown[head] = None
+            else:
+                shown[head] = form(value) if isinstance(value, float) or key == "trades" else value
         rows.append(shown)
-    return rows
+    return Table(rows)
 
 
-def _table(table: pd.DataFrame) -> str:
-    return f'<div class="wide">{html_table(_shown(table))}</div>'
-
-
-def _folded(table: pd.DataFrame) -> str:
-    return f"<details><summary>numbers</summary>{_table(table)}</details>"
-
-
-def _worst(seen: Sequence[StrategyRun], palette: Palette) -> list[str]:
-    """Return the worst trades as a table, and of those with candles a small chart each."""
-    rows: list[dict[str, str]] = []
-    charts: list[str] = []
-    for found in seen:
-        if not len(found.trades):
+def _single_trades(
+    title: str,
+    which: str,
+    choose: Callable[[pd.DataFrame, int], pd.DataFrame],
+    runs: Sequence[StrategyRun],
+    colors: Palette,
+) -> Section:
+    """Return trades as a table, and of those with candles a small chart each."""
+    rows: list[dict[str, Any]] = []
+    charts: dict[str, str] = {}
+    for run in runs:
+        if not len(run.trades):
             continue
-        for trade in worst_trades(found.trades, WORST).itertuples():
-            name = f"worst-{len(rows) + 1}"
-            chart = found.charts.get(str(trade.pair))
-            rows.append(_worst_row(found, trade, name if chart else None))
+        for trade in choose(run.trades, MOST).itertuples():
+            anchor = f"{title.split()[0].lower()}-{len(rows) + 1}"
+            chart = run.charts.get(str(trade.pair))
+            rows.append(_trade_row(run, trade, anchor if chart else None))
             if chart is not None:
-                part = chart_section(_around(chart, trade, found), palette, small=True)
-                charts.append(f'<div id="{name}">{part}</div>')
+                part = _around(chart, trade, run)
+                charts[anchor] = chart_section(part, colors, small=True)
     if not rows:
-        return _section("Worst trades", "No trade lost money.")
-    head = "".join(f"<th>{html.escape(key)}</th>" for key in rows[0])
-    body = "".join(
-        f"<tr>{''.join(f'<td>{cell}</td>' for cell in row.values())}</tr>" for row in rows
-    )
-    about = (
-        f"The {WORST} of each strategy that lost the greatest share of their stake. perp-imbalance "
-        "plot draws the whole chart of a pair, with --trades and this result's name its trades."
-    )
-    table = f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
-    grid = f'<div class="charts">{"".join(charts)}</div>'
-    return [*_section("Worst trades", about), table, grid, *_scripts(charts)]
+        return Section(title, [f"There is no trade {which}."])
+    parts: list[Part] = [f"The {MOST} trades {which} {_TRADES_TEXT}", Table(rows)]
+    return Section(title, [*parts, *([Charts(charts)] if charts else [])])
 
 
-def _scripts(charts: Sequence[str]) -> list[str]:
-    # The figures above have brought plotly's library.
-    return [chart_scripts(with_plotly=False)] if charts else []
-
-
-def _worst_row(found: StrategyRun, trade: Any, anchor: str | None) -> dict[str, str]:
-    """Return a row whose cells are HTML."""
+def _trade_row(run: StrategyRun, trade: Any, anchor: str | None) -> dict[str, Any]:
     opened = f"{trade.open_date:%Y-%m-%d %H:%M}"
-    z = "" if np.isnan(trade.z_entry) else f"{trade.z_entry:+.2f}"
+    wallet = float(run.outcome.stats["starting_balance"])
     return {
-        "strategy": html.escape(found.outcome.strategy),
-        "pair": html.escape(str(trade.pair)),
+        "strategy": run.outcome.strategy,
+        "pair": str(trade.pair),
         "side": "short" if trade.is_short else "long",
-        "opened": f'<a href="#{anchor}">{opened}</a>' if anchor else opened,
+        "opened (UTC)": Link(opened, anchor) if anchor else opened,
         "candles": f"{trade.held:.0f}",
-        "z at entry": z,
-        "exit": html.escape(str(trade.exit_reason)),
-        "profit % of stake": f"{trade.profit_ratio * 100.0:+.2f}",
-        "profit": f"{trade.profit_abs:+.2f}",
+        "z at entry": _signed(trade.z_entry),
+        "exit tag": str(trade.exit_reason),
+        "profit, % of the stake": _signed(trade.profit_ratio * 100.0),
+        "profit, % of the wallet": _signed(trade.profit_abs / wallet * 100.0),
     }
 
 
-def _around(chart: Any, trade: Any, found: StrategyRun) -> Any:
+def _around(chart: Any, trade: Any, run: StrategyRun) -> Any:
     """Return the part of a chart that a trade lies in."""
     candle = pd.Timedelta(seconds=chart.seconds)
     until = min(trade.close_date, trade.open_date + candle * LONGEST)
     part = chart.between(trade.open_date - candle * AROUND, until + candle * AROUND)
-    one = found.trades.loc[[trade.Index]]
+    one = run.trades.loc[[trade.Index]]
     return replace(
         part,
         trades=one,
-        note=f"{trade.profit_ratio:+.2%} {'short' if trade.is_short else 'long'}, "
+        note=f"{_signed(trade.profit_ratio * 100.0)} % {'short' if trade.is_short else 'long'}, "
         f"{trade.exit_reason}",
-    )
-
-
-def _style(palette: Palette) -> str:
-    return (
-        f"html{{color-scheme:{'dark' if palette.dark else 'light'}}}"
-        f"body{{background:{palette.background};color:{palette.text};margin:1.2rem auto;"
-        "padding:0 1rem;line-height:1.45}"
-        "h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2.2rem 0 .3rem}"
-        f"p{{max-width:46rem;color:{palette.muted};margin:.3rem 0}}"
-        f"td,th{{border-color:{palette.grid};white-space:nowrap}}"
-        f"th{{color:{palette.muted};font-weight:600}}"
-        "td:first-child,th:first-child{text-align:left}"
-        ".wide{overflow-x:auto;margin:.5rem 0}"
-        f"a{{color:{palette.long if not palette.dark else palette.text}}}"
-        f"summary{{cursor:pointer;color:{palette.muted};font-size:.85rem}}"
-        ".charts{display:grid;gap:1rem;"
-        "grid-template-columns:repeat(auto-fit,minmax(min(100%,480px),1fr))}"
-        ".charts>div{min-width:0}"
     )

@@ -2,9 +2,10 @@
 
 import logging
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from perp_imbalance.indicators.performance import buy_and_hold
 from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
 from perp_imbalance.reporting.backtest_result import Outcome, Result
-from perp_imbalance.reporting.tables import marked_wallet, with_signal_columns
+from perp_imbalance.reporting.tables import Reasons, marked_wallet, with_signal_columns
 from perp_imbalance.strategy.settings import Settings
 
 
@@ -40,6 +41,7 @@ class StrategyRun:
     :ivar trades: with the columns of :func:`with_signal_columns`.
     :ivar charts: by pair; of pairs without candles there is none.
     :ivar marked: the wallet with open positions at each candle's close; None without candles.
+    :ivar no_entry: candles of all pairs by bias and reason for no entry; empty without candles.
     """
 
     outcome: Outcome
@@ -47,6 +49,7 @@ class StrategyRun:
     trades: pd.DataFrame
     charts: Mapping[str, Chart]
     marked: "pd.Series[float] | None" = None
+    no_entry: Reasons = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ def load_report_input(
             if thresholds is None:
                 others.append(outcome.strategy)
                 continue
-            charts, missing = _charts(outcome, datadir, config)
+            charts, no_entry, missing = _charts(outcome, datadir, config)
         notes |= dict.fromkeys(missing)
         trades = outcome.trades
         if len(trades):
@@ -93,7 +96,7 @@ def load_report_input(
         wallet = None
         if len(trades) and len(prices):
             wallet = marked_wallet(trades, prices, float(outcome.stats["starting_balance"]))
-        seen.append(StrategyRun(outcome, thresholds, trades, charts, wallet))
+        seen.append(StrategyRun(outcome, thresholds, trades, charts, wallet, no_entry))
     said = f"{', '.join(others)}: no strategy in {strategies} that is made of PerpImbalance"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
@@ -198,11 +201,12 @@ def _thresholds(config: Mapping[str, Any], strategy: str) -> Thresholds | None:
 
 def _charts(
     outcome: Outcome, datadir: Path, config: Mapping[str, Any]
-) -> tuple[dict[str, Chart], list[str]]:
-    """Return what there is to draw of each pair that was traded, and what is missing."""
+) -> tuple[dict[str, Chart], Reasons, list[str]]:
+    """Return what there is to draw of traded pairs, why all had no entry, and what is missing."""
     charts: dict[str, Chart] = {}
+    reasons: Counter[tuple[int, str]] = Counter()
     missing = []
-    pairs = sorted(set(outcome.trades["pair"])) if len(outcome.trades) else []
+    traded = set(outcome.trades["pair"]) if len(outcome.trades) else set()
     # It tells of each pair that the first candles are only looked back on.
     quiet = logging.getLogger("freqtrade.configuration.timerange")
     try:
@@ -213,13 +217,18 @@ def _charts(
             timerange=str(outcome.stats.get("timerange") or "") or None,
         ) as found:
             quiet.setLevel(logging.ERROR)
-            for pair in pairs:
+            for pair in sorted({*outcome.stats["pairlist"], *traded}):
                 try:
-                    charts[pair] = found.chart(pair)
+                    chart = found.chart(pair)
                 except DataError as error:
-                    missing.append(f"Without z and premium: {error}.")
+                    if pair in traded:
+                        missing.append(f"Without z and premium: {error}.")
+                    continue
+                reasons.update(zip(chart.frame["bias"], chart.frame["no_entry"], strict=True))
+                if pair in traded:
+                    charts[pair] = chart
     except DataError as error:
         missing.append(f"Without z, premium, charts and buy-and-hold: {error}.")
     finally:
         quiet.setLevel(logging.NOTSET)
-    return charts, missing
+    return charts, reasons, missing

@@ -8,11 +8,17 @@ import numpy as np
 import pandas as pd
 
 from perp_imbalance.indicators.performance import drawdown
+from perp_imbalance.indicators.signals import SIDES
+from perp_imbalance.plotting.html_page import TOO_FEW
+from perp_imbalance.research.account import LEAST_TRADES
 
 #: Bounds of the groups by ``|z|`` at the entry.
 Z_BOUNDS = (0.0, 1.5, 2.0, 2.5, 3.0, 4.0, np.inf)
 #: What a group is called whose trades have no z: their candles are not at hand.
 UNKNOWN = "unknown"
+
+# What freqtrade has in place of a Sharpe ratio that there is not.
+_NO_SHARPE = -100.0
 
 #: Columns that :func:`with_signal_columns` takes from the candles; NaN where there are none.
 FROM_CANDLES = ("z_entry", "z_exit", "premium_entry", "premium_exit", "to_cool")
@@ -30,7 +36,7 @@ def with_signal_columns(
     signal's; ``z_exit``, ``premium_exit`` likewise at the exit. ``held``: candles. ``to_cool``:
     candles from the signal's to the first with ``|z| < exit_z``; what an exit by that alone would
     have held. ``price_move`` and ``premium_captured``: percent, and points of percent, in favour
-    of the side. ``fees``: of all orders.
+    of the side. ``turnover``, ``fees``: value and fees of all orders.
 
     :param trades: freqtrade's, at least one.
     :param frames: ``date``, ``z`` and ``premium_pct`` by pair.
@@ -49,6 +55,10 @@ def with_signal_columns(
     ).dt.total_seconds() / candle.total_seconds()
     found["price_move"] = sign * (found["close_rate"] / found["open_rate"] - 1.0) * 100.0
     found["premium_captured"] = sign * (found["premium_exit"] - found["premium_entry"])
+    found["turnover"] = [
+        float(sum(order["amount"] * order["safe_price"] for order in orders))
+        for orders in found["orders"]
+    ]
     found["fees"] = [
         _fees(orders, (fee_open, fee_close))
         for orders, fee_open, fee_close in zip(
@@ -130,6 +140,7 @@ def z_group(trades: pd.DataFrame) -> "pd.Series[Any]":
 
 #: Every table by group: its name, and the group of each trade.
 GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
+    "pair": lambda trades: trades["pair"],
     "exit tag": lambda trades: trades["exit_reason"],
     "side": side_of,
     "|z| at entry": z_group,
@@ -168,24 +179,81 @@ def summary(
     :param marked: the wallet as :func:`marked_wallet` returns it, where candles are at hand.
     """
     wallet = float(stats["starting_balance"])
-    paid = funding = 0.0
+    paid = funding = turnover = 0.0
     if len(trades):
-        paid, funding = float(trades["fees"].sum()), float(trades["funding_fees"].sum())
-    return {
+        paid, funding, turnover = (
+            float(trades[name].sum()) for name in ("fees", "funding_fees", "turnover")
+        )
+    # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
+    sharpe = float(stats.get("wallet_stats", stats)["sharpe"])
+    row = {
         "strategy": strategy,
         "trades": len(trades),
         "won": float(stats["winrate"]) if len(trades) else None,
         "profit_pct": float(stats["profit_total"]) * 100.0,
         "fees_pct": paid / wallet * 100.0,
         "fees": paid,
+        "fees_bps": paid / turnover * 1e4 if turnover else None,
         "funding_pct": funding / wallet * 100.0,
+        "funding_bps": funding / turnover * 1e4 if turnover else None,
+        "turnover": turnover / wallet,
         "before_costs_pct": (float(stats["profit_total_abs"]) + paid - funding) / wallet * 100.0,
         "drawdown_pct": float(stats["max_drawdown_account"]) * 100.0,
         "marked_drawdown_pct": None if marked is None else -float(drawdown(marked).min()),
-        # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
-        "sharpe": float(stats.get("wallet_stats", stats)["sharpe"]),
+        "sharpe": None if sharpe == _NO_SHARPE else sharpe,
         "profit_factor": float(stats["profit_factor"]),
     }
+    return {**row, "verdict": verdict(row)}
+
+
+def verdict(row: Mapping[str, Any]) -> str:
+    """Return in a few words what became of a strategy's wallet.
+
+    :param row: as :func:`summary` returns it.
+
+    >>> verdict({"trades": 40, "profit_pct": -1.2, "before_costs_pct": 2.0})
+    'gained before costs, lost after them'
+    """
+    if not row["trades"]:
+        return "no trade"
+    if row["trades"] < LEAST_TRADES:
+        return f"{TOO_FEW} to judge"
+    if row["profit_pct"] > 0:
+        return "gained"
+    return "gained before costs, lost after them" if row["before_costs_pct"] > 0 else "lost"
+
+
+#: Candles by bias and reason for no entry: "" where one enters, commas between several reasons.
+Reasons = Mapping[tuple[int, str], int]
+
+
+def signals(strategy: str, reasons: Reasons, trades: int) -> dict[str, Any]:
+    """Return how many candles had a bias, and how many were an entry signal."""
+    row: dict[str, Any] = {"strategy": strategy, "candles": sum(reasons.values())}
+    for name, side in SIDES.items():
+        row[f"{name.upper()} bias"] = sum(n for (bias, _), n in reasons.items() if bias == side)
+    row["entry signals"] = sum(n for (_, reason), n in reasons.items() if not reason)
+    return {**row, "trades": trades}
+
+
+def no_entry(strategy: str, reasons: Reasons) -> list[dict[str, Any]]:
+    """Return a row for each bias and each reason for which its candles are no entry.
+
+    :return: ``candles`` with that reason, their ``share`` of all candles of that bias, and how many
+        have ``only this`` reason. The most frequent reason of a bias comes first.
+    """
+    rows = []
+    for name, side in SIDES.items():
+        counts = {tuple(many.split(", ")): n for (bias, many), n in reasons.items() if bias == side}
+        candles = {
+            reason: sum(n for many, n in counts.items() if reason in many)
+            for reason in {reason for many in counts for reason in many if reason}
+        }
+        for reason in sorted(candles, key=lambda reason: (-candles[reason], reason)):
+            row: dict[str, Any] = {"strategy": strategy, "bias": name.upper(), "reason": reason}
+            row |= {"candles": candles[reason], "share": candles[reason] / sum(counts.values())}
+            rows.append({**row, "only this": counts.get((reason,), 0)})
+    return rows
 
 
 def cooling(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
@@ -227,6 +295,11 @@ def _quantile(values: "pd.Series[Any]", share: float) -> float | None:
 def worst_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
     """Return the trades that lost the greatest share of their stake, the worst first."""
     return trades[trades["profit_ratio"] < 0].nsmallest(count, "profit_ratio")
+
+
+def best_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
+    """Return the trades that gained the greatest share of their stake, the best first."""
+    return trades[trades["profit_ratio"] > 0].nlargest(count, "profit_ratio")
 
 
 def marked_wallet(

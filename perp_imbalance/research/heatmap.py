@@ -1,6 +1,5 @@
 """A sweep as a page: the ranked lines, how to trade them, and the map around the best first."""
 
-import html
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -12,37 +11,40 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.plotting.html_page import html_table, write_page
+from perp_imbalance.plotting.html_page import (
+    Commands,
+    Figure,
+    Part,
+    Section,
+    Table,
+    number,
+    write_page,
+)
 from perp_imbalance.research.grid import Grid, is_sound
 from perp_imbalance.research.grid_names import AXES
 from perp_imbalance.research.grid_sweep import ALL, Plan
 from perp_imbalance.research.luck import EXPLAINED
 from perp_imbalance.research.plateau import RULE, Line
 from perp_imbalance.research.trade_figures import Calendar, figures_of
+from perp_imbalance.strategy.palette import Palette
 
 #: Values of an axis that a map shows at most, and maps of a page.
 MOST_VALUES, MOST_MAPS = 25, 6
 
-_STYLE = (
-    "body{margin:1.2rem auto;padding:0 1rem;line-height:1.45}"
-    "h1{font-size:1.4rem}h2{font-size:1.1rem;margin:2.2rem 0 .3rem}"
-    "h1,h2,p{overflow-wrap:anywhere}p{max-width:46rem;margin:.3rem 0}"
-    "td{white-space:nowrap}th{vertical-align:bottom}td:nth-child(2),th:nth-child(2){text-align:left}"
-    ".wide{overflow-x:auto;margin:.5rem 0}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f4f4f4;padding:.4rem .6rem}"
-)
 _HEADS = {
-    **{"pair": "pair", "horizon": "candles held", "net_bps": "net bps a trade"},
-    **{"trades": "trades", "t": "t", "p": "p (luck)", "profit_pct": "profit %"},
-    **{"sharpe": "Sharpe", "drawdown_pct": "drawdown %", "profit_factor": "profit factor"},
-    **{"won": "won", "is_plateau": "plateau", "shared": "shared with neighbours"},
-    **{"others": "neighbours' other trades", "others_bps": "their net bps"},
+    **{"pair": "pair", "horizon": "candles held", "net_bps": "net, bps a trade"},
+    **{"trades": "trades", "t": "t", "p": "p (luck)", "profit_pct": "profit, %"},
+    **{"sharpe": "Sharpe", "drawdown_pct": "drawdown, %", "profit_factor": "profit factor"},
+    **{"won": "won, %", "is_plateau": "plateau", "shared": "shared with neighbours, %"},
+    **{"others": "neighbours' other trades", "others_bps": "their net, bps"},
 }
 _HELD = ("profit_pct", "sharpe", "drawdown_pct")
+_PLATEAU = {True: "yes", False: "no", None: "cannot be told"}
 _FIGURES = (
-    "net bps a trade: mean after fees and funding, of the stake. t: that mean divided by its "
-    "error; trades of one week go together, whatever their pair. Profit and drawdown: of the "
-    "wallet, closed trades. Sharpe: of weekly returns, a year."
+    "Net, bps a trade: mean after fees and funding, in bps of the stake. t: that mean divided by "
+    "its standard error, which allows the trades of one week to depend on each other, whatever "
+    "their pair. Profit and drawdown: in percent of the wallet, closed trades. Sharpe: of weekly "
+    "returns, per year."
 )
 
 
@@ -125,41 +127,41 @@ def write_sweep(
     said: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     maps: Sequence[Map],
+    colors: Palette | None = None,
 ) -> None:
     """Write one self-contained page.
 
-    :param said: paragraphs below the title.
+    :param said: the verdict, then paragraphs below it.
     :param rows: the lines as :func:`as_row` gives them, with ``values`` and ``command`` in words.
+    :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
     """
-    told = [_told(number, row) for number, row in _numbered(rows)]
-    parts: list[Any] = [f'<div class="wide">{html_table(told)}</div>']
-    for number, found in enumerate(maps):
-        first = " (the best)" if number == 0 else ""
-        parts += [f"<h2>{html.escape(_name(found))}{first}</h2>", *_pictures(found)]
+    numbered = list(enumerate(rows, start=1))
+    table: list[Part] = [Table([_shown_line(rank, row) for rank, row in numbered])]
+    if not rows:
+        table = ["No combination with enough trades earned more than its costs."]
+    sections = [Section("Ranked combinations", table)]
+    for place, found in enumerate(maps):
+        first = " (the best)" if place == 0 else ""
+        sections.append(Section(f"{_name(found)}{first}", _pictures(found)))
     if rows:
-        parts.append("<h2>How to trade them</h2>")
-    for number, row in _numbered(rows):
-        parts.append(
-            f"<p>{number}. {html.escape(row['values'])}</p><pre>{html.escape(row['command'])}</pre>"
-        )
-    parts.append("<h2>How to read this</h2>")
-    parts += [f"<p>{html.escape(text)}</p>" for text in (_FIGURES, EXPLAINED, RULE)]
-    write_page(file, title, said, parts, style=_STYLE)
+        commands = [(f"{rank}. {row['values']}", row["command"]) for rank, row in numbered]
+        sections.append(Section("How to trade them", [Commands(commands)]))
+    sections.append(Section("How to read this", [_FIGURES, EXPLAINED, RULE]))
+    verdict, *notes = said
+    write_page(file, title, verdict, sections, notes=notes, colors=colors)
 
 
-def _numbered(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    return enumerate(rows, start=1)
-
-
-def _told(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+def _shown_line(rank: int, row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a reader sees of a line."""
+    percent = {name: None if row[name] is None else row[name] * 100.0 for name in ("won", "shared")}
+    values = {**row, **percent, "is_plateau": _PLATEAU[row["is_plateau"]]}
     skipped = _HELD if row["horizon"] else ("horizon",)
-    told = {head: row[name] for name, head in _HEADS.items() if name not in skipped}
-    plateau = {True: "yes", False: "no", None: "cannot be told"}
-    told["plateau"] = plateau[row["is_plateau"]]
-    for name in ("won", "shared with neighbours"):
-        told[name] = None if told[name] is None else f"{told[name]:.0%}"
-    return {"": number, **told, "thresholds": row["values"]}
+    shown = {
+        head: number(values[name]) if isinstance(values[name], float) else values[name]
+        for name, head in _HEADS.items()
+        if name not in skipped
+    }
+    return {"rank": rank, **shown, "thresholds": row["values"]}
 
 
 def _name(found: Map) -> str:
@@ -168,11 +170,11 @@ def _name(found: Map) -> str:
     return f"{pair}: {found.y} × {found.x}" + (f", held {held} candles" if held else "")
 
 
-def _pictures(found: Map) -> list[go.Figure]:
+def _pictures(found: Map) -> list[Figure]:
     """Return one picture of net returns and one of t, the line marked in both."""
     trades = found.figures["trades"]
     pictures = []
-    for name, title in (("net_bps", "net bps a trade"), ("t", "t")):
+    for name, title in (("net_bps", "net, bps a trade"), ("t", "t")):
         figure = go.Figure(
             [
                 go.Heatmap(
@@ -180,10 +182,9 @@ def _pictures(found: Map) -> list[go.Figure]:
                     y=[f"{value:g}" for value in found.ys],
                     z=np.round(found.figures[name], 2),
                     customdata=trades,
-                    colorscale="RdBu",
                     zmid=0,
-                    colorbar={"thickness": 12, "title": {"text": "bps" if name != "t" else "t"}},
-                    hovertemplate=f"{found.y} %{{y}}<br>{found.x} %{{x}}<br>{title} %{{z:.1f}}<br>"
+                    colorbar={"title": {"text": "bps" if name != "t" else "t"}},
+                    hovertemplate=f"{found.y} %{{y}}<br>{found.x} %{{x}}<br>{title} %{{z:.4~r}}<br>"
                     "%{customdata} trades<extra></extra>",
                 ),
                 go.Scatter(
@@ -207,7 +208,7 @@ def _pictures(found: Map) -> list[go.Figure]:
             xaxis={**axis, "title": {"text": found.x}},
             yaxis={**axis, "title": {"text": found.y}},
             height=120 + max(220, 26 * len(found.ys)),
-            margin={"l": 60, "r": 20, "t": 50, "b": 60},
+            margin={"t": 50},
         )
-        pictures.append(figure)
+        pictures.append(Figure(figure))
     return pictures

@@ -30,22 +30,23 @@ def test_wallets_keep_the_depth_of_their_drawdown(monkeypatch: pytest.MonkeyPatc
     """Of more values than can be drawn, a stretch has its lowest, not its last."""
     monkeypatch.setattr(figures_module, "MOST_POINTS", 2)
     wallet, below = drawn("a").equity([seen(trade(2, 5))], pd.Series(dtype=float)).data
-    assert wallet.y.tolist() == [800.0, 1100.0]
+    assert wallet.y.tolist() == pytest.approx([-20.0, 10.0])
     assert below.y.tolist() == [-30.0, 0.0]
 
 
-def test_buy_and_hold_begins_with_the_wallet_of_the_strategies() -> None:
+def test_buy_and_hold_is_in_percent_of_its_start() -> None:
     market = pd.Series([1.0, 1.2], index=EQUITY.index[:2])
     lines = drawn("a").equity([seen(trade(2, 5))], market).data
     assert [(line.name, line.showlegend) for line in lines] == [
         *(("a", True), ("a", False), ("buy and hold", True), ("buy and hold", False)),
     ]
-    assert lines[2].y.tolist() == [1000.0, 1200.0]
+    assert lines[2].y.tolist() == pytest.approx([0.0, 20.0])
 
 
-def test_bars_are_percent_of_the_wallet_with_trade_counts() -> None:
-    table = tables_of([seen(trade(2, 5, profit_abs=20.0), trade(6, 7, profit_abs=-5.0))])["side"]
-    (bar,) = drawn("a").profit(table, 1000.0, "side").data
+def test_bars_tell_trades_won_and_mean_on_hover() -> None:
+    run = seen(trade(2, 5, profit_abs=20.0), trade(6, 7, profit_abs=-5.0))
+    table = tables_of([run])["side"].assign(profit_pct=1.5)
+    (bar,) = drawn("a").profit(table, "side").data
     assert (list(bar.x), bar.y.tolist()) == (["short"], [1.5])
     assert bar.customdata.tolist() == [[2, 0.5, 1.0]]
 
@@ -90,8 +91,14 @@ def page_of(folder: Path, *found: StrategyRun) -> str:
     return file.read_text("utf-8")
 
 
-def cells(row: str) -> list[str]:
-    return [html.unescape(re.sub("<.*?>", "", cell)) for cell in re.findall("<td>.*?</td>", row)]
+def section(page: str, title: str) -> str:
+    return page.partition(f"<h2>{title}</h2>")[2].partition("<h2>")[0]
+
+
+def rows(part: str) -> list[list[str]]:
+    """Return the cells of every row with a head of names left out."""
+    cells = (re.findall("<td.*?>(.*?)</td>", row) for row in re.findall("<tr>.*?</tr>", part, re.S))
+    return [[html.unescape(re.sub("<.*?>", "", cell)) for cell in row] for row in cells if row]
 
 
 def test_worst_trades_are_drawn_with_the_candles_around_them(tmp_path: Path) -> None:
@@ -100,20 +107,19 @@ def test_worst_trades_are_drawn_with_the_candles_around_them(tmp_path: Path) -> 
         trade(200, 650, profit_ratio=-0.05, profit_abs=-10.0, is_short=False),
         trade(300, 301, profit_ratio=0.05),
     )
-    page = page_of(tmp_path, seen(*losses))
-    worst = page[page.index("<h2>Worst trades") :]
-    first, second = (row for row in re.findall("<tr>.*?</tr>", worst) if "<td>" in row)
+    worst = section(page_of(tmp_path, seen(*losses)), "Worst trades")
+    first, second = rows(worst)
     opened = f"{START + 200 * HOUR:%Y-%m-%d %H:%M}"
-    assert cells(first)[1:5] == [PAIR, "long", opened, "450"]
-    assert cells(first)[-2:] == ["-5.00", "-10.00"]
-    assert cells(second)[2] == "short"
-    assert cells(second)[-3:] == ["<stop>", "-2.00", "-4.00"]
+    assert first[1:5] == [PAIR, "long", opened, "450"]
+    assert first[-2:] == ["-5.00", "-1.00"]
+    assert second[2] == "short"
+    assert second[-3:] == ["<stop>", "-2.00", "-0.40"]
     anchors = re.findall('href="#(.*?)"', worst)
     assert anchors == ["worst-1", "worst-2"] == re.findall('<div id="(.*?)"', worst)
     charts = [json.loads(found) for found in re.findall('"application/json">(.*?)</script>', worst)]
     assert [len(chart["trades"]) for chart in charts] == [1, 1]
     assert [chart["trades"][0]["profit"] for chart in charts] == [-0.05, -0.02]
-    assert charts[0]["note"] == "-5.00% long, cooled"
+    assert charts[0]["note"] == "-5.00 % long, cooled"
     # Both ends included; of the longest trades, the beginning.
     lengths = [len(chart["dates"]) * 3 / 4 // 8 for chart in charts]
     assert lengths == [LONGEST + 2 * AROUND + 1, 3 + 2 * AROUND + 1]
@@ -121,11 +127,39 @@ def test_worst_trades_are_drawn_with_the_candles_around_them(tmp_path: Path) -> 
 
 def test_worst_trade_without_candles_is_told_without_a_link(tmp_path: Path) -> None:
     blind = replace(seen(trade(2, 5, profit_ratio=-0.1)), charts={})
-    worst = page_of(tmp_path, blind).partition("<h2>Worst trades")[2]
+    worst = section(page_of(tmp_path, blind), "Worst trades")
     assert "<a href" not in worst
-    assert f"<td>{PAIR}</td>" in worst
-    won = page_of(tmp_path, seen(trade(2, 5)))
-    assert "No trade lost money." in won
+    assert rows(worst)[0][1] == PAIR
+    page = page_of(tmp_path, seen(trade(2, 5)))
+    assert "There is no trade that lost most." in section(page, "Worst trades")
+    assert rows(section(page, "Best trades"))[0][-2:] == ["+1.00", "+0.20"]
+
+
+def test_verdict_names_every_preset_and_buy_and_hold(tmp_path: Path) -> None:
+    page = page_of(tmp_path, seen(trade(2, 5), name="One"), seen(trade(2, 5), name="Two"))
+    verdict = re.sub("<.*?>", "", page.partition('<p class="verdict">')[2].partition("</p>")[0])
+    assert verdict == (
+        "One +0.20 % (too few trades to judge); Two +0.20 % (too few trades to judge); "
+        "buy and hold +10.00 %"
+    )
+
+
+@pytest.mark.parametrize(("count", "sharpe"), [(29, "too few trades"), (30, "0.70")])
+def test_few_trades_have_no_sharpe(tmp_path: Path, count: int, sharpe: str) -> None:
+    page = page_of(tmp_path, seen(*(trade(at, at + 1) for at in range(2, count + 2))))
+    (row,) = rows(section(page, "By preset"))
+    assert row[-2] == sharpe
+
+
+def test_reason_for_no_entry_is_counted_by_bias(tmp_path: Path) -> None:
+    reasons = {(0, "no bias"): 90, (-1, ""): 2, (-1, "sigma gate"): 5, (-1, "sigma gate, x"): 3}
+    page = page_of(tmp_path, replace(seen(trade(2, 5)), no_entry=reasons))
+    signals, *found = rows(section(page, "Why there was no entry"))
+    assert signals == ["a", "100", "10", "0", "2", "1"]
+    assert found == [
+        ["a", "SHORT", "sigma gate", "8", "80.0", "5"],
+        ["a", "SHORT", "x", "3", "30.0", "0"],
+    ]
 
 
 def result_file(folder: Path, *trades: dict[str, Any], wallet: pd.DataFrame | None = None) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from support.history import made_history
 
 from perp_imbalance.indicators import PRESETS
+from perp_imbalance.plotting.html_page import Table
 from perp_imbalance.research.evidence import (
     BOTH,
     Collected,
@@ -17,7 +18,7 @@ from perp_imbalance.research.evidence import (
     report_of,
     traded_verdict,
 )
-from perp_imbalance.research.evidence_page import traded_lines, traded_parts
+from perp_imbalance.research.evidence_page import traded_lines, traded_sections
 from perp_imbalance.research.nulls import KINDS, Nulls
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.strategy.settings import Settings
@@ -110,9 +111,9 @@ def test_groups_share_out_the_trades(planted: Report) -> None:
 
 
 def test_table_that_is_read_first_comes_first(planted: Report) -> None:
-    first, *_ = traded_parts(planted)
-    assert first.startswith("<table>")
-    assert "95 % interval" in first
+    table = traded_sections(planted)[0].parts[0]
+    assert isinstance(table, Table)
+    assert "95 % interval, bps" in table.rows[0]
     lines = traded_lines(planted)
     assert len(lines) == 1 + len(planted.traded)
     assert "net bps" in lines[0]

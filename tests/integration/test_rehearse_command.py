@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.freqtrade import ROOT, SAMPLE_PAIRS, refused
+from support.pages import page_text
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.rehearsal import read_table
@@ -88,7 +89,7 @@ def test_rehearsal_equals_the_backtest_and_is_its_own(
     assert {"stoploss_on_exchange", "cooled"} <= set(trades["exit_reason"])
     assert (told["strategy"], told["looks"]) == ("PerpImbalanceAggressive", 6)
     assert sorted(told["pairs"]) == sorted(SAMPLE_PAIRS)
-    page = (place / "lived" / "rehearsal.html").read_text("utf-8")
+    page = page_text(place / "lived" / "rehearsal.html")
     for each in told["still_open"]:
         assert each["pair"] in page
     for said in ("PerpImbalanceAggressive", *told["profit_bps"], "SYNTHETIC"):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.chromium import Look, browser
 from support.freqtrade import CONFIG, PRESET_STRATEGIES, ROOT, perp_imbalance
+from support.pages import SECTIONS, page_text
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.errors import PerpImbalanceError
@@ -158,7 +159,7 @@ def test_without_candles_the_report_says_so_and_does_without(
     assert report(str(file), *configs, "--datadir", "nowhere", "--output", str(page)) == 0
     note = "Without z, premium, charts and buy-and-hold: there is no folder nowhere"
     assert note in capsys.readouterr().out
-    text = page.read_text("utf-8")
+    text = page_text(page)
     assert note in text
     assert "Worst trades" in text
     assert "time to cool" not in text
@@ -263,13 +264,6 @@ def test_what_is_no_result_fails_in_one_line(
     assert "is no result of freqtrade's backtesting, which is a .zip" in capsys.readouterr().err
 
 
-SECTIONS = [
-    *("By preset", "Equity and drawdown", "Profit by exit tag", "Profit by side"),
-    *("Profit by |z| at entry", "Profit by hour", "Profit by month", "Held, and time to cool"),
-    *("Premium and price", "Worst trades"),
-]
-
-
 @pytest.fixture(scope="module")
 def dark_page(file: Path, configs: list[str]) -> Path:
     """Made before there is a browser: playwright keeps this process's event loop for itself."""
@@ -314,9 +308,9 @@ def test_browser_shows_every_section_and_figure(page: Any) -> None:
     assert page.locator("h1").first.inner_text() == (
         "Backtest of 2025-03-01 to 2025-05-01, 1h: SYNTHETIC sample market, no real prices"
     )
-    assert page.locator("h2").all_inner_texts() == SECTIONS
+    assert page.locator("h2").all_inner_texts() == [*SECTIONS["report"], "Terms"]
     figures = page.locator(".plotly-graph-div:not(.perp-chart *)")
-    assert figures.count() == 8
+    assert figures.count() == 9
     equity = figures.first
     names = equity.locator(".legendtext").all_text_contents()
     assert names == [*PRESET_STRATEGIES, "buy and hold"]

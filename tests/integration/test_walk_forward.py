@@ -18,6 +18,7 @@ from typing import Any
 import psutil
 import pytest
 from support.freqtrade import CONFIG, ROOT, TIMEOUT_SECONDS, Freqtrade, backtest_trades
+from support.pages import page_text
 
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
@@ -305,7 +306,7 @@ def test_walk_forward_survives_interrupt_and_worker_death(
     assert list(found["accounts"]) == accounts
     assert all(len(equity) == 81 for equity in found["equity"].values())
     assert found == json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
-    assert found["verdict"] in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert found["verdict"] in page_text(tmp_path / "out" / "report.html")
     winner = replace(
         PRESETS["balanced"], **ParameterFile.read(tmp_path / "out" / "winner.json").values
     )

@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 from pandas import DataFrame
-from plotly.subplots import make_subplots
 
 from perp_imbalance.files import atomic_write_text
 from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
-from perp_imbalance.plotting.html_page import html_table, write_page
 from perp_imbalance.research.account import (
     LEAST_TRADES,
     TOO_FEW_TRADES,
@@ -24,6 +21,8 @@ from perp_imbalance.research.account import (
     trial_deviation,
     window_equity,
 )
+from perp_imbalance.research.walk_forward.page import write_walk_forward
+from perp_imbalance.strategy.palette import Palette
 
 WALK_FORWARD = "walk-forward"
 HOLD = "buy and hold"
@@ -160,27 +159,16 @@ def verdict(accounts: Mapping[str, Mapping[str, Any]], windows: Sequence[Mapping
     )
 
 
-def write_report(summary: Mapping[str, Any], folder: Path, *, title: str) -> list[Path]:
-    """Write ``report.json`` and ``report.html``; return both."""
+def write_report(
+    summary: Mapping[str, Any], folder: Path, *, title: str, colors: Palette | None = None
+) -> list[Path]:
+    """Write ``report.json`` and ``report.html``; return both, the page first.
+
+    :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
+    """
     file, page = folder / "report.json", folder / "report.html"
     atomic_write_text(file, json.dumps(summary, indent=1))
-    parts: list[Any] = [
-        html_table([{"account": name, **_shown(row)} for name, row in summary["accounts"].items()]),
-        _equity(summary["equity"]),
-        html_table([_shown(_flat(row)) for row in summary["windows"]]),
-        _in_against_out(summary["windows"]),
-        html_table(
-            [{"parameter": name, **_shown(row)} for name, row in summary["stability"].items()]
-        ),
-        _parameters(summary["windows"]),
-    ]
-    said = [
-        summary["verdict"],
-        "Each window's parameters come from its training part alone. Its trades are freqtrade's "
-        "backtest of the test part, which begins and ends without a position; profit is counted "
-        "when a trade closes.",
-    ]
-    write_page(page, title, said, [part for part in parts if part is not None])
+    write_walk_forward(page, title, summary, colors)
     return [page, file]
 
 
@@ -193,61 +181,3 @@ def write_winner(results: Sequence[Result], folder: Path) -> Path | None:
         return None
     atomic_write_text(file, ParameterFile.model_validate(found).as_text())
     return file
-
-
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: round(value, 4) if isinstance(value, float) else value for key, value in row.items()
-    }
-
-
-_COLUMNS = (
-    *("window", "train", "test", "epochs", "in_sample_trades", "in_sample_profit"),
-    *("in_sample_sharpe", "trades", "profit", "unsaid"),
-)
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: row.get(name) for name in _COLUMNS}
-
-
-def _equity(equities: Mapping[str, Mapping[str, float]]) -> go.Figure:
-    figure = go.Figure(
-        [
-            go.Scatter(x=list(equity), y=list(equity.values()), name=name, mode="lines")
-            for name, equity in equities.items()
-        ]
-    )
-    return figure.update_layout(title="Equity, out of sample", yaxis_title="wallet", height=480)
-
-
-def _in_against_out(windows: Sequence[Mapping[str, Any]]) -> go.Figure | None:
-    rows = [row for row in windows if not row["unsaid"]]
-    if not rows:
-        return None
-    names = [row["window"] for row in rows]
-    bars = {"in sample": "in_sample_profit_a_day", "out of sample": "profit_a_day"}
-    figure = go.Figure(
-        [go.Bar(x=names, y=[row[key] for row in rows], name=name) for name, key in bars.items()]
-    )
-    return figure.update_layout(
-        title="Profit a day, as a share of the wallet", barmode="group", height=400
-    )
-
-
-def _parameters(windows: Sequence[Mapping[str, Any]]) -> go.Figure | None:
-    rows = [row for row in windows if not row["unsaid"]]
-    names = sorted({name for row in rows for name in row["params"]})
-    if not names:
-        return None
-    figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, subplot_titles=names)
-    for number, name in enumerate(names, start=1):
-        values = [row["params"].get(name) for row in rows]
-        trace = go.Scatter(
-            x=[row["window"] for row in rows],
-            y=[int(value) if isinstance(value, bool) else value for value in values],
-            mode="lines+markers",
-            showlegend=False,
-        )
-        figure.add_trace(trace, row=number, col=1)
-    return figure.update_layout(title="Parameters by window", height=140 * len(names) + 120)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from support.pages import page_text
 
 from perp_imbalance.rehearsal import Comparison, Difference, Plan, page
 from perp_imbalance.rehearsal.comparison import CAUSES, OpenTrade
@@ -57,10 +58,9 @@ def test_page_has_every_cell_and_names_the_run(comparison: Comparison, tmp_path:
     plan = Plan(config, tmp_path, tmp_path, TIME, TIME, looks=(1.0, 1801.0))
     file = tmp_path / "page.html"
     page.write(plan, comparison, file)
-    text = file.read_text("utf-8")
-    cells = re.findall(r"<td>(.*?)</td>", text)
+    cells = re.findall("<td.*?>(.*?)</td>", file.read_text("utf-8"))
     rows = [row for table in page.tables(comparison) for row in table]
     assert len(cells) == sum(map(len, rows))
     assert "&lt;late&gt; spot" in cells
     for said in (page.heading(plan), page.verdict(comparison), "in each candle: 2.", "SYNTHETIC"):
-        assert said in text
+        assert said in page_text(file)

@@ -10,15 +10,19 @@ from support.reports import HOUR, PAIR, START, STATS, trade
 from perp_imbalance.indicators.performance import buy_and_hold, drawdown
 from perp_imbalance.reporting.figures import Figures
 from perp_imbalance.reporting.tables import (
+    best_trades,
     by_strategy,
     cooling,
     cumulative_share,
     grouped,
     marked_wallet,
+    no_entry,
     premium_against_price,
     side_of,
+    signals,
     summary,
     thinned,
+    verdict,
     with_signal_columns,
     worst_trades,
     z_group,
@@ -158,8 +162,8 @@ def test_groups_missing_in_the_first_strategy_keep_order(
     if grouping == "hour":
         for found in trades.values():
             found["open_date"] += pd.Timedelta("4h")
-    table = by_strategy(trades, grouping)
-    figure = Figures(["a", "b"], palette()).profit(table, 1000.0, grouping)
+    table = by_strategy(trades, grouping).assign(profit_pct=0.0)
+    figure = Figures(["a", "b"], palette()).profit(table, grouping)
     assert list(figure.layout.xaxis.categoryarray) == order
     assert figure.layout.xaxis.categoryorder in (None, "array")
 
@@ -171,6 +175,46 @@ def test_summary_takes_costs_apart_from_the_profit() -> None:
     assert row["funding_pct"] == pytest.approx(-0.05)
     assert row["before_costs_pct"] == pytest.approx(0.2 + 0.0296 + 0.05)
     assert (row["drawdown_pct"], row["sharpe"]) == (3.0, 0.7)
+    # Of an order of 200 and one of 196.
+    assert row["turnover"] == pytest.approx(0.396)
+    assert row["fees_bps"] == pytest.approx(0.296 / 396 * 1e4)
+    assert row["funding_bps"] == pytest.approx(-0.5 / 396 * 1e4)
+
+
+def test_sharpe_that_there_is_not_is_none() -> None:
+    stats = {**STATS, "wallet_stats": {"sharpe": -100.0}}
+    assert summary("a", seen(trade(2, 5)), stats)["sharpe"] is None
+
+
+@pytest.mark.parametrize(
+    ("trades", "profit", "before", "expected"),
+    [
+        (0, 0.0, 0.0, "no trade"),
+        (29, 5.0, 6.0, "too few trades to judge"),
+        (30, 5.0, 6.0, "gained"),
+        (30, -1.0, 2.0, "gained before costs, lost after them"),
+        (30, -1.0, -0.5, "lost"),
+    ],
+)
+def test_verdict_follows_trades_profit_and_costs(
+    trades: int, profit: float, before: float, expected: str
+) -> None:
+    row = {"trades": trades, "profit_pct": profit, "before_costs_pct": before}
+    assert verdict(row) == expected
+
+
+def test_reasons_count_each_candle_once_a_reason() -> None:
+    reasons = {(0, "no bias"): 5, (1, ""): 1, (1, "b, a"): 2, (1, "a"): 1, (-1, "b"): 4}
+    short, *long = no_entry("x", reasons)
+    assert (short["bias"], short["reason"], short["candles"], short["share"]) == (
+        *("SHORT", "b", 4, 1.0),
+    )
+    assert [(row["reason"], row["candles"], row["only this"]) for row in long] == [
+        *(("a", 3, 1), ("b", 2, 0)),
+    ]
+    assert long[0]["share"] == 0.75
+    counts = signals("x", reasons, 7)
+    assert list(counts.values()) == ["x", 13, 4, 4, 1, 7]
 
 
 def test_open_positions_are_in_the_wallet_at_each_close() -> None:
@@ -228,6 +272,7 @@ def test_worst_trades_lost_and_come_in_order() -> None:
     trades = seen(*(trade(2, 5, profit_ratio=ratio) for ratio in (0.1, -0.2, -0.01, -0.5)))
     assert worst_trades(trades, 2)["profit_ratio"].tolist() == [-0.5, -0.2]
     assert len(worst_trades(trades, 9)) == 3
+    assert best_trades(trades, 2)["profit_ratio"].tolist() == [0.1]
 
 
 def test_held_value_spreads_evenly_and_bridges_gaps() -> None:

@@ -18,6 +18,7 @@ from perp_imbalance.research.evidence_page import net_figure
 from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.research.screen import Screen
 from perp_imbalance.research.series_checks import missing_series, thin_series
+from perp_imbalance.strategy.palette import palette
 from perp_imbalance.strategy.settings import Settings
 
 ROWS = 12_000
@@ -249,19 +250,19 @@ def test_method_that_gives_false_intervals_is_refused(
         replace(METHOD, **changes)
 
 
-def test_preset_and_side_have_one_colour_in_every_panel() -> None:
+def test_preset_has_one_colour_and_side_one_dash() -> None:
     found = [replace(f, preset=name) for f in overall(market(6)) for name in PRESETS]
     # The first panel lacks a line that others have.
     found += [replace(f, pair="Y/USDT:USDT") for f in found]
     found = [f for f in found if (f.pair, f.preset) != ("X/USDT:USDT", "balanced")]
-    figure = net_figure(found)
-    colours: dict[str, set[str]] = {}
+    figure = net_figure(found, palette()).figure
+    looks: dict[str, set[tuple[str, str]]] = {}
     for trace in figure.data:
-        colours.setdefault(trace.name, set()).add(trace.line.color)
-    assert len(colours) == len(PRESETS) * len(SIDES)
-    assert all(len(of) == 1 for of in colours.values())
-    assert len(set.union(*colours.values())) == len(colours)
-    assert sorted(t.name for t in figure.data if t.showlegend) == sorted(colours)
+        looks.setdefault(trace.name, set()).add((trace.line.color, trace.line.dash))
+    assert len(looks) == len(PRESETS) * len(SIDES)
+    assert all(len(of) == 1 for of in looks.values())
+    assert len(set.union(*looks.values())) == len(looks)
+    assert sorted(t.name for t in figure.data if t.showlegend) == sorted(looks)
 
 
 def test_partial_series_is_reported_with_its_effect() -> None:
