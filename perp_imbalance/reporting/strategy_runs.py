@@ -70,9 +70,11 @@ def load_report_input(
     :param datadir: the candles it was run on; without them, only trades are reported.
     :param strategies: folder of the strategies; their parameters are those of the result.
     :param tell: is told what is being computed.
-    :raises DataError: if the result is of other strategies than this project's, or a file of its
-        candles is broken.
+    :raises DataError: if the result has no trades, is of other strategies than this project's, or
+        a file of its candles is broken.
     """
+    if not any(len(outcome.trades) for outcome in result.outcomes):
+        raise DataError(f"{result.file} has no trades: there is nothing to report")
     notes: dict[str, None] = dict.fromkeys(what_is_left_out(result, datadir))
     seen, others = [], []
     prices = closes(result, datadir)
