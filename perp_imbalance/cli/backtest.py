@@ -145,7 +145,7 @@ def traded(
     from perp_imbalance.replay import local_config, running_replay
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
 
-    datadir, folder = data.folder.datadir, Path(config["exportdirectory"])
+    datadir, folder = data.folder.for_freqtrade, Path(config["exportdirectory"])
     with (
         running_replay(datadir) as replay,
         scratch_results(folder) as scratch,
@@ -155,7 +155,7 @@ def traded(
     ):
         overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
         # freqtrade itself goes by its option; in the result it tells a report where to look.
-        overlay["datadir"] = str(datadir.resolve())
+        overlay["datadir"] = str(data.folder.datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
         options += [*arguments.strategies, "--cache", "none", "--backtest-directory", str(scratch)]
         if arguments.timerange:

@@ -265,8 +265,8 @@ def test_warnings_are_repeated_once_each_and_the_first_of_many(
             "has no 1x candles of any perp; timeframes there: 1h, 4h",
         ),
         (
-            ["--datadir", "{month}", "--htf-timeframe", "8h"],
-            "has no 8h candles for the HTF gate; timeframes there: 1h, 4h",
+            ["--datadir", "{month}", "--htf-timeframe", "1w"],
+            "has no 1w candles for the HTF gate; timeframes there: 1h, 4h",
         ),
         (
             ["--datadir", "{month}", "--htf-timeframe", "30m"],
