@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from freqtrade.configuration import TimeRange
+from freqtrade.data.converter import trim_dataframe
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
 from pandas import DataFrame, Timedelta, Timestamp
@@ -20,7 +21,7 @@ from perp_imbalance.data.folder import (
     not_tradable,
 )
 from perp_imbalance.data.made_candles import can_be_made
-from perp_imbalance.data.premium_sources import Matching, settled, with_candles, within
+from perp_imbalance.data.premium_sources import Matching, settled, with_candles
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -322,7 +323,9 @@ def check_series(
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
     for match in data.matches:
-        perp = within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
+        perp = trim_dataframe(
+            data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span
+        )
         sentences = _about_candles(data, match, perp, span, kinds)
         sentences += _about_costs(data, cost_keys(match.perp, exchange), perp, span, costs)
         said += [(match.perp, sentence) for sentence in sentences]
@@ -341,7 +344,7 @@ def _about_candles(
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
         frame = data.folder.read(*key)
-        said += unusable(data.folder, key, within(frame, span))
+        said += unusable(data.folder, key, trim_dataframe(frame, span))
         _, timeframe, kind = key
         if kind in kinds:
             name, harm = kind.replace("_", " "), "its gate lets nothing pass"
@@ -367,7 +370,7 @@ def _about_costs(
     """Say what funding fees lack, and what the perp's candles lack beside their series."""
     said = []
     for name, key in keys.items():
-        frame = within(data.folder.read(*key), span)
+        frame = trim_dataframe(data.folder.read(*key), span)
         said += short(perp, frame, data.timeframe, name)
         if frame.empty:
             if mend := _mend_missing(data.folder, key, told=name in costs):
