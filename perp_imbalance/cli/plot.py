@@ -107,7 +107,10 @@ def run(arguments: argparse.Namespace) -> int:
         merged = merged_config(files, backtest_overlay(config, data))
         status.update(f"columns of {arguments.pair}")
         with open_strategy_analysis(
-            merged, strategy=strategy, datadir=datadir, timerange=arguments.timerange
+            merged,
+            strategy=strategy,
+            datadir=data.folder.for_freqtrade,
+            timerange=arguments.timerange,
         ) as found:
             chart = found.chart(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
@@ -115,7 +118,9 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.trades:
                 trades = trades_of(Path(arguments.trades), strategy)
             else:
-                trades = backtested(strategy, datadir, merged, arguments.timerange)
+                trades = backtested(
+                    strategy, data.folder.for_freqtrade, merged, arguments.timerange
+                )
             chart = replace(chart, trades=trades)
             check_trades(chart, arguments.trades)
         if not arguments.datadir:
