@@ -163,8 +163,7 @@ def _worst(seen: Sequence[StrategyRun], palette: Palette) -> list[str]:
 
 
 def _scripts(charts: Sequence[str]) -> list[str]:
-    # The figures above have brought plotly's library.
-    return [chart_scripts(with_plotly=False)] if charts else []
+    return [chart_scripts()] if charts else []
 
 
 def _worst_row(found: StrategyRun, trade: Any, anchor: str | None) -> dict[str, str]:
