@@ -34,8 +34,9 @@ def levels(candles: pd.DataFrame) -> pd.DataFrame:
     :raises SettingsError: if candles are longer than a day.
 
     >>> dates = pd.date_range("2024-01-01", periods=26, freq="1h", tz="UTC")
-    >>> candles = pd.DataFrame({"date": dates, "high": 2.0, "low": 1.0, "close": 1.5, "volume": 9.0})
-    >>> levels(candles)[["vwap", "monday_high"]].iloc[[0, 24]].to_numpy().tolist()
+    >>> values = {"high": 2.0, "low": 1.0, "close": 1.5, "volume": 9.0}
+    >>> found = levels(pd.DataFrame({"date": dates, **values}))
+    >>> found[["vwap", "monday_high"]].iloc[[0, 24]].to_numpy().tolist()
     [[1.5, nan], [1.5, 2.0]]
     """
     dates = candles["date"]
@@ -110,8 +111,8 @@ def volume_profile(low: Floats, high: Floats, volume: Floats) -> tuple[float, fl
 
     Each candle's volume is spread evenly from its low to its high, over :data:`ROWS` rows of price.
     The point of control is the middle of the row with the most volume, the lowest of those that
-    tie. The value area grows from it by the neighbour with more volume, the upper one of two that
-    tie, until it holds :data:`VALUE_AREA` of all.
+    tie. The value area grows from it by the neighbour with more volume, of two that tie the nearer
+    one, until it holds :data:`VALUE_AREA` of all.
 
     :param low: of each candle, in units of price.
     :param high: of each candle, not below its low.
@@ -140,7 +141,7 @@ def volume_profile(low: Floats, high: Floats, volume: Floats) -> tuple[float, fl
     while rows[first : last + 1].sum() < VALUE_AREA:
         lower = rows[first - 1] if first > 0 else -1.0
         upper = rows[last + 1] if last < ROWS - 1 else -1.0
-        if upper >= lower:
+        if upper > lower or (upper == lower and last - poc <= poc - first):
             last += 1
         else:
             first -= 1
