@@ -342,7 +342,7 @@ def test_worst_trades_have_a_small_chart_that_the_table_links_to(page: Any) -> N
     link.focus()
     page.keyboard.press("Enter")
     chart = page.locator(f"{name} .perp-chart")
-    chart.locator(".main-svg").first.wait_for()
+    chart.locator("canvas").first.wait_for()
     assert chart.evaluate("chart => chart.getBoundingClientRect().top < innerHeight")
     row = link.evaluate("link => link.closest('tr').innerText").split("\t")
     assert row[1] in chart.inner_text()
