@@ -192,6 +192,7 @@ MADE = {
     "commands": commands,
 }
 _PLACE = re.compile(r"<!-- made from code: (\w+) -->")
+_CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"(?<=\]\()([^)\s:]+?)(#[^)\s]*)?(?=\))")
 
 
@@ -227,4 +228,6 @@ def relinked(markdown: str, place: str) -> str:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Make the parts that come from code, and mend links of the repository."""
     linked = relinked(markdown, page.file.src_uri)
-    return _PLACE.sub(lambda found: MADE[found[1]](), linked)
+    made = _PLACE.sub(lambda found: MADE[found[1]](), linked)
+    # In code within a table, a repository's page needs \| and this site needs |.
+    return _CODE.sub(lambda code: code[0].replace("\\|", "|"), made)
