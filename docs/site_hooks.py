@@ -125,17 +125,18 @@ def searched(name: str) -> str:
 
 
 def parameters() -> str:
-    """Return the table of thresholds: presets, bounds, ranges of hyperopt and meanings."""
-    meaning = described(Thresholds)
-    rows = [
+    """Return two tables of the thresholds: their values, and their meanings."""
+    values = [
         [
             f"`{name}`",
             *(shown(getattr(preset, name)) for preset in PRESETS.values()),
-            *(allowed(name), searched(name), PARAMETER_SPACES.get(name, ""), meaning[name]),
+            *(allowed(name), searched(name), PARAMETER_SPACES.get(name, "")),
         ]
         for name in THRESHOLD_NAMES
     ]
-    return table(["", *PRESETS, "allowed", "hyperopt", "space", "meaning"], rows)
+    meanings = [[f"`{name}`", meaning] for name, meaning in described(Thresholds).items()]
+    header = ["parameter", *PRESETS, "allowed", "hyperopt", "space"]
+    return f"{table(header, values)}\n\n{table(['parameter', 'meaning'], meanings)}"
 
 
 def settings() -> str:

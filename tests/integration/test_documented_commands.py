@@ -192,9 +192,7 @@ def test_commands_of_a_page_run(page: Path, clone: Path, already_run: set[str]) 
         file.unlink()
     for command in run_of(page):
         if command.line not in already_run:
-            import os,sys; b=os.times()
             done = run_command(command.words, clone)
-            e=os.times(); sys.__stderr__.write(f"CPU {sum(e[:4])-sum(b[:4]):.1f} {command.page} {command.line}\n")
             assert done.returncode == 0, (command.line, done.stdout, done.stderr)
             already_run.add(command.line)
 
