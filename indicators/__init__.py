@@ -1,6 +1,6 @@
 """The mathematics of the signal: pure functions over arrays and dataframes, without freqtrade.
 
-For a strategy of one's own: :func:`imbalance_columns`, then :func:`entry_signals` and
+For your own strategy: call :func:`imbalance_columns`, then :func:`entry_signals` and
 :func:`exit_signals` or just the column ``bias``.
 """
 

@@ -26,12 +26,13 @@ class Bands(NamedTuple):
 def bollinger_bands(close: Floats, bb_len: int, bb_k: float, memory: int = MEMORY_CANDLES) -> Bands:
     """Return ``mean ± bb_k × population stdev`` over the last ``bb_len`` finite closes.
 
-    Source: ``docs/reference/signal.md``, rule 4. On a frozen price the bands coincide exactly.
+    Source: ``docs/reference/signal.md``, rule 4. While the price does not change, the three bands
+    are equal.
 
-    :param close: prices; NaN rows get NaN bands and do not count.
+    :param close: prices; a NaN row gets NaN bands and is not counted in the window.
     :param bb_len: closes in the window, the current one included.
     :param bb_k: width in standard deviations.
-    :param memory: rows over which a window may reach back.
+    :param memory: most rows that a window may span.
     :return: three arrays of the input's length, NaN until ``bb_len`` closes exist.
     :raises SettingsError: if the window is longer than the memory.
 

@@ -61,14 +61,14 @@ def spot_premium(
     source: Source = "spot",
     timeframe: str = "",
 ) -> SpotPremium:
-    """Return the premium as the prices have it, however absurd: to judge the prices by.
+    """Return the unfiltered premium, for sanity checks of the prices.
 
     :param perp: candles, columns ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of the spot pair, same columns; rows may be missing.
     :param scale: coins in one unit of the perp.
     :param source: the type of the candles ``spot``; a premium index is the premium itself, and
-        there is no price of spot then.
-    :param timeframe: what to call the candles by in a message, beside perp and spot.
+        the result then has no spot price.
+    :param timeframe: named in error messages.
     :raises DataError: if candles lack a column, or are not in order of time.
     """
     perp_name, spot_name = f"perp {timeframe}".rstrip(), f"spot {timeframe}".rstrip()
@@ -82,9 +82,9 @@ def spot_premium(
 
 
 def premium_columns(found: SpotPremium) -> dict[str, Floats]:
-    """Return ``spot_close``, ``premium`` and ``premium_pct``, NaN where the prices are absurd.
+    """Return ``spot_close``, ``premium`` and ``premium_pct``, NaN where a price is an outlier.
 
-    No threshold enters here, so this is computed once however often thresholds change.
+    The result does not depend on thresholds, so hyperopt computes it once.
     """
     fraction = mask_outliers(found.fraction)
     return {
@@ -95,7 +95,7 @@ def premium_columns(found: SpotPremium) -> dict[str, Floats]:
 
 
 def source_column(fraction: Floats, source: str) -> "pd.Categorical[str]":
-    """Return of every candle what its premium was measured against; missing where it has none.
+    """Return the source of each candle's premium; missing where the candle has no premium.
 
     :param fraction: the premiums.
     :param source: ``spot``, ``index`` or ``premium_index``.
@@ -115,7 +115,7 @@ def htf_premium(
     *,
     source: Source = "spot",
 ) -> HtfPremium:
-    """Return the premiums of a higher timeframe, before any threshold.
+    """Return the premiums of a higher timeframe.
 
     :param perp: the perp's candles on that timeframe.
     :param spot: the spot pair's candles on that timeframe.
@@ -143,14 +143,14 @@ def threshold_columns(
 
     :param perp: candles, columns ``date``, ``close`` and ``volume``.
     :param fraction: the premium of each.
-    :param spot_close: fresh closes of the spot pair; all NaN beside a premium index.
+    :param spot_close: traded closes of the spot pair; all NaN with a premium index.
     :param timeframe: the length of these candles; needed with ``htf`` only.
     :param htf: premiums of the higher timeframe; without, ``htf_z`` is NaN.
-    :param memory: candles over which a window may reach back, on either timeframe.
-    :param series: columns of the gates' series by name; a gate that is on and whose series is
-        missing gets no column.
-    :param keep: whether z-scores and bands are kept for the next call with the same candles: for
-        hyperopt, whose epochs ask again and again.
+    :param memory: most candles that a window may span, on either timeframe.
+    :param series: columns of the gates' series by name; an active gate whose series is missing
+        gets no column.
+    :param keep: whether to cache z-scores and bands for the next call with the same candles, as
+        hyperopt needs.
     """
     bands_of = _kept_bands if keep else bollinger_bands
     deviation_of = _kept_deviation if keep else deviation_bps
@@ -209,11 +209,11 @@ def z_by(
     dead_zone: bool = False,
     keep: bool = False,
 ) -> ZScore | RobustZScore:
-    """Return the z-scores that thresholds ask for: by mean and deviation, or robust ones.
+    """Return the z-scores, standard or robust, as the thresholds say.
 
     :param fraction: premiums.
-    :param dead_zone: whether they are of a premium index.
-    :param keep: whether they are kept for the next call with the same premiums.
+    :param dead_zone: whether they come from a premium index.
+    :param keep: whether to cache the result for the next call with the same premiums.
     """
     plain, kept = (
         (robust_z_score, _kept_robust) if thresholds.robust_z else (z_score, _kept_z_score)
@@ -225,9 +225,9 @@ def z_by(
 def with_columns(
     candles: pd.DataFrame, columns: "Mapping[str, np.ndarray[Any, Any] | pd.Categorical[str]]"
 ) -> pd.DataFrame:
-    """Return the candles with new columns beside theirs.
+    """Return the candles with new columns added.
 
-    In one step: pandas takes about as long to insert one column as to set all of them beside.
+    All columns are added in one step, which takes pandas about as long as inserting one.
     """
     return pd.concat([candles, pd.DataFrame(columns, index=candles.index, copy=False)], axis=1)
 
@@ -244,7 +244,7 @@ def imbalance_columns(
     max_stale_candles: int = MAX_STALE_CANDLES,
     memory: int = MEMORY_CANDLES,
 ) -> pd.DataFrame:
-    """Return all columns of the signal, for use in a strategy of one's own.
+    """Return all columns of the signal, for use in your own strategy.
 
     In ``populate_indicators`` of any freqtrade strategy::
 
@@ -259,13 +259,14 @@ def imbalance_columns(
     :param perp: candles of the perp: ``date``, ``close``, ``volume``; one row a candle, in order.
     :param spot: candles of its spot pair on the same timeframe; rows may be missing.
     :param scale: coins in one unit of the perp (1000 for 1000PEPE).
-    :param thresholds: any of ``PRESETS`` or own; without, the preset "balanced".
+    :param thresholds: one of ``PRESETS`` or your own; the default is the preset "balanced".
     :param timeframe: the length of these candles, such as ``1h``; needed with ``htf`` only.
-    :param htf: candles of perp and spot on the higher timeframe; without, ``htf_z`` is NaN.
-    :param htf_timeframe: their length.
-    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
-    :param memory: candles over which a window may reach back, on either timeframe: those that a
-        bot loads at its start.
+    :param htf: candles of perp and spot on the higher timeframe; without them ``htf_z`` is NaN.
+    :param htf_timeframe: length of the higher timeframe, such as ``4h``.
+    :param max_stale_candles: consecutive candles without a premium that end a bias; 0 switches
+        this off.
+    :param memory: most candles that a window may span, on either timeframe: the number that a
+        bot loads at start.
     :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
         htf_z, deviation_bps``, with the index of ``perp``.
     :raises DataError: if candles lack a column, or are not in order of time.

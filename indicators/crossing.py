@@ -1,4 +1,4 @@
-"""Where a series crosses a level, each crossing once however it trembles there."""
+"""Where a series crosses a level; repeated crossings within a quiet period count once."""
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +9,14 @@ from perp_imbalance.indicators.rolling import Floats
 def crossings(values: Floats, level: float, quiet: int) -> npt.NDArray[np.int8]:
     """Return the side, +1 or -1, on each row where a series goes beyond a level on that side.
 
-    A row counts where the ``quiet`` rows before it were not beyond the level on the same side. An
-    unknown value leaves the series where it was. The answer on a row depends on rows up to it
-    alone, and not on where the series begins: without ``quiet`` known rows before it, none counts.
+    A row counts if none of the ``quiet`` rows before it was beyond the level on the same side. A
+    NaN repeats the last known value. The result on a row depends on that row and earlier ones
+    only, and not on where the series begins: a row with fewer than ``quiet`` known rows before
+    it never counts.
 
-    :param values: one value a row, NaN where it is not known.
-    :param level: above 0, in the unit of the values; beyond are ``level`` and more, ``-level`` and
-        less.
+    :param values: one value per row, NaN where unknown.
+    :param level: above 0, in the unit of the values; a value at ``level`` or above, or at
+        ``-level`` or below, is beyond it.
     :param quiet: at least 1.
     :return: int8 of the values' shape, 0 where nothing is crossed.
 

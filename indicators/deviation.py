@@ -1,4 +1,4 @@
-"""How far a premium is from its own median: in basis points, and as a robust z-score."""
+"""The distance of a premium from its own median, in basis points and as a robust z-score."""
 
 from contextlib import suppress
 from typing import NamedTuple
@@ -30,13 +30,13 @@ _MANY_ROWS = 10_000
 
 
 class Deviation(NamedTuple):
-    """How far each premium is from the median of the last ones, in basis points."""
+    """Distance of each premium from its moving median, in basis points."""
 
     bps: Floats
 
 
 class RobustZScore(NamedTuple):
-    """The robust z-score before and after smoothing, with the deviations that it is made of."""
+    """The robust z-score before and after smoothing, and the deviations behind it."""
 
     raw: Floats
     z: Floats
@@ -46,8 +46,8 @@ class RobustZScore(NamedTuple):
 def deviation_bps(premium: Floats, dev_len: int, memory: int = MEMORY_CANDLES) -> Deviation:
     """Return ``1e4 × (premium − median)`` over the last finite premiums, the current one included.
 
-    The window holds those of the last ``dev_len`` premiums that lie within the memory. It is NaN
-    where that is fewer than 100, or than ``dev_len`` where this is smaller.
+    The window holds the last ``dev_len`` premiums that lie within the memory. The result is NaN
+    where the window holds fewer than ``min(100, dev_len)`` premiums.
 
     Source: ``docs/reference/signal.md``, rule 8.
 
@@ -79,8 +79,9 @@ def robust_z_score(
 ) -> RobustZScore:
     """Return ``(premium − median) / (1.4826 × MAD)``, and its EMA.
 
-    MAD is the median of the last ``dev_len`` distances of premiums to their own medians. Both
-    windows are full, so the first value needs ``2 × dev_len − 1`` finite premiums.
+    MAD is the median absolute deviation: the median distance of the last ``dev_len`` premiums
+    from their moving medians. Both windows must be full, so the first value needs
+    ``2 × dev_len − 1`` finite premiums.
 
     Source: ``docs/reference/signal.md``, rule 2.
 
@@ -88,8 +89,8 @@ def robust_z_score(
     :param dev_len: finite premiums in each window, the current one included.
     :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
-    :param dead_zone: whether this is a premium index. Its MAD is that of the premiums in the window
-        that are not 0, and at least 0.5 bps: with half of them 0, it would be 0.
+    :param dead_zone: whether this is a premium index. Its MAD leaves out premiums of 0 and is at
+        least 0.5 bps; otherwise it would be 0 where half of the premiums are 0.
     :return: three arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.
 
@@ -116,7 +117,7 @@ def robust_z_score(
 
 
 def _spread_beside_zeros(distances: Floats, dev_len: int) -> Floats:
-    """Return 1.4826 × MAD of the last premiums but for zeros, and at least 0.5 bps.
+    """Return 1.4826 × MAD of the last premiums that are not 0, at least 0.5 bps.
 
     :param distances: of premiums to their medians, in bps; NaN where the premium is 0.
     """
@@ -135,8 +136,8 @@ def _begins(size: int, length: int) -> Ints:
 def _moving_median(dense: Floats, begins: Ints, longest: int, least: int) -> Floats:
     """Return the median of each window, NaN where it holds fewer than ``least``.
 
-    Compiled for many rows. A bot has few, and freqtrade's own image has no numba; a file system on
-    which numba can keep nothing is a RuntimeError.
+    Long series use compiled code. A bot's short ones use bottleneck, since freqtrade's Docker
+    image has no numba. numba raises RuntimeError where it cannot write its cache.
     """
     if dense.size >= _MANY_ROWS:
         with suppress(ImportError, RuntimeError):

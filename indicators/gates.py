@@ -1,4 +1,4 @@
-"""The gates of an entry: one object each, from which everything that knows gates follows.
+"""The gates of an entry, one object each.
 
 Signals, entry tags, the reasons of the chart, the sweep's masks, the scan's columns, the doctor's
 questions, the series that are downloaded and the switches of the config read :data:`GATES`.
@@ -21,14 +21,14 @@ Passes = tuple[Bools, Bools]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """What a gate needs beside the candles of perp and spot. Not every exchange has it.
+    """A series that a gate needs besides candles of perp and spot. Not every exchange has it.
 
     :ivar candle_type: freqtrade's name of it.
     :ivar ability: ccxt's name of the ability to fetch its history.
-    :ivar words: what a message calls it.
-    :ivar column: the column of the perp's rows that the gate goes by.
-    :ivar on_rows: returns it, and others that the series becomes, by name: from the perp's candles,
-        their timeframe and the series.
+    :ivar words: its name in messages.
+    :ivar column: the column that the gate reads.
+    :ivar on_rows: returns this column, and others made from the series, by name; takes the
+        perp's candles, their timeframe and the series.
     :ivar with_candles: whether freqtrade downloads it together with the candles of perps.
     """
 
@@ -42,18 +42,18 @@ class Series:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Gate:
-    """What an entry must meet beside its bias.
+    """A condition that an entry must meet besides its bias.
 
-    :ivar name: what a chart, a scan and a message call it.
-    :ivar tag: its word in the tag of an entry.
-    :ivar switch: the threshold that switches it: it is on where that is true, or above 0.
+    :ivar name: its name in charts, scans and messages.
+    :ivar tag: its word in the entry tag.
+    :ivar switch: the threshold that turns it on: when true, or above 0.
     :ivar thresholds: the other thresholds that :attr:`passes` and its columns depend on.
-    :ivar columns: what it reads; where the first is NaN, whether it would pass is not known.
-    :ivar passes: returns where it passes, from the thresholds and those columns.
+    :ivar columns: the columns it reads; where the first is NaN, the result is unknown.
+    :ivar passes: takes the thresholds and those columns, returns where the gate passes.
     :ivar source: the column from which :attr:`derive` computes the first of its columns; None
         where every run has that column.
-    :ivar series: what it needs beside candles. Such a gate is on or off for a whole run, and no
-        preset has it on.
+    :ivar series: a series it needs besides candles. Such a gate is on or off for a whole run,
+        and no preset turns it on.
     """
 
     name: str
@@ -67,15 +67,15 @@ class Gate:
     series: Series | None = None
 
     def is_on(self, thresholds: Thresholds) -> bool:
-        """Tell whether thresholds have it on."""
+        """Return whether the thresholds turn the gate on."""
         return bool(getattr(thresholds, self.switch) > 0)
 
     def own_columns(
         self, thresholds: Thresholds, sources: Mapping[str, Floats]
     ) -> dict[str, Floats]:
-        """Return the column that it computes for itself, if it does.
+        """Return the column that the gate computes itself, if any.
 
-        :param sources: columns by name; without its source, a gate has no column of its own.
+        :param sources: columns by name; without its source column the gate returns none.
         """
         if self.derive is None or self.source is None or self.source not in sources:
             return {}

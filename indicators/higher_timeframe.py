@@ -1,4 +1,4 @@
-"""What a candle may know of a higher timeframe: only candles that have closed."""
+"""Align higher-timeframe values with candles, using closed candles only."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,14 +48,14 @@ def align_higher_timeframe(
 ) -> Floats:
     """Return for each candle the value of the last higher-timeframe candle that has closed.
 
-    A higher candle is visible from the candle that closes together with it until the next one is
-    due; if that one is missing the value is NaN, not the old one.
+    A higher-timeframe candle is visible from the candle that closes together with it until the
+    next higher-timeframe candle is due. If that one is missing, the value is NaN.
 
     Source: ``docs/reference/signal.md``, rule 7.
 
     :param rows: opening times of the candles to fill, nanoseconds.
     :param htf_times: opening times of the higher timeframe's candles, rising.
-    :param values: one per ``htf_times``.
+    :param values: one value per element of ``htf_times``.
     :return: array of the rows' length.
     """
     result = np.full(rows.size, np.nan)

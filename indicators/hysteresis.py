@@ -1,4 +1,4 @@
-"""From a z-score to a bias, from a bias to zones, from zones and gates to entries and exits."""
+"""Bias from z-scores, zones from the bias, entries and exits from zones and gates."""
 
 from typing import Any, Literal, TypeVar
 
@@ -20,7 +20,7 @@ EntryMode = Literal["zone", "flip"]
 
 
 def previous(bias: NDArray[_AnyInt]) -> NDArray[_AnyInt]:
-    """Return the bias one candle earlier; none before the first."""
+    """Return the bias one candle earlier; 0 before the first candle."""
     before = np.empty_like(bias)
     before[:1] = NONE
     before[1:] = bias[:-1]
@@ -28,7 +28,7 @@ def previous(bias: NDArray[_AnyInt]) -> NDArray[_AnyInt]:
 
 
 def stale_rows(has_premium: Bools, max_stale_candles: int) -> Ints:
-    """Return the rows that end, or lie beyond, this many candles in a row without a premium.
+    """Return the rows that end a run of at least this many candles without a premium.
 
     >>> stale_rows(np.array([False, True, False, False, False]), 2)
     array([3, 4])
@@ -43,15 +43,14 @@ def stale_rows(has_premium: Bools, max_stale_candles: int) -> Ints:
 def hysteresis(
     z: Floats, has_premium: Bools, *, enter_z: float, exit_z: float, max_stale_candles: int
 ) -> Ints:
-    """Return the bias: entered at an extreme z, held until z has cooled.
+    """Return the bias: it begins at an extreme z and ends when ``|z|`` falls below ``exit_z``.
 
     ``z >= enter_z`` is SHORT, ``z <= -enter_z`` LONG, ``|z| < exit_z`` none; between them, and
-    where z is NaN, the bias holds. An opposite extreme flips directly. ``max_stale_candles``
-    candles in a row without a premium end a bias; 0 never does.
+    where z is NaN, the bias stays. An opposite extreme flips it directly. A run of
+    ``max_stale_candles`` candles without a premium ends it; 0 switches this off.
 
-    Every event depends on the z-score of its own candle, so the last event up to a row decides:
-    no state is carried from candle to candle. Most events repeat the one before; the bias is made
-    of the few that change it.
+    Each event (begin or end) depends on the z-score of its own candle only, so the last event up
+    to a row decides the bias, and no state is carried from candle to candle.
 
     Source: ``docs/reference/signal.md``, rules 5 and 6.
 
@@ -66,7 +65,7 @@ def hysteresis(
     is_event = (bias_at_event != NONE) | (np.abs(z) < exit_z)
     if max_stale_candles > 0:
         is_event[stale_rows(has_premium, max_stale_candles)] = True
-    # The bias starts at none: whatever the first candle says holds from there.
+    # Before the first candle the bias is none.
     is_event[:1] = True
     events = np.flatnonzero(is_event)
     states = bias_at_event[events]
@@ -78,7 +77,7 @@ def hysteresis(
 
 
 def zone_starts(bias: NDArray[_AnyInt]) -> Ints:
-    """Return the rows on which a zone begins: a maximal run of the same bias that is not none.
+    """Return the first row of each zone: a longest run of rows with one bias other than 0.
 
     >>> zone_starts(np.array([0, -1, -1, 1]))
     array([1, 3])
@@ -87,7 +86,7 @@ def zone_starts(bias: NDArray[_AnyInt]) -> Ints:
 
 
 def entry_rows(candidates: Bools, starts: Ints, mode: EntryMode) -> Ints:
-    """Return the rows on which a position is entered: one a zone, if any of its rows may.
+    """Return the rows on which a position is entered: at most one per zone.
 
     Source: ``docs/reference/signal.md``, rule 9.
 
@@ -135,9 +134,9 @@ def exits(bias: Ints, side: int) -> Bools:
 
 
 def exit_reasons(bias: Ints, has_premium: Bools) -> NDArray[np.object_]:
-    """Return per row why a bias that leaves its side on it does: the exit tag.
+    """Return the exit tag for each row: why the bias left its side there.
 
-    The z-score ends a bias only on a candle with a premium, a dead feed only on one without.
+    The z-score ends a bias only on a candle with a premium; missing data only on one without.
     """
     reasons = np.where(has_premium, COOLED, STALE_SPOT).astype(object)
     reasons[bias != NONE] = FLIPPED

@@ -1,7 +1,7 @@
-"""Results that are kept: hyperopt asks for the same columns in one epoch after another.
+"""A cache of results: hyperopt asks for the same columns in every epoch.
 
-freqtrade sends every epoch to a worker with a new copy of the strategy, so what is kept lies with
-this module, and is found again by the contents of the array it was computed from.
+freqtrade sends each epoch to a worker with a new copy of the strategy, so this module holds the
+cache. A result is found by the contents of the array it was computed from.
 """
 
 from collections.abc import Callable, Hashable
@@ -27,10 +27,10 @@ def _size(arrays: tuple[Any, ...]) -> int:
 
 
 def memoize(function: Callable[..., _Arrays]) -> Callable[..., _Arrays]:
-    """Return a function that computes each result once, as long as there is room to keep it.
+    """Return a function that caches its results up to a fixed amount of memory.
 
     :param function: takes an array and numbers; returns a tuple of arrays.
-    :return: the same, whose arrays are shared and so cannot be written to.
+    :return: the cached function; the arrays it returns are shared and read-only.
 
     >>> from perp_imbalance.indicators.zscore import z_score
     >>> kept = memoize(z_score)

@@ -1,8 +1,8 @@
 """A moving median over windows of unequal length, compiled.
 
-Values are ranked within overlapping blocks, by numpy; a place in the ranking then follows the
-middle of the window, a few steps a row. Its time hardly depends on the values, and is half of what
-bottleneck's heaps need.
+numpy ranks the values within overlapping blocks; a pointer into the ranking then follows the
+middle of the window, a few steps per row. This takes half the time of bottleneck's heaps and hardly
+depends on the values.
 """
 
 import numpy as np
@@ -15,9 +15,9 @@ def moving_median(values: Floats, begins: Ints, longest: int, least: int) -> Flo
     """Return the median of ``values[begins[i]:i + 1]`` for every row i.
 
     :param values: finite, in any unit.
-    :param begins: the first row of each window; never falls, and is at most the row itself.
-    :param longest: no window holds more values.
-    :param least: values that a window needs.
+    :param begins: the first row of each window; it never decreases and is at most the row itself.
+    :param longest: the most values that a window holds.
+    :param least: the fewest values that give a median.
     :return: an array of that length, NaN where a window holds fewer than ``least``.
 
     >>> moving_median(np.array([3.0, 1.0, 2.0, 9.0]), np.array([0, 0, 0, 2]), 3, 2)
@@ -46,7 +46,7 @@ def moving_median(values: Floats, begins: Ints, longest: int, least: int) -> Flo
 
 @njit(cache=True)
 def _rank(values: Floats, order: Ints, ranks: Ints, ranked: Floats) -> None:
-    """Write a block's ranks and its values by rank, given nearly their order."""
+    """Write a block's ranks and its values by rank, given their approximate order."""
     for next_place in range(values.size):
         place, row = next_place, order[next_place]
         # Where the last bits do matter.
@@ -62,7 +62,7 @@ def _rank(values: Floats, order: Ints, ranks: Ints, ranked: Floats) -> None:
 
 @njit(cache=True)
 def _follow(padded: Floats, begins: Ints, longest: int, least: int, orders: Ints) -> Floats:
-    """Return the medians, given nearly the order of each block's values."""
+    """Return the medians, given the approximate order of each block's values."""
     result = np.empty(begins.size)
     blocks, width = orders.shape
     step = width - longest

@@ -1,4 +1,4 @@
-"""What a wallet and holding made: one place for each figure."""
+"""Figures of performance: buy and hold, and drawdown."""
 
 import pandas as pd
 
@@ -6,11 +6,11 @@ import pandas as pd
 def buy_and_hold(
     closes: pd.DataFrame, first: "pd.Series[float] | None" = None
 ) -> "pd.Series[float]":
-    """Return what 1 is worth that was spread evenly over all pairs at the beginning, and kept.
+    """Return the value of 1 spread evenly over all pairs at the start and held.
 
-    A pair that begins later is cash until then.
+    The share of a pair whose candles begin later is cash until then.
 
-    :param closes: a column a pair, a row a candle.
+    :param closes: one column per pair, one row per candle.
     :param first: the price each pair is bought at; its first close unless given.
 
     >>> buy_and_hold(pd.DataFrame({"a": [10.0, 20.0], "b": [4.0, 2.0]})).tolist()

@@ -1,6 +1,6 @@
-"""What else tells of a crowd beside the premium: the funding rate, the open interest.
+"""Signs of crowded positions besides the premium: the funding rate and the open interest.
 
-Each is one array on the rows of the perp's candles, NaN where nothing is known at a candle's close.
+Each is an array on the rows of the perp's candles, NaN where it is unknown at a candle's close.
 """
 
 import numpy as np
@@ -24,14 +24,14 @@ _SECOND, _HOUR = 10**9, timeframe_ns("1h")
 def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) -> dict[str, Floats]:
     """Return for each candle the last funding rate that was settled before its close.
 
-    One that is settled at the very close belongs to the next candle: exchanges publish it seconds
+    A rate settled exactly at the close belongs to the next candle: exchanges publish it seconds
     later, when a bot has already decided.
 
     :param candles: column ``date``.
-    :param timeframe: their length.
+    :param timeframe: length of these candles.
     :param rates: freqtrade's funding rates: ``date`` of the settlement, ``funding_rate``.
     :return: ``funding_rate``, a fraction of the position per 8 hours, and ``funding_rate_raw``, the
-        fraction that was paid; NaN where none is known.
+        fraction that was paid; NaN where unknown.
     """
     closes = open_times(candles, "perp") + timeframe_ns(timeframe)
     known = {name: np.full(closes.size, np.nan) for name in ("funding_rate", "funding_rate_raw")}
@@ -49,10 +49,10 @@ def known_funding(candles: pd.DataFrame, timeframe: str, rates: pd.DataFrame) ->
 
 
 def funding_hours(settled: NDArray[np.int64]) -> Floats:
-    """Return for how many hours each funding rate was paid: since the settlement before it.
+    """Return the hours that each funding rate covers: those since the settlement before it.
 
-    Known from settlements up to each one only. Where that is no interval of an exchange (more than
-    8 hours, so one was missed; or less than one), the interval before it counts.
+    Uses settlements up to each one only. An interval of more than 8 hours (a settlement is missing)
+    or less than one is replaced by the interval before it.
 
     :param settled: times of settlements in nanoseconds, rising.
     :return: whole hours, NaN before the first interval.
@@ -67,10 +67,9 @@ def funding_hours(settled: NDArray[np.int64]) -> Floats:
 
 
 def open_interest(candles: pd.DataFrame, interest: pd.DataFrame) -> Floats:
-    """Return for each candle the open interest that exchanges name by its opening time.
+    """Return the open interest of each candle; exchanges stamp it with the opening time.
 
-    In coins, so that a move of the price does not change it; in money where an exchange gives no
-    coins.
+    In coins, so that the price does not change it; in money where an exchange gives no coins.
 
     :param candles: column ``date``.
     :param interest: freqtrade's open interest on the same timeframe: ``date``,
@@ -88,7 +87,7 @@ def open_interest(candles: pd.DataFrame, interest: pd.DataFrame) -> Floats:
 
 
 def change(values: Floats, candles: int) -> Floats:
-    """Return by which share values have changed over so many rows; NaN where either is.
+    """Return the relative change over a number of rows; NaN where either value is NaN.
 
     :param values: one per candle.
 

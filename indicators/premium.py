@@ -1,4 +1,4 @@
-"""The premium of a perp over its spot, from prices that were really traded."""
+"""The premium of a perp over its spot pair, from traded prices only."""
 
 from typing import Literal, TypeVar
 
@@ -36,16 +36,16 @@ _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
     """Return the closes at which something was traded, NaN elsewhere.
 
-    freqtrade fills missing candles with flat ones of volume 0; beside a moving perp such a frozen
-    spot price looks exactly like an extreme premium. A candle with a volume was traded, even if
-    its four prices are the close before.
+    freqtrade fills missing candles with flat ones of volume 0. While the perp moves, such a frozen
+    spot price looks like an extreme premium. A candle with volume was traded, even if all four of
+    its prices equal the previous close.
 
     Source: ``docs/reference/signal.md``, rule 1.
 
     :param candles: columns ``close`` and ``volume``; of an index ``open``, ``high`` and ``low``.
-    :param by_volume: False for an index, which has no volume: of it only the four prices tell that
-        a candle was filled in.
-    :return: closes; NaN where not finite, not above 0, or of a candle that is not fresh.
+    :param by_volume: False for an index, which has no volume: a candle whose four prices equal the
+        previous close then counts as filled in.
+    :return: closes; NaN where not finite, not above 0, or not traded.
 
     >>> traded_close(pd.DataFrame({"close": [2.0, 2.0], "volume": [5.0, 0.0]}))
     array([ 2., nan])
@@ -65,9 +65,9 @@ def traded_close(candles: pd.DataFrame, *, by_volume: bool = True) -> Floats:
 
 
 def source_values(candles: pd.DataFrame, source: Source | Literal["futures"]) -> Floats:
-    """Return what candles beside a perp's tell of each row: a price, or the premium itself.
+    """Return the value of a premium source on each row: a price, or the premium itself.
 
-    :param source: their type.
+    :param source: the type of the candles.
     :return: NaN where a candle was not traded, or filled in.
     """
     if source == "premiumIndex":
@@ -78,12 +78,13 @@ def source_values(candles: pd.DataFrame, source: Source | Literal["futures"]) ->
 def index_premium(candles: pd.DataFrame) -> Floats:
     """Return the premiums that an exchange publishes as candles, NaN where they were filled in.
 
-    Its premium index is exactly 0 while the index lies inside the spread of its order book. A
-    candle of nothing but zeros after such a close may be real or filled in; it says the same.
+    The premium index is exactly 0 while the index price lies inside the spread of the order book.
+    A candle of zeros after a close of 0 may be real or filled in; the premium is 0 in both cases.
 
     Source: ``docs/reference/signal.md``, "The premium index".
 
-    :param candles: column ``close``, fractions; ``open``, ``high`` and ``low`` tell what is filled.
+    :param candles: column ``close``, fractions; ``open``, ``high`` and ``low`` show which candles
+        were filled in.
 
     >>> flat = pd.DataFrame({name: [0.0, 0.0, 1e-4, 1e-4] for name in ("open", "high", "low")})
     >>> index_premium(flat.assign(close=flat["open"]))
@@ -97,9 +98,9 @@ def index_premium(candles: pd.DataFrame) -> Floats:
 
 
 def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
-    """Return the rows whose four prices are all the close before: filled in, most likely.
+    """Return the rows whose four prices all equal the previous close, so most likely filled in.
 
-    :param candles: ``open``, ``high`` and ``low``, else none is found.
+    :param candles: columns ``open``, ``high`` and ``low``; without them no row is found.
     :param close: their closes.
     """
     same = np.flatnonzero(close[1:] == close[:-1]) + 1
@@ -111,11 +112,11 @@ def filled_rows(candles: pd.DataFrame, close: Floats) -> NDArray[np.int64]:
 
 
 def believable_close(perp: pd.DataFrame, spot_close: Floats, fraction: Floats) -> Floats:
-    """Return the perp's closes that were traded and are no error of the feed, NaN elsewhere.
+    """Return the perp's traded closes without errors of the data feed, NaN elsewhere.
 
     :param perp: candles, columns ``close`` and ``volume``.
-    :param spot_close: fresh closes of its spot pair.
-    :param fraction: the premium of each; NaN beside two fresh closes is an error of the feed.
+    :param spot_close: traded closes of its spot pair.
+    :param fraction: the premiums; a NaN where both closes are known marks an error of the feed.
     """
     close = traded_close(perp)
     absurd: Bools = np.isnan(fraction)
@@ -127,8 +128,8 @@ def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
     """Return the opening times in nanoseconds since 1970.
 
     :param candles: column ``date``, timezone-aware.
-    :param name: what these candles are, for the message.
-    :raises DataError: if the dates are not datetimes with a time zone that rise strictly.
+    :param name: name of these candles in error messages.
+    :raises DataError: if the dates are not strictly increasing datetimes with a time zone.
     """
     check_dates(candles, name)
     dates = pd.DatetimeIndex(candles["date"].array, copy=False)
@@ -145,11 +146,11 @@ def open_times(candles: pd.DataFrame, name: str) -> NDArray[np.int64]:
 
 
 def check_candles(candles: pd.DataFrame, name: str) -> None:
-    """Raise unless these are candles that the columns can be computed from.
+    """Raise unless the columns of the signal can be computed from these candles.
 
     :param candles: from any source: freqtrade, ccxt, a file.
-    :param name: what these candles are, for the message.
-    :raises DataError: naming the column that is missing or not what it should be.
+    :param name: name of these candles in error messages.
+    :raises DataError: naming the column that is missing or has the wrong type.
     """
     for column in ("date", "close", "volume"):
         if column not in candles:
@@ -167,7 +168,7 @@ def check_candles(candles: pd.DataFrame, name: str) -> None:
 
 
 def _hint(candles: pd.DataFrame, column: str) -> str:
-    """Return how a missing column can be made of what is there."""
+    """Return how to make a missing column from the existing ones."""
     if column == "date" and isinstance(candles.index, pd.DatetimeIndex):
         return ': make it of the index with reset_index(names="date")'
     if column == "date" and "timestamp" in candles and len(candles):
@@ -177,7 +178,7 @@ def _hint(candles: pd.DataFrame, column: str) -> str:
 
 
 def _conversion(candles: pd.DataFrame, column: str) -> str:
-    """Return the call that makes datetimes of a column of numbers or text."""
+    """Return the call that converts a column of numbers or text to datetimes."""
     values, unit = candles[column], ""
     if pd.api.types.is_numeric_dtype(values):
         # Seconds since 1970 have ten digits.
@@ -204,12 +205,12 @@ def check_dates(candles: pd.DataFrame, name: str) -> None:
 
 
 class Grid:
-    """The rows that candles would have if none of them were missing.
+    """The rows that candles would have if none were missing.
 
-    freqtrade fills in what is missing, other sources do not; a window reaches back over time.
+    freqtrade fills missing candles, other sources do not; windows are lengths of time.
 
     :param times: opening times of the candles, in any unit, rising.
-    :param memory: a gap that is longer counts as one candle more than this.
+    :param memory: a longer gap is shortened to this many candles plus one.
 
     >>> grid = Grid(np.array([0, 60, 180]), 459)
     >>> grid.fill(np.array([1.0, 2.0, 3.0]))
@@ -226,7 +227,7 @@ class Grid:
             self._rows = np.append(0, np.cumsum(candles))
 
     def fill(self, values: Floats) -> Floats:
-        """Return values with a NaN for every candle that is missing."""
+        """Return the values with a NaN for each missing candle."""
         if self._rows is None:
             return values
         filled = np.full(self._rows[-1] + 1, np.nan)
@@ -234,12 +235,12 @@ class Grid:
         return filled
 
     def pick(self, values: NDArray[_Number]) -> NDArray[_Number]:
-        """Return of filled values those of the candles that are there."""
+        """Return the values of the existing candles from filled values."""
         return values if self._rows is None else values[self._rows]
 
 
 def on_rows_of(rows: NDArray[np.int64], times: NDArray[np.int64], values: Floats) -> Floats:
-    """Return the value of the same time for every row, NaN where there is none. Fills nothing.
+    """Return the value with the same time for each row, NaN where there is none.
 
     :param rows: opening times to fill, rising.
     :param times: opening times of ``values``, rising.
@@ -262,10 +263,10 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
 
     Source: ``docs/reference/signal.md``, "Columns".
 
-    :param perp_close: fresh closes of the perp.
-    :param spot_close: fresh closes of its spot pair.
+    :param perp_close: traded closes of the perp.
+    :param spot_close: traded closes of its spot pair.
     :param scale: coins in one unit of the perp (1000 for 1000PEPE).
-    :return: NaN where either close is.
+    :return: fractions, NaN where either close is NaN.
 
     >>> premium(np.array([1010.0]), np.array([1.0]), 1000)
     array([0.01])
@@ -277,9 +278,9 @@ def premium(perp_close: Floats, spot_close: Floats, scale: float = 1.0) -> Float
 
 
 def mask_outliers(fraction: Floats) -> Floats:
-    """Return the premiums without those that only an error of a feed can be.
+    """Return the premiums with errors of the data feed set to NaN.
 
-    A price ten times too high is not an extreme premium.
+    A price ten times too high is an error, not an extreme premium.
 
     Source: ``docs/reference/signal.md``, rule 1.
 
@@ -295,9 +296,9 @@ def mask_outliers(fraction: Floats) -> Floats:
 def price_ratio(fraction: Floats) -> float:
     """Return the median of ``perp_close / scale / spot_close``; NaN if no row has both.
 
-    Near 1 for the same coin, anything for two that only share a name.
+    Near 1 for the same coin, any number for two coins that only share a name.
 
-    :param fraction: the premiums, which are that ratio less 1.
+    :param fraction: the premiums, which equal this ratio minus 1.
 
     >>> price_ratio(np.array([0.25, np.nan]))
     1.25
@@ -307,15 +308,15 @@ def price_ratio(fraction: Floats) -> float:
 
 
 def is_same_coin(ratio: float) -> bool:
-    """Tell whether a price ratio lets perp and spot be the same coin; NaN does not."""
+    """Return whether a price ratio is near enough to 1 for the same coin; False for NaN."""
     return abs(ratio - 1.0) <= MAX_PRICE_RATIO_ERROR
 
 
 def is_perp_itself(fraction: Floats) -> bool:
-    """Tell whether what was given as spot are the candles of the perp.
+    """Return whether the candles given as spot are those of the perp.
 
-    Some requests and some downloaders bring the perp's candles under the spot pair's name. Two
-    markets of one coin have the same close now and then, not on nearly every candle.
+    Some requests and downloaders return the perp's candles under the spot pair's name. Two markets
+    of one coin have equal closes now and then, but not on nearly every candle.
 
     :param fraction: the premiums.
 

@@ -1,4 +1,4 @@
-"""How far a z-score measures a market, and not the coarseness or the gaps of its candles."""
+"""How much of a z-score is noise from coarse price ticks or missing candles."""
 
 import math
 
@@ -22,7 +22,7 @@ _DIGITS, _MOST_DECIMALS = 13, 18
 
 
 def without_spot(perp: pd.DataFrame, fraction: Floats) -> float:
-    """Return the share of the perp's candles with a price that have no spot price beside it."""
+    """Return the share of the perp's traded candles that have no spot price."""
     traded: Bools = np.isfinite(traded_close(perp))
     if not traded.any():
         return math.nan
@@ -30,7 +30,7 @@ def without_spot(perp: pd.DataFrame, fraction: Floats) -> float:
 
 
 def max_tick_noise(enter_z: float) -> float:
-    """Return the tick noise from which on z is rounding: at the latest where one tick is an entry.
+    """Return the tick noise above which z measures rounding; at most ``enter_z``.
 
     >>> max_tick_noise(1.3), max_tick_noise(2.0)
     (1.3, 1.9)
@@ -41,8 +41,8 @@ def max_tick_noise(enter_z: float) -> float:
 def premium_stdev(fraction: Floats, len_prem: int) -> float:
     """Return the standard deviation that z usually divides by.
 
-    The median over all windows, so that one extreme hour does not hide a coarse tick; over all
-    premiums where there are fewer than a window.
+    The median over all windows, so that one extreme hour does not hide a coarse tick. With fewer
+    premiums than a window, the standard deviation of all of them.
     """
     windows = rolling_mean_stdev(fraction, len_prem).stdev
     windows = windows[np.isfinite(windows)]
@@ -53,10 +53,10 @@ def premium_stdev(fraction: Floats, len_prem: int) -> float:
 
 
 def tick_size(candles: pd.DataFrame, precision: float) -> float:
-    """Return the step on which prices really move, which may be coarser than the exchange says.
+    """Return the step in which prices move, which may be coarser than the exchange's tick.
 
     :param candles: columns ``open``, ``high``, ``low``, ``close``.
-    :param precision: the step that the exchange names.
+    :param precision: the tick that the exchange states.
     """
     # One by one: pandas takes ten times as long to pick four columns at once.
     prices = [candles[name].to_numpy(dtype=np.float64) for name in _PRICES]
@@ -68,7 +68,8 @@ def tick_size(candles: pd.DataFrame, precision: float) -> float:
 def most_decimals(prices: Floats) -> int:
     """Return how many decimals the prices need, as freqtrade's ``get_tick_size_over_time`` does.
 
-    That one writes every price as text, which takes 20 ms a series; a scan has 900 of them.
+    freqtrade's function formats every price as text, which takes 20 ms per series; a scan reads
+    900 series.
 
     >>> most_decimals(np.array([0.125, 3.0]))
     3
@@ -87,13 +88,13 @@ def most_decimals(prices: Floats) -> int:
 def relative_tick(candles: pd.DataFrame, precision: float, prices: Floats) -> float:
     """Return the tick as a fraction of the median price.
 
-    :param prices: the closes, NaN where not fresh; at least one is.
+    :param prices: closes, NaN where not traded; at least one is finite.
     """
     return tick_size(candles, precision) / float(np.median(prices[np.isfinite(prices)]))
 
 
 def tick_noise(tick: float, stdev: float) -> float:
-    """Return by how much one tick moves z: the tick over the premium's standard deviation.
+    """Return how much one tick moves z: the tick divided by the premium's standard deviation.
 
     :param tick: the coarser tick of perp and spot, as a fraction of the price.
     :param stdev: as :func:`premium_stdev` returns it.

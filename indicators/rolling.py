@@ -1,8 +1,8 @@
 """Moving averages and standard deviations that survive gaps and frozen prices.
 
-TA-Lib does the work, from 0.8 on: before, it takes every variance below 1e-14 for zero, and a
-premium's easily is. One of its habits is dealt with here, once: a NaN inside the input makes
-everything after it NaN.
+TA-Lib computes them. Version 0.8 or newer is needed: older ones take every variance below 1e-14
+for zero, and that of a premium often is smaller. In TA-Lib a NaN inside the input makes everything
+after it NaN; the functions here remove NaN first.
 """
 
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class MeanStdev(NamedTuple):
 
 
 def finite_rows(values: Floats) -> Rows:
-    """Return which values are finite: a slice, which costs no copy, where they are in one run.
+    """Return which values are finite: as a slice, which needs no copy, if they are contiguous.
 
     >>> finite_rows(np.array([np.nan, 1.0, 2.0]))
     slice(1, 3, None)
@@ -42,7 +42,7 @@ def finite_rows(values: Floats) -> Rows:
 
 
 def expand(values: Floats, rows: Rows, size: int) -> Floats:
-    """Put compacted values back on the rows they came from, NaN elsewhere.
+    """Return compacted values on the rows they came from, NaN elsewhere.
 
     :param values: one value per row.
     :param rows: from :func:`finite_rows`.
@@ -65,7 +65,7 @@ def expand(values: Floats, rows: Rows, size: int) -> Floats:
 def rolling_mean_stdev(values: Floats, length: int) -> MeanStdev:
     """Return mean and population standard deviation over the last ``length`` finite values.
 
-    Rows whose value is not finite are skipped: they get NaN and do not count.
+    Rows whose value is not finite get NaN and are not counted in the window.
 
     :param values: any unit; may hold NaN and infinities.
     :param length: window in finite values, the current one included; at least 2.
@@ -88,9 +88,9 @@ def dense_mean_stdev(dense: Floats, length: int) -> MeanStdev:
 
 
 def check_memory(length: int, memory: int) -> None:
-    """Raise unless a window fits into the memory.
+    """Raise if a window is longer than the memory.
 
-    :raises SettingsError: if it does not.
+    :raises SettingsError: if it is.
     """
     if length > memory:
         raise SettingsError(
@@ -105,17 +105,17 @@ def row_numbers(rows: Rows) -> Ints:
 
 
 def span(rows: Rows) -> int:
-    """Return over how many rows at most the finite values are spread."""
+    """Return the most rows that the finite values can span."""
     return int(rows.stop - rows.start) if isinstance(rows, slice) else rows.size
 
 
 def forget(windows: Floats, rows: Rows, length: int, memory: int) -> None:
-    """Set to NaN, in place, what was computed over a window that begins before the memory does.
+    """Set to NaN, in place, values whose window begins before the memory.
 
     :param windows: one value per finite row: a mean, a standard deviation.
     :param rows: from :func:`finite_rows`.
     :param length: finite values in a window.
-    :param memory: rows over which a window may reach, its last one included.
+    :param memory: most rows that a window may span, its last row included.
 
     >>> means = np.array([np.nan, 1.5, 2.5])
     >>> forget(means, np.array([True, True, False, False, True]), 2, 3)

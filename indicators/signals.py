@@ -31,7 +31,7 @@ ENTERED, NOT_FIRST, SIDE_OFF = "entered in this zone before", "not the flip", "s
 
 
 def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, Bools]]:
-    """Return by its name, per side, where each active gate passes; a premium is the first of them.
+    """Return where each active gate passes, by name and side; the first gate is having a premium.
 
     Source: ``docs/reference/signal.md``, rule 8: gates act on signals, not on the bias.
 
@@ -47,7 +47,7 @@ def gates(columns: pd.DataFrame, thresholds: Thresholds) -> dict[str, dict[int, 
 
 
 def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bools]:
-    """Return per side whether a candle has a premium and every active gate passes.
+    """Return for each side whether a candle has a premium and every active gate passes.
 
     :param columns: ``close`` and the columns of the signal.
     :return: for ``SHORT`` and ``LONG``, booleans of the rows' length.
@@ -56,7 +56,7 @@ def gate_passes(columns: pd.DataFrame, thresholds: Thresholds) -> dict[int, Bool
 
 
 def _all_pass(found: dict[str, dict[int, Bools]]) -> dict[int, Bools]:
-    """Return per side where all of some gates pass."""
+    """Return for each side where all the given gates pass."""
     by_gate = found.values()
     return {side: np.logical_and.reduce([gate[side] for gate in by_gate]) for side in (SHORT, LONG)}
 
@@ -69,7 +69,7 @@ def entry_signals(
 ) -> pd.DataFrame:
     """Return ``enter_short``, ``enter_long`` (0 or 1) and ``enter_tag``.
 
-    The tag names side, mode and what had to agree with z: ``short_zone_z_sigma_htf``.
+    The tag names the side, the mode and the active gates: ``short_zone_z_sigma_htf``.
 
     Source: ``docs/reference/signal.md``, rule 9.
 
@@ -86,9 +86,9 @@ def entry_columns(
     mode: EntryMode = "zone",
     sides: Collection[str] = ("short", "long"),
 ) -> dict[str, Signal]:
-    """Return the columns of :func:`entry_signals` by name, for who adds them to a frame.
+    """Return the columns of :func:`entry_signals` by name, without building a dataframe.
 
-    A frame made only to be taken apart costs a bot with hundreds of pairs time at every candle.
+    This saves time on every candle of a bot with hundreds of pairs.
     """
     bias = columns["bias"].to_numpy()
     passes = gate_passes(columns, thresholds)
@@ -109,9 +109,9 @@ def no_entry_reasons(
     mode: EntryMode = "zone",
     sides: Collection[str] = ("short", "long"),
 ) -> NDArray[np.object_]:
-    """Return per row every reason for which it does not enter; an empty text where it does.
+    """Return for each row the reasons why there is no entry; an empty text on an entry.
 
-    The parameters are those of :func:`entry_signals`, whose entries have no reason.
+    The parameters are those of :func:`entry_signals`.
     """
     bias = columns["bias"].to_numpy()
     found = gates(columns, thresholds)
@@ -148,9 +148,9 @@ def no_entry_reason(
     mode: EntryMode = "zone",
     sides: Collection[str] = ("short", "long"),
 ) -> str:
-    """Return the reason of one row, as :func:`no_entry_reasons` has it for all.
+    """Return the reason for one row, equal to that row's of :func:`no_entry_reasons`.
 
-    Of the rows before, those of its own zone alone matter.
+    It depends on the row's own zone only.
 
     :param row: number of the row, from 0.
 
@@ -177,7 +177,7 @@ def exit_signals(columns: pd.DataFrame) -> pd.DataFrame:
 
 
 def exit_columns(columns: pd.DataFrame) -> dict[str, Signal]:
-    """Return the columns of :func:`exit_signals` by name, as :func:`entry_columns`."""
+    """Return the columns of :func:`exit_signals` by name, without building a dataframe."""
     bias = columns["bias"].to_numpy()
     leaves = {name: exits(bias, side) for name, side in SIDES.items()}
     signals: dict[str, Signal] = {
@@ -195,16 +195,18 @@ def overdue_exit(
     max_stale_candles: int,
     since_signal: int | None = None,
 ) -> str | None:
-    """Return why a position whose exit signal nobody saw must end; None where it must not.
+    """Return why a position must end whose exit signal was missed; None where it may stay.
 
-    An exit signal stands on one candle. A bot that was down then finds the bias elsewhere later. A
-    position that was entered without a bias of its side, by hand, has no such exit.
+    An exit signal lasts one candle, and a bot that was down misses it. A position that was entered
+    without a bias of its side, by hand, has no such exit.
 
     :param columns: the columns of the signal up to now, at least one row.
     :param side: ``short`` or ``long``: the side of the position.
     :param age: candles for which the position has been open.
-    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
-    :param since_signal: rows from the candle before its entry on; None where that is before all.
+    :param max_stale_candles: consecutive candles without a premium that end a bias; 0 switches
+        this off.
+    :param since_signal: rows from the candle before its entry on; None where that candle is
+        older than the columns.
     """
     bias = columns["bias"].to_numpy()
     has_premium = np.isfinite(columns["premium"].to_numpy())
@@ -222,10 +224,10 @@ def overdue_exit(
 
 
 def reached_middle(columns: pd.DataFrame, side: str) -> bool:
-    """Tell whether the price has come back to the middle of its bands on the last candle.
+    """Return whether the price returned to the middle Bollinger band on the last candle.
 
-    A position that was entered beyond the middle has nothing to come back to: the close must have
-    been on the outer side of it before.
+    The close must have been on the outer side of the middle before: a position that was entered on
+    the inner side cannot return to it.
 
     :param columns: ``close`` and ``bb_middle`` from the signal's candle up to now.
     :param side: ``short`` or ``long``: the side of the position.

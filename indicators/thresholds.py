@@ -1,4 +1,4 @@
-"""The thresholds of the signal and the presets: the one place of their values.
+"""The thresholds of the signal and the presets. No other module repeats their values.
 
 Source: ``docs/reference/signal.md``, "Parameters and presets".
 """
@@ -26,7 +26,7 @@ _HIGHEST = 1e9
 
 
 class _Bound(NamedTuple):
-    """What a threshold may be: from ``low`` on, or above it, and at most ``high``."""
+    """The range of a threshold: at least ``low``, or above it, and at most ``high``."""
 
     low: float
     is_above: bool = False
@@ -52,10 +52,10 @@ BOUNDS = {
 
 
 def check_threshold(name: str, value: float) -> None:
-    """Refuse a value that a threshold cannot have, whatever the others are.
+    """Refuse a value outside the range of a threshold.
 
-    :param name: one of :data:`BOUNDS`; others may have any value.
-    :raises SettingsError: one line that says what is allowed.
+    :param name: a threshold; one that is not in :data:`BOUNDS` may have any value.
+    :raises SettingsError: one line that says which values are allowed.
 
     >>> check_threshold("min_deviation_bps", 10.0)
     """
@@ -72,7 +72,7 @@ def check_threshold(name: str, value: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """What decides when a premium is extreme and when a bias becomes an entry.
+    """Thresholds that decide when a premium is extreme and when a bias becomes an entry.
 
     The defaults are the preset "balanced intraday".
 
@@ -85,18 +85,18 @@ class Thresholds:
     :param bb_k: width of the bands in standard deviations; above 0.
     :param use_htf: whether an entry needs the z-score of the higher timeframe to agree.
     :param htf_z_min: ``|htf_z|`` from which the higher timeframe agrees; at least 0.
-    :param hot_z: ``|z|`` at which the tint of a drawing is fully hot; above 0. No signal uses it.
-    :param use_funding: whether an entry needs the funding rate to say the same; no preset does.
-    :param funding_min: rate that the crowded side pays at least, as a fraction per 8 hours; at
+    :param hot_z: ``|z|`` at which the chart's tint is strongest; above 0. No signal uses it.
+    :param use_funding: whether an entry needs the funding rate to agree; off in every preset.
+    :param funding_min: lowest rate that the crowded side must pay, a fraction per 8 hours; at
         least 0.
-    :param use_oi: whether an entry needs rising open interest; no preset does.
-    :param oi_len: candles over which it must have risen; at least 1.
-    :param oi_min: share by which; above -1.
-    :param min_deviation_bps: how far from its own median a premium must be for an entry, in basis
-        points; at least 0, which is off.
+    :param use_oi: whether an entry needs rising open interest; off in every preset.
+    :param oi_len: candles over which open interest must have risen; at least 1.
+    :param oi_min: relative change over those candles that is needed; above -1.
+    :param min_deviation_bps: smallest distance of the premium from its own median for an entry, in
+        basis points; at least 0, and 0 switches it off.
     :param dev_len: finite premiums in the window of that median; at least 2.
-    :param robust_z: whether z is computed with median and MAD over ``dev_len`` premiums in place of
-        mean and standard deviation over ``len_prem``; no preset does.
+    :param robust_z: whether z uses median and MAD over ``dev_len`` premiums instead of mean and
+        standard deviation over ``len_prem``; off in every preset.
     :raises SettingsError: if a value lies outside its allowed range.
 
     >>> Thresholds(enter_z=2.0).exit_z
@@ -123,7 +123,7 @@ class Thresholds:
     robust_z: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be traded with."""
+        """Refuse values that cannot be traded."""
         for name in BOUNDS:
             check_threshold(name, getattr(self, name))
         if not self.enter_z > self.exit_z:
@@ -133,18 +133,18 @@ class Thresholds:
 
     @property
     def z_len(self) -> int:
-        """Premiums in the window of z: of its mean, or of its median."""
+        """Premiums in the window of z: ``dev_len`` for robust z, else ``len_prem``."""
         return self.dev_len if self.robust_z else self.len_prem
 
     @property
     def z_lookback(self) -> int:
-        """Candles before z has a value, on a market without gaps."""
+        """Candles needed before z has a value, on a market without gaps."""
         window = 2 * self.dev_len - 1 if self.robust_z else self.len_prem
         return window + self.smooth_len - 1
 
     @property
     def highest_z(self) -> float:
-        """The highest z-score that there can be: one premium differs, all others are equal.
+        """The highest possible z-score: one premium differs, all others are equal.
 
         >>> Thresholds(len_prem=50).highest_z
         7.0
@@ -153,7 +153,7 @@ class Thresholds:
 
     @property
     def lookback(self) -> int:
-        """Candles before every column has a full window, on a market without gaps."""
+        """Candles needed before every column has a full window, on a market without gaps."""
         return max(self.z_lookback, self.bb_len, self.oi_len + 1, self.dev_len)
 
 

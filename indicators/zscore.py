@@ -1,4 +1,4 @@
-"""How extreme a premium is: its smoothed z-score."""
+"""The smoothed z-score of a premium: how extreme it is."""
 
 import math
 from typing import NamedTuple
@@ -47,12 +47,13 @@ def z_score(
 ) -> ZScore:
     """Return ``(premium - mean) / stdev`` over the last finite premiums, and its EMA.
 
-    A value on a row is what a bot has that loaded ``memory`` rows up to it, and no more: neither a
-    window of premiums nor the EMA reaches further back.
+    A value equals that of a bot which loaded ``memory`` rows up to it: neither the window of
+    premiums nor the EMA uses older rows.
 
-    A premium index is exactly 0 while the index lies inside the spread of the order book, often for
-    hours. Of a window that is nearly all zeros the standard deviation says nothing: one premium in
-    it, however small, would be extreme. Of one that is all zeros there would be no z-score.
+    A premium index is exactly 0 while the index price lies inside the spread of the order book,
+    often for hours. The standard deviation of a window of mostly zeros is near 0, so that any small
+    premium would be extreme; a window of zeros would have no z-score. It is therefore never taken
+    for less than 0.5 bps.
 
     Source: ``docs/reference/signal.md``, rules 2 and 3.
 
@@ -60,8 +61,8 @@ def z_score(
     :param len_prem: finite premiums in the window, the current one included.
     :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
-    :param dead_zone: whether this is a premium index, whose standard deviation is taken for 0.5 bps
-        where it is less.
+    :param dead_zone: whether this is a premium index, whose standard deviation is at least
+        0.5 bps.
     :return: two arrays of the premium's length, NaN where undefined.
     :raises SettingsError: if the windows are longer than the memory.
 
@@ -87,9 +88,9 @@ def smooth_raw(
     """Return raw z-scores and their EMA, both on the rows of all premiums.
 
     :param raw: one per finite premium, NaN where undefined.
-    :param rows: those of the finite premiums.
+    :param rows: rows of the finite premiums.
     :param size: length of the result.
-    :param window: finite premiums that each raw z-score is made of.
+    :param window: finite premiums in the window of each raw z-score.
     :param smooth_len: period of the EMA; 1 does not smooth.
     :param memory: rows over which a value may reach back, its own included.
     """
@@ -108,14 +109,14 @@ def smooth_raw(
 
 
 def _candles_to_settle(smooth_len: int) -> int:
-    """Return after how many inputs the seed of an EMA weighs less than a float can tell."""
+    """Return the number of inputs after which the seed of an EMA no longer affects a float."""
     if smooth_len == 1:
         return 0
     return math.ceil(math.log(_NOTHING) / math.log(_kept_share(smooth_len)))
 
 
 def _kept_share(smooth_len: int) -> float:
-    """Return the share of an EMA that one more input leaves of it."""
+    """Return the weight of the previous value in an EMA: 1 - alpha."""
     return (smooth_len - 1) / (smooth_len + 1)
 
 
@@ -126,15 +127,15 @@ def _start_anew(
     oldest: NDArray[np.int64],
     smooth_len: int,
 ) -> None:
-    """Make every value of an EMA, in place, the one of an EMA that starts within its memory.
+    """Replace each value of an EMA, in place, by that of an EMA which starts within the memory.
 
-    The difference of two EMAs over the same inputs shrinks by the same share with every input. So
-    the one that starts later is the one at hand, less what is left of their difference at its seed.
+    The difference of two EMAs over the same inputs shrinks by a constant factor per input. So the
+    later EMA equals the given one minus what remains of their difference at the later seed.
 
     :param smooth: the EMA over all inputs.
     :param inputs: raw z-scores, all finite.
-    :param begins: the row with which the window of each begins, rising.
-    :param oldest: the first row that the memory of each holds, rising.
+    :param begins: the first row of each window, increasing.
+    :param oldest: the first row of each memory, increasing.
     """
     settled = _candles_to_settle(smooth_len) + smooth_len - 1
     # The seed of an EMA that is as old as the inputs is its own.

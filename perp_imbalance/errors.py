@@ -1,32 +1,32 @@
-"""The one family of errors that this project raises on purpose.
+"""The exceptions that this project raises.
 
-Each message is one sentence for the person at the terminal: what is wrong, where, how to mend it.
+Each message is one sentence for the user: what is wrong, where, how to mend it.
 """
 
 
 class PerpImbalanceError(Exception):
-    """Base of all errors raised on purpose; a command prints its message and exits with 2."""
+    """Base class of this project's errors; a command prints its message and exits with 2."""
 
 
 class SettingsError(PerpImbalanceError):
-    """A threshold or a setting that cannot be traded with."""
+    """A threshold or a setting is invalid."""
 
 
 class DataError(PerpImbalanceError):
-    """Candles that are missing, unreadable or do not fit together."""
+    """Candles are missing, unreadable or inconsistent."""
 
 
 class CommandError(PerpImbalanceError):
-    """A command that cannot do what it was asked to."""
+    """A command cannot do what the user asked for."""
 
 
 class BridgeError(PerpImbalanceError):
-    """What freqtrade refuses, or what this version of it does not have."""
+    """freqtrade refuses something, or this version of it lacks something."""
 
 
 class ReplayError(PerpImbalanceError):
-    """A replay exchange that cannot be served."""
+    """A replay exchange cannot be started."""
 
 
 class RehearsalError(PerpImbalanceError):
-    """A bot that ended before its rehearsal was over, or a rehearsal that cannot begin."""
+    """A rehearsed bot ended too early, or a rehearsal cannot start."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and temporary folders that do not outlive a killed run."""
+"""Write files atomically, and make temporary folders that are removed even after a killed run."""
 
 import os
 import secrets
@@ -20,12 +20,12 @@ _PART_PREFIX = ".perp-imbalance-part-"
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
-    """Yield where to write a file; it gets its name, in place of an older one, when it is whole.
+    """Yield a temporary path; when the block ends, the file there replaces the target in one step.
 
-    Its folder is made. Of what was begun and not finished nothing stays; what a killed run left in
-    that folder goes when the next file is written there.
+    Creates the target's folder. An unfinished file is removed; one that a killed run left is
+    removed when the next file is written in that folder.
 
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
 
     >>> with atomic_write(Path("ranking.csv")) as part:  # doctest: +SKIP
     ...     part.write_text("perp,z", encoding="utf-8")
@@ -42,7 +42,7 @@ def atomic_write(file: Path) -> Iterator[Path]:
 
 
 def run_name(what: str) -> str:
-    """Return a name for the files of one run, which no other run has, not even of this second.
+    """Return a unique name for the files of one run, also among runs of the same second.
 
     >>> run_name("sweep")  # doctest: +SKIP
     'sweep-2026-01-31_12-00-00-5f3a91c7'
@@ -60,14 +60,14 @@ _TRIES = 3
 
 @contextmanager
 def temporary_folder(parent: Path | None = None, prefix: str = TEMPORARY_PREFIX) -> Iterator[Path]:
-    """Yield a new folder that is gone when the block is left.
+    """Yield a new folder that is removed when the block ends.
 
-    Folders of this prefix that killed runs left in the same place are removed first. A run holds a
-    lock on its folder, which the system releases when its process ends, however it ends.
+    Folders with the same prefix that killed runs left in the same parent are removed first. A run
+    holds a lock on its folder, which the system releases when the process ends.
 
-    :param parent: where it is made, by default the system's folder for temporary files.
-    :param prefix: how its name begins.
-    :raises OSError: if it cannot be made there.
+    :param parent: parent folder; by default the system's folder for temporary files.
+    :param prefix: prefix of the folder's name.
+    :raises OSError: if the folder cannot be created.
     """
     place = Path(tempfile.gettempdir() if parent is None else parent)
     _sweep(place, prefix)
@@ -87,7 +87,7 @@ def temporary_folder(parent: Path | None = None, prefix: str = TEMPORARY_PREFIX)
 
 
 def _sweep(place: Path, prefix: str) -> None:
-    """Remove folders of this user whose runs are gone."""
+    """Remove folders of this user whose runs have ended."""
     if fcntl is None:
         return
     for folder in place.glob(f"{prefix}*"):
@@ -102,7 +102,7 @@ def _sweep(place: Path, prefix: str) -> None:
 
 
 def _lock(folder: Path) -> int | None:
-    """Return a descriptor that holds the lock of a folder; None where another process has it."""
+    """Return a descriptor that holds the lock of a folder; None if another process holds it."""
     if fcntl is None:
         return None
     try:
@@ -118,9 +118,9 @@ def _lock(folder: Path) -> int | None:
 
 
 def atomic_write_text(file: Path, text: str) -> None:
-    """Write text, in UTF-8, as :func:`atomic_write` does.
+    """Write text in UTF-8 atomically.
 
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     with atomic_write(file) as part:
         part.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Sentences about series that cover too little of a perp's time, or hold what cannot be used."""
+"""Messages about series that cover too little of a perp's time, or contain unusable rows."""
 
 import numpy as np
 from pandas import DataFrame
@@ -15,9 +15,9 @@ _BUCKET = timeframe_ns("8h")
 
 
 def unusable(folder: CandleFolder, key: Key, frame: DataFrame) -> list[str]:
-    """Say that some rows of a series hold nothing that results can be computed from.
+    """Return a message if some rows of a series are unusable.
 
-    :param frame: rows of that series; there may be none, nor a file.
+    :param frame: rows of the series; empty without a file.
     """
     usable = usable_rows(frame, key[2])
     if usable.all():
@@ -31,9 +31,9 @@ def unusable(folder: CandleFolder, key: Key, frame: DataFrame) -> list[str]:
 
 
 def covered(frame: DataFrame, other: DataFrame, timeframe: str = "1h") -> float:
-    """Return on which share of the time of a frame another has rows.
+    """Return the share of a frame's time that another frame covers.
 
-    :param timeframe: the other's; of one above 4h, a row counts for two of its lengths.
+    :param timeframe: timeframe of the other frame; above 4h, a row covers two of its lengths.
     """
     if frame.empty or other.empty:
         return float(frame.empty)
@@ -47,7 +47,7 @@ def covered(frame: DataFrame, other: DataFrame, timeframe: str = "1h") -> float:
 def thin(
     perp: DataFrame, other: DataFrame, name: str, harm: str, timeframe: str = "1h"
 ) -> list[str]:
-    """Say that a series covers too little of the perp's time."""
+    """Return a message if a series covers too little of the perp's time."""
     share = covered(perp, other, timeframe)
     if share >= ENOUGH_COVERED:
         return []
@@ -55,7 +55,7 @@ def thin(
 
 
 def short(perp: DataFrame, other: DataFrame, timeframe: str, name: str) -> list[str]:
-    """Say that the perp's own candles cover too little of the time of a series about it."""
+    """Return a message if the perp's candles cover too little of the time of its series."""
     share = covered(other, perp)
     if share >= ENOUGH_COVERED:
         return []

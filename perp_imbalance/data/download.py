@@ -1,8 +1,8 @@
-"""Download candles with freqtrade, without ever risking the files that are there.
+"""Download candles with freqtrade without risk for existing files.
 
-freqtrade writes candle files in place: a full disk or a killed process leaves half a file, and a
-file that cannot be read is fetched anew from the start. So freqtrade works on copies in a folder
-beside, each copy is verified, and only then takes the place of the user's file, in one step.
+freqtrade writes candle files in place. A full disk or a killed process leaves half a file, and a
+file that cannot be read is downloaded again from the start. So freqtrade works on copies in another
+folder; each copy is verified before it replaces the user's file in one step.
 """
 
 import logging
@@ -38,7 +38,7 @@ class Job(NamedTuple):
 
     :ivar mode: ``futures`` or ``spot``.
     :ivar pairs: freqtrade's names.
-    :ivar candle_types: in place of freqtrade's own choice.
+    :ivar candle_types: candle types that replace freqtrade's own choice.
     """
 
     mode: str
@@ -46,14 +46,14 @@ class Job(NamedTuple):
     candle_types: Sequence[str] = ()
 
     def expected(self, timeframes: Iterable[str]) -> Iterator[Series]:
-        """Yield the series that must have come, besides mark prices and funding rates."""
+        """Yield the series that must exist after the run, besides mark prices and funding rates."""
         for pair in self.pairs:
             for timeframe in timeframes:
                 for kind in self.candle_types or [self.mode]:
                     yield pair, timeframe, CandleType(kind)
 
     def touches(self, series: Series, timeframes: Iterable[str]) -> bool:
-        """Tell whether freqtrade may write the file of a series."""
+        """Return whether freqtrade may write the file of a series."""
         pair, timeframe, kind = series
         if pair not in self.pairs:
             return False
@@ -69,11 +69,11 @@ class Job(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What a download did to the files.
+    """The result of a download.
 
     :ivar written: files that are new or longer than before.
-    :ivar kept: files that had nothing new.
-    :ivar failed: why a series was not written, by what it is called.
+    :ivar kept: files without new candles.
+    :ivar failed: why a series was not written, by name of the series.
     """
 
     written: int = 0
@@ -82,7 +82,7 @@ class Outcome:
     code: int = 0
 
     def __add__(self, later: "Outcome") -> "Outcome":
-        """Return what both runs did."""
+        """Return the results of both runs together."""
         return Outcome(
             self.written + later.written,
             self.kept + later.kept,
@@ -111,14 +111,14 @@ def download(
     timerange: str,
     configs: Sequence[Path],
 ) -> Outcome:
-    """Run freqtrade's downloader; each file of the folder is as before or complete, never between.
+    """Run freqtrade's downloader; each file of the folder stays as it was or is complete.
 
-    What was complete when the run was interrupted is kept.
+    Series that were complete when the run was interrupted are kept.
 
     :param datadir: folder of candles in freqtrade's layout.
     :param data_format: freqtrade's ``dataformat_ohlcv``.
     :param configs: freqtrade's ``-c`` files.
-    :raises DataError: if a file that is there cannot be read, or the folder cannot be written.
+    :raises DataError: if an existing file cannot be read, or the folder cannot be written.
     """
     outcome = Outcome()
     options = ["--timerange", timerange, "--timeframes", *timeframes]
@@ -150,9 +150,9 @@ def download(
 
 
 class Extent(NamedTuple):
-    """What a file of candles holds, and the state of the file when it was read.
+    """The time range of a candle file, and the state of the file when it was read.
 
-    :ivar first: its first date; None without candles, as its last.
+    :ivar first: its first date; None without candles, like ``last``.
     """
 
     candles: int
@@ -164,9 +164,9 @@ class Extent(NamedTuple):
 def stored_series(
     datadir: Path, data_format: str, job: Job, timeframes: Sequence[str]
 ) -> dict[Series, Extent]:
-    """Return what a folder holds of the series that a job writes.
+    """Return the existing files of the series that a job writes.
 
-    :raises DataError: naming a file that cannot be read: it is not the same as an absent one.
+    :raises DataError: naming a file that cannot be read, which is not treated as missing.
     """
     handler = get_datahandler(datadir, data_format)
     return {
@@ -203,7 +203,7 @@ def read_extent(handler: Any, series: Series) -> Extent:
 
 @contextmanager
 def _logged_errors() -> Iterator[list[str]]:
-    """Collect what freqtrade's handlers log as errors, in place of showing it."""
+    """Collect the errors that freqtrade's handlers log, and hide them."""
     errors: list[str] = []
 
     class Collect(logging.Handler):
@@ -230,7 +230,7 @@ def _file(handler: Any, series: Series) -> Path:
 
 
 class _Step:
-    """A run of freqtrade in its own folder, and the way of its files to the user's."""
+    """A run of freqtrade in a separate folder, and the installation of its files."""
 
     def __init__(self, datadir: Path, staging: Path, data_format: str, outcome: Outcome) -> None:
         self.staging, self.outcome = staging, outcome
@@ -241,13 +241,13 @@ class _Step:
         (staging / "futures").mkdir(parents=True)
 
     def copy(self, stored: Mapping[Series, Extent]) -> None:
-        """Copy files that are there, so that freqtrade appends to them; a link would be no copy."""
+        """Copy existing files, so that freqtrade appends to the copies."""
         self.before.update(stored)
         for series in stored:
             shutil.copy(_file(self.own, series), _file(self.copies, series))
 
     def install(self) -> None:
-        """Put each file in the place of the user's, unless it lost something."""
+        """Replace the user's files, except with files that lost candles."""
         for mode in (TradingMode.SPOT, TradingMode.FUTURES):
             for series in self.copies.ohlcv_get_available_data(self.staging, mode):
                 self.found.add(series)
@@ -279,7 +279,7 @@ class _Step:
         self.outcome.written += 1
 
     def name_missing(self, expected: Iterable[Series]) -> None:
-        """Note series that did not come: freqtrade only logs that."""
+        """Record series that are missing after the run, which freqtrade only logs."""
         for series in expected:
             if series not in self.found:
                 reason = "freqtrade could not download it, see its log above"
@@ -292,9 +292,9 @@ def _name(series: Series) -> str:
 
 
 def _replace(source: Path, target: Path, old: Extent | None) -> None:
-    """Give a file its place in one step, on disk before the older one is gone.
+    """Replace a file in one step, after the new one is on disk.
 
-    :raises DataError: if another process changed the older one meanwhile.
+    :raises DataError: if another process has changed the old file.
     """
     # Of a link, the file it leads to is replaced.
     target = target.resolve()

@@ -1,4 +1,4 @@
-"""Whether a bot would trade correctly, looked at before it trades.
+"""Check whether a bot would trade correctly, before it trades.
 
 ``examine([Path("config.json")])`` opens config, strategy and exchange as the bot does, and returns
 a :class:`Report`. It sends no order and uses no key.

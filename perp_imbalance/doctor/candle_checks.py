@@ -1,4 +1,4 @@
-"""What candles tell about a pair: pure functions from candles to findings."""
+"""Checks of a pair's candles: pure functions from candles to findings."""
 
 import math
 from typing import Literal, NamedTuple
@@ -34,7 +34,7 @@ _MILLISECOND = 10**6
 
 
 class Freshness(NamedTuple):
-    """How old the newest price is, in closed candles, and how long it ever was before."""
+    """Age of the newest price in closed candles, and the longest gap before it."""
 
     behind: int
     longest_gap: int
@@ -49,12 +49,12 @@ def freshness(
     *,
     kind: Source | Literal["futures"] = "spot",
 ) -> Freshness:
-    """Return how many closed candles the newest price is late by.
+    """Return the age of the newest price in closed candles.
 
     :param candles: columns ``date``, ``close`` and ``volume``, at least one of them with a price.
     :param now_ms: the exchange's time.
     :param grace_ms: time after the close of a candle in which it may still be missing.
-    :param kind: their type: an index has no volume.
+    :param kind: type of the candles; those of an index have no volume.
     """
     length = timeframe_to_msecs(timeframe)
     fresh = np.flatnonzero(np.isfinite(source_values(candles, kind)))
@@ -68,10 +68,10 @@ def freshness(
 def check_freshness(
     market: str, found: Freshness, timeframe: str, *, max_stale_candles: int = 0
 ) -> Check:
-    """Judge the age of a feed by what its own candles say is usual.
+    """Check the age of the newest price against the usual gaps of the same candles.
 
-    :param market: what the feed is, such as ``spot PEPE/USDT``.
-    :param max_stale_candles: candles without a premium that end a bias; 0: none do.
+    :param market: name of the market, such as ``spot PEPE/USDT``.
+    :param max_stale_candles: consecutive candles without a premium that end a bias; 0 for never.
     """
     name = f"{market.partition(' ')[0]} candles"
     behind = found.behind
@@ -85,7 +85,7 @@ def check_freshness(
 
 
 def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
-    """Compare the prices of perp and spot: the same coin, and not the same market.
+    """Check that perp and spot have prices of the same coin, but are not the same market.
 
     :param fraction: the premiums.
     """
@@ -113,7 +113,7 @@ def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
 
 
 def check_without_spot(share: float, spot: str) -> Check:
-    """Judge the share of candles without a spot price."""
+    """Check the share of candles without a spot price."""
     name = "spot share"
     if share <= WARN_WITHOUT_SPOT:
         return Check(name, Level.OK, f"{share:.1%} of its candles have no spot price")
@@ -124,11 +124,11 @@ def check_without_spot(share: float, spot: str) -> Check:
 
 
 def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> Check:
-    """Judge a tick against the premium's standard deviation.
+    """Check a tick against the premium's standard deviation.
 
-    :param noise: tick over standard deviation: by how much one tick moves z.
+    :param noise: tick divided by standard deviation: how much one tick moves z.
     :param tick: the tick as a fraction of the price.
-    :param market: whose tick it is, such as ``spot PEPE/USDT``.
+    :param market: name of the market with this tick, such as ``spot PEPE/USDT``.
     """
     name = "tick noise"
     if noise < WARN_TICK_NOISE:
@@ -145,9 +145,9 @@ def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> 
 
 
 def check_higher_timeframe(htf: HtfPremium | None, thresholds: Thresholds, timeframe: str) -> Check:
-    """Tell whether the HTF gate can have a z-score.
+    """Check whether the HTF gate can have a z-score.
 
-    :param htf: the premiums of the higher timeframe; None where there are none.
+    :param htf: the premiums of the higher timeframe; None without any.
     """
     needed = thresholds.z_lookback
     found = 0 if htf is None else int(np.isfinite(htf.premium).sum())

@@ -1,4 +1,4 @@
-"""The whole examination: open as the bot does, look at everything, in the order of its start."""
+"""The examination: open everything as the bot does at start, and check it in that order."""
 
 import logging
 import time
@@ -52,12 +52,12 @@ _STEPS = 4
 def examine(
     files: Sequence[Path], *, strategy: str | None = None, tell: Tell = lambda *_: None
 ) -> Report:
-    """Return what there is to say about the bot that these config files describe.
+    """Return a report about the bot that these config files describe.
 
     :param files: freqtrade's ``-c`` files, later ones win.
-    :param strategy: in place of the config's.
+    :param strategy: name of a strategy that replaces the config's.
     :param tell: called before each step.
-    :raises CommandError: if a file is missing or no JSON.
+    :raises CommandError: if a file is missing or is not JSON.
     """
     versions = bot_checks.installed_versions()
     report = Report(versions, [bot_checks.check_versions(versions, bot_checks.our_requirements())])
@@ -80,7 +80,7 @@ def examine(
 
 @contextmanager
 def _freqtrade_silent() -> Iterator[None]:
-    """Keep its log out of sight: what matters of it is on the page."""
+    """Hide freqtrade's log; the report contains what matters."""
     # load_config shows errors anyway; this logger's are a page long.
     validation = logging.getLogger("freqtrade.configuration.config_validation")
     validation.addFilter(_nothing)
@@ -96,9 +96,9 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def _plan(config: dict[str, Any], report: Report, tell: Tell) -> Plan | None:
-    """Look at config and strategy; return what is to be looked at of each pair.
+    """Check config and strategy; return the plan for the checks of each pair.
 
-    None where a finding so far makes the rest of it meaningless.
+    None if a finding makes these checks meaningless.
     """
     settings = attempt(report, "settings", lambda: Settings.from_config(config))
     if settings is not None:
@@ -159,7 +159,7 @@ def _spot_safe(config: Mapping[str, Any], settings: Settings | None) -> bool:
 
 
 def _thresholds(strategy: Any) -> Thresholds | None:
-    """Return the thresholds of the strategy; None of one that has none of ours."""
+    """Return the thresholds of the strategy; None if it is not based on PerpImbalance."""
     thresholds = getattr(strategy, "thresholds", None)
     found = thresholds() if callable(thresholds) else None
     return found if isinstance(found, Thresholds) else None
@@ -181,7 +181,7 @@ def _about_strategy(strategy: Any, thresholds: Thresholds | None) -> Check:
 def _examine_exchange(
     config: dict[str, Any], exchange: Any, plan: Plan | None, report: Report, tell: Tell
 ) -> None:
-    """Look at the exchange and, where there is a plan, at every pair."""
+    """Check the exchange and, if there is a plan, every pair."""
     name = config["exchange"]["name"]
     offset = opening.clock_offset_ms(config, exchange)
     report.checks += [
@@ -276,12 +276,12 @@ def _check_requests(
 
 
 def _late_candle_grace(exchange: Any) -> float:
-    """Return how many seconds after its close freqtrade looks for a candle at every turn."""
+    """Return the seconds after a close during which freqtrade requests a late candle repeatedly."""
     return float(exchange.get_option("ohlcv_late_candle_grace_secs", 0))
 
 
 def _fetch(exchange: Any, plan: Plan, offset_ms: int, match: SpotMatch) -> PairSnapshot:
-    """Return the candles of a pair as the bot fetches them, and the time on the exchange."""
+    """Return the candles of a pair, fetched as by the bot, and the exchange's time."""
     now_ms = time.time_ns() // 10**6 - offset_ms
     funding_timeframe = exchange.get_option("funding_fee_timeframe")
     wanted = [(match.perp, timeframe, CandleType.FUTURES) for timeframe in plan.timeframes]
@@ -308,7 +308,7 @@ def _fetch(exchange: Any, plan: Plan, offset_ms: int, match: SpotMatch) -> PairS
 
 
 def _beside(exchange: Any, match: SpotMatch, plan: Plan) -> SpotMatch | None:
-    """Return another source of a perp's premium: the premium index, or what stands beside that."""
+    """Return a second source of a perp's premium for comparison."""
     sources: list[PremiumSource] = ["spot", "index"] if match.is_premium else ["premium_index"]
     (found,) = match_perps(
         exchange.markets,
@@ -324,7 +324,7 @@ def _beside(exchange: Any, match: SpotMatch, plan: Plan) -> SpotMatch | None:
 def _examine_local_data(
     config: Mapping[str, Any], matches: Sequence[SpotMatch], plan: Plan
 ) -> list[Check]:
-    """Look at the files that a backtest of these pairs reads."""
+    """Check the files that a backtest of these pairs reads."""
     return local_data_checks.examine_local_data(
         Path(config["datadir"]),
         config["dataformat_ohlcv"],

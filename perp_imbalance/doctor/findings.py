@@ -1,4 +1,4 @@
-"""What the doctor found: checks of three levels, figures of every pair, and a verdict."""
+"""The doctor's findings: checks with three levels, figures of each pair, and a verdict."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -9,7 +9,7 @@ PASS, FIX = "PASS", "FIX"
 
 
 class Level(StrEnum):
-    """How much a finding matters: only what must be fixed changes the verdict."""
+    """The level of a finding; only MUST_FIX changes the verdict."""
 
     OK = "ok"
     WARNING = "warning"
@@ -18,9 +18,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One finding: what was looked at, and in one line what was seen and how to mend it.
+    """One finding: the subject of the check, and one line with the result and how to mend it.
 
-    :ivar pair: the perp that it is about; None where it is about the whole bot.
+    :ivar pair: the perp it is about; None if it is about the whole bot.
     """
 
     name: str
@@ -34,24 +34,26 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class PairFigures:
-    """What was measured of a pair; NaN or None where it could not be.
+    """Figures of a pair; NaN or None if unknown.
 
     :ivar price_ratio: median of perp / scale / spot.
-    :ivar perp_behind: closed candles that the perp's newest price is late by.
-    :ivar spot_behind: the same of the spot pair.
+    :ivar perp_behind: age of the perp's newest price, in closed candles.
+    :ivar spot_behind: age of the spot pair's newest price, in closed candles.
     :ivar without_spot: share of the perp's candles that have no spot price.
     :ivar premium_stdev: standard deviation of the premium, a fraction.
     :ivar tick: the coarser tick of spot and perp, as a fraction of the price.
     :ivar tick_noise: ``tick / premium_stdev``.
-    :ivar second: another measure of its premium, with which it is compared.
-    :ivar candles: those with both premiums.
-    :ivar correlation: of the two premiums.
-    :ivar extremes: candles on which the traded premium is beyond ``enter_z``.
-    :ivar equal_sign: share of those on which both z-scores have one sign.
-    :ivar zeros: share of candles on which the premium index, if one of them is that, is 0.
-    :ivar leverage: of its positions, at most what the exchange allows.
-    :ivar stop: how far its price may move to the stoploss, a fraction of the price.
-    :ivar liquidation: the same to the nearer of the liquidation prices of a long and a short.
+    :ivar second: another source of its premium, for comparison.
+    :ivar candles: number of candles with both premiums.
+    :ivar correlation: correlation of the two premiums.
+    :ivar extremes: number of candles on which z of the traded premium is beyond ``enter_z``.
+    :ivar equal_sign: share of these candles on which both z-scores have the same sign.
+    :ivar zeros: share of candles on which the premium index is 0, if one source is the premium
+        index.
+    :ivar leverage: leverage of its positions, at most the exchange's limit.
+    :ivar stop: distance from the price to the stoploss, a fraction of the price.
+    :ivar liquidation: distance to the nearer liquidation price of a long and a short, a fraction of
+        the price.
     """
 
     perp: str
@@ -78,28 +80,28 @@ class PairFigures:
 
 @dataclass(slots=True)
 class Report:
-    """Everything on the page."""
+    """The whole report."""
 
     versions: dict[str, str | None]
     checks: list[Check] = field(default_factory=list)
     pairs: list[PairFigures] = field(default_factory=list)
 
     def of(self, level: Level) -> list[Check]:
-        """Return the findings of a level, in the order in which they were made."""
+        """Return the findings of a level, in order."""
         return [check for check in self.checks if check.level is level]
 
     @property
     def verdict(self) -> str:
-        """``PASS``, or ``FIX`` where anything must be fixed."""
+        """``FIX`` if any finding is MUST_FIX, else ``PASS``."""
         return FIX if self.of(Level.MUST_FIX) else PASS
 
     @property
     def exit_code(self) -> int:
-        """0 on PASS, else 1."""
+        """0 for PASS, else 1."""
         return 0 if self.verdict == PASS else 1
 
     def as_json(self) -> dict[str, Any]:
-        """Return ``{versions, checks, pairs, verdict}``; what was not measured is null."""
+        """Return ``{versions, checks, pairs, verdict}``; unknown figures are null."""
         return {
             "versions": self.versions,
             "checks": [asdict(check) for check in self.checks],
@@ -112,5 +114,5 @@ class Report:
 
 
 def _finite(value: Any) -> Any:
-    """Return None for what JSON has no number for."""
+    """Return a number, or None if JSON cannot represent it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

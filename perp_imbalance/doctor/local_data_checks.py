@@ -1,4 +1,4 @@
-"""The candles of a backtest: whether they are there and whole, and whether spot is not the perp."""
+"""Check the candle files of a backtest: complete, readable, and spot is not the perp."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,13 +26,13 @@ def examine_local_data(
     exchange: str,
     kinds: Sequence[CandleType] = (),
 ) -> list[Check]:
-    """Look at every file that a backtest of these pairs reads.
+    """Check every file that a backtest of these pairs reads.
 
     :param data_format: the config's ``dataformat_ohlcv``.
-    :param timeframes: the timeframe, and the higher one where its gate is on.
-    :param exchange: the config's.
-    :param kinds: series of the optional gates that a backtest reads from files of their own.
-    :raises DataError: if all candles have another format than the config's.
+    :param timeframes: the timeframe, and the higher one if its gate is on.
+    :param exchange: the config's exchange.
+    :param kinds: series of the optional gates that a backtest reads from separate files.
+    :raises DataError: if no candles have the config's format.
     """
     needed = {
         match: [
@@ -77,10 +77,10 @@ def examine_local_data(
 
 
 def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
-    """Say which series a backtest would miss: a warning, because a live bot reads none.
+    """Warn about series that a backtest would miss; a live bot does not read files.
 
-    :param missing: the series that no file holds.
-    :param pairs: how many pairs were looked at.
+    :param missing: the series without a file.
+    :param pairs: number of checked pairs.
     """
     if not missing:
         return Check(NAME, Level.OK, f"{datadir} has what a backtest of {pairs} pairs reads")
@@ -94,7 +94,7 @@ def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
 
 
 def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: str) -> Check:
-    """Compare local spot candles with the perp's: older tools wrote the one into the other."""
+    """Check that local spot candles are not those of the perp, as older tools wrote them."""
     fraction = pair_premium(match, perp, spot, timeframe).fraction
     said = f"the local {timeframe} candles of {match.name}"
     if match.is_premium:

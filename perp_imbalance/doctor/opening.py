@@ -1,4 +1,4 @@
-"""Config, strategy, exchange and pairs, opened the way the bot opens them."""
+"""Open config, strategy, exchange and pairs as the bot does."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ Result = TypeVar("Result")
 
 
 def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | None:
-    """Return what a step returns; where it fails, put its first line on the page instead."""
+    """Return the result of a step; if it fails, add the first line of its error to the report."""
     try:
         return step()
     except PerpImbalanceError as error:
@@ -53,9 +53,9 @@ def attempt(report: Report, name: str, step: Callable[[], Result]) -> Result | N
 
 
 def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[str, Any] | None:
-    """Return the config; None where freqtrade refuses it, with a finding.
+    """Return the config; None with a finding if freqtrade refuses it.
 
-    :raises CommandError: if a file is missing or no JSON: there is nothing to look at.
+    :raises CommandError: if a file is missing or is not JSON.
     """
     names = " + ".join(map(str, files))
     try:
@@ -71,21 +71,21 @@ def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[s
 
 
 def is_live(config: Mapping[str, Any]) -> bool:
-    """Tell whether the bot would trade money: opened here, every config is one of a dry-run.
+    """Return whether the bot would trade real money.
 
-    freqtrade keeps what the user wrote.
+    The doctor opens every config as a dry-run; freqtrade keeps the user's original setting.
     """
     return not config.get("original_config", config).get("dry_run", True)
 
 
 def settings_of(strategy: Any) -> Settings | None:
-    """Return the settings that a strategy trades with; None of one that reads none of ours."""
+    """Return the settings that a strategy uses; None if it is not based on PerpImbalance."""
     settings = getattr(strategy, "settings", None)
     return settings if isinstance(settings, Settings) else None
 
 
 def only_tells(strategy: Any) -> bool:
-    """Tell whether a bot is set to enter nothing."""
+    """Return whether a bot only sends alerts and never enters."""
     settings = settings_of(strategy)
     return settings is not None and settings.alert_only
 
@@ -93,8 +93,8 @@ def only_tells(strategy: Any) -> bool:
 class Loaded(NamedTuple):
     """A strategy with its parameters.
 
-    :ivar file: its parameter file; None where it has none.
-    :ivar params: the values of that file by space.
+    :ivar file: its parameter file; None if it has none.
+    :ivar params: values of that file by space.
     """
 
     strategy: Any
@@ -103,9 +103,9 @@ class Loaded(NamedTuple):
 
 
 def open_strategy(config: dict[str, Any], report: Report, *, live: bool) -> Loaded | None:
-    """Return the strategy with the parameters of its file; None with a finding where it fails.
+    """Return the strategy with the parameters of its file; None with a finding if loading fails.
 
-    :param live: whether it may refuse to start as a live bot.
+    :param live: whether to load it as a live bot does, with the checks at start.
     """
     file = attempt(
         report, "strategy", lambda: HyperoptTools.get_strategy_filename(config, config["strategy"])
@@ -140,11 +140,11 @@ def _content(file: Path) -> bytes:
 def load_protections(
     config: dict[str, Any], protections: Sequence[Any], source: str, report: Report
 ) -> bool:
-    """Load protections as the bot does; tell of each that it would not start with, or misread.
+    """Load protections as the bot does; report those that are invalid or have unknown keys.
 
-    :param config: with the strategy's timeframe.
-    :param protections: the strategy's.
-    :param source: where they can be mended.
+    :param config: a config with the strategy's timeframe.
+    :param protections: protections of the strategy.
+    :param source: where the user can change them, for the message.
     """
     found = [
         attempt(report, "protections", partial(_load_protection, config, protection, place))
@@ -174,14 +174,14 @@ def _load_protection(config: dict[str, Any], protection: Any, place: str) -> boo
 
 
 def validate_config(config: dict[str, Any]) -> bool:
-    """Let freqtrade validate a config as a bot does that has loaded its strategy."""
+    """Validate a config with freqtrade as a bot does after loading its strategy."""
     config["runmode"] = RunMode.DRY_RUN
     validate_config_consistency(config)
     return True
 
 
 def open_exchange(config: dict[str, Any], report: Report) -> Any | None:
-    """Return freqtrade's exchange with its markets; None where it has none or refuses the config.
+    """Return freqtrade's exchange with its markets; None if it has none or refuses the config.
 
     The caller closes it.
     """
@@ -203,9 +203,9 @@ def _validated(exchange: Any, config: dict[str, Any]) -> bool:
 
 
 def clock_offset_ms(config: dict[str, Any], exchange: Any) -> int | None:
-    """Return this machine's time less the exchange's; None where the exchange does not tell.
+    """Return this machine's time minus the exchange's in ms; None if the exchange has no clock.
 
-    freqtrade compares them too but tells only its log.
+    freqtrade compares them too but only logs the result.
     """
     try:
         client = public_client(config, exchange)

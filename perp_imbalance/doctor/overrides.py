@@ -1,4 +1,4 @@
-"""What a config changes of a strategy: freqtrade lets it override attributes, in silence."""
+"""Check which attributes of a strategy the config overrides, which freqtrade does silently."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,10 +12,10 @@ NAME = "overrides"
 
 
 class _Rule(NamedTuple):
-    """When an override harms, and what it does then.
+    """A rule about a harmful override, and its effect.
 
-    :ivar default: freqtrade's value where the strategy has none.
-    :ivar harms: of the config's value and the strategy's own.
+    :ivar default: freqtrade's default if the strategy has no value.
+    :ivar harms: takes the config's value and the strategy's own, returns whether it is harmful.
     """
 
     default: Any
@@ -82,9 +82,9 @@ _KEYS = (*_RULES, "order_types", "position_adjustment_enable", "stoploss")
 
 
 def overridden(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a config itself says of the attributes that are looked at.
+    """Return the config's own values of the checked attributes.
 
-    Loading a strategy writes the strategy's values into the config: ask before.
+    Call this before loading the strategy, which writes its values into the config.
     """
     return {key: config[key] for key in _KEYS if key in config}
 
@@ -92,11 +92,11 @@ def overridden(config: Mapping[str, Any]) -> dict[str, Any]:
 def check_overrides(
     overrides: Mapping[str, Any], loaded: Loaded, config: Mapping[str, Any]
 ) -> list[Check]:
-    """Compare what a config overrides with what the strategy would have without it.
+    """Compare the overrides of a config with the strategy's own values.
 
-    :param overrides: see :func:`overridden`.
-    :param loaded: the strategy, of which class and parameter file are looked at.
-    :param config: for what is no attribute of a strategy.
+    :param overrides: result of :func:`overridden`.
+    :param loaded: the strategy with its class and parameter file.
+    :param config: the config, for settings that are not attributes of a strategy.
     """
     rules = {**_RULES, "order_types": _ON_EXCHANGE} if is_live(config) else _RULES
     checks = []
@@ -122,7 +122,7 @@ def check_overrides(
 
 
 def _own(loaded: Loaded, key: str, default: Any) -> Any:
-    """Return the value of the parameter file or, where that has none, of the strategy's class."""
+    """Return the value of the parameter file, or without one that of the strategy's class."""
     own = getattr(type(loaded.strategy), key, default)
     if key == "minimal_roi":
         return loaded.params.get("roi", own)
@@ -138,12 +138,12 @@ def _found(key: str, value: Any, own: Any, rule: _Rule) -> Check:
 
 
 def _said(value: Any) -> str:
-    """Write a value as a config has it."""
+    """Return a value as text, in the format of a config."""
     return json.dumps(value, default=str)
 
 
 def _check_scale_out(overrides: Mapping[str, Any], strategy: Any) -> list[Check]:
-    """Find a setting without effect: our strategy asks for adjustment by the setting alone."""
+    """Check whether ``position_adjustment_enable`` makes ``scale_out`` ineffective."""
     key = "position_adjustment_enable"
     settings = settings_of(strategy)
     if settings is None or not settings.scale_out or overrides.get(key, True):
@@ -157,7 +157,7 @@ def _check_scale_out(overrides: Mapping[str, Any], strategy: Any) -> list[Check]
 
 
 def _check_trades(config: Mapping[str, Any]) -> list[Check]:
-    """Find a bot that may hold no position."""
+    """Check whether the bot may hold any position."""
     if config.get("max_open_trades") != 0:
         return []
     message = '"max_open_trades" is 0: no trade would ever be opened; set it to 1 or more'

@@ -1,4 +1,4 @@
-"""One pair: its candles in, its figures and findings out."""
+"""Check one pair: from its candles to figures and findings."""
 
 import json
 import math
@@ -36,10 +36,10 @@ _MARKETS = {CandleType.FUTURES: "perp", CandleType.PREMIUMINDEX: "premium_index"
 
 
 class Plan(NamedTuple):
-    """What the strategy looks at of every pair.
+    """The data that the strategy needs of each pair.
 
-    :ivar strategy: resolved by freqtrade; None where only candles are looked at.
-    :ivar switch_places: where the switch of each optional gate is to be changed.
+    :ivar strategy: the strategy, loaded by freqtrade; None if only candles are checked.
+    :ivar switch_places: where the user can change the switch of each optional gate.
     """
 
     timeframe: str
@@ -51,28 +51,28 @@ class Plan(NamedTuple):
 
     @property
     def timeframes(self) -> list[str]:
-        """The timeframe, and the higher one where the HTF gate is on."""
+        """The timeframe, and the higher one if the HTF gate is on."""
         higher = [self.settings.htf_timeframe] if self.thresholds.use_htf else []
         return [self.timeframe, *higher]
 
     def gate_series_keys_of(
         self, perp: str, funding_timeframe: str
     ) -> list[tuple[str, str, CandleType]]:
-        """Return the series of the optional gates that are on."""
+        """Return the series of the active optional gates."""
         kinds = gate_series(self.thresholds)
         return gate_series_keys(perp, kinds, self.timeframe, funding_timeframe)
 
 
 class PairSnapshot(NamedTuple):
-    """What the exchange gave.
+    """Data of a pair from the exchange.
 
-    :ivar frames: candles by pair, timeframe and type; a series without candles is not in it.
-    :ivar now_ms: the exchange's time, from before they were fetched.
-    :ivar grace_ms: time after its close in which freqtrade still waits for a candle.
-    :ivar precision: the step of a price by pair, as the exchange names it.
-    :ivar funding_timeframe: freqtrade's, under which the frames have funding rates.
-    :ivar beside: another source of the pair's premium, to compare with; its candles may be missing.
-    :ivar requests: what a bot asks for at a candle of all its timeframes.
+    :ivar frames: candles by pair, timeframe and type, without series that have no candles.
+    :ivar now_ms: the exchange's time before the candles were fetched.
+    :ivar grace_ms: time after a close in which freqtrade waits for a late candle.
+    :ivar precision: price step by pair, as stated by the exchange.
+    :ivar funding_timeframe: freqtrade's timeframe of the funding rates in ``frames``.
+    :ivar beside: another source of the pair's premium for comparison; it may have no candles.
+    :ivar requests: requests of a bot at a candle on which all its timeframes close.
     """
 
     frames: Mapping[tuple[str, str, CandleType], DataFrame]
@@ -84,19 +84,19 @@ class PairSnapshot(NamedTuple):
     requests: Requests = Requests()
 
     def source_candles(self, match: SpotMatch, timeframe: str) -> DataFrame | None:
-        """Return the candles of what a perp is compared with."""
+        """Return the candles of a perp's premium source."""
         return self.frames.get((str(match.spot), timeframe, CandleType(match.source)))
 
 
 @dataclass(slots=True)
 class PairFindings:
-    """Figures and findings of one pair."""
+    """The figures and findings of one pair."""
 
     figures: PairFigures
     checks: list[Check] = field(default_factory=list)
 
     def add(self, *checks: Check) -> None:
-        """Add findings, of this pair."""
+        """Add findings about this pair."""
         self.checks += [replace(check, pair=self.figures.perp) for check in checks]
 
     def measured(self, **figures: float | int | str | None) -> None:
@@ -105,7 +105,7 @@ class PairFindings:
 
 
 def examine_pair(match: SpotMatch, given: PairSnapshot, plan: Plan) -> PairFindings:
-    """Look at a perp and its spot pair."""
+    """Check a perp and its spot pair."""
     scale = match.scale if match.spot else None
     found = PairFindings(PairFigures(match.perp, match.spot and match.name, scale, match.rule))
     perp = _feed(found, given, plan, match.perp, CandleType.FUTURES)
@@ -126,10 +126,10 @@ def examine_pair(match: SpotMatch, given: PairSnapshot, plan: Plan) -> PairFindi
 def settle_pair(
     match: SpotMatch, fetch: Callable[[SpotMatch], PairSnapshot], timeframe: str
 ) -> tuple[SpotMatch, PairSnapshot]:
-    """Return what a perp is measured by after a look at prices, as the bot takes it, and candles.
+    """Return the match whose prices agree, as the bot chooses it, and its candles.
 
-    :param match: by names, with what else the perp may be compared with.
-    :param fetch: asks the exchange for the candles of a source, and those of the perp.
+    :param match: the match by names, with its alternatives.
+    :param fetch: requests the candles of a source and of the perp.
     """
     given = fetch(match)
     while match.others:
@@ -144,7 +144,7 @@ def settle_pair(
 
 
 def merge_spotless(checks: Sequence[Check]) -> list[Check]:
-    """Return the checks with one finding in place of many about pairs without a spot pair."""
+    """Return the checks with all findings about missing spot pairs merged into one."""
     spotless = [
         check for check in checks if check.name == SPOT_PAIR and check.level is Level.MUST_FIX
     ]
@@ -162,7 +162,7 @@ def merge_spotless(checks: Sequence[Check]) -> list[Check]:
 
 
 def _about_match(match: SpotMatch) -> Check:
-    """Say what a perp is compared with; the user's own choice is worth a second look."""
+    """Report the source of a perp's premium; warn about the user's own choice."""
     message = f"{match.name} × {match.scale:g} ({match.rule})"
     if match.passed_over:
         return Check(SPOT_PAIR, Level.WARNING, f"{match.name}, because {match.passed_over}")
@@ -177,7 +177,7 @@ def _about_match(match: SpotMatch) -> Check:
 def _feed(
     found: PairFindings, given: PairSnapshot, plan: Plan, pair: str, kind: CandleType
 ) -> DataFrame | None:
-    """Judge the age of a series; return it where it has any price."""
+    """Check the age of a series; return the series if it has a price."""
     market = _MARKETS.get(kind, str(kind))
     frame = given.frames.get((pair, plan.timeframe, kind))
     if frame is None or not np.isfinite(source_values(frame, kind.value)).any():
@@ -199,7 +199,7 @@ def _feed(
 
 
 def _mend_no_candles(kind: CandleType, settings: Settings) -> str:
-    """Say what to do about a series without candles: not every exchange has an index of each."""
+    """Return advice about a series without candles."""
     if kind not in (CandleType.INDEX, CandleType.PREMIUMINDEX):
         return "is it halted or delisted? Take the pair off the whitelist"
     if settings.premium_source in ("index", "premium_index"):
@@ -217,7 +217,7 @@ def _examine_premium(
     plan: Plan,
     series: tuple[DataFrame, DataFrame, PairPremium],
 ) -> None:
-    """Look at the prices of perp and spot side by side."""
+    """Check the prices of perp and spot against each other."""
     perp, spot, premium = series
     fraction = premium.fraction
     _compare(found, match, given, plan, perp, fraction)
@@ -245,7 +245,7 @@ def _compare(
     perp: DataFrame,
     fraction: Floats,
 ) -> None:
-    """Compare the premium with that of another source, where the exchange has candles of it."""
+    """Compare the premium with that of another source, if the exchange has its candles."""
     other = given.beside
     if other is None:
         return
@@ -269,7 +269,7 @@ def _examine_ticks(
     plan: Plan,
     series: tuple[DataFrame, DataFrame, Floats],
 ) -> None:
-    """Compare the coarser of the two ticks with the premium's standard deviation."""
+    """Check the coarser of the two ticks against the premium's standard deviation."""
     perp, spot, fraction = series
     kinds = {CandleType.FUTURES: (match.perp, perp)}
     if not match.is_premium:
@@ -290,7 +290,7 @@ def _examine_ticks(
 def _examine_crowd(
     found: PairFindings, match: SpotMatch, given: PairSnapshot, plan: Plan, perp: DataFrame
 ) -> None:
-    """Look at the series of the optional gates that are on."""
+    """Check the series of the active optional gates."""
     for key in plan.gate_series_keys_of(match.perp, given.funding_timeframe):
         frame = given.frames.get(key, DataFrame(columns=["date"]))
         found.add(

@@ -1,4 +1,4 @@
-"""Whether two measures of a perp's premium say the same."""
+"""Check whether two sources of a perp's premium agree."""
 
 import math
 from typing import NamedTuple
@@ -20,12 +20,12 @@ LEAST_EXTREMES = 10
 
 
 class Comparison(NamedTuple):
-    """How two measures of a premium go together.
+    """A comparison of two sources of a premium.
 
-    :ivar correlation: of the premiums.
-    :ivar extremes: candles on which the traded one is beyond ``enter_z``.
-    :ivar equal_sign: share of those on which both z-scores have one sign; NaN without any.
-    :ivar zeros: share of candles on which the premium index is 0; NaN where neither is one.
+    :ivar correlation: correlation of the premiums.
+    :ivar extremes: number of candles on which z of the traded premium is beyond ``enter_z``.
+    :ivar equal_sign: share of these on which both z-scores have the same sign; NaN without any.
+    :ivar zeros: share of candles on which the premium index is 0; NaN if neither source is one.
     """
 
     candles: int
@@ -38,13 +38,13 @@ class Comparison(NamedTuple):
 def compare_premiums(
     match: SpotMatch, fraction: Floats, other: SpotMatch, beside: Floats, thresholds: Thresholds
 ) -> Comparison | None:
-    """Compare the premium that a perp is traded by with another measure of it.
+    """Compare the traded premium of a perp with that of another source.
 
-    :param match: what it is traded by.
-    :param fraction: the premiums of it.
+    :param match: the traded source.
+    :param fraction: premiums of the traded source.
     :param other: another source.
-    :param beside: the premiums of that, on the same rows.
-    :return: None where they have too few candles in common, or one does not move.
+    :param beside: premiums of the other source, on the same rows.
+    :return: None if they have too few common candles, or if one is constant.
     """
     both: Bools = np.isfinite(fraction) & np.isfinite(beside)
     if both.sum() < thresholds.z_lookback or not fraction[both].std() or not beside[both].std():
@@ -66,9 +66,9 @@ def compare_premiums(
 
 
 def check_comparison(match: SpotMatch, other: SpotMatch, found: Comparison) -> Check:
-    """Judge whether two measures of a premium say the same.
+    """Check whether two sources of a premium agree.
 
-    :param match: what the perp is traded by.
+    :param match: the traded source.
     :param other: another source.
     """
     message = f"{other.name}: correlation {found.correlation:.2f} over {found.candles} candles"

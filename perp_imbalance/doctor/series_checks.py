@@ -1,4 +1,4 @@
-"""What the optional gates see of a pair: a series each, without which they pass nothing."""
+"""Check the series of the optional gates, without which these gates never pass."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,9 +22,9 @@ _SWITCHES = {CandleType(series.candle_type): switch for switch, series in GATE_S
 
 
 def switch_places(loaded: Loaded, settings: Settings) -> dict[str, str]:
-    """Return where the switch of each optional gate is to be changed, for a sentence.
+    """Return where the user can change the switch of each optional gate, as text.
 
-    The config's counts where it has one, then the parameter file's, then the class's.
+    The config's switch outranks that of the parameter file, and that outranks the class's.
 
     :param loaded: the strategy with its parameter file.
     """
@@ -47,12 +47,12 @@ def check_series(
     thresholds: Thresholds,
     places: Mapping[str, str] = MappingProxyType({}),
 ) -> Check:
-    """Tell whether a gate has what it needs on the perp's newest candle.
+    """Check whether a gate has its series on the perp's newest candle.
 
     :param perp: the perp's candles, at least one.
-    :param frame: the newest of the series, as the exchange gives it; it may be empty.
+    :param frame: the newest values of the series from the exchange; it may be empty.
     :param kind: funding rates or open interest.
-    :param places: see :func:`switch_places`.
+    :param places: result of :func:`switch_places`.
     """
     column = series_column(perp, timeframe, frame, kind)
     # The first is what the gate looks at.
@@ -76,7 +76,7 @@ def _newest(frame: DataFrame) -> str:
 
 
 def _late(frame: DataFrame, values: Floats, words: str, mend: str) -> Check | None:
-    """Judge a series that does not reach the newest candle; None where it does."""
+    """Return a finding if a series does not reach the newest candle, else None."""
     behind = values.size - 1 - int(np.flatnonzero(np.isfinite(values))[-1])
     if not behind:
         return None
@@ -90,7 +90,7 @@ def _late(frame: DataFrame, values: Floats, words: str, mend: str) -> Check | No
 
 
 def _too_few(values: Floats, oi_len: int, timeframe: str, mend: str) -> Check:
-    """Judge a series in which the newest value has none to be compared with."""
+    """Return a finding if the newest value of a series has no earlier one to compare with."""
     found = int(np.isfinite(values).sum())
     said = f"the open interest gate compares with {oi_len} candles ago, which has none"
     if np.isfinite(change(values, oi_len)).any():

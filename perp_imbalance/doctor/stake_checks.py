@@ -1,4 +1,4 @@
-"""Stakes that open no trade, and stoplosses that leave the price no room."""
+"""Check stakes that are too small to trade, and stoplosses that are too close to the price."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -34,11 +34,11 @@ _NARROW = 0.01
 
 
 class Traded(NamedTuple):
-    """What candles tell of a pair.
+    """Figures of a pair from its candles.
 
-    :ivar price: the last.
-    :ivar swing: half the range of its usual candle, a fraction of the price: what goes against a
-        position within one candle, whichever side it is on.
+    :ivar price: the last price.
+    :ivar swing: half the range of a typical candle, a fraction of the price: the usual move against
+        a position within one candle.
     """
 
     pair: str
@@ -47,17 +47,17 @@ class Traded(NamedTuple):
 
     @classmethod
     def of(cls, pair: str, perp: DataFrame) -> "Traded":
-        """Look at the candles of a perp, at least one."""
+        """Return the figures of a perp's candles, at least one candle."""
         ranges = (perp["high"] - perp["low"]) / perp["close"] / 2
         return cls(pair, float(perp["close"].iloc[-1]), float(ranges[perp["volume"] > 0].median()))
 
 
 class Stake(NamedTuple):
-    """How much a bot puts into a position.
+    """The stake of a position.
 
-    :ivar amount: None where only the balance of a live account would tell.
-    :ivar tradable: what all positions may take together; None where it is not known.
-    :ivar is_fixed: whether the config names the amount.
+    :ivar amount: the stake; None if it depends on the balance of a live account.
+    :ivar tradable: balance that all positions may use together; None if unknown.
+    :ivar is_fixed: whether the config sets the amount.
     """
 
     amount: float | None
@@ -67,7 +67,7 @@ class Stake(NamedTuple):
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Stake":
-        """Return what a bot would stake that begins with this config."""
+        """Return the stake of a bot that starts with this config."""
         amount, currency = config["stake_amount"], config["stake_currency"]
         tradable = config.get("available_capital")
         if tradable is None and not is_live(config):
@@ -83,7 +83,7 @@ class Stake(NamedTuple):
 
 
 def check_balance(stake: Stake, config: Mapping[str, Any]) -> list[Check]:
-    """Find a stake that the balance never holds."""
+    """Check whether the balance covers the stake."""
     if not stake.is_fixed or stake.amount is None or stake.tradable is None:
         return []
     least = stake.amount
@@ -99,10 +99,10 @@ def check_balance(stake: Stake, config: Mapping[str, Any]) -> list[Check]:
 
 
 def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float) -> Check:
-    """Compare a stake with the smallest that the exchange takes of a pair.
+    """Check a stake against the exchange's smallest stake for a pair.
 
-    :param smallest: as freqtrade reckons it; None where the exchange names none.
-    :param leverage: for which it was reckoned.
+    :param smallest: the smallest stake, computed by freqtrade; None if there is no limit.
+    :param leverage: the leverage for which it was computed.
     """
     if stake.amount is None:
         return Check(STAKE, Level.OK, "what it is, only a running bot can tell", pair)
@@ -122,12 +122,13 @@ def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float
 
 
 class StopDistance(NamedTuple):
-    """How far the price of a pair may move against a position.
+    """The distance of a pair's stoploss, compared with other distances.
 
-    :ivar move: to its stoploss, a fraction of the price.
-    :ivar fees: of a round trip, a fraction of the price.
+    :ivar move: distance to the stoploss, a fraction of the price.
+    :ivar fees: fees of a round trip, a fraction of the price.
     :ivar swing: see :class:`Traded`.
-    :ivar liquidation: to the nearer liquidation price, a fraction of the price; NaN: not known.
+    :ivar liquidation: distance to the nearer liquidation price, a fraction of the price; NaN if
+        unknown.
     """
 
     pair: str
@@ -139,7 +140,7 @@ class StopDistance(NamedTuple):
 
     @property
     def finding(self) -> tuple[Level, str]:
-        """How bad it is, and why."""
+        """The level and the message of the finding."""
         if self.move >= self.liquidation:
             return (
                 Level.MUST_FIX,
@@ -158,7 +159,7 @@ class StopDistance(NamedTuple):
 
 
 def check_stoploss(stoploss: float, distances: Sequence[StopDistance]) -> list[Check]:
-    """Judge the pair whose price has the least room: freqtrade's stoploss is of the stake.
+    """Check the stoploss of the pair for which it is closest to the price.
 
     :param stoploss: the strategy's, below 0.
     """
@@ -186,9 +187,9 @@ def check_stoploss(stoploss: float, distances: Sequence[StopDistance]) -> list[C
 
 
 def check_stoploss_source(loaded: Loaded, overrides: Mapping[str, Any]) -> list[Check]:
-    """Tell of a stoploss that is the user's own: freqtrade takes it of the stake.
+    """Report a stoploss that the user has set, which freqtrade applies to the stake.
 
-    :param overrides: what the config itself says.
+    :param overrides: the config's own values.
     """
     strategy = loaded.strategy
     if settings_of(strategy) is None:
@@ -210,9 +211,9 @@ def check_stoploss_source(loaded: Loaded, overrides: Mapping[str, Any]) -> list[
 
 
 def check_price_type(exchange: Any, strategy: Any) -> list[Check]:
-    """Say which price triggers the stop on the exchange.
+    """Report which price triggers the stop on the exchange.
 
-    :param exchange: freqtrade's, open.
+    :param exchange: freqtrade's open exchange.
     """
     types = strategy.order_types
     if settings_of(strategy) is None or not types.get("stoploss_on_exchange"):
@@ -230,10 +231,10 @@ def check_price_type(exchange: Any, strategy: Any) -> list[Check]:
 def examine_money(
     config: Mapping[str, Any], exchange: Any, strategy: Any, traded: Sequence[Traded]
 ) -> tuple[list[Check], list[StopDistance]]:
-    """Look at stake and stoploss of every pair, as freqtrade would reckon them for an entry.
+    """Check stake and stoploss of every pair, computed as by freqtrade for an entry.
 
-    :param exchange: freqtrade's, open.
-    :param strategy: resolved by freqtrade.
+    :param exchange: freqtrade's open exchange.
+    :param strategy: the strategy, loaded by freqtrade.
     :param traded: the pairs that have candles.
     """
     if only_tells(strategy):
@@ -262,9 +263,9 @@ def examine_money(
 
 
 def _leverage(strategy: Any, traded: Traded) -> float | None:
-    """Return the leverage that a strategy asks for; None where it needs more than its bot's start.
+    """Return the strategy's leverage without the exchange's limit; None if it cannot be computed.
 
-    Asked as freqtrade asks, with no limit of the exchange.
+    A strategy may need data that exists only in a running bot.
     """
     asked = strategy_safe_wrapper(strategy.leverage, supress_error=True)(
         pair=traded.pair,
@@ -279,14 +280,14 @@ def _leverage(strategy: Any, traded: Traded) -> float | None:
 
 
 class _Limits:
-    """The exchange's limits of leverage, which are asked for where a strategy wants any."""
+    """The exchange's leverage limits, requested only if a strategy uses leverage."""
 
     def __init__(self, exchange: Any, stake: float) -> None:
         self._exchange = exchange
         self._stake = stake
 
     def capped(self, pair: str, leverage: float | None) -> float | None:
-        """Return a leverage, at most what the exchange allows as far as it tells."""
+        """Return a leverage, at most the exchange's limit if it is known."""
         if leverage is None or leverage <= 1:
             return leverage
         if self._are_known:
@@ -299,10 +300,10 @@ class _Limits:
         return min(leverage, float(limit)) if limit else leverage
 
     def liquidation(self, traded: Traded, leverage: float) -> float:
-        """Return how far the nearer liquidation price is, as freqtrade reckons it with its buffer.
+        """Return the distance to the nearer liquidation price, with freqtrade's buffer.
 
-        A fraction of the price; NaN where the exchange does not tell. What freqtrade reckons for a
-        dry-run is what it reckons for a backtest; a live position's comes from the exchange.
+        A fraction of the price; NaN if unknown. It is the value of a dry-run and of a backtest; the
+        exchange computes that of a live position.
         """
         if not self._are_known:
             return math.nan

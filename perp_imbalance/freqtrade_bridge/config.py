@@ -1,8 +1,8 @@
-"""The one way in which options reach freqtrade: as one complete config that nothing outranks.
+"""Merge all options into one complete config that no environment variable outranks.
 
 freqtrade merges config files, then the environment's ``FREQTRADE__`` variables over them. An
-option of ours that is handed over as one more file would lose to a variable. So files and variables
-are merged here, our options over both, and freqtrade reads the result where it sees no variables.
+option in one more config file would therefore lose to a variable. So this module merges files,
+variables and options, in this order, and freqtrade reads the result without the variables.
 """
 
 import copy
@@ -31,13 +31,13 @@ def load_config(
     overlay: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Return the config of freqtrade's ``-c`` files as freqtrade completes it.
+    """Return the config of freqtrade's ``-c`` files, completed by freqtrade.
 
     :param files: merged in this order, later ones win.
-    :param runmode: freqtrade's; by default the one of its commands that only look.
+    :param runmode: freqtrade's run mode; by default that of its utility commands.
     :param overlay: settings that win over files and environment.
-    :param options: freqtrade's command-line options by their names in ``freqtrade.commands``; they
-        win over all of it.
+    :param options: freqtrade's command-line options, by their names in ``freqtrade.commands``; they
+        win over everything else.
     :raises BridgeError: if a file is missing, unreadable or no valid config.
     """
     return complete_config(
@@ -48,11 +48,11 @@ def load_config(
 def merged_config(
     files: Sequence[Path], overlay: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return what files, environment and overlay say, the later over the earlier.
+    """Return files, environment and overlay merged, later ones over earlier ones.
 
     :param files: freqtrade's ``-c`` files, later ones win.
     :param overlay: settings that win over files and environment.
-    :raises BridgeError: if a file is missing or unreadable, or a variable does not fit.
+    :raises BridgeError: if a file is missing or unreadable, or a variable has a wrong type.
     """
     from perp_imbalance.freqtrade_bridge.internals import (
         deep_merge_dicts,
@@ -95,10 +95,10 @@ def complete_config(
     runmode: "RunMode | None" = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Return a config as freqtrade's own commands complete it, whatever the environment says.
+    """Return a config completed as by freqtrade's own commands, without the environment.
 
-    :param config: all of it, such as :func:`merged_config` returns.
-    :param about: what to call it in an error.
+    :param config: the whole config, such as :func:`merged_config` returns.
+    :param about: name of the config in error messages.
     :param runmode: see :func:`load_config`.
     :param options: see :func:`load_config`.
     :raises BridgeError: if freqtrade refuses it.
@@ -122,7 +122,7 @@ def complete_config(
 
 @contextmanager
 def config_file(config: Mapping[str, Any]) -> Iterator[Path]:
-    """Yield a config as a file that only this user can read, gone when the block is left."""
+    """Yield a config as a file that only this user can read, and remove it when the block ends."""
     with temporary_folder() as folder:
         file = Path(folder, "config.json")
         file.touch(mode=0o600)
@@ -131,7 +131,7 @@ def config_file(config: Mapping[str, Any]) -> Iterator[Path]:
 
 
 def is_variable(name: str) -> bool:
-    """Tell whether freqtrade takes a variable of the environment for a part of its config."""
+    """Return whether freqtrade reads an environment variable as a part of its config."""
     from perp_imbalance.freqtrade_bridge.internals import ENV_VAR_PREFIX
 
     return name.startswith(ENV_VAR_PREFIX)
@@ -139,7 +139,7 @@ def is_variable(name: str) -> bool:
 
 @contextmanager
 def without_variables() -> Iterator[None]:
-    """Hide freqtrade's variables of the environment until the block is left."""
+    """Hide freqtrade's environment variables during the block."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if is_variable(name)}
     try:
         yield
@@ -161,13 +161,13 @@ def _unfit_file(files: Sequence[Path]) -> BridgeError:
 
 
 def _wrong_type(config: Mapping[str, Any], about: str) -> BridgeError:
-    """Return the error about settings of a wrong type, without their values."""
+    """Return the error about settings with a wrong type, without their values."""
     wrong = ", ".join(_wrong_settings(config)) or "a section or one of its settings"
     return BridgeError(f"{wrong} has the wrong type: compare it with the shipped config ({about})")
 
 
 def _wrong_settings(config: Mapping[str, Any]) -> list[str]:
-    """Return the settings of a config whose type is not that of freqtrade's schema."""
+    """Return the settings of a config whose type differs from freqtrade's schema."""
     from freqtrade.config_schema import CONF_SCHEMA
     from jsonschema import Draft4Validator
 

@@ -1,4 +1,4 @@
-"""freqtrade's exchanges, opened as freqtrade's own commands open them."""
+"""Open freqtrade's exchanges as freqtrade's own commands do."""
 
 import asyncio
 import copy
@@ -31,9 +31,9 @@ def load_markets(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
-    """Open the configured exchange with its markets; close it when the block is left.
+    """Open the configured exchange with its markets; close it when the block ends.
 
-    :raises BridgeError: if freqtrade refuses it, does not know it, or gets no markets.
+    :raises BridgeError: if freqtrade refuses or does not know it, or gets no markets.
     """
     name = config.get("exchange", {}).get("name")
     with translate_freqtrade_errors(f"exchange {name}"):
@@ -44,9 +44,9 @@ def open_exchange(config: dict[str, Any]) -> Iterator[Any]:
 
 
 def check_markets(exchange: Any) -> None:
-    """Let freqtrade load the markets of an exchange.
+    """Load the markets of an exchange with freqtrade.
 
-    :raises BridgeError: if it gets none.
+    :raises BridgeError: if freqtrade gets none.
     """
     with translate_freqtrade_errors(f"exchange {exchange.id}"):
         # freqtrade loads them when they are first asked for, and logs each failed try.
@@ -59,7 +59,7 @@ def check_markets(exchange: Any) -> None:
 
 
 def load_exchange(config: dict[str, Any]) -> Any:
-    """Return the configured exchange; the caller closes it, and meets freqtrade's own errors."""
+    """Return the configured exchange; the caller closes it and handles freqtrade's own errors."""
     from perp_imbalance.freqtrade_bridge.internals import ExchangeResolver
 
     return ExchangeResolver.load_exchange(config, validate=False)
@@ -67,10 +67,10 @@ def load_exchange(config: dict[str, Any]) -> Any:
 
 @contextmanager
 def closing_exchange(exchange: Any) -> Iterator[None]:
-    """Close freqtrade's exchange when the block is left.
+    """Close freqtrade's exchange when the block ends.
 
-    One that gave no markets leaves tasks of ccxt behind, of which asyncio would complain at the
-    end of the process: they are ended before the loop is.
+    If the markets failed to load, tasks of ccxt remain, and asyncio would warn about them at the
+    end of the process. They are cancelled before the loop is closed.
     """
     try:
         yield
@@ -84,11 +84,11 @@ def closing_exchange(exchange: Any) -> Iterator[None]:
 
 
 def public_client(config: Mapping[str, Any], exchange: Any) -> Any:
-    """Return ccxt's client of an exchange that is open, for what freqtrade does not ask.
+    """Return ccxt's client of an open exchange, for requests that freqtrade does not make.
 
-    Without keys, and with the markets that freqtrade has loaded.
+    It has no keys, and the markets that freqtrade has loaded.
 
-    :param exchange: freqtrade's.
+    :param exchange: freqtrade's exchange.
     """
     import ccxt
     from freqtrade.misc import deep_merge_dicts
@@ -102,9 +102,9 @@ def public_client(config: Mapping[str, Any], exchange: Any) -> Any:
 
 
 def taker_fee(exchange: str) -> float | None:
-    """Return what an exchange asks of a taker of linear perps, as ccxt describes it.
+    """Return the taker fee of an exchange's linear perps from ccxt, as a fraction.
 
-    Of the two fees, freqtrade backtests with the higher one. None where ccxt does not tell.
+    freqtrade backtests with the higher of taker and maker fee. None if ccxt does not know it.
 
     :param exchange: ccxt's name.
 
@@ -122,11 +122,11 @@ def taker_fee(exchange: str) -> float | None:
 
 
 def pair_taker_fee(exchange: Any, pair: str) -> float:
-    """Return what an order of a taker costs on an open exchange, as a share of its worth.
+    """Return the taker fee of a pair on an open exchange, as a fraction.
 
-    0.1 % where the exchange names none.
+    0.001 if the exchange does not state it.
 
-    :param exchange: freqtrade's.
+    :param exchange: freqtrade's exchange.
     """
     from freqtrade.exceptions import FreqtradeException
 
@@ -137,9 +137,9 @@ def pair_taker_fee(exchange: Any, pair: str) -> float:
 
 
 def funding_options(exchange: str) -> dict[str, Any]:
-    """Return by which candles freqtrade settles the funding of an exchange.
+    """Return freqtrade's options for the funding candles of an exchange.
 
-    :param exchange: freqtrade's name.
+    :param exchange: freqtrade's name of the exchange.
 
     >>> funding_options("hyperliquid")["mark_ohlcv_price"]
     'futures'
@@ -157,11 +157,11 @@ def funding_options(exchange: str) -> dict[str, Any]:
 
 
 def leverage_tiers(pairs: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-    """Return how much leverage Binance allows, as freqtrade's backtesting knows it.
+    """Return Binance's leverage tiers that freqtrade's backtesting uses.
 
-    It takes the tiers from a file of its own. A pair that the file lacks is left out.
+    freqtrade ships them in a file. A pair that the file lacks is left out.
 
-    :return: freqtrade's tiers by pair, the lowest first.
+    :return: freqtrade's tiers by pair, lowest first.
     """
     from perp_imbalance.freqtrade_bridge.internals import exchange_classes
 
@@ -172,9 +172,9 @@ def leverage_tiers(pairs: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
 
 
 def without_leverage_tiers(pairs: Iterable[str]) -> list[str]:
-    """Return the perps of which freqtrade does not know how much leverage Binance allows.
+    """Return the perps without leverage tiers in freqtrade's file for Binance.
 
-    Its backtesting refuses to start without them.
+    freqtrade's backtesting refuses to start with such a perp.
     """
     wanted = list(pairs)
     known = leverage_tiers(wanted)
@@ -182,7 +182,7 @@ def without_leverage_tiers(pairs: Iterable[str]) -> list[str]:
 
 
 def price_step(exchange: Any, pair: str) -> float:
-    """Return the step of a pair's price as the exchange names it, 0 where it names none."""
+    """Return the exchange's price step of a pair; 0 if it does not state one."""
     if exchange.get_precision_price(pair) is None:
         return 0.0
     # The price is asked for and not used.
@@ -195,12 +195,12 @@ def match_perps(
     exchange: str,
     perps: Sequence[str] | None = None,
 ) -> list[SpotMatch]:
-    """Return the spot pair of every perp, in the order of their names.
+    """Return the match of every perp, ordered by name.
 
     :param markets: all markets of the exchange by symbol.
-    :param settings: they may name spot pairs.
-    :param exchange: freqtrade's name.
-    :param perps: the perps to match; without, all active ones of the exchange.
+    :param settings: settings of the strategy, which may set spot pairs.
+    :param exchange: freqtrade's name of the exchange.
+    :param perps: the perps to match; by default all active ones of the exchange.
     """
     if perps is None:
         perps = [

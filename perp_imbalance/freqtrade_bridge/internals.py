@@ -1,8 +1,8 @@
-"""The parts of freqtrade that it does not document for others, in one place.
+"""The undocumented parts of freqtrade that this project uses.
 
-freqtrade documents its commands and the interface of strategies. To open a config, an exchange or a
-strategy as those commands do, there is no public way. Everything else of this project that opens
-one goes through this package, so that a freqtrade without one of these names is one line.
+freqtrade documents its commands and the strategy interface. There is no public way to open a
+config, an exchange or a strategy as the commands do. All other modules use this package for that,
+so that a freqtrade without one of these names is reported in one line.
 """
 
 from operator import attrgetter
@@ -48,22 +48,22 @@ __all__ = [
 
 
 class RunningBot(NamedTuple):
-    """Where a running bot takes time and chance from, for a rehearsal to replace.
+    """The parts of a running bot that a rehearsal replaces: waiting, random ids, repeated work.
 
-    freqtrade has no setting for the clock of ``freqtrade trade``. What it reads through ``time``
-    and ``datetime`` follows a replaced clock by itself; these names are how it waits, where order
-    ids come from, and what it computes again and again from candles that have not changed.
+    freqtrade has no setting for the clock of ``freqtrade trade``. Calls of ``time`` and
+    ``datetime`` follow a replaced clock; these names cover how the bot waits, where order ids come
+    from, and what it recomputes from unchanged candles.
 
-    :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two looks
-    :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is repeated
+    :ivar worker: the class whose ``_sleep(seconds)`` is the pause between two iterations
+    :ivar backoff: the module whose ``asyncio.sleep`` is the pause before a request is retried
     :ivar client: ccxt's class whose coroutine ``fetch`` sends one request
-    :ivar receiver: ccxt's class whose ``on_rest_response`` is given the answers to all clients
-    :ivar exchange: the module whose ``uuid4`` names the orders of a dry-run, with the class of all
-        exchanges
+    :ivar receiver: ccxt's class whose ``on_rest_response`` receives the answers of all clients
+    :ivar exchange: the module whose ``uuid4`` creates order ids in a dry-run, with the base class
+        of exchanges
     :ivar converter: the module that cleans candles
-    :ivar freqtrade: the module with the class whose ``process`` is one look
-    :ivar strategy: the module with the class of all strategies, whose ``analyze_pair`` analyses one
-        pair at one look
+    :ivar freqtrade: the module with the class whose ``process`` is one iteration
+    :ivar strategy: the module with the base class of strategies, whose ``analyze_pair`` analyses
+        one pair
     """
 
     worker: Any
@@ -98,9 +98,9 @@ _REPLACED = {
 
 
 def running_bot() -> RunningBot:
-    """Return the parts of a running bot, each checked for the names that are replaced in it.
+    """Return the parts of a running bot, after checking that each has the replaced names.
 
-    :raises BridgeError: if this freqtrade lacks one, naming it
+    :raises BridgeError: if this version of freqtrade lacks a name
     """
     # Here, because the bot itself takes seconds to import that other commands need not.
     import freqtrade

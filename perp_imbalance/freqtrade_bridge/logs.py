@@ -1,4 +1,4 @@
-"""freqtrade's errors as ours, and its log out of sight."""
+"""Translate freqtrade's errors, and hide its log."""
 
 import logging
 from collections.abc import Iterator
@@ -10,12 +10,11 @@ from perp_imbalance.freqtrade_bridge.secrets import refusal
 
 @contextmanager
 def translate_freqtrade_errors(about: str) -> Iterator[None]:
-    """Raise freqtrade's errors as ours, with their first line, and keep its log out of sight.
+    """Raise freqtrade's errors as this project's, with their first line, and hide its log.
 
-    Its log of each step belongs to its own commands, and of an error it logs a page. For a value
-    outside a list of names it raises a ValueError.
+    freqtrade also raises ValueError, for a value that is not in a list of names.
 
-    :param about: what the message is about, put behind it.
+    :param about: subject of the message, appended to it.
     """
     from freqtrade.exceptions import FreqtradeException
 
@@ -31,7 +30,7 @@ def translate_freqtrade_errors(about: str) -> Iterator[None]:
 
 @contextmanager
 def silent_logs() -> Iterator[None]:
-    """Let no logger speak until the block is left."""
+    """Disable all logging during the block."""
     before = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -42,7 +41,7 @@ def silent_logs() -> Iterator[None]:
 
 @contextmanager
 def quiet_freqtrade() -> Iterator[None]:
-    """Keep what freqtrade tells of its steps out of sight, and its errors in it."""
+    """Hide freqtrade's log below the level of errors."""
     logger = logging.getLogger("freqtrade")
     before = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The pairs that a config means: patterns, blacklist and pair lists, by freqtrade's own code."""
+"""Expand the pairs of a config: patterns, blacklist and pair lists, with freqtrade's own code."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Universe(NamedTuple):
-    """What an exchange lists, and the perps of it that a config means.
+    """The markets of an exchange, and the perps that a config selects.
 
     :ivar markets: all markets by symbol.
     """
@@ -23,18 +23,18 @@ class Universe(NamedTuple):
 
 
 def names_pairs(config: Mapping[str, Any]) -> bool:
-    """Tell whether the whitelist is what the pair lists begin with."""
+    """Return whether the pair lists start with the whitelist of the config."""
     methods = [each.get("method") for each in config.get("pairlists", [])]
     return not methods or methods[0] == "StaticPairList"
 
 
 def load_universe(config: Mapping[str, Any]) -> Universe:
-    """Return the markets of the configured exchange and the perps that the config means.
+    """Return the markets of the configured exchange and the perps that the config selects.
 
-    A whitelist of names and patterns is expanded as freqtrade's downloader does it. Any other pair
-    list is asked for its pairs of now. Contracts that are no linear perps are left out.
+    A whitelist of names and patterns is expanded as by freqtrade's downloader. Any other pair list
+    is asked for its current pairs. Contracts other than linear perps are left out.
 
-    :raises CommandError: if the exchange does not answer, or a name is no perp of it.
+    :raises CommandError: if the exchange does not answer, or does not list a named perp.
     """
     name = str(config["exchange"]["name"])
     with open_exchange(dict(config)) as exchange:
@@ -52,11 +52,11 @@ def load_universe(config: Mapping[str, Any]) -> Universe:
 
 
 def expand_whitelist(config: Mapping[str, Any], markets: Mapping[str, Any]) -> list[str]:
-    """Return the pairs that names and patterns of a whitelist mean, without the blacklist's.
+    """Return the pairs that a whitelist's names and patterns match, without those of the blacklist.
 
-    A name that the exchange does not list stays.
+    A name that the exchange does not list is kept.
 
-    :raises ValueError: if a pattern is not valid.
+    :raises ValueError: if a pattern is invalid.
     """
     from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
 
@@ -74,7 +74,7 @@ def expand_whitelist(config: Mapping[str, Any], markets: Mapping[str, Any]) -> l
 def without_blacklisted(
     config: Mapping[str, Any], pairs: Iterable[str], markets: Iterable[str]
 ) -> list[str]:
-    """Return pairs without those of the blacklist, which may hold patterns, too."""
+    """Return pairs without those that match the blacklist's names and patterns."""
     from freqtrade.plugins.pairlist.pairlist_helpers import expand_pairlist
 
     blacklist = config["exchange"].get("pair_blacklist", [])
@@ -83,9 +83,9 @@ def without_blacklisted(
 
 
 def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
-    """Return the pairs that freqtrade's pair lists let it trade now.
+    """Return the pairs that freqtrade's pair lists currently select.
 
-    :param exchange: freqtrade's, with its markets.
+    :param exchange: freqtrade's exchange with its markets.
     """
     from freqtrade.persistence import FtNoDBContext
     from freqtrade.plugins.pairlistmanager import PairListManager
@@ -97,9 +97,9 @@ def traded_pairs(config: dict[str, Any], exchange: Any) -> list[str]:
 
 
 def _perps(exchange: str, markets: Mapping[str, Any], pairs: list[str]) -> list[str]:
-    """Return the linear perps among pairs; say in a line what other contracts are left out.
+    """Return the linear perps among pairs; log a line about other contracts, which are left out.
 
-    :raises CommandError: naming what is no contract of the exchange.
+    :raises CommandError: naming pairs that are not contracts of the exchange.
     """
     others = [pair for pair in pairs if is_other_contract(pair, markets.get(pair))]
     perps = [pair for pair in pairs if pair not in others]

@@ -1,6 +1,6 @@
-"""Parameter files: freqtrade's ``<Strategy>.json``, which a strategy trades with from then on.
+"""Read, check and write parameter files: freqtrade's ``<Strategy>.json``.
 
-``preset``, ``doctor``, ``report``, ``tune`` and ``walk-forward`` read, check and write them here.
+A strategy trades with the values in its parameter file.
 """
 
 import json
@@ -31,7 +31,7 @@ _Share = Annotated[int | float, Field(ge=0, le=1)]
 
 
 class _Options(BaseModel):
-    """What freqtrade's hyperopt writes of its own options, all of which may be missing."""
+    """freqtrade's own options in a parameter file; each may be missing."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -77,7 +77,7 @@ class _Spaces(BaseModel):
 
 
 class TunedOn(_Options):
-    """The candles that a parameter file was tuned on, by the names of ``backtest``'s options."""
+    """The candles on which a parameter file was tuned, as options of ``backtest``."""
 
     datadir: str
     timeframe: str
@@ -86,14 +86,14 @@ class TunedOn(_Options):
 
 
 class ParameterFile(BaseModel):
-    """A parameter file whose values are of the right kind.
+    """A parameter file whose values have the right types.
 
-    freqtrade reads the first two, and leaves other keys aside.
+    freqtrade reads the first two fields and ignores other keys.
 
-    :ivar strategy_name: the class that freqtrade takes it for, and no other.
+    :ivar strategy_name: the only class for which freqtrade uses the file.
     :ivar params: values by space.
-    :ivar warning: what speaks against trading with it; None where nothing is known to.
-    :ivar tuned_on: where ``tune`` found it.
+    :ivar warning: reason not to trade with it; None if none is known.
+    :ivar tuned_on: candles on which ``tune`` found the values.
     """
 
     model_config = ConfigDict(extra="allow", strict=True)
@@ -107,9 +107,9 @@ class ParameterFile(BaseModel):
     def of(
         cls, thresholds: Thresholds, names: Collection[str] = tuple(PARAMETER_SPACES)
     ) -> "ParameterFile":
-        """Return thresholds as a parameter file: those that are parameters.
+        """Return a parameter file with the thresholds that are parameters.
 
-        :param names: those that it is to have.
+        :param names: names of the thresholds to include.
 
         >>> ParameterFile.of(Thresholds()).params["sell"]
         {'exit_z': 0.9}
@@ -122,10 +122,10 @@ class ParameterFile(BaseModel):
 
     @classmethod
     def of_words(cls, words: Mapping[str, str]) -> "ParameterFile":
-        """Return a parameter file of values as they are typed, by their names alone.
+        """Return a parameter file with typed values.
 
-        :param words: such as ``{"enter_z": "2.2", "use_sigma": "yes"}``.
-        :raises SettingsError: one line that names the value that is wrong.
+        :param words: values by name, such as ``{"enter_z": "2.2", "use_sigma": "yes"}``.
+        :raises SettingsError: one line that names the invalid value.
 
         >>> ParameterFile.of_words({"enter_z": "2.2", "use_sigma": "yes"}).values
         {'enter_z': 2.2, 'use_sigma': True}
@@ -151,10 +151,10 @@ class ParameterFile(BaseModel):
 
     @classmethod
     def parse(cls, content: str | bytes, source: object) -> "ParameterFile":
-        """Return what a parameter file says.
+        """Parse the text of a parameter file.
 
-        :param source: what a message calls it.
-        :raises SettingsError: one line that names the source, and the key that is wrong.
+        :param source: name of the file in messages.
+        :raises SettingsError: one line that names the source and the invalid key.
 
         >>> ParameterFile.parse('{"params": {"roi": {"soon": 1}}}', "X.json")
         Traceback (most recent call last):
@@ -172,10 +172,10 @@ class ParameterFile(BaseModel):
 
     @classmethod
     def read(cls, file: Path) -> "ParameterFile":
-        """Return what a parameter file says.
+        """Read a parameter file.
 
         :raises DataError: if it cannot be read.
-        :raises SettingsError: as :meth:`parse`.
+        :raises SettingsError: as in :meth:`parse`.
         """
         try:
             content = file.read_bytes()
@@ -185,12 +185,12 @@ class ParameterFile(BaseModel):
 
     @property
     def params(self) -> Params:
-        """The values by space, as the file has them."""
+        """The values by space."""
         return self.params_.model_dump(exclude_unset=True)
 
     @property
     def values(self) -> dict[str, Any]:
-        """The thresholds that it names.
+        """The values of thresholds, by name.
 
         >>> buy = {"enter_z": 2, "entry_mode": "flip"}
         >>> ParameterFile.model_validate({"params": {"buy": buy}}).values
@@ -205,7 +205,7 @@ class ParameterFile(BaseModel):
 
     @property
     def by_name(self) -> dict[str, Any]:
-        """All values by their names alone.
+        """All values by name.
 
         >>> ParameterFile.of_words({"stoploss": "-0.2", "entry_mode": "flip"}).by_name
         {'stoploss': -0.2, 'entry_mode': 'flip'}
@@ -214,7 +214,7 @@ class ParameterFile(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What it says of freqtrade's own options, by the names that a config has.
+        """The values of freqtrade's own options, under their names in a config.
 
         >>> params = {"stoploss": {"stoploss": -0.2}, "roi": {"0": 0.1}}
         >>> ParameterFile.model_validate({"params": params}).options
@@ -229,12 +229,12 @@ class ParameterFile(BaseModel):
     def check_names(
         self, source: object, known: Mapping[str, Collection[str]], owner: str = "PerpImbalance"
     ) -> None:
-        """Refuse values that freqtrade would leave aside in silence.
+        """Refuse values that freqtrade would ignore silently.
 
-        :param source: what a message calls the file.
+        :param source: name of the file in messages.
         :param known: the parameters of the strategy by space.
         :param owner: the strategy's name.
-        :raises SettingsError: one line that names the file and the first such value.
+        :raises SettingsError: one line that names the file and the first ignored value.
         """
         try:
             check_names(self.params_.__pydantic_extra__ or {}, known, owner)
@@ -242,17 +242,17 @@ class ParameterFile(BaseModel):
             raise SettingsError(f"{source}: {error}") from None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, as the file has them."""
+        """Return the content of the file as plain values."""
         return self.model_dump(exclude_unset=True, by_alias=True)
 
     def as_text(self) -> str:
-        """Return it as a file has it."""
+        """Return the text of the file."""
         return json.dumps(self.as_dict(), indent=2)
 
     def write(self, file: Path, strategy: str) -> None:
-        """Write it as the parameter file of a strategy, through freqtrade itself.
+        """Write the file with freqtrade's own writer.
 
-        :param file: beside the strategy, with its name.
+        :param file: path next to the strategy, with its name.
         :raises CommandError: if it cannot be written.
         """
         from freqtrade.optimize.hyperopt_tools import HyperoptTools
@@ -290,7 +290,7 @@ for _name, _space in SPACES.items():
 
 
 def _value_of(word: str) -> Any:
-    """Return a value as it is typed: a switch, a number, or the word itself."""
+    """Parse a typed value: a switch, a number, or the word itself."""
     if word.lower() in SWITCHES:
         return SWITCHES[word.lower()]
     try:
@@ -301,7 +301,7 @@ def _value_of(word: str) -> Any:
 
 
 def _one_line(error: ValidationError, source: object) -> str:
-    """Say the first thing that is wrong with a parameter file in one sentence."""
+    """Return one sentence about the first error in a parameter file."""
     first = error.errors()[0]
     place = [str(part) for part in first["loc"]]
     if first["type"] == "value":

@@ -1,9 +1,9 @@
-"""Run freqtrade in a process of its own, with its exit code and without leftovers.
+"""Run freqtrade in a separate process, with a reliable exit code and without leftovers.
 
-freqtrade leaves with code 0 on what it calls a configuration error, and on options that it does
-not know. The child process therefore runs freqtrade's own ``main`` and leaves with 2 then.
+freqtrade exits with 0 on configuration errors and on unknown options. The child process therefore
+calls freqtrade's ``main`` itself and exits with 2 in these cases.
 
-It gets one complete config and no ``FREQTRADE__`` variables: :mod:`.config` has merged them.
+It gets one complete config and no ``FREQTRADE__`` variables; :mod:`.config` merges them.
 """
 
 import logging
@@ -43,14 +43,14 @@ def run_freqtrade(
 ) -> int:
     """Run freqtrade in this terminal and return its exit code.
 
-    Where this process is interrupted or told to end, so is freqtrade with all its workers.
+    If this process is interrupted or terminated, freqtrade and all its workers end too.
 
     :param arguments: the subcommand and its options, without ``freqtrade`` in front
     :param configs: configuration files, merged in this order, and the environment's variables over
         them
     :param overlay: settings that are merged over all of it
-    :param local_config: all there is to say to freqtrade, of a run that stays on this machine: the
-        process gets no proxies either
+    :param local_config: the complete config of a run without a network, in place of the three
+        above; the process then gets no proxies either
     :param cwd: folder to run in, by default this process's
     :raises BridgeError: if a file is missing or unreadable
     """
@@ -77,9 +77,9 @@ def capture_freqtrade(
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
-    r"""Return the last error of freqtrade's log, or its last line.
+    r"""Return the last error of freqtrade's log, or the last line of the log.
 
-    Below an error without words of its own, the last line is that of the exception.
+    For an error without a message, the last line is that of the exception.
 
     >>> said = "t - freqtrade - ERROR - Fatal exception!\nTraceback\nValueError: no candles"
     >>> error_line(subprocess.CompletedProcess([], 1, "", said))
@@ -99,7 +99,7 @@ def _command(
     overlay: Mapping[str, Any] | None,
     local_config: Mapping[str, Any] | None,
 ) -> Iterator[list[str]]:
-    """Yield the command line; its config is gone when the block is left."""
+    """Yield the command line; its config file is removed when the block ends."""
     subcommand, *options = arguments
     command = [sys.executable, "-m", __name__, subcommand]
     if local_config is None and not configs and overlay is None:
@@ -110,7 +110,7 @@ def _command(
 
 
 def child_environment(*, proxies: bool = True) -> dict[str, str]:
-    """Return this process's environment without what would outrank a config.
+    """Return this process's environment without variables that would outrank a config.
 
     :param proxies: whether the child may use the environment's proxies.
     """
@@ -131,14 +131,14 @@ def run_child(
     variables: Mapping[str, str] | None = None,
     watch: Callable[[], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command that leaves nothing behind, whichever of it and this process ends first.
+    """Run a command so that no process remains, whether it or this process ends first.
 
     :param command: the program and its arguments
     :param cwd: folder to run in, by default this process's
     :param proxies: whether it may use the environment's proxies
     :param capture: whether what it prints is returned
     :param timeout: seconds after which it is ended
-    :param variables: what its environment has in addition to this process's, or instead of it
+    :param variables: environment variables that are added or replaced
     :param watch: called every now and then while it runs; not together with ``timeout``
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when it has been ended
     """
@@ -167,7 +167,7 @@ def run_child(
 
 
 def _watched(child: "subprocess.Popen[str]", watch: Callable[[], None]) -> Any:
-    """Return what a child printed, when it has ended."""
+    """Return the output of a child after it has ended."""
     while True:
         try:
             return child.communicate(timeout=WATCH_SECONDS)
@@ -176,7 +176,7 @@ def _watched(child: "subprocess.Popen[str]", watch: Callable[[], None]) -> Any:
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
-    """End the child and its workers: first as Ctrl-C does, then for good."""
+    """End the child and its workers: first by SIGINT, then by SIGKILL."""
     with suppress(ProcessLookupError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGINT)
@@ -187,7 +187,7 @@ def _end(child: "subprocess.Popen[str]") -> None:
 
 
 def kill_group(pid: int) -> None:
-    """Kill a process that leads a group, with its group; where there are no groups, its children.
+    """Kill a process group by its leader; without process groups, the process and its children.
 
     :raises ProcessLookupError: if there is no such group.
     """
@@ -209,9 +209,9 @@ _came: list[int] = []
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Turn the signals that end a process into an exception, so that cleaning up still runs.
+    """Turn signals that end a process into exceptions, so that cleanup code runs.
 
-    One that this process was started to ignore, as ``nohup`` does, stays ignored.
+    A signal that this process was started to ignore, as by ``nohup``, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -242,9 +242,9 @@ def ended_by_signals() -> Iterator[None]:
 
 
 def raise_lost_signal() -> None:
-    """Raise again the exception of a signal that came, and that code between has let get lost.
+    """Raise the exception of a signal again if it was lost.
 
-    Python drops an exception that is raised where C calls back, such as while numba loads code.
+    Python drops an exception that is raised in a callback from C, such as while numba loads code.
     """
     if _came:
         _raise_for(_came[0])
@@ -271,7 +271,7 @@ class _ConfigurationErrorSeen(logging.Filter):
 
 
 class _FailedDownloads(logging.Handler):
-    """Counts the series that freqtrade could not download, which it only logs."""
+    """Counts the series that freqtrade failed to download; freqtrade only logs them."""
 
     count = 0
 
@@ -281,7 +281,7 @@ class _FailedDownloads(logging.Handler):
 
 
 class Remembered(logging.Handler):
-    """Our own warnings, each once: they are far above the tables in which freqtrade's work ends."""
+    """Collects this project's warnings, to repeat them below freqtrade's tables."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -292,7 +292,7 @@ class Remembered(logging.Handler):
         self.messages[record.getMessage()] = None
 
     def repeat(self) -> None:
-        """Say the first of them, and how many more there are."""
+        """Log the first messages again, and the number of the others."""
         messages = list(self.messages)
         for message in messages[:REPEATED]:
             print(f"Warning: {message}", file=sys.stderr)
@@ -301,9 +301,9 @@ class Remembered(logging.Handler):
 
 
 def _end_with_parent() -> None:
-    """End this process and its workers as soon as the one that started it is gone.
+    """End this process and its workers as soon as its parent has ended.
 
-    A process that is killed cannot end its children, and this one has a session of its own.
+    A killed parent cannot end its children, and this process has its own session.
     """
     parent = os.getppid()
     # Windows has no sessions: there a killed parent leaves this process to end by itself.
@@ -319,9 +319,9 @@ def _end_with_parent() -> None:
 
 
 def freqtrade_main(arguments: list[str] | None = None) -> None:
-    """Run freqtrade in this process and leave with its exit code, never 0 on an error.
+    """Run freqtrade in this process and exit with its code, never 0 on an error.
 
-    :param arguments: the subcommand and its options; None: this process's
+    :param arguments: the subcommand and its options; None for those of this process
     """
     _end_with_parent()
     from freqtrade.main import main

@@ -1,4 +1,4 @@
-"""What of a config is secret: the one list, and what keeps secrets out of files and messages."""
+"""Keep the secrets of a config out of files and messages."""
 
 import json
 import logging
@@ -63,7 +63,7 @@ _WITH_SECRETS = {*_NEEDED, "exchange", "external_message_consumer"}
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether the value of a setting of this name is secret.
+    """Return whether the value of a setting with this name is secret.
 
     >>> [is_secret(name) for name in ("jwt_secret_key", "apiKey", "timeframe", "max_open_trades")]
     [True, True, False, False]
@@ -72,7 +72,7 @@ def is_secret(name: str) -> bool:
 
 
 def redact(config: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return a config whose secrets are struck out, and which of them freqtrade leaves in.
+    """Return a config with redacted secrets, and the names of those that freqtrade does not redact.
 
     >>> redact({"api_server": {"ws_token": "s3"}, "timeframe": "1h"})
     ({'api_server': {'ws_token': 'REDACTED'}, 'timeframe': '1h'}, ['api_server.ws_token'])
@@ -112,7 +112,7 @@ def _redact_address(text: str) -> str:
 
 
 def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config without secrets, and without ways into the network that may hold some.
+    """Return a config without secrets, and without proxies and addresses that may contain some.
 
     >>> without_secrets({"exchange": {"name": "okx", "key": "k", "ccxt_config": {"proxy": "h"}}})
     {'exchange': {'name': 'okx', 'ccxt_config': {}}}
@@ -126,9 +126,9 @@ def without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def redact_result(file: Path) -> list[str]:
-    """Strike the secrets out of the config in a backtest's result file.
+    """Redact the secrets of the config in a backtest's result file.
 
-    :return: the settings whose values were struck out; the file is rewritten if there are any.
+    :return: names of the redacted settings; the file is rewritten if there are any.
     :raises DataError: if the file cannot be read.
     :raises CommandError: if it cannot be written.
     """
@@ -150,11 +150,11 @@ def redact_result(file: Path) -> list[str]:
 
 
 def refusal(error: BaseException) -> str:
-    """Return in one line why freqtrade refuses a config, without the value of any secret.
+    """Return one line about why freqtrade refuses a config, without values of secrets.
 
-    freqtrade's own message has the value, and not where it stands.
+    freqtrade's own message contains the value, but not the name of the setting.
 
-    :param error: freqtrade's error; the one behind it is the schema's, where it is about that.
+    :param error: freqtrade's error; its cause is the schema's error, if there is one.
     """
     from jsonschema.exceptions import ValidationError, best_match
 
@@ -176,7 +176,7 @@ def refusal(error: BaseException) -> str:
 
 
 def check_secrets(config: Mapping[str, Any]) -> None:
-    """Raise where an enabled section lacks a secret, or the API server's can be guessed.
+    """Raise if an enabled section lacks a secret, or the API server's secret is guessable.
 
     :param config: freqtrade's config, all files and environment variables merged.
     :raises SettingsError: naming the variable to set.
@@ -210,9 +210,9 @@ def _variable(section: str, name: str) -> str:
 
 
 def can_be_guessed(secret: str, shortest: int) -> bool:
-    """Tell whether a secret is short, monotonous or made of what people type.
+    """Return whether a secret is short, repetitive or made of common words.
 
-    Keyboard rows and repeats count as one character.
+    Keyboard rows and repeated characters count as one character.
 
     >>> [can_be_guessed(text, 12) for text in ("qwertyuiop1234", "ab1ab1ab1ab1", "Xk2:9dQm_vR7")]
     [True, True, False]
@@ -228,7 +228,7 @@ def can_be_guessed(secret: str, shortest: int) -> bool:
 
 
 def _without_rows(text: str) -> str:
-    """Put one character in place of each run along a row of the keyboard or the alphabet."""
+    """Replace each sequence along a keyboard row or the alphabet by one character."""
     rest, at = [], 0
     while at < len(text):
         end = at + 1

@@ -1,4 +1,4 @@
-"""Strategies as freqtrade loads them, and the folder in which they are found."""
+"""Load strategies with freqtrade, and find their folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,12 +12,12 @@ PROJECT_STRATEGIES = Path(__file__).resolve().parents[2] / "strategies"
 
 
 def strategy_folder(config: Mapping[str, Any], strategy: str = "PerpImbalance") -> Path:
-    """Return the folder that a strategy is loaded from.
+    """Return the folder from which a strategy is loaded.
 
-    The config's ``strategy_path``; without one freqtrade's own folder where that has the strategy,
-    and the project's otherwise.
+    This is the config's ``strategy_path``. Without one it is freqtrade's own folder if that
+    contains the strategy, else the project's.
 
-    :param config: freqtrade's, with ``user_data_dir``.
+    :param config: freqtrade's config, with ``user_data_dir``.
     :param strategy: name of the class and of its file.
     """
     if path := config.get("strategy_path"):
@@ -31,11 +31,11 @@ def strategy_folder(config: Mapping[str, Any], strategy: str = "PerpImbalance") 
 def load_strategy(
     config: dict[str, Any], *, with_parameters: bool = False, about: str | None = None
 ) -> Any:
-    """Return the config's strategy as the bot loads it.
+    """Return the config's strategy, loaded as by the bot.
 
-    :param config: freqtrade's; loading writes the strategy's values into it.
-    :param with_parameters: whether to load its parameter file, too, as the bot does at its start.
-    :param about: what an error is about; the strategy by default.
+    :param config: freqtrade's config; loading writes the strategy's values into it.
+    :param with_parameters: whether to load its parameter file too, as the bot does at start.
+    :param about: subject of error messages; by default the strategy.
     :raises BridgeError: if freqtrade or the strategy refuses.
     """
     from perp_imbalance.freqtrade_bridge.internals import StrategyResolver
@@ -48,11 +48,11 @@ def load_strategy(
 
 
 def check_strategies(names: Sequence[str], config: Mapping[str, Any]) -> None:
-    """Raise unless there is a class of each name, or a file that should have it.
+    """Raise unless each strategy has a class, or at least a file of its name.
 
-    What is wrong with such a file, freqtrade tells when it loads it.
+    freqtrade itself reports errors in such a file.
 
-    :raises BridgeError: naming the first that is missing, and those that there are.
+    :raises BridgeError: naming the first missing strategy and the existing ones.
     """
     from perp_imbalance.freqtrade_bridge.internals import StrategyResolver
 
@@ -70,9 +70,9 @@ def check_strategies(names: Sequence[str], config: Mapping[str, Any]) -> None:
 
 
 def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] | None:
-    """Return the spaces of a strategy's own parameters; None where there is no such class.
+    """Return the spaces of a strategy's parameters; None if there is no such class.
 
-    The class as it is: what lies beside it as a parameter file is left out.
+    The parameter file of the strategy is ignored.
 
     :raises BridgeError: if a file of the folder cannot be loaded.
     """
@@ -89,9 +89,9 @@ def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] 
 
 
 def check_loss(loss: str, user_data: Path) -> None:
-    """Raise unless hyperopt has a loss of that name.
+    """Raise unless hyperopt has a loss function of that name.
 
-    :raises BridgeError: naming it.
+    :raises BridgeError: naming the loss function.
     """
     from perp_imbalance.freqtrade_bridge.internals import HyperOptLossResolver
 

@@ -55,10 +55,10 @@ def tried(
 
 
 def copy_strategies(folder: Path, place: Path, names: Collection[str]) -> None:
-    """Put a folder of strategies in another place, with all that they may read there.
+    """Copy a folder of strategies with all files that they may read.
 
     :param place: an empty folder
-    :param names: the strategies whose parameter files are left out
+    :param names: strategies whose parameter files are not copied
     """
     left = {"__pycache__", *(f"{name}.json" for name in names)}
     for entry in folder.iterdir():

@@ -1,1 +1,1 @@
-"""Which spot pair (or index) belongs to a perp, and what each exchange needs for it."""
+"""Match perps with their spot pair or index, and check what each exchange needs for it."""

@@ -1,4 +1,4 @@
-"""Which exchange a config's candles are of: its rules for names decide which spot pair is meant."""
+"""The exchange of a config's candles, whose naming rules decide on the spot pair of a perp."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ CANDLES_OF = "perp_imbalance_candles_of"
 
 
 def exchange_name(config: Mapping[str, Any]) -> str:
-    """Return the exchange whose candles and names a config is about, ccxt's name.
+    """Return ccxt's name of the exchange of a config's candles.
 
     >>> exchange_name({"exchange": {"name": "binance"}, CANDLES_OF: "bybit"})
     'bybit'

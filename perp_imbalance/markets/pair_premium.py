@@ -1,4 +1,4 @@
-"""The premium of a perp over its spot pair or index: for bot, scan, doctor and research."""
+"""Compute the premium of a perp over its spot pair or index, for bot, scan, doctor and research."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -15,12 +15,13 @@ _NO_CANDLES = ("date", "open", "high", "low", "close", "volume")
 
 
 class PairPremium(NamedTuple):
-    """Premiums on the rows of a perp.
+    """The premiums of a perp, one per candle.
 
     :ivar fraction: unfiltered premiums, for sanity checks of the prices.
-    :ivar columns: ``spot_close``, ``premium``, ``premium_pct``; all NaN where the pair is refused.
-    :ivar refusal: why names or prices refuse the pair; None where they do not.
-    :ivar htf: premiums of the higher timeframe; None where it has none, or the pair is refused.
+    :ivar columns: ``spot_close``, ``premium``, ``premium_pct``; all NaN if the match is refused.
+    :ivar refusal: why names or prices do not match; None if they do.
+    :ivar htf: premiums of the higher timeframe; None without candles of it, or if the match is
+        refused.
     """
 
     fraction: Floats
@@ -37,11 +38,11 @@ def pair_premium(
     *,
     htf: tuple[DataFrame | None, DataFrame | None, str] | None = None,
 ) -> PairPremium:
-    """Return the premium of a perp, and why it cannot be traded where it cannot.
+    """Return the premium of a perp, or the reason why it cannot be traded.
 
-    :param match: what the perp is compared with, and by which scale.
+    :param match: the source of the premium, and the scale.
     :param perp: candles of the perp, in order of time.
-    :param spot: candles of ``match.spot`` on the same timeframe; None where there are none.
+    :param spot: candles of ``match.spot`` on the same timeframe; None without candles.
     :param timeframe: the length of these candles, for the message.
     :param htf: candles of both on a higher timeframe, and that timeframe.
     :raises DataError: if candles are not in order of time.
@@ -70,12 +71,12 @@ def settle(
     candles_of: Callable[[SpotMatch], DataFrame | None],
     timeframe: str,
 ) -> SpotMatch:
-    """Return the first source of a perp's premium that its prices allow; the last if they do none.
+    """Return the first source of a perp's premium whose prices match; the last if none does.
 
-    A spot pair of the right name and the wrong price is passed over as a missing one is. Candles of
-    the perp under the name of its spot pair are not: that is a fault to be mended.
+    A spot pair with the right name and the wrong price is skipped like a missing one. Candles of
+    the perp stored under the name of its spot pair are not skipped: the user must mend them.
 
-    :param match: by names, with what else the perp may be compared with.
+    :param match: the match by names, with its alternatives.
     :param perp: candles of the perp, in order of time.
     :param candles_of: returns candles of a source on the same timeframe.
     :param timeframe: the length of these candles, for the message.
@@ -96,10 +97,10 @@ def passed_over(
     *,
     is_live: bool = False,
 ) -> str | None:
-    """Say why prices do not allow a source of a perp's premium; None where they do.
+    """Return why the prices of a source do not match those of the perp; None if they match.
 
-    :param is_live: whether candles were asked for right now. A request that failed does not tell
-        that a spot pair, which the exchange lists, has none.
+    :param is_live: whether the candles were just requested; a source without candles is then not
+        refused, since a request may have failed.
     """
     if perp.empty or (is_live and match.source == "spot" and _frame(candles).empty):
         return None
@@ -119,7 +120,7 @@ def _htf_premium(
 
 
 def _frame(candles: DataFrame | None) -> DataFrame:
-    """Return candles with their columns even where there are none."""
+    """Return candles; an empty frame with their columns if there are none."""
     if candles is None or candles.empty:
         return DataFrame(columns=list(_NO_CANDLES))
     return candles

@@ -1,4 +1,4 @@
-"""Which spot pair belongs to a perp: the one resolver of strategy, download and listing.
+"""Match a perp with its spot pair, for strategy, download and listing.
 
 Source: ``docs/reference/signal.md``, "Which spot belongs to a perp".
 """
@@ -51,12 +51,13 @@ RENAMED_BASES = {"LUNA2": "LUNA", "DODOX": "DODO", "RAYSOL": "RAY"}
 
 @dataclass(frozen=True, slots=True)
 class SpotMatch:
-    """The answer for one perp: its spot pair and scale, or the reason why there is none.
+    """The match of one perp: its spot pair and scale, or the reason why it has none.
 
-    :ivar spot: the pair to ask for candles of; the perp's own where ``source`` is not ``spot``.
+    :ivar spot: the pair whose candles are requested; the perp itself if ``source`` is not ``spot``.
     :ivar source: the type of these candles.
-    :ivar others: what else it may be compared with, in this order, where prices refuse this.
-    :ivar passed_over: why it is not what stands before it in the order; None where nothing does.
+    :ivar others: alternative sources, in order, in case the prices of this one do not match.
+    :ivar passed_over: why the sources before this one in the order were skipped; None if it is the
+        first.
     """
 
     perp: str
@@ -70,18 +71,18 @@ class SpotMatch:
 
     @property
     def premium_source(self) -> PremiumSource:
-        """The source as the config and the column of that name have it."""
+        """The name of the source in the config and in the column ``premium_source``."""
         return _NAMES[self.source]
 
     @property
     def is_premium(self) -> bool:
-        """Tell whether the candles are the premium itself."""
+        """Return whether the candles are the premium itself."""
         return self.source == "premiumIndex"
 
     def next(self, reason: str) -> "SpotMatch":
-        """Return what the perp is compared with where this cannot be.
+        """Return the match with the next source.
 
-        :param reason: why it cannot.
+        :param reason: why this source cannot be used.
         """
         first, *others = self.others
         reasons = f"{self.passed_over}; {reason}" if self.passed_over else reason
@@ -89,26 +90,26 @@ class SpotMatch:
 
     @property
     def has_volume(self) -> bool:
-        """Tell whether the candles were traded: an index is computed."""
+        """Return whether the candles have a volume; those of an index do not."""
         return self.source == "spot"
 
     @property
     def name(self) -> str:
-        """What to call it in a sentence."""
+        """The name of the source in a sentence."""
         if self.source == "spot":
             return str(self.spot)
         return f"the {self.premium_source.replace('_', ' ')} of {self.perp}"
 
 
 def is_perp(market: Market) -> bool:
-    """Tell whether a market is a linear perpetual, the kind that this strategy trades."""
+    """Return whether a market is a linear perpetual, which this strategy trades."""
     return bool(market.get("swap") and market.get("linear"))
 
 
 def is_other_contract(pair: str, market: Market | None = None) -> bool:
-    """Tell whether a pair is a contract of another kind: coin-margined, or with an expiry.
+    """Return whether a pair is another kind of contract: coin-margined, or with an expiry.
 
-    :param market: of the pair; None where the exchange does not list it, as after an expiry.
+    :param market: market of the pair; None if the exchange does not list it, as after its expiry.
 
     >>> [is_other_contract(f"BTC/{rest}") for rest in ("USDT:USDT", "USD:BTC", "USDT:USDT-250926")]
     [False, True, True]
@@ -123,7 +124,7 @@ def is_other_contract(pair: str, market: Market | None = None) -> bool:
 
 
 def some(names: Sequence[str], most: int = 5) -> str:
-    """Return the first of many names, and how many more there are.
+    """Return the first few names as text, and the number of the others.
 
     >>> some(["a", "b", "c"], 2)
     'a, b and 1 more'
@@ -135,7 +136,7 @@ def some(names: Sequence[str], most: int = 5) -> str:
 def about_spotless(
     matches: Sequence["SpotMatch"], markets: Iterable[Market], exchange: str
 ) -> str | None:
-    """Say in one line which perps have nothing to compare with, and what to do; None if all have.
+    """Return one line about perps without any source of a premium; None if all have one.
 
     :param markets: all markets of the exchange.
     """
@@ -158,7 +159,7 @@ def about_spotless(
 
 
 def about_sources(matches: Iterable["SpotMatch"]) -> list[str]:
-    """Say which perps are not measured by the first source of the order, and why.
+    """Return lines about perps that do not use the first source of the order, and why.
 
     >>> match = SpotMatch("X/USDT:USDT", "X/USDT:USDT", 1, "index", None, "index")
     >>> about_sources([replace(match, passed_over="no spot pair of X against USDT")])
@@ -190,18 +191,18 @@ def match_spot(
     overrides: Mapping[str, SpotPair] | None = None,
     source: PremiumSetting = "spot",
 ) -> SpotMatch:
-    """Return the spot pair of a perp by names alone; prices are checked where candles are.
+    """Return the spot pair of a perp by names only; :func:`price_refusal` checks the prices.
 
-    The first rule that finds an active spot market with the same quote decides. The exchange's
-    index of the perp, or its premium index, stands in for spot where ``source`` says so: both have
-    the perp's own scale.
+    The first rule that finds an active spot market with the same quote decides. If ``source`` says
+    so, the exchange's index of the perp or its premium index replaces spot; both have the perp's
+    own scale.
 
     :param perp: freqtrade's name of the perp, such as ``1000PEPE/USDT:USDT``.
     :param markets: looks up a market of the same exchange.
     :param exchange: ccxt's name of the exchange.
-    :param overrides: the user's own assignments; such a pair needs only to exist.
-    :param source: ``spot``, ``index``, ``premium_index``, or several of them: the first that the
-        perp has; ``auto`` is all three.
+    :param overrides: the user's own spot pairs; they only need to exist.
+    :param source: ``spot``, ``index``, ``premium_index``, or several of them, of which the first
+        that the perp has is used; ``auto`` means all three.
 
     >>> spot = {"symbol": "PEPE/USDT", "spot": True, "active": True}
     >>> match_spot("1000PEPE/USDT:USDT", {"PEPE/USDT": spot}.get, exchange="binance").scale
@@ -231,7 +232,7 @@ def match_spot(
 
 @cache
 def has_source(exchange: str, source: PremiumSource) -> bool:
-    """Tell whether ccxt can fetch the candles of a source; an exchange it does not know, has all.
+    """Return whether ccxt can fetch the candles of a source; True for an unknown exchange.
 
     >>> has_source("okx", "premium_index"), has_source("okx", "index")
     (False, True)
@@ -269,7 +270,7 @@ def _match_by_names(
 
 
 def _overridden(perp: str, override: SpotPair, markets: MarketLookup) -> SpotMatch:
-    """Return the user's own assignment, refused if the exchange has no such spot market."""
+    """Return the match with the user's own spot pair, or a refusal if it is not listed."""
     market = markets(override.pair)
     if market is None or not market.get("spot"):
         reason = f"the configured spot pair {override.pair} is no spot market of the exchange"
@@ -278,14 +279,14 @@ def _overridden(perp: str, override: SpotPair, markets: MarketLookup) -> SpotMat
 
 
 def _base_and_quote(perp: str, markets: MarketLookup) -> tuple[str, str]:
-    """Return base and quote as the exchange names them, from the symbol where it names none."""
+    """Return base and quote with the exchange's names, or from the symbol if it has none."""
     market = markets(perp) or {}
     base, _, rest = perp.partition("/")
     return str(market.get("base") or base), str(market.get("quote") or rest.partition(":")[0])
 
 
 def _candidates(base: str, exchange: str) -> list[tuple[str, float, Rule]]:
-    """Return the spot bases to look for, the best first, with scale and rule."""
+    """Return candidates for the spot base with scale and rule, best first."""
     found: list[tuple[str, float, Rule]] = [(base, 1, "identical")]
     prefixes = dict(PREFIX_SCALES)
     if exchange == "hyperliquid":
@@ -302,10 +303,10 @@ def _candidates(base: str, exchange: str) -> list[tuple[str, float, Rule]]:
 
 
 def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | None:
-    """Say why prices refuse a pair that names let pass; None where they do not.
+    """Return why the prices of perp and spot do not match; None if they match.
 
     :param match: a perp with its spot pair.
-    :param fraction: the premiums over the candles at hand.
+    :param fraction: the premiums of the available candles.
     :param timeframe: the length of these candles, for the message.
     """
     ratio = price_ratio(fraction)

@@ -1,4 +1,4 @@
-"""What a user may say in the config about the spot pair of a perp."""
+"""The settings about the spot pair of a perp."""
 
 from collections.abc import Sequence
 from typing import Any, Literal, get_args
@@ -18,7 +18,7 @@ AUTO: tuple[PremiumSource, ...] = get_args(PremiumSource)
 
 
 def source_order(setting: PremiumSetting) -> tuple[PremiumSource, ...]:
-    """Return the sources that a perp may be measured by, the preferred one first.
+    """Return the allowed sources of the premium, in order of preference.
 
     >>> source_order("auto"), source_order(["premium_index", "spot"])
     (('spot', 'index', 'premium_index'), ('premium_index', 'spot'))
@@ -29,9 +29,9 @@ def source_order(setting: PremiumSetting) -> tuple[PremiumSource, ...]:
 
 
 def check_premium_source(value: Any) -> Any:
-    """Refuse what is neither a source, nor ``auto``, nor a list of sources.
+    """Refuse a value that is not a source, ``auto`` or a list of sources.
 
-    In place of pydantic's union, which names each of its branches in an error.
+    A pydantic union would name each of its branches in the error.
     """
     names = [value] if isinstance(value, str) else value
     is_list = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
@@ -49,7 +49,7 @@ STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class SpotPair(BaseModel):
-    """The spot pair that the user assigns to a perp, and the coins in one unit of the perp."""
+    """The user's own spot pair of a perp, and the number of coins in one unit of the perp."""
 
     model_config = STRICT
 

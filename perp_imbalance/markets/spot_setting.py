@@ -23,7 +23,7 @@ _OF_DATED_FUTURES = {
 
 
 def check_spot_setting(config: Mapping[str, Any]) -> None:
-    """Raise where a live bot would take the perp for its spot pair, or dated futures for perps.
+    """Raise if a live bot would request the perp instead of its spot pair, or dated futures.
 
     :param config: freqtrade's config.
     :raises SettingsError: naming the setting to add.

@@ -1,7 +1,7 @@
-"""Hold the trades of a bot that has really run against a backtest of the same time.
+"""Compare the trades of a real bot with a backtest of the same time range.
 
-The database is read and never written. Every difference gets the likely cause that database and log
-show; where they show none, that is said.
+The database is opened read-only. Each difference gets the likely cause that database and log
+show, or a note that they show none.
 """
 
 from perp_imbalance.reconcile.band import Band, Lock

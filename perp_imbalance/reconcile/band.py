@@ -1,4 +1,4 @@
-"""Where the mean of so many trades would lie, were they drawn from a backtest's."""
+"""The range of the mean profit of a number of trades, if they are drawn from a backtest's."""
 
 import hashlib
 import json
@@ -26,10 +26,10 @@ _SEED = 1
 
 @dataclass(frozen=True)
 class Band:
-    """Where 95 of 100 means lie, in bps of the stake a trade.
+    """The 95 % range of the mean profit per trade, in bps of the stake.
 
-    :ivar trades: of the backtest, from which was drawn
-    :ivar drawn: how many trades a mean is of
+    :ivar trades: number of the backtest's trades
+    :ivar drawn: number of trades in each mean
     """
 
     low: float
@@ -38,19 +38,19 @@ class Band:
     drawn: int
 
     def holds(self, mean_bps: float) -> bool:
-        """Tell whether a mean lies inside."""
+        """Return whether a mean lies inside the band."""
         return self.low <= mean_bps <= self.high
 
 
 def band(profits_bps: Sequence[float], block: int, count: int) -> Band | None:
-    """Return the band of the mean of so many trades; None where there are too few to draw from.
+    """Return the band of the mean of a number of trades; None with too few trades to draw from.
 
-    Neighbours are drawn together, in blocks, as trades of one time share their market: the
-    circular block bootstrap of Politis and Romano (1992).
+    Uses the circular block bootstrap of Politis and Romano (1992), since trades of the same time
+    share their market.
 
     :param profits_bps: net profit of each trade in bps of the stake, in order of time
-    :param block: trades that are drawn together
-    :param count: trades of which the mean is taken
+    :param block: trades per block
+    :param count: number of trades in each mean
 
     >>> band([1.0] * 10, 2, 5)
     Band(low=1.0, high=1.0, trades=10, drawn=5)
@@ -68,15 +68,15 @@ def band(profits_bps: Sequence[float], block: int, count: int) -> Band | None:
 
 @dataclass(frozen=True)
 class Lock:
-    """What a band is drawn from, fixed before a bot trades.
+    """The data of a band, fixed before a bot trades.
 
-    :ivar settings: what decides about trades, as
-        :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings` has it
-    :ivar pairs: that were traded
-    :ivar timerange: of the backtest
-    :ivar profits_bps: of its closed trades, in order of time
-    :ivar block: trades that are drawn together
-    :ivar made: when
+    :ivar settings: settings that affect trades, from
+        :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
+    :ivar pairs: pairs of the backtest
+    :ivar timerange: time range of the backtest
+    :ivar profits_bps: profits of its closed trades, in order of time
+    :ivar block: trades per bootstrap block
+    :ivar made: time of creation
     """
 
     settings: Mapping[str, Any]
@@ -94,9 +94,9 @@ class Lock:
         pairs: Sequence[str],
         timerange: str,
     ) -> "Lock":
-        """Return what is drawn from a backtest's trades.
+        """Return a lock made from a backtest's trades.
 
-        :param trades: as :func:`perp_imbalance.rehearsal.backtested.backtest` returns them
+        :param trades: result of :func:`perp_imbalance.rehearsal.backtested.backtest`
         """
         closed = trades[trades["close_date"].notna()].sort_values("open_date")
         weeks = closed["open_date"].dt.strftime("%G-%V").nunique() if len(closed) else 1
@@ -110,27 +110,27 @@ class Lock:
         )
 
     def band(self, count: int) -> Band | None:
-        """Return the band of the mean of so many trades."""
+        """Return the band of the mean of a number of trades."""
         return band(self.profits_bps, self.block, count)
 
     def write(self, file: Path) -> None:
-        """Write it to a file.
+        """Write the lock to a file.
 
-        :raises CommandError: if it cannot be written there
+        :raises CommandError: if the file cannot be written
         """
         content = vars(self) | {"hash": self.hash}
         atomic_write_text(file, json.dumps(content, indent=1))
 
     @property
     def hash(self) -> str:
-        """Of everything in it."""
+        """A hash of all fields."""
         return hashlib.sha256(json.dumps(vars(self), sort_keys=True).encode()).hexdigest()
 
     @classmethod
     def read(cls, file: Path) -> "Lock":
-        """Read a file back.
+        """Read a lock from its file.
 
-        :raises DataError: if it is none that was written here, or was changed since
+        :raises DataError: if the file is not a lock, or was changed
         """
         try:
             content = json.loads(file.read_text("utf-8"))
@@ -146,9 +146,9 @@ class Lock:
         return lock
 
     def check(self, settings: Mapping[str, Any], pairs: Sequence[str], file: Path) -> None:
-        """Raise where a config decides other than the one that was locked.
+        """Raise if the settings of a config differ from the locked ones.
 
-        :raises SettingsError: naming what differs
+        :raises SettingsError: naming the differences
         """
         # Another version may trade alike: what it does differently, a reconciliation shows.
         locked = {name: value for name, value in self.settings.items() if name != "version"}

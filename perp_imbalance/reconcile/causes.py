@@ -1,4 +1,4 @@
-"""Why a bot's trades differ from a backtest's, as far as its database and its log show."""
+"""Find why a bot's trades differ from a backtest's, from its database and its log."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ _MINUTE = "%Y-%m-%d %H:%M"
 
 @dataclass(frozen=True)
 class Causes:
-    """Finds the likely cause of each difference; what is known for sure comes first.
+    """Finds the likely cause of each difference; certain causes have precedence.
 
-    :ivar backtest: the trades that the bot's are held against
-    :ivar settings: what the config decides now, see
+    :ivar backtest: the backtest's trades
+    :ivar settings: current settings of the config, see
         :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
     """
 
@@ -36,7 +36,7 @@ class Causes:
     candle: pd.Timedelta
 
     def explained(self, difference: Difference) -> Difference:
-        """Return a difference with its cause; the one that it has stays where nothing shows one."""
+        """Return a difference with its cause; an existing cause stays if none is found."""
         time = pd.Timestamp(difference.time)
         if difference.kind in ("missed", "late"):
             cause = self.of_missed(difference.pair, difference.side, time)
@@ -47,7 +47,7 @@ class Causes:
         return replace(difference, cause=cause or difference.cause)
 
     def of_missed(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
-        """Return why a bot entered nothing in a candle where a backtest does.
+        """Return why a bot did not enter in a candle in which the backtest enters.
 
         :param time: opening of that candle
         """
@@ -63,7 +63,7 @@ class Causes:
         )
 
     def of_extra(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
-        """Return why a bot entered where a backtest does not."""
+        """Return why a bot entered where the backtest does not."""
         trade = self._trade(pair, side, time)
         number = int(trade["id"])
         signal = self.record.signals.get(number, {})
@@ -79,7 +79,7 @@ class Causes:
         return None
 
     def of_changed(self, difference: Difference, time: pd.Timestamp) -> str | None:
-        """Return why a trade of both has another tag or end."""
+        """Return why a trade of both differs in its tag or its exit."""
         trade = self._trade(difference.pair, difference.side, time)
         number = int(trade["id"])
         if trade["enter_tag"] in _FORCED or trade["exit_reason"] in _FORCED:
@@ -95,7 +95,7 @@ class Causes:
         return None if ends is None else self._saw(difference.pair, ends)
 
     def _backtest_end(self, difference: Difference, time: pd.Timestamp) -> pd.Timestamp | None:
-        """Return the candle in which the backtest ends a trade; None where it does not."""
+        """Return the candle in which the backtest closes a trade; None if it does not."""
         tested = self.backtest
         is_it = (tested["pair"] == difference.pair) & (tested["open_date"] >= time)
         ends = tested.loc[is_it, "close_date"]
@@ -110,7 +110,7 @@ class Causes:
         return f"exit order not filled, placed {mine['order_date'].iloc[0]:{_MINUTE}}"
 
     def _refused(self, pair: str, side: str, time: pd.Timestamp) -> str | None:
-        """Return the reason for which the strategy refused an entry: it locks the side with it."""
+        """Return the reason with which the strategy refused an entry, from its lock of the side."""
         for lock in self._locks(pair, side, time):
             if "its signal" in str(lock["reason"]):
                 return f"late candle: {lock['reason']}"
@@ -124,9 +124,9 @@ class Causes:
         return None
 
     def _down(self, time: pd.Timestamp) -> str | None:
-        """Say that the bot looked at nothing while a signal could be entered.
+        """Return a message if the bot was down while a signal could be entered.
 
-        The log knows; a database only knows when the bot was started and what it did.
+        The log shows every iteration; the database only shows starts and actions of the bot.
         """
         until, looks = self._until(time), self.log.looks
         if looks and looks[0] < time < looks[-1]:
@@ -143,7 +143,7 @@ class Causes:
         )
 
     def _set_around(self, time: pd.Timestamp) -> list[tuple[pd.Timestamp, dict[str, Any]]]:
-        """Return what was stored at the last entry up to a candle, and at the first one after."""
+        """Return the settings stored at the last entry up to a candle, and the first after it."""
         stored = [
             (trade["open_date"], self.record.settings[int(trade["id"])])
             for trade in self.record.trades.sort_values("open_date").to_dict("records")
@@ -187,7 +187,7 @@ class Causes:
         return None
 
     def _saw(self, pair: str, time: pd.Timestamp) -> str | None:
-        """Return what the log says of the candle of a signal, if the bot saw none on it."""
+        """Return the log's reason why the bot saw no signal on a candle, if it saw none."""
         said = self.log.seen.get((pair, time - self.candle))
         if said is None or "no entry: " not in said:
             return None
@@ -196,7 +196,7 @@ class Causes:
         return f"the bot saw another candle: {said}"
 
     def _locks(self, pair: str, side: str, time: pd.Timestamp) -> list[dict[Any, Any]]:
-        """Return the locks of a pair and side that began before a candle's end and held in it."""
+        """Return the locks of a pair and side that were active during a candle."""
         locks = self.record.locks
         if locks.empty:
             return []
@@ -212,12 +212,12 @@ class Causes:
         return dict(trades[is_it & ((opened == time) | (trades["open_date"] == time))].iloc[0])
 
     def _until(self, time: pd.Timestamp) -> pd.Timestamp:
-        """Return until when a signal that a candle begins with may be entered."""
+        """Return the time until which the signal at a candle's opening may be entered."""
         return time + pd.Timedelta(seconds=self.settings["settings"]["max_entry_age_seconds"])
 
 
 def _open_at(trades: pd.DataFrame, time: pd.Timestamp) -> pd.DataFrame:
-    """Return the trades that were opened before a moment and closed after it."""
+    """Return the trades that were open at a time."""
     return trades[(trades["open_date"] < time) & ~(trades["close_date"] <= time)]
 
 

@@ -1,4 +1,4 @@
-"""Which settings of two runs differ."""
+"""Compare the settings of two runs."""
 
 import json
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ _SECTIONS = ("thresholds", "settings", "config")
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs between two sets of settings, as words.
+    """Return the differences between two sets of settings, as text.
 
-    :param before: as :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
-    :param now: likewise; what only one of them has is no difference, as versions may name more
+    :param before: from :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
+    :param now: the other set; settings that only one set has are ignored, since versions differ
 
     >>> changes({"thresholds": {"enter_z": 2.0}}, {"thresholds": {"enter_z": 1.7}})
     ['enter_z was 2.0, is 1.7']
@@ -31,7 +31,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, str]:
-    """Return values as text, by name, as they come back from a database."""
+    """Return values as text by name, in the form that a database returns."""
     found = {name: value for name, value in settings.items() if name not in _NO_SETTING}
     for section in _SECTIONS:
         found |= found.pop(section, {})

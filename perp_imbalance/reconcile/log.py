@@ -1,4 +1,4 @@
-"""What a bot's log tells: which candles it looked at, what it saw, which orders went unfilled."""
+"""Read a bot's log: the candles it analysed, what it saw, and unfilled orders."""
 
 import re
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ _STEP = pd.Timedelta(minutes=15)
 
 @dataclass(frozen=True)
 class BotLog:
-    """What the lines of a log tell; without a log, nothing.
+    """The content of a log; empty without a log.
 
-    :ivar seen: what the strategy said of a pair's candle, by pair and the candle's opening
-    :ivar looks: when it said so, or that it runs, in order
-    :ivar unfilled: orders that were taken back without any fill
+    :ivar seen: the strategy's line about a candle, by pair and opening time
+    :ivar looks: times at which the bot was running, in order
+    :ivar unfilled: orders that were cancelled without a fill
     """
 
     seen: dict[tuple[str, pd.Timestamp], str] = field(default_factory=dict)
@@ -38,11 +38,11 @@ class BotLog:
 
 
 def read_log(files: Sequence[Path], candle: pd.Timedelta) -> BotLog:
-    """Return what the log files of a bot tell.
+    """Read the log files of a bot.
 
-    :param files: of freqtrade's ``--logfile``; several, where it was rotated
+    :param files: files of freqtrade's ``--logfile``; several if it was rotated
     :param candle: length of the bot's candles
-    :raises DataError: if one cannot be read, or none has a line of a candle
+    :raises DataError: if a file cannot be read, or no file has a line about a candle
     """
     seen: dict[tuple[str, pd.Timestamp], str] = {}
     looks, alive, removed, late = [], [], [], []

@@ -1,4 +1,4 @@
-"""What can be compared: which pairs, from when to when, and whether candles reach that far."""
+"""Find the pairs and the time range that can be compared."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,10 +25,10 @@ _PERP = {"swap": True, "linear": True}
 def span_of(
     record: BotRecord, log: BotLog, candle: pd.Timedelta, until: pd.Timestamp
 ) -> tuple[pd.Timestamp, pd.Timestamp]:
-    """Return the time in which a bot and a backtest can be compared: when the bot is known to run.
+    """Return the time range for the comparison: when the bot is known to run.
 
-    :param until: opening of the last candle that there is
-    :raises DataError: if that is before the bot began
+    :param until: opening of the last available candle
+    :raises DataError: if that is before the bot's start
     """
     opened = record.trades["open_date"]
     begun = min([opened.min(), *record.starts[:1]])
@@ -55,11 +55,12 @@ def pairs_of(
 ) -> tuple[list[str], list[str]]:
     """Return the pairs to compare, and notes about those that are left out.
 
-    Those of the config's whitelist that the folder has, and all that the bot traded.
+    By default these are the pairs of the config's whitelist that the folder has, and all pairs that
+    the bot traded.
 
-    :param record: of a bot; None where there is none yet
-    :param asked: pairs that were named; None for these
-    :raises DataError: if there is none, or the folder lacks one that the bot traded
+    :param record: record of the bot; None if there is none yet
+    :param asked: pairs named by the user; None for the default
+    :raises DataError: if there is no pair, or the folder lacks a pair that the bot traded
     """
     folder = CandleFolder(datadir, config["dataformat_ohlcv"])
     existing = folder.perps(timeframe)
@@ -86,17 +87,17 @@ def pairs_of(
 
 
 def last_candle(data: BacktestData) -> pd.Timestamp:
-    """Return the opening of the last candle that all pairs have."""
+    """Return the opening of the last candle that all pairs have in common."""
     return min(_span(data, pair)[1] for pair in data.pairs)
 
 
 def first_start(data: BacktestData, candle: pd.Timedelta) -> pd.Timestamp:
-    """Return the first candle that a backtest can enter in: before it, it looks back."""
+    """Return the first candle in which a backtest can enter, after its start-up candles."""
     return min(_span(data, pair)[0] for pair in data.pairs) + (STARTUP_CANDLES + 1) * candle
 
 
 def check_history(data: BacktestData, start: pd.Timestamp, candle: pd.Timedelta) -> None:
-    """Raise where a backtest cannot begin with the bot, as it has nothing to look back on.
+    """Raise if the candles do not contain the history that a backtest needs before the bot's start.
 
     :raises DataError: naming the first candle that is needed
     """

@@ -1,8 +1,8 @@
-"""Let a bot live through past candles in freqtrade's own live code, on a clock that is stepped.
+"""Run a bot on past candles with freqtrade's own live code, on a stepped clock.
 
-A clock that runs fast races the machine: how late an order comes depends on how busy it is. Here
-time stands still while the bot works and moves while it sleeps, so the same plan gives the same
-trades, orders and locks, byte for byte, on any machine.
+With an accelerated clock, the delay of an order would depend on the load of the machine. Here time
+stops while the bot works and moves while it sleeps, so the same plan gives the same trades, orders
+and locks, byte for byte, on any machine.
 """
 
 from perp_imbalance.rehearsal.backtested import check_span

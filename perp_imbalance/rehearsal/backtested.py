@@ -1,4 +1,4 @@
-"""freqtrade's backtest of the time that a bot was rehearsed in."""
+"""Backtest the time range of a rehearsal with freqtrade."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -21,10 +21,10 @@ _CANDLES_BEYOND = 3
 
 
 def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
-    """Refuse a time that bot and backtest could not both trade from its first candle to its last.
+    """Refuse a time range that bot and backtest cannot both trade completely.
 
-    A backtest without enough candles to look back on starts later, and it ends in the last candle
-    of the folder what a bot goes on holding.
+    Without enough candles of history a backtest starts later. On the last candle of the folder it
+    closes positions that a bot keeps open.
 
     :raises RehearsalError: naming the first or the last day that can be rehearsed.
     """
@@ -47,10 +47,10 @@ def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
 
 
 def backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> pd.DataFrame:
-    """Return the trades that a backtest opens in the time of a plan, as freqtrade has them.
+    """Return the trades that freqtrade's backtest opens in the time range of a plan.
 
     :param candle: length of the plan's candles
-    :param cwd: as that of :func:`perp_imbalance.rehearsal.rehearse`
+    :param cwd: as in :func:`perp_imbalance.rehearsal.rehearse`
     :raises RehearsalError: if freqtrade refuses to backtest it
     """
     # A backtest's first entry comes one candle after its start.
@@ -69,7 +69,7 @@ def backtest(plan: Plan, candle: timedelta, cwd: Path | None = None) -> pd.DataF
 
 
 def within(trades: pd.DataFrame, end: datetime) -> pd.DataFrame:
-    """Return trades opened by a moment; one closed after it counts as open, without a close."""
+    """Return trades that opened before a time; a trade that closed later is returned as open."""
     if trades.empty:
         columns = ["pair", "is_short", "open_date", "close_date", "enter_tag", "exit_reason"]
         return pd.DataFrame(columns=columns)

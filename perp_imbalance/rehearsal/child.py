@@ -1,8 +1,8 @@
-"""The process that a bot is rehearsed in: ``python -m perp_imbalance.rehearsal.child PLAN LOOKS``.
+"""The process of a rehearsed bot: ``python -m perp_imbalance.rehearsal.child PLAN LOOKS``.
 
-freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and database.
-The replay exchange runs beside it in a thread, so both read one clock. Only what
-:func:`perp_imbalance.freqtrade_bridge.internals.running_bot` names is replaced.
+It runs freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and
+database. The replay exchange runs in a thread of the same process, so both read one clock. Only the
+names in :func:`perp_imbalance.freqtrade_bridge.internals.running_bot` are replaced.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ _LATENESS = ("ohlcv_late_candle_grace_secs", "ohlcv_max_poll_interval_secs")
 
 
 def rehearse(plan: Plan, looks: BinaryIO) -> None:
-    """Run the bot of a plan to its end, and leave this process with its exit code.
+    """Run the bot of a plan to its end, and exit this process with its code.
 
-    :param looks: gets a byte for each look
-    :raises BridgeError: if this freqtrade lacks what is replaced
-    :raises DataError: where the folder holds no candles
+    :param looks: stream that receives a byte for each iteration of the bot
+    :raises BridgeError: if this version of freqtrade lacks a replaced name
+    :raises DataError: if the folder has no candles
     """
     bot, stage = running_bot(), stage_of(plan)
     with (
@@ -67,7 +67,7 @@ def rehearse(plan: Plan, looks: BinaryIO) -> None:
 
 
 def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
-    """Return the config of a bot that asks a replay exchange alone and logs to a file."""
+    """Return the config of a bot that uses only a replay exchange and logs to a file."""
     config = local_config(plan.config, url)
     own = plan.config.get("exchange", {}).get("_ft_has_params", {})
     exchange = config["exchange"]
@@ -99,7 +99,7 @@ def rehearsal_config(plan: Plan, url: str) -> dict[str, Any]:
 def step_clock(
     bot: RunningBot, clock: SteppedClock, plan: Plan, stage: Stage, looks: BinaryIO
 ) -> None:
-    """Move the clock where the bot waits, and end the bot there."""
+    """Move the clock when the bot waits, and end the bot at the plan's end."""
 
     def pause(worker: Any, seconds: float) -> None:
         looks.write(b".")
@@ -123,7 +123,7 @@ def step_clock(
 
 
 def fix_chance(bot: RunningBot, plan: Plan) -> None:
-    """Take out what differs from run to run: the order of requests, and random ids."""
+    """Remove differences between runs: the order of requests, and random ids."""
     chance = random.Random(f"{plan.seed} {plan.start.isoformat()}")
     random.seed(chance.random())
     bot.exchange.uuid4 = lambda: uuid.UUID(int=chance.getrandbits(128), version=4)
@@ -140,9 +140,9 @@ def fix_chance(bot: RunningBot, plan: Plan) -> None:
 
 
 def take_time_for_answers(bot: RunningBot, clock: SteppedClock, plan: Plan) -> None:
-    """Move the clock by what the exchange says that an answer takes; give up when ccxt would.
+    """Move the clock by the delay of each answer; raise ccxt's timeout error for a long delay.
 
-    Requests that were sent together wait together, although one goes out after the other.
+    Requests that the bot sends at the same time share their delay, although they run one by one.
     """
     options = plan.config.get("exchange", {}).get("ccxt_config", {})
     patience = options.get("timeout", DEFAULT_PATIENCE_MS) / 1000

@@ -1,4 +1,4 @@
-"""A wall clock that stands still, except while the bot sleeps."""
+"""A wall clock that moves only while the bot sleeps."""
 
 import math
 import threading
@@ -15,13 +15,13 @@ _sleep = time.sleep
 
 
 class SteppedClock:
-    """The wall clock of this process, stepped by hand while the block lasts.
+    """The wall clock of this process, moved explicitly during the block.
 
-    ``time.time``, ``datetime.now`` and all else that tells the time of day follow it, in every
-    thread. ``time.monotonic`` stays real: event loops and timeouts measure with it. ``time.sleep``
-    on the main thread moves the clock instead of waiting; other threads wait as ever.
+    ``time.time``, ``datetime.now`` and all other functions of the time of day follow it, in every
+    thread. ``time.monotonic`` stays real, since event loops and timeouts use it. ``time.sleep`` on
+    the main thread moves the clock instead of waiting; other threads wait as usual.
 
-    :param start: aware time at which the clock stands first
+    :param start: initial time of the clock, timezone-aware
 
     >>> from datetime import UTC
     >>> with SteppedClock(datetime(2025, 1, 1, tzinfo=UTC)) as clock:
@@ -45,19 +45,19 @@ class SteppedClock:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Give the process its own clock back."""
+        """Restore the real clock."""
         time.sleep = _sleep
         self._travel.stop()
 
     def sleep(self, seconds: SupportsIndex | float) -> None:
-        """Stand in for ``time.sleep``."""
+        """Replace ``time.sleep``."""
         if threading.current_thread() is threading.main_thread():
             self._place.shift(float(seconds))
         else:
             _sleep(seconds)
 
     async def sleep_async(self, seconds: float) -> None:
-        """Stand in for ``asyncio.sleep``, for one task at a time: the others' time moves too."""
+        """Replace ``asyncio.sleep`` for one task at a time; time moves for all tasks."""
         self._place.shift(seconds)
 
     def now(self) -> float:
@@ -70,11 +70,11 @@ class SteppedClock:
 
 
 def next_look(now: float, candle: int, offsets: Sequence[float]) -> float:
-    """Return the first moment after ``now`` that lies at one of some offsets in its candle.
+    """Return the first time after ``now`` that has one of the offsets within its candle.
 
     :param now: seconds since 1970
     :param candle: length of a candle in seconds
-    :param offsets: seconds after a candle's opening, rising, each in [0, candle)
+    :param offsets: seconds after a candle's opening, increasing, each in [0, candle)
 
     >>> next_look(7205, 3600, [1, 1801])
     9001.0
@@ -87,9 +87,9 @@ def next_look(now: float, candle: int, offsets: Sequence[float]) -> float:
 
 
 def even_looks(count: int, candle: int) -> list[float]:
-    """Return offsets that divide a candle evenly, the first one second after its opening.
+    """Return offsets that divide a candle evenly; the first is one second after its opening.
 
-    freqtrade waits that second too, so that the exchange has issued the new candle.
+    freqtrade also waits one second, so that the exchange has published the new candle.
 
     >>> even_looks(3, 3600)
     [1.0, 1201.0, 2401.0]

@@ -1,7 +1,7 @@
-"""Candles that a bot gets late on a replay: those whose successor is missing.
+"""Candles that a bot gets late on a replay, because the next candle is missing.
 
-An exchange that omits a candle without trades leaves open whether the one before it is final, so
-freqtrade holds that one back for a while. A backtest has every candle at once.
+If an exchange omits candles without trades, the candle before a missing one may still be
+unfinished, so freqtrade holds it back for a time. A backtest has every candle at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +23,12 @@ _GRACE, _GRACE_KEY = 15.0, "ohlcv_late_candle_grace_secs"
 
 
 class LateCandles:
-    """Which candles of a rehearsal reached the bot late, and when it could act on them.
+    """Finds candles of a rehearsal that reached the bot late, and when it could act on them.
 
-    :param times: opening times by pair, of each series that it is judged by, by their name
+    :param times: opening times of each pair's series, by the name of the series
     :param candle: length of a candle in seconds
-    :param looks: of the plan; None: freqtrade's own pace, of which nothing is said
-    :param grace: seconds for which a candle without a successor is held back
+    :param looks: looks of the plan; None for freqtrade's own pace, for which nothing is reported
+    :param grace: seconds for which freqtrade holds back a candle without a successor
 
     >>> hours = pd.date_range("2025-01-01", periods=4, freq="h", tz="UTC")
     >>> late = LateCandles({"X": {"X spot": hours.delete(2)}}, 3600, [1.0], 90.0)
@@ -47,7 +47,7 @@ class LateCandles:
 
     @classmethod
     def of(cls, plan: Plan) -> "LateCandles":
-        """Return those of a plan, from its folder of candles."""
+        """Return the late candles of a plan, from its folder of candles."""
         config = plan.config
         timeframe = config["timeframe"]
         folder = CandleFolder(plan.datadir, config.get("dataformat_ohlcv"))
@@ -66,9 +66,10 @@ class LateCandles:
         return cls(times, timeframe_to_seconds(timeframe), plan.looks, grace)
 
     def held_back(self, pair: str, time: pd.Timestamp) -> tuple[str, pd.Timestamp] | None:
-        """Say why a bot could not act at the opening of a candle, and in which it could; or None.
+        """Return why a bot could not act at the opening of a candle, and when it could.
 
-        :param time: opening of the candle in which a backtest acts on the one before it
+        :param time: opening of the candle in which a backtest acts on the previous one
+        :return: None if the bot could act at once
         """
         step = pd.Timedelta(seconds=self._candle)
         for name, times in self._times.get(pair, {}).items():

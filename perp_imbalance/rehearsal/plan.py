@@ -1,4 +1,4 @@
-"""What a rehearsal is to do, and what came of it."""
+"""The plan of a rehearsal, and the files with its results."""
 
 import json
 import sqlite3
@@ -22,23 +22,23 @@ _DATES = {"trades": ["open_date", "close_date"], "orders": ["order_date", "order
 
 @dataclass(frozen=True)
 class Plan:
-    """One life of a bot on past candles; a second one in the same folder is a restart.
+    """One run of a bot on past candles; a later plan with the same folder is a restart.
 
-    :ivar config: all of it, such as ``freqtrade_bridge.config.merged_config`` returns
+    :ivar config: the whole config, such as ``freqtrade_bridge.config.merged_config`` returns
     :ivar datadir: folder of candles in freqtrade's layout
-    :ivar folder: where database and log go
-    :ivar start: aware time at which the bot is started
-    :ivar end: the bot is ended before its first look after this aware time
-    :ivar looks: seconds after a candle's opening at which the bot looks, rising; None: freqtrade's
-        own pace
-    :ivar seed: of order ids and hashes
+    :ivar folder: folder for database and log
+    :ivar start: start of the bot, timezone-aware
+    :ivar end: the bot ends before its first iteration after this time, timezone-aware
+    :ivar looks: seconds after a candle's opening at which the bot iterates, increasing; None for
+        freqtrade's own pace
+    :ivar seed: seed of order ids and hashes
     :ivar walk: whether prices move inside a candle, see
         :func:`perp_imbalance.replay.binance.walked`
-    :ivar shortcuts: whether work is left out whose result is known, see :mod:`.shortcuts`
-    :ivar stage: class that serves the exchange and looks on, see :mod:`.stage`; None: nothing goes
-        wrong
-    :ivar options: what that class is to do, as plain values
-    :raises RehearsalError: if times or looks make no sense
+    :ivar shortcuts: whether to skip work whose result is known, see :mod:`.shortcuts`
+    :ivar stage: class that serves the exchange and observes the bot, see :mod:`.stage`; None for an
+        exchange without faults
+    :ivar options: options of the stage, as plain values
+    :raises RehearsalError: if times or looks are invalid
     """
 
     config: Mapping[str, Any]
@@ -67,17 +67,17 @@ class Plan:
 
     @property
     def database(self) -> Path:
-        """The bot's database."""
+        """The path of the bot's database."""
         return self.folder / "rehearsal.sqlite"
 
     @property
     def db_url(self) -> str:
-        """The same for freqtrade, whatever characters its path has."""
+        """The URL of the bot's database, with special characters escaped."""
         return f"sqlite:///{quote(str(self.database.absolute()))}"
 
     @property
     def log(self) -> Path:
-        """The bot's log; a restart continues it."""
+        """The path of the bot's log; a restart appends to it."""
         return self.folder / "rehearsal.log"
 
     def dumps(self) -> str:
@@ -86,7 +86,7 @@ class Plan:
 
     @classmethod
     def loads(cls, text: str) -> "Plan":
-        """Read a plan back."""
+        """Return the plan from its text."""
         stored = json.loads(text)
         for name in ("start", "end"):
             stored[name] = datetime.fromisoformat(stored[name])
@@ -98,7 +98,7 @@ class Plan:
 
 
 def read_table(database: Path, name: str) -> pd.DataFrame:
-    """Return a table of a bot's database, its times in UTC; nothing is written to it.
+    """Return a table of a bot's database with times in UTC; the database is opened read-only.
 
     :param name: ``trades``, ``orders`` or ``pairlocks``
     """

@@ -1,4 +1,4 @@
-"""Starting the process that a bot is rehearsed in."""
+"""Start the process of a rehearsed bot."""
 
 import re
 import subprocess
@@ -20,13 +20,14 @@ _RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
 def rehearse(
     plan: Plan, cwd: Path | None = None, tell: Callable[[int], None] = lambda looks: None
 ) -> None:
-    """Let a bot live as planned; its database and log are in the plan's folder then.
+    """Run the bot of a plan; its database and log are then in the plan's folder.
 
-    Afterwards, a plan with the same folder and a later start is the restart of that bot.
+    A later plan with the same folder restarts this bot.
 
-    :param cwd: folder to run in, by default this process's; a config's relative paths begin there
-    :param tell: is told every now and then how many looks are done
-    :raises RehearsalError: if the bot ended before its time, with what it said last
+    :param cwd: folder to run in, by default this process's; relative paths of the config start
+        there
+    :param tell: called at intervals with the number of iterations so far
+    :raises RehearsalError: if the bot ended too early, with its last message
     :raises KeyboardInterrupt: if it was interrupted
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ def rehearse(
 
 
 def _told(plan: Plan, process: "subprocess.CompletedProcess[str]", logged: int) -> str:
-    """Return why a bot ended, from what it printed and from its log beyond a length."""
+    """Return why a bot ended, from its output and from its log after a position."""
     if not plan.log.exists():
         return error_line(process)
     with plan.log.open("rb") as file:

@@ -1,4 +1,4 @@
-"""What a rehearsal is played on: the exchange, and who looks on."""
+"""The stage of a rehearsal: the exchange, and observers of the bot."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 class Stage:
-    """The replay exchange of a plan's candles, where nothing goes wrong.
+    """The replay exchange of a plan's candles, without faults.
 
-    A test derives from it: one with faults serves another exchange, one with invariants checks them
-    after every look. :attr:`Plan.stage` names the class; it lives in the bot's process.
+    Tests derive from it: a subclass can serve an exchange with faults, or check invariants after
+    every iteration of the bot. :attr:`Plan.stage` names the class; it runs in the bot's process.
 
-    :param plan: what is rehearsed
+    :param plan: the plan of the rehearsal
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -27,29 +27,29 @@ class Stage:
 
     @contextmanager
     def exchange(self) -> Iterator[Replay]:
-        """Serve the exchange until the block is left."""
+        """Serve the exchange during the block."""
         with running_replay(self.plan.datadir, walk=self.plan.walk) as replay:
             yield replay
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
-        """Return the bot's config from the one that a rehearsal would use."""
+        """Return the bot's config, made from the default one of a rehearsal."""
         return config
 
     def looked(self, worker: "Worker", now: float) -> None:
-        """Do what is to be done when the bot has ended a look.
+        """React to the end of an iteration of the bot.
 
-        :param worker: freqtrade's; its bot is ``worker.freqtrade``
+        :param worker: freqtrade's worker; its bot is ``worker.freqtrade``
         :param now: seconds since 1970
         """
 
     def ended(self) -> None:
-        """Do what is to be done when the bot has ended, however it did."""
+        """React to the end of the bot, normal or by an error."""
 
 
 def stage_of(plan: Plan) -> Stage:
     """Return the stage that a plan names, ``package.module:Class``.
 
-    :raises RehearsalError: if there is none of that name
+    :raises RehearsalError: if there is no such class
     """
     if plan.stage is None:
         return Stage(plan)

@@ -1,8 +1,8 @@
 """A replay exchange: the part of Binance's REST interface that freqtrade needs, from files.
 
 freqtrade's backtesting asks the exchange for its market list even where the candles are local, and
-its downloader asks for everything. Both are served here on 127.0.0.1 from a folder of candles,
-while freqtrade itself stays as it is::
+its downloader asks for everything. The replay serves both on 127.0.0.1 from a folder of candles.
+freqtrade itself is unchanged::
 
     with running_replay(Path("candles/binance")) as replay:
         config = local_config(merged_config(files), replay.url)

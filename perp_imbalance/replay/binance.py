@@ -1,7 +1,7 @@
 """Binance's answers as pure functions of candles, clock and request.
 
-Nothing here returns what was not known at ``now``: a candle that has begun but not closed shows
-its open alone, because its other values are the future.
+No answer contains data from after ``now``: a candle that has not closed has its open price only,
+because its other values lie in the future.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ DEPTH_QUOTE = 50_000
 
 @dataclass(frozen=True)
 class Quote:
-    """The newest price of a symbol that is known at the clock; 0 where there is none."""
+    """The newest price of a symbol at the time of the clock; 0 where there is none."""
 
     symbol: Symbol
     rules: TradingRules
@@ -37,13 +37,13 @@ class Quote:
 
 
 def number(value: float) -> str:
-    """Write a number so that reading it gives the same float, without an exponent."""
+    """Return a number as text without an exponent that reads back as the same float."""
     text = repr(value)
     return np.format_float_positional(value, trim="0") if "e" in text else text
 
 
 def klines(series: Series, now: int, window: Window) -> list[list[Any]]:
-    """Return candles; how many trades there were, and on which side, is not known and 0."""
+    """Return candles; the number of trades and the taker volume are unknown and 0."""
     rows = window.rows(series, now)
     values = series.values[rows].copy()
     ends = series.ends[rows]
@@ -64,7 +64,7 @@ def klines(series: Series, now: int, window: Window) -> list[list[Any]]:
 
 
 def funding_rates(symbol: Symbol, series: Series, now: int, window: Window) -> list[Json]:
-    """Return the funding rates that had been set by the clock."""
+    """Return the funding rates known at the time of the clock."""
     rows = window.rows(series, now)
     return [
         {"symbol": symbol.name, "fundingTime": time, "fundingRate": number(rate), "markPrice": ""}
@@ -75,7 +75,7 @@ def funding_rates(symbol: Symbol, series: Series, now: int, window: Window) -> l
 
 
 def open_interest(symbol: Symbol, series: Series, now: int, window: Window) -> list[Json]:
-    """Return the open interest that had been counted by the clock."""
+    """Return the open interest known at the time of the clock."""
     rows = window.rows(series, now)
     return [
         {
@@ -91,7 +91,7 @@ def open_interest(symbol: Symbol, series: Series, now: int, window: Window) -> l
 
 
 def newest(series: Series, now: int) -> tuple[int, float]:
-    """Return time and value of the newest known price, (0, 0.0) before the first one."""
+    """Return time and value of the newest known price; (0, 0.0) before the first price."""
     opened = series.opened(now)
     if not opened:
         return 0, 0.0
@@ -103,9 +103,9 @@ def newest(series: Series, now: int) -> tuple[int, float]:
 def walked(series: Series, now: int) -> tuple[int, float]:
     """Return time and price as :func:`newest` does, with a SYNTHETIC path inside a candle.
 
-    What happened inside a candle is not known. The path goes from open to the nearer extreme, to
-    the other one and to the close, a third of the candle each: every price that the candle had,
-    in an order that may not have been. It hints at the close before the candle is over.
+    Prices inside a candle are not known. The path goes from the open to the nearer extreme, then to
+    the other extreme, then to the close, each in a third of the candle. The real order may differ,
+    and the path approaches the close before the candle ends.
     """
     row = series.opened(now) - 1
     if row < 0 or series.ends[row] <= now or not np.isfinite(series.values[row, :4]).all():
@@ -120,7 +120,7 @@ def walked(series: Series, now: int) -> tuple[int, float]:
 def exchange_info(symbols: Iterable[tuple[Symbol, TradingRules, int]], now: int) -> Json:
     """Return the market list.
 
-    :param symbols: each with its rules and the time of its first candle
+    :param symbols: each with its trading rules and the time of its first candle
     """
     return {
         "timezone": "UTC",
@@ -239,7 +239,7 @@ def day_ticker(quote: Quote, series: Series, now: int) -> Json:
 
 
 def depth(quote: Quote, limit: int, now: int) -> Json:
-    """Return an order book of a few levels, one tick apart, of the same worth each."""
+    """Return an order book of a few levels, one tick apart, each of the same value."""
     book: Json = {"lastUpdateId": now, "bids": [], "asks": []}
     if quote.symbol.market is Market.PERP:
         book |= {"E": now, "T": now}

@@ -1,6 +1,6 @@
-"""The candles of a folder in freqtrade's layout, as a replay exchange needs them.
+"""Read the candles of a folder in freqtrade's layout for a replay exchange.
 
-The folder is what freqtrade takes as ``--datadir``; every format that freqtrade writes is replayed.
+The folder is freqtrade's ``--datadir``; the replay reads every format that freqtrade writes.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ OPEN_INTEREST = ["open_interest_amount", "open_interest_value"]
 
 
 class Market(Enum):
-    """The two markets of Binance that are replayed."""
+    """The two replayed markets of Binance."""
 
     SPOT = "spot"
     PERP = "perp"
@@ -48,12 +48,12 @@ class Symbol:
 
 @dataclass(frozen=True)
 class Series:
-    """Rows in the order of time.
+    """Rows in order of time.
 
-    :ivar times: when a row begins, in ms; the row can be seen from then on
-    :ivar ends: when a row becomes final, in ms; a funding rate is final when it appears
-    :ivar values: one row of numbers a time: OHLCV, the funding rate alone, or open interest as
-        amount and value
+    :ivar times: begin of each row in ms; the row is visible from then on
+    :ivar ends: time at which each row becomes final, in ms; a funding rate is final at once
+    :ivar values: one row of numbers per time: OHLCV, the funding rate, or open interest as amount
+        and value
     """
 
     times: npt.NDArray[np.int64]
@@ -73,9 +73,9 @@ EMPTY = Series(np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, len(OH
 
 
 class CandleStore:
-    """All pairs and candles below one folder, read when they are first asked for.
+    """All pairs and candles of a folder, read on first use.
 
-    :param datadir: folder in freqtrade's layout, spot files in it and the others in ``futures``
+    :param datadir: folder in freqtrade's layout: spot files in it, all others in ``futures``
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
     :raises DataError: where the folder is missing or holds no candles
     """
@@ -104,7 +104,7 @@ class CandleStore:
         return self._symbols[market]
 
     def series(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
-        """Return the candles of exactly this timeframe; empty where the folder has none."""
+        """Return the candles of this timeframe; empty where the folder has none."""
         return self._read(symbol, timeframe, candle_type)
 
     def _read(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
@@ -116,9 +116,9 @@ class CandleStore:
         return self._series[key]
 
     def finest(self, symbol: Symbol, candle_type: CandleType) -> Series:
-        """Return for every moment the candle of the shortest timeframe that the folder has of it.
+        """Return candles of the shortest timeframe that the folder has at each time.
 
-        The candles of a shorter timeframe may begin later than others, or have gaps.
+        Candles of a shorter timeframe may begin later than others, or have gaps.
         """
         key = (symbol.pair, candle_type)
         if key not in self._finest:
@@ -129,7 +129,7 @@ class CandleStore:
         return self._finest[key]
 
     def span(self) -> tuple[int, int]:
-        """Return when the first traded candle begins and the last one ends, in ms."""
+        """Return the begin of the first traded candle and the end of the last one, in ms."""
         traded = [
             series
             for market in Market
@@ -148,7 +148,7 @@ class CandleStore:
 
 
 def _symbol(pair: str) -> Symbol | None:
-    """Return the symbol of a freqtrade pair, None for what is neither spot nor a linear perp."""
+    """Return the symbol of a freqtrade pair; None if it is neither spot nor a linear perp."""
     base, quote, settle = split_pair(pair)
     if not base or not quote or settle not in ("", quote):
         return None
@@ -157,7 +157,7 @@ def _symbol(pair: str) -> Symbol | None:
 
 
 def _filled(fine: Series, coarse: Series) -> Series:
-    """Return a series with those rows of a coarser one that overlap none of its own."""
+    """Return a series with its gaps filled by rows of a coarser series."""
     if not len(fine.times) or not len(coarse.times):
         return fine if len(fine.times) else coarse
     # Of the rows that begin before a coarse one ends, all must have ended before it begins.

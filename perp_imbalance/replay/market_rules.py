@@ -1,4 +1,4 @@
-"""The trading rules that freqtrade gets from a replay exchange, without a connection to it."""
+"""The trading rules that freqtrade gets from a replay exchange, without connecting to it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ from perp_imbalance.replay.server import ReplayExchange
 
 
 def perp_markets(store: CandleStore, pairs: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return perps as ccxt reads them from the market list of a replay.
+    """Return perps as ccxt parses them from the market list of a replay.
 
     :param pairs: freqtrade's names.
-    :return: ccxt's markets by pair, of those that the folder has: ``precision``, ``limits``.
+    :return: ccxt's markets by pair, with ``precision`` and ``limits``; only pairs in the folder.
 
     >>> perp_markets(CandleStore(Path("user_data/sample/binance")), pairs)  # doctest: +SKIP
     """

@@ -1,4 +1,4 @@
-"""How freqtrade is pointed at a replay exchange instead of Binance."""
+"""Configs that make freqtrade use a replay exchange instead of Binance."""
 
 import copy
 import logging
@@ -66,10 +66,10 @@ _ELSEWHERE = frozenset(
 def replay_config(url: str) -> dict[str, Any]:
     """Return the part of a freqtrade configuration that makes it use a replay exchange.
 
-    Merged by freqtrade over the configuration proper, from which the exchange's name and options
-    come: ``freqtrade … -c config.json -c config/replay.json``.
+    freqtrade merges it over the main config, which has the exchange's name and options:
+    ``freqtrade … -c config.json -c config/replay.json``.
 
-    :param url: where the replay exchange listens, such as ``http://127.0.0.1:8765``
+    :param url: address of the replay exchange, such as ``http://127.0.0.1:8765``
     """
     api = {name: url + path for name, path in API_PATHS.items()}
     return {
@@ -83,17 +83,17 @@ def replay_config(url: str) -> dict[str, Any]:
 
 
 def local_config(config: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return a complete config with which freqtrade asks a replay exchange, and nobody else.
+    """Return a complete config with which freqtrade connects to a replay exchange only.
 
-    Nothing of the configured exchange's section is kept but its pairs: proxies, addresses and
-    options of its client would lead elsewhere, and another exchange speaks another language. What
-    the candles need of that exchange is said in other ways: its name, for the names of its perps
+    Only the pairs of the config's exchange section are kept: its proxies, addresses and client
+    options would lead to other hosts, and the replay answers like Binance. The result also has the
+    configured exchange's name for matching perps
     (:func:`~perp_imbalance.markets.exchange_name.exchange_name`), its taker fee where the config
-    has none, and by which candles its funding is settled.
+    sets no fee, and the candle type of its funding.
 
-    :param config: all of it, such as ``freqtrade_bridge.config.merged_config`` returns; one that
-        was made here before gives the same.
-    :param url: where the replay exchange listens.
+    :param config: the whole config, such as ``freqtrade_bridge.config.merged_config`` returns; the
+        result of this function is returned unchanged.
+    :param url: address of the replay exchange.
     """
     exchange, name = config.get("exchange", {}), exchange_name(config)
     local = {key: value for key, value in config.items() if key not in _ELSEWHERE}
@@ -125,7 +125,7 @@ def local_config(config: Mapping[str, Any], url: str) -> dict[str, Any]:
 def account_config() -> dict[str, Any]:
     """Return the part of a freqtrade configuration that makes it place orders at a replay exchange.
 
-    Its database is one of its own: what is in it never happened.
+    It uses a separate database, since these trades are not real.
     """
     return {
         "dry_run": False,

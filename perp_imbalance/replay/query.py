@@ -1,4 +1,4 @@
-"""What a request asks for, and the refusal of what cannot be read."""
+"""Parse the parameters of requests, and refuse invalid ones."""
 
 import json
 from collections.abc import Iterable
@@ -36,14 +36,14 @@ class RequestError(PerpImbalanceError):
 
 @dataclass(frozen=True)
 class Window:
-    """The rows that a request asks for; times in ms, both included."""
+    """The rows that a request asks for; times in ms, both inclusive."""
 
     start: int | None
     end: int | None
     limit: int
 
     def rows(self, series: Series, now: int) -> slice:
-        """Return the first ``limit`` rows from ``start`` on, or without it the last ones."""
+        """Return the first ``limit`` rows from ``start``, or without a start the last ones."""
         last = now if self.end is None else min(now, self.end)
         stop = series.opened(last)
         if self.start is None:
@@ -53,7 +53,7 @@ class Window:
 
 
 class Query:
-    """The parameters of a request; what cannot be read is refused in Binance's words."""
+    """The parameters of a request; invalid ones are refused with Binance's messages."""
 
     def __init__(self, params: Iterable[tuple[str, str]]) -> None:
         self._params = dict(params)
@@ -63,7 +63,7 @@ class Query:
         return name in self._params
 
     def text(self, name: str) -> str:
-        """Return a parameter that must be there."""
+        """Return a required parameter."""
         value = self._params.get(name)
         if not value:
             raise _malformed(name)
@@ -82,7 +82,7 @@ class Query:
         return value
 
     def decimal(self, name: str, default: Decimal | None = None) -> Decimal:
-        """Return a number exactly as it was written; one without a default must be there."""
+        """Return a decimal number exactly as written; required unless it has a default."""
         if default is not None and name not in self._params:
             return default
         try:
@@ -95,14 +95,14 @@ class Query:
         return value
 
     def flag(self, name: str) -> bool:
-        """Return whether a parameter is true; it is not where it was not sent."""
+        """Return whether a parameter is true; False if it was not sent."""
         value = self._params.get(name, "false").lower()
         if value not in ("true", "false"):
             raise _malformed(name)
         return value == "true"
 
     def interval(self, name: str) -> str:
-        """Return a timeframe that Binance has."""
+        """Return a timeframe that Binance supports."""
         interval = self.text(name)
         if interval not in INTERVALS:
             raise RequestError(INVALID_INTERVAL, "Invalid interval.")
@@ -119,7 +119,7 @@ class Query:
         return names
 
     def window(self, default_limit: int, max_limit: int) -> Window:
-        """Return which rows are asked for; too high a limit is lowered, as Binance does."""
+        """Return the requested rows; a limit that is too high is lowered, as Binance does."""
         return Window(
             start=self.integer("startTime", 0) if self.has("startTime") else None,
             end=self.integer("endTime", 0) if self.has("endTime") else None,

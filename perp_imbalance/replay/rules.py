@@ -21,24 +21,24 @@ class TradingRules:
 
     @property
     def tick(self) -> float:
-        """The smallest step of a price."""
+        """The smallest price step."""
         return float(10**-self.price_decimals)
 
     def price(self, value: float) -> str:
-        """Write a price on a tick."""
+        """Return a price as text, rounded to a tick."""
         return f"{value:.{self.price_decimals}f}"
 
     def amount(self, value: float) -> str:
-        """Write an amount of the base on a step."""
+        """Return an amount of the base as text, rounded to a step."""
         return f"{value:.{self.amount_decimals}f}"
 
 
 def trading_rules(series: Series, opened: int) -> TradingRules:
     """Return the rules that fit a symbol's candles.
 
-    The tick is that of the whole file, and the same all along it: of a few hundred candles, prices
-    may all happen to be round. The step of an amount is a power of ten, worth at most 1 of the
-    quote currency at the newest of the first ``opened`` candles and never more than 1 of the base.
+    The tick is derived from the whole file and never changes: the prices of a few hundred candles
+    may all be round by chance. The step of an amount is a power of ten, at most 1 of the base, and
+    worth at most 1 of the quote currency at the newest of the first ``opened`` candles.
     """
     price = float(series.values[opened - 1, 0]) if opened else 0.0
     if price <= 0:
@@ -50,7 +50,7 @@ def trading_rules(series: Series, opened: int) -> TradingRules:
 
 
 def price_decimals(prices: Floats) -> int:
-    """Return with how many decimals the finest of all prices is written.
+    """Return the largest number of decimals of any price.
 
     >>> price_decimals(np.array([[42000.0, 42000.5], [41999.25, 0.0]]))
     2

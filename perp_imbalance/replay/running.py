@@ -1,4 +1,4 @@
-"""A replay exchange in a thread of its own."""
+"""Run a replay exchange in its own thread."""
 
 import asyncio
 import logging
@@ -25,7 +25,7 @@ MAX_LINE = 65536
 
 
 def _in_one_line(record: logging.LogRecord) -> bool:
-    """Log a request that is no HTTP in one line: of that, aiohttp logs a traceback."""
+    """Log a request that is not HTTP in one line, where aiohttp logs a traceback."""
     if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
         error = record.exc_info[1]
         record.exc_info = None
@@ -47,12 +47,12 @@ class Replay:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The address of the replay exchange."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def requests(self) -> list[ServedRequest]:
-        """The requests served so far, the newest 100,000 of them."""
+        """The served requests, at most the newest 100,000."""
         return list(self.exchange.requests)
 
 
@@ -65,10 +65,10 @@ def running_replay(
     extra_pairs: Iterable[str] = (),
     walk: bool = False,
 ) -> Iterator[Replay]:
-    """Serve a folder of candles on 127.0.0.1 until the block is left, however it is left.
+    """Serve a folder of candles on 127.0.0.1 until the block ends, also by an exception.
 
     :param datadir: folder of candles in freqtrade's layout
-    :param port: port to listen on, 0 for any free one
+    :param port: port to listen on; 0 for any free port
     :param clock: returns the time in ms
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
     :param walk: whether prices move inside a candle, on the synthetic path of
@@ -85,7 +85,7 @@ def running_replay(
 
 @contextmanager
 def serving(app: web.Application, port: int) -> Iterator[int]:
-    """Serve an application on 127.0.0.1 in a thread until the block is left; yield its port.
+    """Serve an application on 127.0.0.1 in a thread until the block ends; yield its port.
 
     :raises ReplayError: where the port cannot be listened on
     """
@@ -108,7 +108,7 @@ async def _serve(
     port: int,
     started: "Future[tuple[asyncio.AbstractEventLoop, asyncio.Event, int]]",
 ) -> None:
-    """Listen until told to stop; the outcome of the start goes into ``started``."""
+    """Serve until the stop event is set; put the port, or the error, into ``started``."""
     runner = web.AppRunner(
         app,
         access_log=None,

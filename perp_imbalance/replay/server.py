@@ -1,4 +1,4 @@
-"""The HTTP side of the replay exchange: requests in, Binance's JSON out."""
+"""The HTTP server of the replay exchange: takes requests, returns Binance's JSON."""
 
 import logging
 import time
@@ -33,7 +33,7 @@ DEPTH_DEFAULT, DEPTH_MAX = 100, 5000
 
 
 class ServedRequest(NamedTuple):
-    """A request as it came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -46,12 +46,12 @@ def system_clock() -> int:
 
 
 class ReplayExchange:
-    """Answers like Binance from the candles of a store, as of its clock.
+    """Answers requests like Binance, from the candles of a store up to the time of a clock.
 
     :param store: the candles
-    :param clock: returns the time in ms; nothing later than it is ever served
+    :param clock: returns the time in ms; no later data is ever served
     :param walk: whether prices move inside a candle, on the synthetic path of
-        :func:`perp_imbalance.replay.binance.walked`; else they stay at its open
+        :func:`perp_imbalance.replay.binance.walked`; otherwise they stay at the open
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ReplayExchange:
         return app
 
     def prepare(self) -> None:
-        """Read what a market list needs: of a large folder, that takes longer than ccxt waits."""
+        """Read the data of the market list; a large folder takes longer than ccxt's timeout."""
         now = self._clock()
         for market in Market:
             for symbol in self._store.symbols(market).values():
@@ -137,7 +137,7 @@ class ReplayExchange:
     def market_list(self, market: Market, pairs: Collection[str] | None = None) -> dict[str, Any]:
         """Return the symbols of a market with their trading rules, as Binance's exchangeInfo.
 
-        :param pairs: freqtrade's names of those that are asked for; None for all.
+        :param pairs: freqtrade's names of the requested pairs; None for all.
         """
         now = self._clock()
         return binance.exchange_info(
@@ -228,7 +228,7 @@ class ReplayExchange:
         )
 
     def _for_symbols(self, market: Market, query: Query, answer: Callable[[Symbol], Any]) -> Any:
-        """Answer for the named symbol, for the list of them, or for all that have a price."""
+        """Answer for one named symbol, for a list of symbols, or for all symbols with a price."""
         if query.has("symbol"):
             return answer(self._find(market, query.text("symbol")))
         if query.has("symbols"):
@@ -254,7 +254,7 @@ class ReplayExchange:
         return int(times[0]) if len(times) else 0
 
     def quote(self, symbol: Symbol, now: int) -> Quote:
-        """Return what a symbol trades at, with its trading rules."""
+        """Return the price of a symbol and its trading rules."""
         series = self._store.finest(symbol, symbol.market.candle_type)
         rules = self._rules_of(symbol, now)
         time, price = self._newest(series, now)

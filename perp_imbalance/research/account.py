@@ -1,4 +1,4 @@
-"""The trades of all test parts as one account, and what can be said of it."""
+"""Join the trades of all test parts into one account and compute its statistics."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,17 +27,18 @@ TOO_FEW_TRADES = "too few trades to say anything"
 
 @dataclass(frozen=True)
 class Statistics:
-    """What an account did.
+    """Statistics of an account.
 
-    :ivar profit: as a share of the wallet at the beginning.
-    :ivar drawdown: the deepest, as a share of the highest equity before it.
-    :ivar sharpe: of daily returns, annualised; None where nothing can be said.
+    :ivar profit: as a fraction of the initial wallet.
+    :ivar drawdown: the largest, as a fraction of the highest equity before it.
+    :ivar sharpe: Sharpe ratio of daily returns, annualised; None if it is undefined.
     :ivar sharpe_error: its standard error, annualised.
-    :ivar above_zero: probability that the true Sharpe is above 0, of this one account.
-    :ivar expected_best: Sharpe that the best of as many worthless trials would have shown.
-    :ivar deflated: probability that the true Sharpe is above ``expected_best``: the strictest
-        reading, as if the account were the best of all trials.
-    :ivar unsaid: why there is no Sharpe.
+    :ivar above_zero: probability that the true Sharpe ratio is above 0, without regard to the
+        number of trials.
+    :ivar expected_best: expected Sharpe ratio of the best of as many trials without skill.
+    :ivar deflated: probability that the true Sharpe ratio is above ``expected_best``; this treats
+        the account as the best of all trials.
+    :ivar unsaid: why there is no Sharpe ratio.
     """
 
     trades: int | None
@@ -59,9 +60,9 @@ class Statistics:
 def window_equity(
     trades: DataFrame, wallet: float, start: datetime, end: datetime
 ) -> "pd.Series[float]":
-    """Return the wallet at the end of each day, profit counted when a trade closes.
+    """Return the wallet at the end of each day; profits count when trades close.
 
-    The first value is the wallet itself, dated the day before.
+    The first value is the initial wallet, dated the day before.
 
     :param trades: with ``close_date`` and ``profit_abs``.
     """
@@ -83,9 +84,9 @@ def window_equity(
 def stitch(
     equities: Sequence["pd.Series[float]"], wallet: float, *, compounding: bool = True
 ) -> "pd.Series[float]":
-    """Return one account of windows that each began with the same wallet.
+    """Return one account made of windows that each began with the same wallet.
 
-    :param compounding: whether stakes grow with the account; else each window adds its profit.
+    :param compounding: whether profits compound; otherwise each window adds its profit.
     """
     account = equities[0].iloc[:1] * 0 + wallet
     for equity in equities:
@@ -98,7 +99,7 @@ def stitch(
 def growth_equity(
     growth: Mapping[str, float], wallet: float, start: datetime, end: datetime
 ) -> "pd.Series[float]":
-    """Return the equity of a wallet that held something all the time."""
+    """Return the equity of a wallet that grows with a series of prices."""
     flat = window_equity(DataFrame(), wallet, start, end)
     index = pd.DatetimeIndex(pd.to_datetime(list(growth), utc=True))
     held = pd.Series(list(growth.values()), index=index, dtype=float) * wallet
@@ -112,7 +113,7 @@ def daily_returns(equity: "pd.Series[float]") -> "pd.Series[float]":
 
 
 def daily_sharpe(equity: "pd.Series[float]") -> float | None:
-    """Return the Sharpe ratio of daily returns, not annualised; None if nothing ever moved."""
+    """Return the Sharpe ratio of daily returns, not annualised; None if all returns are equal."""
     if equity.min() <= 0 or equity.nunique() < 2 or len(equity) < 3:
         return None
     frame = DataFrame({"date": equity.index, "total_quote": equity.to_numpy()})
@@ -120,19 +121,19 @@ def daily_sharpe(equity: "pd.Series[float]") -> float | None:
 
 
 def sharpe_error(ratio: float, returns: int, skew: float, kurtosis: float) -> float:
-    """Return the standard error of a Sharpe ratio, of returns that need not be normal.
+    """Return the standard error of a Sharpe ratio; returns need not be normal.
 
     Lo (2002), Mertens (2002): sqrt((1 - skew·SR + (kurtosis - 1)/4·SR²) / (n - 1)).
 
-    :param ratio: of single returns, not annualised.
-    :param returns: their number.
+    :param ratio: Sharpe ratio per return, not annualised.
+    :param returns: number of returns.
     :param kurtosis: 3 for normal returns.
     """
     return math.sqrt((1 - skew * ratio + (kurtosis - 1) / 4 * ratio**2) / (returns - 1))
 
 
 def expected_best(trials: int, deviation: float) -> float:
-    """Return the expected highest Sharpe of so many trials without any skill.
+    """Return the expected highest Sharpe ratio of a number of trials without skill.
 
     Bailey and López de Prado (2014), "The Deflated Sharpe Ratio".
 
@@ -151,7 +152,7 @@ def expected_best(trials: int, deviation: float) -> float:
 
 
 def deflated_sharpe(ratio: float, luck: float, error: float) -> float:
-    """Return the probability that a true Sharpe ratio is above what luck alone gives.
+    """Return the probability that the true Sharpe ratio exceeds the expected best without skill.
 
     :param luck: :func:`expected_best` of the trials.
     :param error: :func:`sharpe_error` of the ratio.
@@ -162,13 +163,14 @@ def deflated_sharpe(ratio: float, luck: float, error: float) -> float:
 def trial_deviation(
     windows: Sequence[Sequence[float | None]], lengths: Sequence[float], days: float
 ) -> float:
-    """Return the standard deviation of epochs' Sharpe ratios around their window's mean.
+    """Return the standard deviation of the epochs' Sharpe ratios around the mean of their window.
 
-    Pooled: windows differ by their market, epochs of one window by their parameters alone. Luck
-    scatters with one over the root of the time: a training part's is brought to the account's.
+    It is pooled over windows, since windows differ in their market and epochs of one window only in
+    their parameters. It is scaled from the length of the training parts to that of the account,
+    since it falls with the square root of time.
 
-    :param lengths: of each window's training part, in days.
-    :param days: of the account that the trials are held against.
+    :param lengths: length of each window's training part, in days.
+    :param days: length of the account, in days.
     """
     groups = [
         [ratio * math.sqrt(length / days) for ratio in window if ratio is not None]
@@ -189,11 +191,11 @@ def describe(
     deviation: float = 0.0,
     least_trades: int = LEAST_TRADES,
 ) -> Statistics:
-    """Return what can be said of an account.
+    """Return the statistics of an account.
 
-    :param trades: their number, None for what is held without trading.
-    :param trials: epochs tried to find it; 1: it was not chosen among others.
-    :param deviation: :func:`trial_deviation` of them, by day.
+    :param trades: number of trades; None for buy and hold.
+    :param trials: number of epochs tried to find it; 1 if it was not chosen among several.
+    :param deviation: :func:`trial_deviation` of the epochs, per day.
     """
     wallet, days = float(equity.iloc[0]), len(equity) - 1
     said = Statistics(
@@ -227,7 +229,7 @@ def _with(said: Statistics, **values: Any) -> Statistics:
 def stability(params: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
     """Return mean, standard deviation and range of each parameter across windows.
 
-    Of a switch, the mean is the share of windows that had it on.
+    The mean of a switch is the fraction of windows in which it is on.
     """
     found: dict[str, dict[str, float]] = {}
     for name in sorted({name for values in params for name in values}):

@@ -1,4 +1,4 @@
-"""The trades of a preset on one pair, through the simulation of freqtrade's backtest."""
+"""Simulate the trades of a preset on one pair as freqtrade's backtest makes them."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -29,11 +29,11 @@ _STAKE, _WALLET = 100.0, 1e9
 
 
 def rules_of(settings: Settings, fee: float, stoploss: float) -> Rules:
-    """Return the rules of a trade as the strategy has them: one position a pair, leverage 1.
+    """Return the strategy's trading rules: one position per pair, leverage 1.
 
-    :param fee: share of an order's worth, both ways.
-    :param stoploss: share of the price by which it may move against the entry, above 0.
-    :raises SettingsError: if that cannot be traded.
+    :param fee: fraction of an order's value, on entry and on exit.
+    :param stoploss: distance of the stop from the entry, as a fraction of the price, above 0.
+    :raises SettingsError: if these rules cannot be traded.
     """
     return Rules(
         fee=fee,
@@ -47,12 +47,12 @@ def rules_of(settings: Settings, fee: float, stoploss: float) -> Rules:
 
 
 class Earned(NamedTuple):
-    """What trades earned, a value a trade, in the order of their signals.
+    """Results of trades, one value per trade, in the order of their signals.
 
-    :ivar side: 1 long, -1 short.
-    :ivar rows: the signals' candles, counted from the first of the part.
-    :ivar net: share of the stake after fees and funding.
-    :ivar held: candles.
+    :ivar side: 1 for long, -1 for short.
+    :ivar rows: rows of the signals' candles, counted from the first candle of the part.
+    :ivar net: profit after fees and funding, as a fraction of the stake.
+    :ivar held: candles from entry to exit.
     """
 
     side: NDArray[np.int64]
@@ -62,12 +62,13 @@ class Earned(NamedTuple):
 
 
 class Market:
-    """One pair, ready to trade any signals on it.
+    """One pair on which any signals can be traded.
 
-    Funding is paid on the price at which its candle opens: the mark price differs by the premium.
+    Funding is computed from the open of the candle, which differs from the mark price by about the
+    premium.
 
-    :param candles: the pair; what lies before ``begin`` is not traded.
-    :param rules: of :func:`rules_of`.
+    :param candles: the pair; candles before ``begin`` are not traded.
+    :param rules: the result of :func:`rules_of`.
     """
 
     def __init__(self, candles: PairHistory, rules: Rules) -> None:
@@ -89,16 +90,16 @@ class Market:
 
     @cached_property
     def with_doubled_costs(self) -> Terms:
-        """The rules with twice the fee."""
+        """The same rules with twice the fee."""
         return terms_of(self._rules._replace(fee=2 * self._rules.fee))
 
     def trade(
         self, flags: Flags, middle: Floats | None = None, terms: Terms | None = None
     ) -> Earned:
-        """Return what signals earned.
+        """Return the results of trading signals.
 
-        :param flags: bits of the signals, one a candle from ``begin`` on.
-        :param middle: the middle of the bands, where the strategy scales out.
+        :param flags: bits of the signals, one value per candle from ``begin`` on.
+        :param middle: the middle Bollinger band, if the strategy scales out.
         """
         lines = self._no_middle if middle is None else middle
         trades = simulate(self._markets, Signals(flags, lines), terms or self._terms)
@@ -112,11 +113,11 @@ class Market:
 
 
 class Setup:
-    """The signals of one preset on one pair, taken apart so that a null can put them together anew.
+    """The parts of the signals of one preset on one pair, from which nulls are made.
 
-    :ivar bias: from ``begin`` on.
+    :ivar bias: the bias from ``begin`` on.
     :ivar flags: bits of the signals.
-    :ivar middle: the middle of the bands; None where the strategy does not scale out.
+    :ivar middle: the middle Bollinger band; None if the strategy does not scale out.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class Setup:
             self.middle = np.ascontiguousarray(bands.middle[begin:])
 
     def with_shifted_premium(self, rows: int) -> Flags:
-        """Return the signals, had the premium of these candles come this many rows later."""
+        """Return the signals of a premium that is shifted to later rows."""
         bias = np.roll(self.bias, rows)
         starts = zone_starts(bias)
         entries = {}
@@ -178,7 +179,7 @@ def inverted(flags: Flags) -> Flags:
 def planned_ends(
     flags: Flags, rows: Sequence[int] | NDArray[np.int64], side: str
 ) -> NDArray[np.int64]:
-    """Return of each entry the row on which its side's exit is signalled; the last one if none is.
+    """Return for each entry the row of its exit signal; the last row if there is none.
 
     >>> planned_ends(np.array([1, 0, 2, 0], np.uint8), [0], "long").tolist()
     [2]

@@ -1,7 +1,7 @@
-"""The perps of a folder as freqtrade's backtest trades them against a replay of it.
+"""The perps of a folder with the market rules that freqtrade's backtest uses on a replay.
 
-Every rule comes from the code that the backtest itself uses: freqtrade's ticks of each month, its
-leverage tiers, its funding from rates and mark prices, and the market list of the replay exchange.
+All rules come from the code that the backtest uses: freqtrade's monthly ticks, its leverage tiers,
+its funding from rates and mark prices, and the market list of the replay exchange.
 """
 
 import numpy as np
@@ -23,10 +23,10 @@ _NO_TIERS = [(0.0, np.inf, np.nan, 1.0, 0.0)]
 
 
 class BacktestMarkets:
-    """A folder from which a backtest's view of each perp is made.
+    """A folder of candles from which the markets of a backtest are made.
 
-    :param exchange: the config's: where its funding is settled by other candles.
-    :param funding_rate: freqtrade's ``futures_funding_rate``, where rates are missing.
+    :param exchange: the config's exchange, which decides the candle type of funding.
+    :param funding_rate: freqtrade's ``futures_funding_rate``, used where rates are missing.
     """
 
     def __init__(
@@ -36,12 +36,12 @@ class BacktestMarkets:
         self._store = CandleStore(folder.datadir)
 
     def of(self, pair: str, perp: DataFrame, begin: int, timerange: TimeRange) -> Markets:
-        """Return a perp as the simulation takes it.
+        """Return the market of a perp for the simulation.
 
-        :param perp: its candles, those before the first that is traded included.
-        :param begin: the row of that one.
-        :param timerange: the backtest's.
-        :raises DataError: if a file is broken, or an exchange with such rules could not be.
+        :param perp: its candles, including those before the first traded candle.
+        :param begin: row of the first traded candle.
+        :param timerange: time range of the backtest.
+        :raises DataError: if a file is broken, or the market rules are impossible.
         """
         rules = perp_markets(self._store, [pair])[pair]
         limits, precision = rules["limits"], rules["precision"]
@@ -89,5 +89,5 @@ class BacktestMarkets:
 
 
 def _fees(funding: DataFrame) -> Floats:
-    """Return rate × mark price of every settlement."""
+    """Return funding rate × mark price of each settlement."""
     return (funding["open_fund"] * funding["open_mark"]).to_numpy(np.float64)

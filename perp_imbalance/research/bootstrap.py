@@ -1,4 +1,4 @@
-"""Intervals of a mean over events, by drawing whole stretches of time."""
+"""Confidence intervals of a mean over events, by a block bootstrap over time."""
 
 from functools import cached_property, lru_cache
 
@@ -22,22 +22,22 @@ EXPLAINED = (
 # of groups, a few MB each.
 @lru_cache(16)
 def _weights(blocks: int, draws: int, seed: int) -> NDArray[np.float64]:
-    """Return how often each draw has each block."""
+    """Return how often each draw contains each block."""
     rng = np.random.default_rng(seed)
     share = np.full(blocks, 1 / blocks)
     return rng.multinomial(blocks, share, size=draws).astype(np.float64)
 
 
 class Bootstrap:
-    """Block bootstrap: whole stretches of time are drawn, events and drift with them.
+    """Block bootstrap that draws blocks of time with all their events and their drift.
 
-    So overlapping events, and calm or wild weeks, stay together as they were.
+    Overlapping events and volatile weeks thereby stay together.
 
     :param known: the candles of a group whose returns are known.
-    :param rows: the events' candles among them, each once.
-    :param horizon: candles that each is held.
-    :param block: candles that are drawn together, at least the horizon.
-    :ivar event_blocks: how many blocks hold any event.
+    :param rows: the events' candles among them, without duplicates.
+    :param horizon: candles for which each event is held.
+    :param block: candles per block, at least ``horizon``.
+    :ivar event_blocks: number of blocks with any event.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Bootstrap:
         self._weights = _weights(self._blocks, draws, seed)
 
     def of(self, values: Floats, *, against_drift: bool) -> tuple[float, float]:
-        """Return the 95 % interval of the events' mean, less the drift if asked."""
+        """Return the 95 % interval of the events' mean, minus the drift if asked."""
         means = self._means(values[self._rows], self._of_row)
         found = float(values[self._rows].mean())
         if against_drift:
@@ -72,11 +72,11 @@ class Bootstrap:
 
     @cached_property
     def widening(self) -> float:
-        """How much wider the interval is than what the draws spread over.
+        """Factor by which the interval is widened beyond the quantiles of the draws.
 
-        Of few blocks with events the draws spread too little, and their quantiles are those of a
-        normal distribution. Nor do they know that events on both sides of a border share candles:
-        the variance of their sum, were candles alike, is that of how many are held on each.
+        With few blocks that hold events the draws vary too little. They also ignore that events on
+        both sides of a block border share candles; this is corrected by the variance of the number
+        of events held on each candle.
         """
         blocks = self.event_blocks
         few = stats.t.ppf(_ENDS[1], blocks - 1) / stats.norm.ppf(_ENDS[1])
@@ -87,7 +87,7 @@ class Bootstrap:
         return float(few * np.sqrt(np.square(held[0] + held[1]).sum() / apart))
 
     def _held(self, rows: NDArray[np.int64]) -> Floats:
-        """Return how many of some events are held on each candle."""
+        """Return the number of events that are held on each candle."""
         changes = np.zeros(int(self._candles[-1]) + self._horizon + 1)
         changes[rows] += 1
         changes[rows + self._horizon] -= 1

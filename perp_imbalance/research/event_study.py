@@ -1,4 +1,4 @@
-"""Does the signal carry information? What followed bias flips and entries, against the drift."""
+"""Event study: returns after bias flips and entries, compared with the drift."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -44,15 +44,15 @@ _BPS = 1e4
 
 @dataclass(frozen=True)
 class Finding:
-    """What one kind of event on one side was followed by; returns in bps of the stake.
+    """Returns after one kind of event on one side, in bps of the stake.
 
-    :ivar group: ``all``, a year, or a regime of volatility.
+    :ivar group: ``all``, a year, or a volatility regime.
     :ivar gross: mean return of the side, before costs.
-    :ivar drift: what the side earned from any candle of the group.
-    :ivar excess: gross less drift, with its 95 % interval.
-    :ivar net: gross less fees and funding, with its 95 % interval.
-    :ivar premium_part: the part of gross that is the premium's own way back, of the events with a
-        premium at both ends.
+    :ivar drift: mean return of the side from all candles of the group.
+    :ivar excess: ``gross`` minus ``drift``, with its 95 % interval.
+    :ivar net: ``gross`` minus fees and funding, with its 95 % interval.
+    :ivar premium_part: the part of ``gross`` that came from the premium reverting, over events with
+        a premium at both ends.
     """
 
     pair: str
@@ -74,35 +74,35 @@ class Finding:
 
     @property
     def has_edge(self) -> bool:
-        """Tell whether it earned more than its costs and beat the drift, each at 95 %."""
+        """Return whether net and excess are both above 0 at 95 % confidence."""
         return self.net_low > 0 and self.excess_low > 0
 
     @property
     def excess_p(self) -> float:
-        """Two-sided p of no excess."""
+        """Two-sided p-value of an excess of 0."""
         return _p(self.excess, self.excess_high - self.excess_low)
 
     @property
     def edge_p(self) -> float:
-        """Two-sided p of :attr:`has_edge`: that of the weaker of its two halves."""
+        """Two-sided p-value of :attr:`has_edge`: the larger of those of net and excess."""
         return max(self.excess_p, _p(self.net, self.net_high - self.net_low))
 
 
 def _p(mean: float, width: float) -> float:
-    """Return the p that belongs to an interval: it is 5 % where 0 lies on an end of it."""
+    """Return the p-value of an interval: 5 % if 0 lies on one of its ends."""
     return float(2 * stats.norm.sf(abs(mean) / (width / 2) * stats.norm.ppf(0.975)))
 
 
 @dataclass(frozen=True)
 class Method:
-    """How to look.
+    """Settings of an event study.
 
     :param horizons: candles held, each at least 1.
-    :param cost: fees of the way in and out, as a fraction.
-    :param block: candles that are drawn together: longer than what returns remember, and no
-        shorter than the longest horizon.
+    :param cost: fees of entry and exit together, as a fraction.
+    :param block: candles per bootstrap block: longer than the autocorrelation of returns, and at
+        least the longest horizon.
     :param draws: bootstrap samples.
-    :raises SettingsError: if that cannot be done.
+    :raises SettingsError: if a value gives no valid interval.
     """
 
     horizons: Sequence[int]
@@ -112,7 +112,7 @@ class Method:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what gives no interval, or a false one."""
+        """Refuse settings that give no interval or a wrong one."""
         longest = max(self.horizons)
         if self.block < longest:
             # Events that share candles would be drawn as if they were apart.
@@ -123,16 +123,16 @@ class Method:
             raise SettingsError(f"draws is {self.draws}, it must be at least {MIN_DRAWS}")
 
     def is_enough(self, candles: int) -> bool:
-        """Tell whether so many candles make blocks enough for an interval."""
+        """Return whether a number of candles makes enough blocks for an interval."""
         return candles >= MIN_BLOCKS * self.block
 
     def is_too_short(self, candles: PairHistory) -> bool:
-        """Tell whether a pair has too few candles for any interval, whatever happened on them."""
+        """Return whether a pair has too few candles for any interval."""
         return not self.is_enough(len(candles.perp) - candles.begin - 1 - min(self.horizons))
 
     @property
     def too_short(self) -> str:
-        """What to say of a span that is too short."""
+        """The message about a time range that is too short."""
         return (
             f"too few candles to say anything: the span is shorter than {MIN_BLOCKS} blocks of "
             f"{self.block} candles"
@@ -142,9 +142,9 @@ class Method:
 def study(
     candles: PairHistory, presets: Mapping[str, Thresholds], settings: Settings, method: Method
 ) -> Iterator[Finding]:
-    """Yield what followed the events of one pair: preset by preset, side by side.
+    """Yield findings about the events of one pair, for each preset and side.
 
-    Flips that all are entries, and no others are, are told of as entries only.
+    If flips and entries are the same candles, only entries are reported.
     """
     if method.is_too_short(candles):
         return
@@ -171,9 +171,10 @@ def study(
 
 
 def _groups(candles: PairHistory) -> Iterator[tuple[str, Bools]]:
-    """Return all candles, those of each year, and those of each regime of volatility.
+    """Return all candles, those of each year, and those of each volatility regime.
 
-    A candle's volatility is that of the candles before it; the regimes are thirds of the time.
+    The volatility of a candle is that of the candles before it; each regime is a third of the
+    candles.
     """
     rows = len(candles.perp)
     counted = np.arange(rows) >= candles.begin
@@ -191,7 +192,7 @@ def _groups(candles: PairHistory) -> Iterator[tuple[str, Bools]]:
 
 
 class _Returns:
-    """The forward returns of one pair, ready to be compared for any set of events."""
+    """The forward returns of one pair, for comparing any set of events."""
 
     def __init__(self, candles: PairHistory, forward: ForwardReturns) -> None:
         self._forward = forward
@@ -206,7 +207,7 @@ class _Returns:
     def compare(
         self, rows: NDArray[np.int64], inside: Bools, side: int, number: int, method: Method
     ) -> dict[str, Any] | None:
-        """Return the figures of a finding, None where events or candles are too few."""
+        """Return the figures of a finding; None if events or candles are too few."""
         gross = side * self._forward.move[number]
         net = self._forward.of_side(side, method.cost)[number]
         known = np.isfinite(gross) & inside
@@ -241,7 +242,7 @@ class _Returns:
 
 
 def as_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
-    """Return findings as plain rows, figures rounded to a tenth of a hundredth of a percent."""
+    """Return findings as plain rows; figures are rounded to 0.1 bps."""
     rows = []
     for finding in findings:
         values = asdict(finding) | {"has_edge": finding.has_edge}
@@ -257,7 +258,7 @@ def as_rows(findings: Iterable[Finding]) -> list[dict[str, Any]]:
 
 
 def verdict(findings: Sequence[Finding]) -> str:
-    """Say in a sentence what the findings over all candles amount to."""
+    """Return a sentence that sums up the findings over all candles."""
     overall = [finding for finding in findings if finding.group == ALL]
     if not overall:
         return (

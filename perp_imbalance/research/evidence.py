@@ -1,4 +1,4 @@
-"""The evidence of many pairs together: what the strategy's trades earned, and what chance earns."""
+"""Collect evidence over many pairs: the strategy's trades compared with random signals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,10 +36,10 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Costs:
-    """What a trade pays, and what ends it.
+    """The costs and the stop of a trade.
 
-    :param fee: share of an order's worth, both ways.
-    :param stoploss: share of the price, above 0.
+    :param fee: fraction of an order's value, on entry and on exit.
+    :param stoploss: fraction of the price, above 0.
     """
 
     fee: float
@@ -48,10 +48,10 @@ class Costs:
 
 @dataclass
 class Collected:
-    """The trades and the events of the pairs that were read, part by part.
+    """The trades and events of all pairs, by part of the split.
 
     :param presets: thresholds by preset.
-    :param horizons: candles to hold beside the strategy's own exits.
+    :param horizons: fixed holding times in candles, in addition to the strategy's own exits.
     """
 
     presets: Mapping[str, Thresholds]
@@ -63,9 +63,9 @@ class Collected:
     _held: list[pd.DataFrame] = field(default_factory=list)
 
     def add(self, part: str, candles: PairHistory, left_out: Iterable[str] = ()) -> None:
-        """Trade one pair, and its nulls.
+        """Trade one pair and its nulls.
 
-        :param left_out: presets that have no series here for a gate of theirs.
+        :param left_out: presets for which this pair lacks the series of a gate.
         """
         market = Market(candles, rules_of(self.settings, self.costs.fee, self.costs.stoploss))
         screen = Screen(candles, self.settings, self.horizons, 2 * self.costs.fee)
@@ -111,12 +111,12 @@ class Collected:
 
     @property
     def trades(self) -> pd.DataFrame:
-        """Every trade, with what it earned and what its signal was."""
+        """All trades with their results and signals."""
         return pd.concat(self._traded, ignore_index=True) if self._traded else pd.DataFrame()
 
     @property
     def events(self) -> pd.DataFrame:
-        """Every entry, with what holding it for each horizon earned."""
+        """All entries with the result of holding for each horizon."""
         return pd.concat(self._held, ignore_index=True) if self._held else pd.DataFrame()
 
 
@@ -124,8 +124,8 @@ class Collected:
 class Report:
     """The tables of the evidence, as plain rows.
 
-    :ivar traded: a row for each part, preset and side: what its trades earned.
-    :ivar families: of each part, whether the best line is better than nothing.
+    :ivar traded: results of the trades, one row for each part, preset and side.
+    :ivar families: for each part, whether the best row is better than not trading.
     """
 
     traded: Rows
@@ -140,7 +140,7 @@ class Report:
     families: dict[str, dict[str, Any]]
 
     def as_values(self) -> dict[str, Any]:
-        """Return all tables under their names, figures rounded."""
+        """Return all tables by name, with rounded figures."""
         return {
             name: value if isinstance(value, dict) else [_rounded(row) for row in value]
             for name, value in vars(self).items()
@@ -148,9 +148,9 @@ class Report:
 
 
 def report_of(found: Collected, *, draws: int, seed: int) -> Report:
-    """Return the tables of what was collected.
+    """Return the tables of the collected evidence.
 
-    :param draws: of the bootstrap behind the tests of the whole family.
+    :param draws: bootstrap samples for the tests of whole families.
     """
     trades, events = found.trades, found.events
     if trades.empty:
@@ -189,7 +189,7 @@ def report_of(found: Collected, *, draws: int, seed: int) -> Report:
 
 
 def traded_verdict(report: Report) -> list[str]:
-    """Say in a sentence for each part what the trades amount to."""
+    """Return a sentence for each part that sums up its trades."""
     said = []
     for part, family in report.families.items():
         rows = [r for r in report.traded if r["part"] == part and r["t"] is not None]
@@ -215,7 +215,7 @@ def traded_verdict(report: Report) -> list[str]:
 
 
 def _add_q(rows: Rows) -> None:
-    """Add the false discovery rate over the lines of one part."""
+    """Add the false discovery rate over the rows of one part."""
     for part in {row["part"] for row in rows}:
         family = [row for row in rows if row["part"] == part]
         for row, q in zip(family, false_discovery([row["p"] for row in family]), strict=True):
@@ -231,7 +231,7 @@ def _words(row: Mapping[str, Any]) -> str:
 
 
 def _rounded(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return plain values: shares to four places, all other figures to a tenth or hundredth."""
+    """Return plain values: fractions with four decimals, other figures with one or two."""
     places = {"p": 4, "q": 4, "t": 2, "t_doubled": 2}
     return {
         key: round(float(value), places.get(key, 1)) if isinstance(value, float) else value

@@ -1,4 +1,4 @@
-"""What happened after a signal: forward returns of the perp, net of fees and funding."""
+"""Forward returns of the perp after a signal, net of fees and funding."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,11 +10,11 @@ from perp_imbalance.research.pair_history import PairHistory
 
 
 class ForwardReturns(NamedTuple):
-    """For each horizon a row, for each signal candle a column; NaN where the candles end before.
+    """One row per horizon, one column per signal candle; NaN where the candles end before the exit.
 
-    :ivar horizons: candles that a position is held.
-    :ivar move: return of the perp's price.
-    :ivar funding: what a long pays meanwhile.
+    :ivar horizons: candles for which a position is held.
+    :ivar move: return of the perp's price, a fraction.
+    :ivar funding: funding that a long pays, a fraction.
     """
 
     horizons: tuple[int, ...]
@@ -22,16 +22,16 @@ class ForwardReturns(NamedTuple):
     funding: NDArray[np.float64]
 
     def of_side(self, side: int, cost: float) -> NDArray[np.float64]:
-        """Return what a position of a side earns, per unit of stake.
+        """Return the net returns of a position, as fractions of the stake.
 
-        :param side: 1 long, -1 short.
-        :param cost: fees of the way in and out.
+        :param side: 1 for long, -1 for short.
+        :param cost: fees of entry and exit together, as a fraction.
         """
         return side * (self.move - self.funding) - cost
 
 
 def forward_returns(candles: PairHistory, horizons: Sequence[int]) -> ForwardReturns:
-    """Return what holding the perp earned from the candle after a signal on.
+    """Return the returns of holding the perp from the candle after a signal.
 
     A signal is known when its candle closes. The position begins at the open of the next candle, as
     in freqtrade's backtest, and ends at the open ``horizon`` candles later.

@@ -1,4 +1,4 @@
-"""What was decided before the test set was opened, and how often it was opened since."""
+"""Record what was decided before the test set was opened, and how often it was opened."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ _CODE = ("indicators", "markets", "research", "simulation", "strategy")
 
 
 def code_version() -> dict[str, str]:
-    """Return the version of the project, and a hash of the code that makes the figures."""
+    """Return the version of the project and a hash of the code that computes the figures."""
     root = Path(perp_imbalance.__file__).parent
     digest = hashlib.sha256()
     for package in _CODE:
@@ -39,12 +39,12 @@ def _hash(decided: object) -> str:
 
 
 def candles_hash(candles: PairHistory, until: pd.Timestamp | None = None) -> dict[str, str]:
-    """Return a hash of what is known of a pair's candles, and of which.
+    """Return a hash of a pair's candles and of the data that belongs to them.
 
-    :param until: the candles that opened before it; by default before the last one, during which
-        more may happen.
+    :param until: only candles that open before this time count; by default the last candle, which
+        may still be unfinished.
 
-    Later candles do not change it: ``candles_hash(more, until)`` is the hash that was frozen.
+    Later candles do not change the hash: ``candles_hash(more, until)`` equals the frozen one.
     """
     opens, htf = open_times(candles.perp, "perp"), candles.htf
     until = pd.Timestamp(opens[-1], tz="UTC") if until is None else until
@@ -65,15 +65,15 @@ def candles_hash(candles: PairHistory, until: pd.Timestamp | None = None) -> dic
 class Freeze:
     """The file of ``--freeze``.
 
-    Of the candles, all that there were are frozen. More may follow, where none but the test part
-    has them: they come after everything that was decided.
+    All candles of the first run are frozen. Later runs may have newer candles if they belong to the
+    test part only.
 
-    :param file: where it lies, or shall lie.
+    :param file: path of the file, which need not exist yet.
     :param decided: thresholds, options and code of this run, as plain values.
-    :param histories: the candles of this run, with what belongs to them.
-    :param parts: of the split.
+    :param histories: the pairs of this run with their candles.
+    :param parts: parts of the split.
     :ivar looks: the times at which the test set was opened before.
-    :raises SettingsError: if the file was made of something else than this run.
+    :raises SettingsError: if the file belongs to another run.
     :raises DataError: if it cannot be read, or was changed by hand.
     """
 
@@ -105,7 +105,7 @@ class Freeze:
             )
 
     def _read(self) -> dict[str, Any]:
-        """Return what the file says was decided, and take over the looks that it counts."""
+        """Read the file: return what was decided, and set ``looks``."""
         try:
             content = json.loads(self.file.read_text("utf-8"))
             frozen, looks = content["frozen"], content["looks"]
@@ -136,7 +136,7 @@ class Freeze:
         self._write()
 
     def look(self) -> None:
-        """Count one more look at the test set: before it is computed, so that none is lost."""
+        """Count one more look at the test set, before it is computed, so that no look is lost."""
         self.looks.append(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}")
         self._write()
 
@@ -147,7 +147,7 @@ class Freeze:
 
     @property
     def said(self) -> str:
-        """What to say of it in a sentence."""
+        """A sentence about the file for the user."""
         if not self.looks:
             return (
                 f"frozen in {self.file}, hash {self.hash[:12]}: the test set was not computed; the "
@@ -164,7 +164,7 @@ class Freeze:
 def _until(
     candles: PairHistory, frozen: Mapping[str, Mapping[str, str]], parts: Sequence[Part]
 ) -> pd.Timestamp | None:
-    """Return the end of a pair's frozen candles; None where no part may have later ones."""
+    """Return the end of a pair's frozen candles; None if no part may have later candles."""
     pair = candles.match.perp
     if pair not in frozen:
         return None

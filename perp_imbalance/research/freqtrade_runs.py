@@ -1,4 +1,4 @@
-"""freqtrade's own backtests of strategies in a folder, and what holding made meanwhile."""
+"""Run freqtrade's own backtests of the strategies in a folder, and compute buy and hold."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -17,16 +17,17 @@ _TRADE = (
 
 
 class RefusedError(CommandError):
-    """freqtrade refuses what it was asked: a second try would end as the first."""
+    """freqtrade refused a command; trying again would not help."""
 
 
 class FreqtradeFolder:
-    """freqtrade's commands on the strategies of a folder.
+    """Runs freqtrade's commands on the strategies of a folder.
 
-    :param folder: with folders of strategies; freqtrade's ``user_data`` is made there, too.
-    :param datadir: the candles.
-    :param config: freqtrade's, complete.
-    :param check: called before each command; what it raises ends the work.
+    :param folder: folder that contains folders of strategies; freqtrade's ``user_data`` is created
+        in it.
+    :param datadir: folder of candles.
+    :param config: the complete config.
+    :param check: called before each command; an exception from it ends the work.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class FreqtradeFolder:
     def run(self, command: str, *options: str) -> None:
         """Run a command on the folder's candles.
 
-        :raises RefusedError: if freqtrade ends with an error of its own.
-        :raises RuntimeError: if something ended it.
+        :raises RefusedError: if freqtrade ends with an error.
+        :raises RuntimeError: if the process was killed.
         """
         from perp_imbalance.freqtrade_bridge.process import (
             EXIT_SIGNAL,
@@ -65,7 +66,7 @@ class FreqtradeFolder:
     def backtest(
         self, place: str, names: Sequence[str], timerange: str
     ) -> dict[str, list[dict[str, Any]]]:
-        """Backtest strategies of a folder; return the trades of each.
+        """Backtest the strategies of a folder; return the trades of each.
 
         :param place: name of the folder.
         :param timerange: freqtrade's ``--timerange``.
@@ -93,9 +94,9 @@ def _plain(trades: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def held(
     datadir: Path, pairs: Sequence[str], config: Mapping[str, Any], timerange: str
 ) -> dict[str, Any]:
-    """Return what holding all pairs in equal parts earned, and by day.
+    """Return the profit of buying and holding all pairs in equal parts, in total and by day.
 
-    :param config: freqtrade's: its timeframe, and how candles are stored.
+    :param config: freqtrade's config, for the timeframe and the data format.
     """
     from freqtrade.configuration import TimeRange
     from freqtrade.data.history import load_pair_history

@@ -1,4 +1,4 @@
-"""The combinations of thresholds that a sweep tries, without ever holding all of them."""
+"""The combinations of thresholds that a sweep tries, generated without storing all of them."""
 
 import random
 from bisect import bisect_left, bisect_right
@@ -56,7 +56,7 @@ _LARGEST = 2**31
 
 
 class _Part(Protocol):
-    """What a combination has one of, by number."""
+    """A part of a combination: numbered settings, of which a combination has one."""
 
     def __len__(self) -> int: ...
 
@@ -64,7 +64,7 @@ class _Part(Protocol):
 
 
 def _at(parts: Sequence[_Part], number: int) -> list[Any]:
-    """Return one of each part: the combination of that number, of which the last vary first."""
+    """Return the settings of a numbered combination; the last part varies fastest."""
     chosen = []
     for part in reversed(parts):
         number, at = divmod(number, len(part))
@@ -73,7 +73,7 @@ def _at(parts: Sequence[_Part], number: int) -> list[Any]:
 
 
 class _ZPairs:
-    """Each ``enter_z`` with every ``exit_z`` below it, by number; both rising."""
+    """Numbered pairs of ``enter_z`` and a lower ``exit_z``, both in increasing order."""
 
     def __init__(self, enters: Sequence[float], exits: Sequence[float]) -> None:
         self._enters, self._exits = enters, exits
@@ -89,7 +89,7 @@ class _ZPairs:
 
 
 class _Gate:
-    """The distinct settings of a gate, by number: off once, on with each of its values."""
+    """The numbered settings of a gate: off, and on with each combination of its values."""
 
     def __init__(
         self, switches: Sequence[float], off: Sequence[Any], values: Sequence[Sequence[Any]]
@@ -111,18 +111,18 @@ class _Gate:
 class Grid:
     """Values by threshold; a threshold that is not named keeps its base value.
 
-    Combinations that give the same signals are one: without the sigma gate the bands do not matter,
-    nor ``htf_z_min`` without the HTF gate. Where ``exit_z`` is not below ``enter_z`` there is none.
+    Combinations with the same signals count once: without the sigma gate the bands do not matter,
+    nor does ``htf_z_min`` without the HTF gate. ``exit_z`` must be below ``enter_z``.
 
-    :param axes: values by threshold, each at least one.
-    :param base: where the other values come from.
+    :param axes: values by threshold, at least one each.
+    :param base: thresholds that are not in ``axes`` have these values.
     """
 
     axes: Mapping[str, Sequence[Any]]
     base: Thresholds
 
     def __post_init__(self) -> None:
-        """Refuse what is no threshold, and values that no combination can be traded with."""
+        """Refuse unknown thresholds, and values with which no combination can be traded."""
         for name in self.axes:
             if name not in AXES:
                 raise SettingsError(f"{name} is nothing to sweep over: {', '.join(AXES)} are")
@@ -130,7 +130,7 @@ class Grid:
             raise SettingsError("no enter_z of the grid is above any exit_z of it")
 
     def values(self, name: str) -> list[Any]:
-        """Return the values of a threshold, rising."""
+        """Return the values of a threshold in increasing order."""
         return sorted(set(self.axes.get(name, (getattr(self.base, name),))))
 
     def _z_pairs(self) -> _ZPairs:
@@ -150,7 +150,7 @@ class Grid:
 
     @property
     def size(self) -> int:
-        """How many distinct combinations there are: more than ``len`` may say."""
+        """The number of distinct combinations, which may exceed the limit of ``len``."""
         return prod(len(part) for part in self._parts())
 
     def __len__(self) -> int:
@@ -209,7 +209,7 @@ class Grid:
 
 
 def is_sound(thresholds: Thresholds, **values: Any) -> bool:
-    """Tell whether ``enter_z`` stays above ``exit_z`` with other values.
+    """Return whether ``enter_z`` is above ``exit_z`` after replacing some values.
 
     >>> is_sound(Thresholds(), enter_z=0.5)
     False
@@ -219,7 +219,7 @@ def is_sound(thresholds: Thresholds, **values: Any) -> bool:
 
 
 def _drawn(size: int, sample: int, seed: int, part: slice) -> Iterator[int]:
-    """Yield so many numbers below a size, rising, one of each of equal stretches."""
+    """Yield increasing random numbers below a size, one from each of ``sample`` equal intervals."""
     for stretch in range(sample)[part]:
         # Of a generator of its own: any part of the sample is drawn without the ones before it.
         rng = random.Random(seed << 64 | stretch)
@@ -227,7 +227,7 @@ def _drawn(size: int, sample: int, seed: int, part: slice) -> Iterator[int]:
 
 
 def axes_around(base: Thresholds) -> dict[str, list[Any]]:
-    """Return axes that lie around thresholds: a few steps of each number that matters to them.
+    """Return axes around thresholds: a few steps of each number that affects their signals.
 
     >>> axes_around(Thresholds(use_sigma=False))["enter_z"]
     [1.5, 1.6, 1.7, 1.8, 1.9]
@@ -248,12 +248,12 @@ def axes_around(base: Thresholds) -> dict[str, list[Any]]:
 
 
 def _without_effect(base: Thresholds) -> str:
-    """Return the length that z does not go by."""
+    """Return the name of the window length that does not affect z."""
     return "len_prem" if base.robust_z else ""
 
 
 def parse_values(text: str, kind: type, what: str = "value to sweep over") -> list[Any]:
-    """Return the values of an axis: ``1.2,1.5`` or ``1.2:3:0.1``, the last included.
+    """Parse the values of an axis: ``1.2,1.5``, or ``1.2:3:0.1`` including the end.
 
     >>> parse_values("0.5:0.7:0.1,0.9", float)
     [0.5, 0.6, 0.7, 0.9]

@@ -1,4 +1,4 @@
-"""Every entry held for a fixed number of candles: what follows signals, whatever would end them."""
+"""Hold every entry for a fixed number of candles, regardless of exit signals."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,15 +14,15 @@ from perp_imbalance.strategy.settings import Settings
 
 
 class HeldEntries:
-    """Pairs whose entries are held for one horizon, in the form of ``ThresholdTrades``.
+    """Pairs whose entries are held for one horizon, with the interface of ``ThresholdTrades``.
 
-    No wallet limits them, and they may overlap; entries whose horizon ends after the candles are
+    There is no wallet, and trades may overlap. Entries whose horizon ends after the last candle are
     left out.
 
-    :param horizon: candles.
-    :param cost: fees of the way in and out, as a fraction.
-    :ivar pairs: their names.
-    :ivar times: by pair, when its candles open, from the first that can be traded on.
+    :param horizon: candles for which an entry is held.
+    :param cost: fees of entry and exit together, as a fraction.
+    :ivar pairs: names of the pairs.
+    :ivar times: opening times of each pair's candles, from the first that can be traded.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class HeldEntries:
         self.times = [open_times(history.perp, "perp")[history.begin :] for history in histories]
 
     def trades(self, thresholds: Thresholds) -> Trades:
-        """Return them as trades of 1, in the order in which they end."""
+        """Return the trades with a stake of 1, in the order in which they end."""
         found = [np.zeros(0, TRADE)]
         for pair, (screen, begin) in enumerate(zip(self._screens, self._begins, strict=True)):
             for side in self._sides:
@@ -53,5 +53,5 @@ class HeldEntries:
         return held[np.argsort(held["exit_row"], kind="stable")]
 
     def each(self, combinations: Iterable[Thresholds]) -> Iterator[Trades]:
-        """Return those of many combinations."""
+        """Yield the trades of many combinations."""
         return map(self.trades, combinations)

@@ -1,4 +1,4 @@
-"""Where the best of many combinations would stand if not one of them were worth anything."""
+"""The t that the best of many combinations would reach by luck alone."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,12 +30,14 @@ EXPLAINED = (
 
 @dataclass
 class Luck:
-    """The highest t of all combinations, draw by draw, without holding any of them.
+    """Computes the highest t of all combinations under random signs of the weeks.
 
-    :param weeks: how many there are.
-    :param draws: of the weeks' signs.
-    :ivar best: by draw, the highest t so far.
-    :ivar tried: combinations so far.
+    Combinations are added one by one and not stored.
+
+    :param weeks: number of weeks.
+    :param draws: number of draws of random signs.
+    :ivar best: highest t so far, for each draw.
+    :ivar tried: number of combinations so far.
     """
 
     weeks: int
@@ -43,7 +45,7 @@ class Luck:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Draw the signs: the same for all that share a seed."""
+        """Draw the signs; they depend on the seed only."""
         rng = np.random.default_rng(self.seed)
         self._signs = rng.integers(0, 2, (self.draws, self.weeks)).astype(np.float32) * 2 - 1
         self.best = np.full(self.draws, -np.inf)
@@ -51,14 +53,14 @@ class Luck:
         self._held: list[Weekly] = []
 
     def add(self, weekly: Weekly) -> None:
-        """Count a combination: one that has a t."""
+        """Add a combination that has a t."""
         self.tried += 1
         self._held.append(weekly)
         if len(self._held) == _BATCH:
             self._settle()
 
     def _settle(self) -> None:
-        """Take the t of every draw, as ``clustered_t`` has it of the real signs."""
+        """Update the highest t of each draw, with the formula of ``clustered_t``."""
         if not self._held:
             return
         # Single precision: twice as quick, and far finer than the draws.
@@ -75,21 +77,21 @@ class Luck:
         np.fmax(self.best, np.fmax.reduce(t, axis=1), out=self.best)
 
     def join(self, best: Floats, tried: int) -> None:
-        """Count combinations that were drawn elsewhere, with the same signs."""
+        """Add combinations from another process that used the same signs."""
         np.fmax(self.best, best, out=self.best)
         self.tried += tried
 
     def result(self) -> "Best":
-        """Return where the best of all would stand."""
+        """Return the highest t of all combinations under luck."""
         self._settle()
         return Best(self.tried, self.best)
 
 
 class Best(NamedTuple):
-    """The highest t of so many worthless combinations.
+    """The highest t of a number of combinations without skill.
 
-    :ivar tried: how many.
-    :ivar drawn: of each draw, the highest t.
+    :ivar tried: number of combinations.
+    :ivar drawn: highest t of each draw.
     """
 
     tried: int
@@ -97,16 +99,16 @@ class Best(NamedTuple):
 
     @property
     def expected(self) -> float | None:
-        """What it is on average; None where nothing was drawn."""
+        """The mean of the highest t; None without draws."""
         return float(self.drawn.mean()) if self.tried else None
 
     @property
     def high(self) -> float | None:
-        """What it is above in one of twenty draws."""
+        """The 95 % quantile of the highest t."""
         return float(np.quantile(self.drawn, 1 - SURE)) if self.tried else None
 
     def p(self, t: float) -> float:
-        """Return how often the best of worthless ones reaches a t.
+        """Return the fraction of draws whose highest t reaches a value.
 
         >>> Best(1, np.array([0.0, 1.0, 3.0])).p(2.0)
         0.5
@@ -115,10 +117,10 @@ class Best(NamedTuple):
 
 
 def said(best: Best, combinations: int, ts: Sequence[float]) -> str:
-    """Say in a sentence where the best line stands among lucky ones.
+    """Return a sentence that compares the best row with the best by luck.
 
-    :param combinations: all that were tried, those with too few trades, too.
-    :param ts: of the lines that are listed.
+    :param combinations: number of all tried combinations, including those with too few trades.
+    :param ts: the t of each listed row.
     """
     if best.expected is None or best.high is None:
         return (

@@ -1,4 +1,4 @@
-"""Many results at once: whether the best is better than nothing, and which remain."""
+"""Tests of many results at once: whether the best is better than nothing, and which others are."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,13 +16,13 @@ MIN_WEEKS_DRAWN = 26
 
 
 class Family(NamedTuple):
-    """What is left of a family of results when it is known how many were looked at.
+    """Tests of a family of results that correct for its size.
 
-    :ivar results: how many there are.
-    :ivar spa_p: Hansen's test of superior predictive ability: p of the best being no better than
-        not trading. None where the weeks are too few.
-    :ivar better: those that Romano and Wolf's StepM keeps at 5 % for the whole family.
-    :ivar block: weeks that were drawn together.
+    :ivar results: number of results.
+    :ivar spa_p: p-value of Hansen's test of superior predictive ability, that the best is no better
+        than not trading. None if there are too few weeks.
+    :ivar better: results that Romano and Wolf's StepM keeps at 5 % for the whole family.
+    :ivar block: weeks per bootstrap block.
     """
 
     results: int
@@ -33,12 +33,12 @@ class Family(NamedTuple):
 
 
 def family_of(weekly: pd.DataFrame, *, draws: int, seed: int) -> Family:
-    """Test the best of several weekly results against nothing.
+    """Test the best of several weekly results against not trading.
 
-    The weeks are drawn by the stationary bootstrap in blocks of the length that arch finds best for
-    the series that remembers longest.
+    Uses the stationary bootstrap with arch's optimal block length for the series with the longest
+    autocorrelation.
 
-    :param weekly: a column for each result, a row for each week, 0 where nothing was traded.
+    :param weekly: one column per result, one row per week, 0 where nothing was traded.
     """
     # Late: it is needed by this command alone.
     from arch.bootstrap import SPA, StepM, optimal_block_length
@@ -60,7 +60,7 @@ def family_of(weekly: pd.DataFrame, *, draws: int, seed: int) -> Family:
 
 
 def weekly_totals(table: pd.DataFrame) -> pd.DataFrame:
-    """Return what each preset and side earned in every week from the first to the last."""
+    """Return the result of each preset and side in every week from the first to the last."""
     named = table.assign(result=table["preset"] + " " + table["side"])
     totals = named.pivot_table(
         index="week", columns="result", values="net", aggfunc="sum", fill_value=0.0, sort=False
@@ -70,10 +70,10 @@ def weekly_totals(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def false_discovery(p_values: Sequence[float | None] | Floats) -> list[float | None]:
-    """Return of each p its q: the false discovery rate at which it would still count.
+    """Return the q-value of each p-value: the lowest false discovery rate that includes it.
 
-    By Benjamini and Hochberg, which holds for tests that go together, as horizons, pairs and
-    presets mostly do.
+    By Benjamini and Hochberg, valid for positively correlated tests, as those of horizons, pairs
+    and presets mostly are.
 
     >>> false_discovery([None, 0.5])
     [None, 0.5]

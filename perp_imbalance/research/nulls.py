@@ -1,4 +1,4 @@
-"""Signals that mean nothing, traded as the real ones are, to see where those stand."""
+"""Nulls: random signals, traded with the same rules as the real ones, for comparison."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,9 +40,9 @@ Key = tuple[str, str, str]
 
 
 def check_nulls(nulls: int) -> None:
-    """Refuse so few that their percentiles mean nothing.
+    """Refuse a number of nulls that is too small for percentiles.
 
-    :raises SettingsError: saying what is allowed.
+    :raises SettingsError: with the allowed numbers.
     """
     if nulls and nulls < MIN_NULLS:
         raise SettingsError(f"--nulls is {nulls}, it must be 0 (none) or at least {MIN_NULLS}")
@@ -50,7 +50,7 @@ def check_nulls(nulls: int) -> None:
 
 @dataclass
 class _Draws:
-    """Sums and counts of returns over the pairs, draw by draw; and of the real trades."""
+    """Sums and counts of returns over the pairs, for each draw and for the real trades."""
 
     sums: Floats
     counts: Floats
@@ -64,12 +64,12 @@ class _Draws:
 
 @dataclass
 class Nulls:
-    """The nulls of every preset and side, summed over pairs as they come.
+    """The nulls of every preset and side, summed over pairs.
 
-    One draw shifts every pair by the same share of the time, so that what pairs do together they
-    do together in the nulls, too.
+    One draw shifts all pairs by the same fraction of the time, which preserves correlations between
+    pairs.
 
-    :param draws: nulls of each kind.
+    :param draws: number of nulls of each kind.
     """
 
     draws: int
@@ -86,7 +86,7 @@ class Nulls:
     def add(self, part: str, preset: str, market: Market, setup: Setup, real: Earned) -> None:
         """Trade the nulls of one pair and preset.
 
-        :param real: what the real signals earned.
+        :param real: results of the real signals.
         """
         self._pairs += 1
         rng = np.random.default_rng([self.seed, self._pairs])
@@ -121,7 +121,7 @@ class Nulls:
         real: Earned,
         keys: dict[str, Key],
     ) -> None:
-        """Trade the other side of every zone, and draw for each which one counts."""
+        """Trade both sides of each zone, and draw at random which side counts."""
         other = market.trade(inverted(setup.flags), setup.middle)
         # The price may have drifted too far for an entry of one side and not of the other.
         _, mine, its = np.intersect1d(real.rows, other.rows, return_indices=True)
@@ -137,7 +137,7 @@ class Nulls:
     def _scatter(
         self, rng: np.random.Generator, market: Market, setup: Setup, keys: dict[str, Key]
     ) -> None:
-        """Trade as many entries at random times, held as long as they were meant to be."""
+        """Trade the same number of entries at random times, with the same planned holding times."""
         for name, key in keys.items():
             rows = setup.entries[name]
             held = planned_ends(setup.flags, rows, name) - rows
@@ -153,7 +153,7 @@ class Nulls:
         return self._found[key, kind]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return where the real mean stands among the nulls of each kind, in bps."""
+        """Return the rank of the real mean among the nulls of each kind, in bps."""
         found = []
         for ((part, preset, side), kind), draws in self._found.items():
             drawn = draws.counts > 0
@@ -173,7 +173,7 @@ class Nulls:
         return found
 
     def inverted(self) -> list[dict[str, Any]]:
-        """Return what every signal earned with its side exchanged, in bps."""
+        """Return the results of the signals with exchanged sides, in bps."""
         return [
             {
                 "part": part,
@@ -188,10 +188,10 @@ class Nulls:
 
 
 def scattered(rng: np.random.Generator, held: NDArray[np.int64], size: int, side: str) -> Flags:
-    """Return signals of one side at random times that do not touch, held as long as given.
+    """Return signals of one side at random times, without overlap, with given holding times.
 
-    :param held: candles of each from its signal to the signal of its end.
-    :param size: candles that there are.
+    :param held: candles from the entry signal to the exit signal of each.
+    :param size: number of candles.
     """
     enter, leave = BITS[side]
     lengths = rng.permutation(held) + 1

@@ -1,4 +1,4 @@
-"""How often the best of many trials is no good elsewhere: the probability of overfitting."""
+"""The probability of backtest overfitting: how often the best trial fails on other data."""
 
 from itertools import combinations
 
@@ -12,13 +12,13 @@ def overfitting_probability(sums: Floats, squares: Floats, lengths: Floats) -> f
     """Return the share of splits in which the best trial of one half is below the other's median.
 
     Combinatorially symmetric cross-validation by Sharpe ratios: Bailey, Borwein, López de Prado and
-    Zhu (2017), "The Probability of Backtest Overfitting". All splits of the blocks into two halves
-    are tried. A trial whose returns never move has the ratio 0.
+    Zhu (2017), "The Probability of Backtest Overfitting". It tries all splits of the blocks into
+    two halves. A trial with constant returns has the ratio 0.
 
-    :param sums: returns of each trial (row) summed over each block (column), of which there is an
-        even number.
-    :param squares: their squares, summed likewise.
-    :param lengths: returns in each block.
+    :param sums: sum of the returns of each trial (row) in each block (column); the number of blocks
+        is even.
+    :param squares: sum of their squares, of the same shape.
+    :param lengths: number of returns in each block.
 
     Use: ``overfitting_probability(outcome.sums, outcome.squares, folds.lengths)``
     """

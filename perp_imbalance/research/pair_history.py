@@ -1,4 +1,4 @@
-"""The candles of a folder as research needs them: a perp with its spot pair and its funding."""
+"""Read the candles of a folder for research: perps with their spot pairs and funding."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,13 +37,13 @@ class PairHistory:
 
     :ivar perp: freqtrade's candles.
     :ivar premium: the premium of each candle, NaN where there is none.
-    :ivar band_close: the perp's closes that enter its bands, NaN elsewhere.
-    :ivar htf: premiums of the higher timeframe; None where the folder has none, and where that
-        timeframe is not longer than the candles'; only the HTF gate reads it.
+    :ivar band_close: the perp's closes that the Bollinger bands use, NaN elsewhere.
+    :ivar htf: premiums of the higher timeframe, for the HTF gate; None if the folder has none, or
+        if that timeframe is not longer than the candles'.
     :ivar funding: funding paid by longs during each candle, as a fraction.
     :ivar series: the columns of the gates' series, by name; NaN where the folder has none.
-    :ivar begin: the first row of the time range; rows before it are there to look back on.
-    :ivar market: the rows from ``begin`` on as a backtest trades them; None unless it was read so.
+    :ivar begin: the first row of the time range; earlier rows are history for the windows.
+    :ivar market: the rows from ``begin`` on as the market of a backtest; None if not requested.
     """
 
     match: SpotMatch
@@ -59,16 +59,16 @@ class PairHistory:
 
 
 class PairHistories:
-    """The perps of a folder with what research needs of each, read pair by pair.
+    """The perps of a folder with their data for research, read pair by pair.
 
     :param datadir: freqtrade's ``--datadir``.
     :param timeframe: the candles to read.
-    :param exchange: the config's.
-    :param timerange: freqtrade's ``--timerange``; None for all there is.
+    :param exchange: the config's exchange.
+    :param timerange: freqtrade's ``--timerange``; None for all candles.
     :param data_format: the config's ``dataformat_ohlcv``.
     :ivar perps: the perps on this timeframe that can be traded.
-    :ivar left_out: one line about those that were read and whose prices refuse their spot pair.
-    :raises DataError: if there are none.
+    :ivar left_out: one line about perps whose prices do not match those of their spot pair.
+    :raises DataError: if there is no such perp.
     """
 
     def __init__(
@@ -91,12 +91,12 @@ class PairHistories:
         self.left_out: list[str] = []
 
     def pairs(self, wanted: Sequence[str] | None = None) -> Iterator[PairHistory]:
-        """Read perps in turn; those that cannot be traded are left out, as the bot does.
+        """Yield perps one by one; leave out those that cannot be traded, as the bot does.
 
-        Those whose prices refuse the match are known when all are read; the log tells of them once.
+        Perps whose prices do not match their spot pair are logged once, after the last perp.
 
         :param wanted: freqtrade's names; None for every perp.
-        :raises DataError: for a pair that the folder lacks, or if none is left.
+        :raises DataError: if the folder lacks a wanted pair, or no perp is left.
         """
 
         def read(match: SpotMatch) -> PairHistory | str:
@@ -114,13 +114,13 @@ class PairHistories:
     def traded(
         self, wanted: Sequence[str] | None = None, funding_rate: float | None = None
     ) -> Iterator[PairHistory]:
-        """Read perps as a backtest of the strategy reads them, with the market that it trades.
+        """Yield perps as a backtest of the strategy reads them, with their market.
 
-        There are fewer candles to look back on, and a pair that has no more than those is left out.
+        A backtest loads a limited history; a pair with no candles after that is left out.
 
         :param wanted: freqtrade's names, in the order of the whitelist; None for every perp.
         :param funding_rate: the config's ``futures_funding_rate``.
-        :raises DataError: as :meth:`pairs`.
+        :raises DataError: as in :meth:`pairs`.
         """
         markets = BacktestMarkets(self.folder, self._exchange, funding_rate)
 
@@ -142,7 +142,7 @@ class PairHistories:
         wanted: Sequence[str] | None,
         read: Callable[[SpotMatch], PairHistory | str | None],
     ) -> Iterator[PairHistory]:
-        """Yield what is read of each perp; tell of those whose prices refuse their spot pair."""
+        """Yield the history of each perp; log those whose prices do not match their spot pair."""
         matches, _ = select_perps(self.folder, self.timeframe, self._matching, wanted)
         refused = []
         is_empty = True
@@ -168,10 +168,10 @@ class PairHistories:
     def _read(
         self, match: SpotMatch, perp: DataFrame, begin: int, startup: int | None = None
     ) -> PairHistory | str:
-        """Read what belongs to the candles of a perp.
+        """Read the data that belongs to the candles of a perp.
 
-        :param startup: candles to look back on, as a backtest loads them; None for all there are.
-        :return: in words, why its prices refuse its spot pair, where they do.
+        :param startup: candles of history that a backtest loads; None for all.
+        :return: the history, or the reason why its prices do not match its spot pair.
         """
         pair = match.perp
 
@@ -197,7 +197,7 @@ class PairHistories:
         )
 
     def _begin(self, perp: DataFrame) -> int:
-        """Return the row with which the time range begins."""
+        """Return the first row of the time range."""
         start = self._timerange.startdt
         return int((perp["date"] < start).sum()) if start is not None else 0
 
@@ -218,7 +218,7 @@ class PairHistories:
     def _htf(
         self, match: SpotMatch, startup: int | None
     ) -> tuple[DataFrame, DataFrame, str] | None:
-        """Return the candles of the higher timeframe, where it is one above the candles'."""
+        """Return the candles of the higher timeframe, if it is longer than that of the candles."""
         timeframe = self.settings.htf_timeframe
         try:
             check_higher(self.timeframe, timeframe)
@@ -231,7 +231,7 @@ class PairHistories:
     def _series(
         self, pair: str, perp: DataFrame, rates: DataFrame, startup: int | None
     ) -> dict[str, Floats]:
-        """Return what the series of the gates become on the perp's rows."""
+        """Return the columns of the gates' series on the perp's rows."""
         columns: dict[str, Floats] = {}
         for series in GATE_SERIES.values():
             kind = CandleType(series.candle_type)
@@ -242,7 +242,7 @@ class PairHistories:
 
 
 def funding_by_candle(perp: DataFrame, rates: DataFrame) -> Floats:
-    """Return what longs pay during each candle, as a fraction; 0 where nothing is due.
+    """Return the funding that longs pay during each candle, as a fraction; 0 without a settlement.
 
     :param perp: candles in order, with their ``date``.
     :param rates: freqtrade's candles of the funding rate: ``date``, ``funding_rate``.

@@ -1,4 +1,4 @@
-"""The lines that a sweep recommends: what their neighbours earned apart from them, and luck."""
+"""Choose the rows that a sweep recommends, by their neighbours' other trades and by luck."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -37,13 +37,13 @@ RULE = (
 
 
 class Around(NamedTuple):
-    """What the neighbours of a line earned.
+    """Results of the neighbours of a combination in the grid.
 
-    :ivar neighbours: how many the grid has.
-    :ivar earning: how many of them earned more than they cost.
-    :ivar shared: share of their trades that are the line's own; NaN where they have none.
-    :ivar others: the other trades, each once.
-    :ivar others_bps: mean of these, net; NaN where there are none.
+    :ivar neighbours: number of neighbours.
+    :ivar earning: number of neighbours with a profit after costs.
+    :ivar shared: fraction of their trades that the combination has too; NaN without trades.
+    :ivar others: number of their other trades, without duplicates.
+    :ivar others_bps: mean net profit of the other trades; NaN if there are none.
     """
 
     neighbours: int
@@ -54,7 +54,7 @@ class Around(NamedTuple):
 
     @property
     def is_plateau(self) -> bool | None:
-        """Whether the others earn, and half of the neighbours; None where others are too few."""
+        """Whether the other trades and half of the neighbours have a profit; None if unknown."""
         if self.others < MIN_OTHERS:
             return None
         return self.others_bps > 0 and 2 * self.earning >= self.neighbours
@@ -63,8 +63,8 @@ class Around(NamedTuple):
 class Line(NamedTuple):
     """A combination that a sweep recommends.
 
-    :ivar p: how often the best of as many worthless ones has such a t.
-    :ivar traded: what the strategy's trades earned, where entries were held for a fixed horizon.
+    :ivar p: probability that the best of as many combinations without skill reaches this t.
+    :ivar traded: results of the strategy's own trades, if entries were held for a fixed horizon.
     """
 
     selection: Selection
@@ -76,10 +76,10 @@ class Line(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """What a sweep recommends.
+    """The recommendations of a sweep.
 
-    :ivar losing: by fixed horizons: combinations that were left out because the strategy's own
-        trades lose with them.
+    :ivar losing: with fixed horizons, the number of combinations left out because the strategy's
+        own trades lose money.
     """
 
     lines: list[Line]
@@ -87,7 +87,7 @@ class Lines(NamedTuple):
 
 
 class _Ledger:
-    """Trades as stretches of rows, pairs one after the other."""
+    """Trades as intervals of rows, with pairs concatenated."""
 
     def __init__(self, trades: Trades, begins: NDArray[np.int64]) -> None:
         at = begins[trades["pair"]]
@@ -101,7 +101,7 @@ class _Ledger:
         self._exits = np.maximum.accumulate(self.exits[order])
 
     def shares(self, other: "_Ledger") -> Bools:
-        """Tell which of another's trades share a candle with one of these."""
+        """Return which of other trades share a candle with one of these."""
         before = self._entries.searchsorted(other.exits, side="left") - 1
         found: Bools = before >= 0
         found[found] = self._exits[before[found]] > other.entries[found]
@@ -109,9 +109,9 @@ class _Ledger:
 
 
 def around(source: Source, own: Trades, neighbours: Sequence[Thresholds]) -> Around:
-    """Return what neighbours of a line earned on trades that it does not have.
+    """Return the results of a combination's neighbours on trades that it does not have.
 
-    :param own: the line's trades.
+    :param own: trades of the combination.
     """
     begins = np.cumsum([0, *(times.size for times in source.times)])[:-1]
     line = _Ledger(own, begins)
@@ -137,9 +137,9 @@ def around(source: Source, own: Trades, neighbours: Sequence[Thresholds]) -> Aro
 
 
 def lines_of(sweep: Sweep, tell: Callable[[str], None] = lambda _: None) -> Lines:
-    """Return what a sweep recommends: of all pairs together first, then of each alone.
+    """Return the recommendations of a sweep: for all pairs together, then for each pair alone.
 
-    :param tell: told the selection that is looked at.
+    :param tell: called with the current selection.
     """
     plan, best = sweep.plan, sweep.luck.result()
     found: list[Line] = []
@@ -175,9 +175,9 @@ def _chosen(
     best: Best,
     strategy: Source | None,
 ) -> Iterator[Line | None]:
-    """Yield lines as they are ranked; None for one with which the strategy loses.
+    """Yield rows by rank; None for a combination with which the strategy loses money.
 
-    :param strategy: trades as the strategy does, where ``source`` does not.
+    :param strategy: source of the strategy's own trades, if ``source`` holds for fixed horizons.
     """
     calendar = Calendar(source.times, *plan.span())
     ledgers: list[_Ledger] = []
@@ -201,7 +201,7 @@ def _chosen(
 
 
 def as_row(line: Line) -> dict[str, Any]:
-    """Return the figures of a line as plain values; None where there is none.
+    """Return the figures as plain values; None for undefined ones.
 
     >>> from perp_imbalance.research.grid_sweep import Selection
     >>> figures = Figures(9, 3, 5.04, math.nan, 1.0, math.nan, 2.0, math.inf, 0.5)

@@ -1,4 +1,4 @@
-"""Means over the trades of many pairs, with errors that know which trades share a week."""
+"""Means over the trades of many pairs, with standard errors clustered by week."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -28,9 +28,9 @@ _MONDAY_NS = 4 * 24 * 3_600_000_000_000
 
 
 class Mean(NamedTuple):
-    """A mean over trades in bps, its t and its 95 % interval; None where there are too few.
+    """A mean over trades in bps, its t and its 95 % interval; None with too few trades.
 
-    :ivar p: of a mean of 0 or less, one-sided.
+    :ivar p: one-sided p-value of a mean of 0 or less.
     """
 
     trades: int
@@ -43,7 +43,7 @@ class Mean(NamedTuple):
 
 
 def weeks_of(times: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the number of the week, from Monday on, of times in nanoseconds.
+    """Return the week numbers of times in nanoseconds; weeks begin on Monday.
 
     >>> weeks_of(pd.DatetimeIndex(["2024-01-07", "2024-01-08"]).as_unit("ns").asi8).tolist()
     [2817, 2818]
@@ -52,13 +52,13 @@ def weeks_of(times: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def clustered_mean(net: Floats, weeks: NDArray[np.int64]) -> Mean:
-    """Return the mean of returns whose errors may go together within a week, across pairs.
+    """Return the mean of returns that may be correlated within a week, also across pairs.
 
-    The covariance is statsmodels' cluster-robust one; t has as many degrees of freedom as weeks
-    less one.
+    Uses the cluster-robust covariance of statsmodels; t has one degree of freedom less than there
+    are weeks.
 
     :param net: returns, as fractions.
-    :param weeks: the week of each.
+    :param weeks: week number of each return.
     """
     trades, clusters = net.size, np.unique(weeks).size
     mean = float(net.mean()) * _BPS if trades else None
@@ -71,7 +71,7 @@ def clustered_mean(net: Floats, weeks: NDArray[np.int64]) -> Mean:
 
 
 def clustered_slope(net: Floats, of: Floats, weeks: NDArray[np.int64]) -> Mean:
-    """Return by how much a return grows with another figure: bps a unit of it."""
+    """Return the slope of returns against another figure, in bps per unit of it."""
     known = np.isfinite(of)
     net, of, weeks = net[known], of[known], weeks[known]
     clusters = np.unique(weeks).size
@@ -93,7 +93,7 @@ def _fit(values: Floats, regressors: Floats, weeks: NDArray[np.int64]) -> Any:
 
 
 def classes(values: Floats, ends: Sequence[float]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield classes of size with their name, and which values belong to them.
+    """Yield classes by size: their name, and which values belong to them.
 
     >>> [name for name, _ in classes(np.zeros(1), (0.0, 5.0, np.inf))]
     ['0 to 5', '> 5']
@@ -109,7 +109,7 @@ def classes(values: Floats, ends: Sequence[float]) -> Iterator[tuple[str, NDArra
 
 
 def lines(table: pd.DataFrame, keys: Sequence[str], values: str = "net") -> list[dict[str, Any]]:
-    """Return a row for each combination of some columns: their trades' mean, t and interval."""
+    """Return mean, t and interval of trades, one row for each combination of some columns."""
     found = []
     for names, rows in table.groupby(list(keys), sort=False):
         mean = clustered_mean(rows[values].to_numpy(np.float64), rows["week"].to_numpy(np.int64))
@@ -118,7 +118,7 @@ def lines(table: pd.DataFrame, keys: Sequence[str], values: str = "net") -> list
 
 
 def _named(keys: Sequence[str], names: Sequence[Any]) -> dict[str, Any]:
-    """Return the values that a group shares, numpy's numbers as plain ones."""
+    """Return the values that a group shares, as plain Python numbers."""
     return {
         key: name.item() if isinstance(name, np.generic) else name
         for key, name in zip(keys, names, strict=True)
@@ -128,7 +128,7 @@ def _named(keys: Sequence[str], names: Sequence[Any]) -> dict[str, Any]:
 def by_class(
     table: pd.DataFrame, keys: Sequence[str], column: str, ends: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Return the same by classes of a figure of the signal: the dose and the response."""
+    """Return mean, t and interval by classes of a figure of the signal."""
     found = []
     for names, rows in table.groupby(list(keys), sort=False):
         dose = rows[column].to_numpy(np.float64)
@@ -143,9 +143,10 @@ def by_class(
 def slopes(
     table: pd.DataFrame, keys: Sequence[str], column: str, ends: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Return by how much net grows from one class of a figure of the signal to the next.
+    """Return the slope of net profit over the classes of a figure of the signal.
 
-    By class, because a single huge value would else decide the slope and make its error look small.
+    Classes are used because a single huge value could otherwise determine the slope and make its
+    error look small.
     """
     found = []
     for names, rows in table.groupby(list(keys), sort=False):

@@ -1,4 +1,4 @@
-"""Processes of this command that leave Ctrl-C to it, and do not outlive it."""
+"""Worker processes that ignore Ctrl-C and end together with this command."""
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ from perp_imbalance.errors import CommandError
 
 @contextmanager
 def interrupts_kept_here() -> Iterator[None]:
-    """Let processes that are started in the block be deaf to Ctrl-C; here, it comes afterwards."""
+    """Start processes that ignore Ctrl-C; this process receives it when the block ends."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -27,7 +27,7 @@ def interrupts_kept_here() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, make: Callable[..., Callable[[Any], Any]], values: Any) -> None:
-    """Answer until the other end is gone, which is also how a killed command ends this."""
+    """Answer tasks until the pipe closes, which also happens if the command is killed."""
     answer: Callable[[Any], Any] | None = None
     with suppress(EOFError, BrokenPipeError):
         while True:
@@ -37,12 +37,12 @@ def _serve(pipe: Connection, make: Callable[..., Callable[[Any], Any]], values: 
 
 
 class Processes:
-    """Some processes that do the same work.
+    """A group of processes that do the same work.
 
     Use: ``with Processes(2, make, values) as processes: processes.map(tasks)``
 
-    :param count: how many.
-    :param make: called once in each with ``values``: returns what does a task.
+    :param count: number of processes.
+    :param make: called once with ``values`` in each process; returns the function for tasks.
     """
 
     def __init__(self, count: int, make: Callable[..., Callable[[Any], Any]], values: Any) -> None:
@@ -69,7 +69,7 @@ class Processes:
             pipe.close()
 
     def map(self, tasks: Sequence[Any]) -> list[Any]:
-        """Return the answers to tasks, in their order.
+        """Return the results of tasks, in the order of the tasks.
 
         :raises CommandError: if a process was ended.
         """

@@ -1,4 +1,4 @@
-"""Screening: the entries of one combination of thresholds after another, and what followed them."""
+"""Screening: compute the entries of many combinations of thresholds and their results."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -34,7 +34,7 @@ _NOT_PREMIUM = {
 
 
 class ZBasis(NamedTuple):
-    """What a z-score is computed with."""
+    """The parameters of a z-score."""
 
     length: int
     smooth_len: int
@@ -42,28 +42,28 @@ class ZBasis(NamedTuple):
 
 
 class Bias(NamedTuple):
-    """A bias as entries need it: the rows of each side, and where zones begin."""
+    """The bias in the form that entries need: rows of each side, and first rows of zones."""
 
     of: dict[str, Bools]
     starts: NDArray[np.int64]
 
 
 def z_basis(thresholds: Thresholds) -> ZBasis:
-    """Return what thresholds compute z with."""
+    """Return the parameters with which thresholds compute z."""
     return ZBasis(thresholds.z_len, thresholds.smooth_len, thresholds.robust_z)
 
 
 def z_of(premium: Floats, basis: ZBasis, match: SpotMatch) -> Floats:
-    """Return z-scores by what they are computed with.
+    """Return a function that computes z-scores from their parameters.
 
-    :param match: what the premium was measured by.
+    :param match: the source of the premium.
     """
     score = robust_z_score if basis.is_robust else z_score
     return score(premium, basis.length, basis.smooth_len, dead_zone=match.is_premium).z
 
 
 def gate_key(gate: Gate) -> Callable[[Thresholds], Any]:
-    """Return what gives the same for thresholds with which a gate passes on the same rows."""
+    """Return a key that is equal for thresholds with which a gate passes on the same rows."""
     # A switch may be the number that it compares with.
     names = [gate.switch, *gate.thresholds]
     if "len_prem" in names:
@@ -72,7 +72,7 @@ def gate_key(gate: Gate) -> Callable[[Thresholds], Any]:
 
 
 class _KeptGate:
-    """Where a gate passes, kept for thresholds that do not differ in what it depends on."""
+    """The rows where a gate passes, cached by the thresholds that affect it."""
 
     def __init__(
         self, gate: Gate, passes_of: Callable[[Gate, Thresholds], dict[str, Bools]]
@@ -83,7 +83,7 @@ class _KeptGate:
         self._kept: dict[Any, dict[str, Bools]] = {}
 
     def passes(self, thresholds: Thresholds) -> dict[str, Bools]:
-        """Return per side where it passes."""
+        """Return for each side where the gate passes."""
         key = self._key(thresholds)
         if key not in self._kept:
             if len(self._kept) == _CACHED:
@@ -93,16 +93,16 @@ class _KeptGate:
 
 
 class Screen:
-    """One pair, ready to be asked for combination after combination.
+    """The entries of many combinations on one pair.
 
-    What consecutive combinations share is computed once: :meth:`Grid.combinations` gives them in an
-    order in which they share much.
+    Parts that consecutive combinations share are computed once; :meth:`Grid.combinations` yields
+    them in an order in which they share much.
 
-    :param candles: the pair.
-    :param settings: entry mode, sides and the stale rule.
+    :param candles: the pair with its candles.
+    :param settings: entry mode, sides and ``max_stale_candles``.
     :param horizons: candles to hold after an entry.
-    :param cost: fees of the way in and out, as a fraction.
-    :ivar earned: of each side by horizon and candle, what an entry signalled there earned net.
+    :param cost: fees of entry and exit together, as a fraction.
+    :ivar earned: for each side, net result of an entry by horizon and signal candle.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Screen:
         )
 
     def gate_passes(self, gate: Gate, thresholds: Thresholds) -> dict[str, Bools]:
-        """Return per side where a gate passes."""
+        """Return for each side where a gate passes."""
         columns = self._columns | gate.own_columns(thresholds, self._columns)
         if "bb_upper" in gate.columns:
             bands = bollinger_bands(self._candles.band_close, thresholds.bb_len, thresholds.bb_k)
@@ -171,7 +171,7 @@ class Screen:
         return rows[rows.searchsorted(self._candles.begin) :]
 
     def flips_of(self, thresholds: Thresholds, side: str) -> NDArray[np.int64]:
-        """Return the rows on which the bias takes a side, gates or not."""
+        """Return the rows on which the bias begins or flips, without regard to gates."""
         bias = self._bias(z_basis(thresholds), thresholds.enter_z, thresholds.exit_z)
         rows = bias.starts[bias.of[side][bias.starts]]
         return rows[rows.searchsorted(self._candles.begin) :]
@@ -184,9 +184,9 @@ class Screen:
         return found
 
     def passes_of(self, thresholds: Thresholds, side: str, *, of_premium: bool) -> Bools:
-        """Return where the gates pass that look at the premium, or those that look at all else.
+        """Return where all gates of one kind pass: those that depend on the premium, or the others.
 
-        :param of_premium: which of them. That there is a premium belongs to the first.
+        :param of_premium: True for gates of the premium, including having a premium.
         """
         passes: Bools = self._has_premium if of_premium else np.ones_like(self._has_premium)
         for gate in self._gates:

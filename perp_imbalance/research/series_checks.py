@@ -1,4 +1,4 @@
-"""Whether a pair has the series that gates which are on, and net returns, look at."""
+"""Check whether a pair has the series that active gates and net returns need."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -21,11 +21,12 @@ _FUNDING, _PAID = "funding_rate", "funding_rate_raw"
 
 
 def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: str) -> str | None:
-    """Say which gate that is on never passes, for want of its series; None where each has one.
+    """Return a message about an active gate without its series; None if each has one.
 
-    Without its series a gate lets nothing pass: no entries, which look like those of a dull market.
+    Without its series a gate never passes, and the absence of entries would look like a calm
+    market.
 
-    :param htf_timeframe: what the HTF gate looks at.
+    :param htf_timeframe: timeframe of the HTF gate.
     """
     if thresholds.use_htf and not np.isfinite(_htf_premium(candles)[candles.begin :]).any():
         try:
@@ -42,12 +43,12 @@ def missing_series(candles: PairHistory, thresholds: Thresholds, htf_timeframe: 
 
 
 def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str]:
-    """Say whether funding rates are known on too few candles of a pair: net returns pay them.
+    """Return a message if funding rates, part of net returns, are known on too few candles.
 
-    Of all other series, ``data.backtest_data.check_series`` tells.
+    ``data.backtest_data.check_series`` checks all other series.
 
-    :param gated: the thresholds that are looked at.
-    :return: a sentence, or none.
+    :param gated: the thresholds in use.
+    :return: a list with one sentence, or an empty list.
     """
     harm = "net returns leave funding out"
     on = {one.series.column for of in gated for one in active_gates(of) if one.series}
@@ -62,12 +63,12 @@ def thin_series(candles: PairHistory, gated: Collection[Thresholds]) -> list[str
 
 
 def with_every_gate(grid: Grid) -> Thresholds:
-    """Return thresholds with every gate on that is on in any combination of a grid."""
+    """Return thresholds with each gate on that any combination of a grid turns on."""
     return replace(grid.base, use_htf=any(grid.values("use_htf")))
 
 
 def _htf_premium(candles: PairHistory) -> Floats:
-    """Return what is known of the higher timeframe's premium on each candle."""
+    """Return the known premium of the higher timeframe on each candle."""
     rows = open_times(candles.perp, "perp")
     htf = candles.htf
     if htf is None:

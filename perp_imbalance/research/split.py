@@ -1,4 +1,4 @@
-"""An honest split: which pairs and times choices are made on, checked on, and tested on."""
+"""Split pairs and times into parts for choosing, for checking and for testing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ _FIRST, _LAST = pd.Timestamp.min.tz_localize("UTC"), pd.Timestamp.max.tz_localiz
 
 @dataclass(frozen=True)
 class Part:
-    """Some pairs over some time.
+    """A part of the split: some pairs over some time.
 
-    :ivar begin: the first candle's time that counts.
-    :ivar end: the first one that does not count any more.
-    :ivar pairs: freqtrade's names; empty for all.
+    :ivar begin: opening time of the first candle.
+    :ivar end: opening time of the first candle after the part.
+    :ivar pairs: freqtrade's names; empty for all pairs.
     """
 
     name: str
@@ -33,9 +33,9 @@ class Part:
 
     @classmethod
     def parse(cls, name: str, text: str) -> "Part":
-        """Read a part as it is typed: ``FROM-TO``, or ``FROM-TO@PAIR,PAIR``.
+        """Parse a part: ``FROM-TO``, or ``FROM-TO@PAIR,PAIR``.
 
-        :raises SettingsError: naming the option and how to write it.
+        :raises SettingsError: naming the option and its format.
 
         >>> Part.parse("test", "20230101-@BTC/USDT:USDT").pairs
         ('BTC/USDT:USDT',)
@@ -56,14 +56,14 @@ class Part:
         return cls(name, begin, end, pairs)
 
     def shares_with(self, other: "Part") -> bool:
-        """Tell whether any candle could belong to both."""
+        """Return whether a candle could belong to both parts."""
         is_apart = self.pairs and other.pairs and not set(self.pairs) & set(other.pairs)
         return not is_apart and self.begin < other.end and other.begin < self.end
 
     def of(self, candles: PairHistory) -> PairHistory | None:
-        """Return the history of a pair up to the end of this part; None where it has no candles.
+        """Return the history of a pair up to the end of this part; None if it has no candles.
 
-        Earlier candles stay, to look back on. Later ones are gone.
+        Candles before the part stay, as history for the windows; later ones are removed.
         """
         if self.pairs and candles.match.perp not in self.pairs:
             return None
@@ -92,7 +92,7 @@ WHOLE = Part("all")
 def check_parts(parts: Sequence[Part], pairs: Sequence[str]) -> None:
     """Refuse a split whose parts share candles or name a pair without candles.
 
-    :param pairs: those that there are candles of.
+    :param pairs: the pairs with candles.
     :raises SettingsError: if two parts share candles.
     :raises DataError: if a part names a pair without candles.
     """

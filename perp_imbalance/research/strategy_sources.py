@@ -1,11 +1,11 @@
-"""Source texts of strategies, from one folder into another."""
+"""Copy the source files of strategies as texts."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 
 def sources(folder: Path) -> dict[str, str]:
-    """Return the Python files below a folder by their relative name; none if it is missing."""
+    """Return the Python files in a folder tree by relative name; none if the folder is missing."""
     return {
         str(file.relative_to(folder)): file.read_text("utf-8")
         for file in sorted(folder.rglob("*.py"))
@@ -13,7 +13,7 @@ def sources(folder: Path) -> dict[str, str]:
 
 
 def write_sources(folder: Path, texts: Mapping[str, str | bytes]) -> None:
-    """Write files by their relative name."""
+    """Write files by relative name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in texts.items():
         file = folder / name

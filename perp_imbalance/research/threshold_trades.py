@@ -1,7 +1,7 @@
-"""The trades of any thresholds on the pairs of a folder, as ``perp-imbalance backtest`` makes them.
+"""Simulate the trades of any thresholds on the pairs of a folder.
 
-freqtrade takes a second or more for what takes the simulation some microseconds; the trades are the
-same (``tests/integration/test_threshold_trades.py``).
+The trades equal those of ``perp-imbalance backtest``, which a test checks. The simulation takes
+microseconds where freqtrade takes a second or more.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -44,11 +44,11 @@ _ENTERS = {"long": ENTER_LONG, "short": ENTER_SHORT}
 
 
 class _GateRows:
-    """Where gates pass on the rows of all pairs, each setting of a gate in a row of its own.
+    """Where gates pass on the candles of all pairs, one row per setting of a gate.
 
-    :ivar rows: bits ``ENTER_LONG`` and ``ENTER_SHORT``; the first row is that there is a premium,
-        on the sides that are entered.
-    :ivar is_full: whether the next setting may take the place of all others.
+    :ivar rows: bits ``ENTER_LONG`` and ``ENTER_SHORT``; the first row shows where there is a
+        premium, on the sides that may be entered.
+    :ivar is_full: whether the next setting overwrites all others.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class _GateRows:
         return len(self._kept) + len(GATES) >= len(self.rows)
 
     def places(self, thresholds: Thresholds) -> list[int]:
-        """Return the rows that must pass, -1 for a gate that is off."""
+        """Return the number of each gate's row; -1 for a gate that is off."""
         if self.is_full:
             self._kept.clear()
         found = [0]
@@ -90,17 +90,17 @@ class _GateRows:
 
 
 class ThresholdTrades:
-    """Pairs of a folder with one wallet, ready to be traded by any thresholds.
+    """Pairs of a folder with one wallet, on which any thresholds can be traded.
 
     Use: ``ThresholdTrades(list(folder.traded(pairs)), settings, rules).trades(Thresholds())``
 
-    :param histories: of :meth:`PairHistories.traded`, in the order of the whitelist.
-    :param settings: sides, entry mode and the stale rule; what else it has of trading is in
+    :param histories: result of :meth:`PairHistories.traded`, in the order of the whitelist.
+    :param settings: sides, entry mode and ``max_stale_candles``; its other settings are in
         ``rules``.
-    :param rules: of :func:`rules_of_config`.
-    :ivar pairs: their names.
-    :ivar times: of each pair the opening of its candles in ns; row 0 is the first that can be
-        traded, and rows of trades count from there.
+    :param rules: result of :func:`rules_of_config`.
+    :ivar pairs: names of the pairs.
+    :ivar times: opening times of each pair's candles in ns; row 0 is the first candle that can be
+        traded, and rows of trades count from it.
     :raises SettingsError: if the rules cannot be simulated.
     """
 
@@ -125,9 +125,9 @@ class ThresholdTrades:
         return next(self.each([thresholds]))
 
     def each(self, combinations: Iterable[Thresholds]) -> Iterator[Trades]:
-        """Return the trades of many, quick where neighbours share much, as ``Grid`` gives them.
+        """Yield the trades of many thresholds; fast in the order of ``Grid``.
 
-        Some are taken at a time, so that memory does not grow with their number.
+        They are computed in batches, so that memory does not grow with their number.
         """
         for trades, ends in self._batches(combinations):
             first = 0
@@ -136,7 +136,7 @@ class ThresholdTrades:
                 first = end
 
     def statistics(self, combinations: Iterable[Thresholds]) -> Iterator[Statistics]:
-        """Return what the trades of many earned."""
+        """Yield the statistics of the trades of many thresholds."""
         wallet = self.rules.wallet
         for trades, ends in self._batches(combinations):
             first = 0
@@ -145,13 +145,13 @@ class ThresholdTrades:
                 first = end
 
     def alone(self) -> list["ThresholdTrades"]:
-        """Return each pair with a wallet of its own."""
+        """Return one object per pair, each with its own wallet."""
         return [
             ThresholdTrades([history], self._settings, self.rules) for history in self._histories
         ]
 
     def _batches(self, combinations: Iterable[Thresholds]) -> Iterator[tuple[Trades, Ints]]:
-        """Yield trades as :func:`simulate_many`, of combinations that share their z-scores."""
+        """Yield trades as :func:`simulate_many` does, for combinations with the same z-scores."""
         levels: list[tuple[float, float]] = []
         chosen: list[list[int]] = []
         shared: tuple[ZBasis, int] = z_basis(Thresholds()), 0
@@ -188,7 +188,7 @@ class ThresholdTrades:
         )
 
     def _middle(self, bb_len: int) -> Floats:
-        """Return the middle of the bands."""
+        """Return the middle Bollinger band."""
         lines = [
             bollinger_bands(history.band_close, bb_len, 1.0).middle[history.begin :]
             for history in self._histories
@@ -208,14 +208,14 @@ def rules_of_config(
     stoploss_of_price: float,
     fee: float | None = None,
 ) -> Rules:
-    """Return the rules by which freqtrade backtests a strategy of this project.
+    """Return the rules with which freqtrade backtests a strategy of this project.
 
-    :param config: freqtrade's, complete.
+    :param config: the complete config.
     :param settings: its section ``perp_imbalance``.
-    :param stoploss_of_price: of the strategy's class, below 0; a stoploss of the config counts.
-    :param fee: of an order, as a fraction; None for that of a backtest.
-    :return: with the protections that the config enables; those of which :func:`left_out` tells
-        are not among them.
+    :param stoploss_of_price: stoploss of the strategy's class, below 0; the config's outranks it.
+    :param fee: fee of an order, as a fraction; None for that of a backtest.
+    :return: rules with the protections that the config enables, except those that
+        :func:`left_out` names.
     """
     wallet, stake = config["dry_run_wallet"], config["stake_amount"]
     if not isinstance(wallet, (int, float)):
@@ -260,7 +260,7 @@ _NEVER_REACHED = 10.0
 
 
 def left_out(config: Mapping[str, Any], settings: Settings) -> list[str]:
-    """Return what of a config changes a backtest and is not simulated: settings and protections.
+    """Return the settings and protections of a config that the simulation ignores.
 
     >>> config = {"enable_protections": True, "trailing_stop": True}
     >>> left_out(config, Settings(protections=[{"method": "LowProfitPairs"}]))
@@ -274,7 +274,7 @@ def left_out(config: Mapping[str, Any], settings: Settings) -> list[str]:
 
 
 def backtest_fee(config: Mapping[str, Any]) -> float:
-    """Return the fee with which ``perp-imbalance backtest`` computes: a taker's of the exchange.
+    """Return the fee that ``perp-imbalance backtest`` uses: the exchange's taker fee.
 
     >>> backtest_fee({"exchange": {"name": "binance"}})
     0.0005

@@ -1,4 +1,4 @@
-"""What the trades of one combination of thresholds earned, quickly enough for a grid of them."""
+"""Figures of the trades of one combination of thresholds, fast enough for a grid."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,16 +18,16 @@ Ints = NDArray[np.int64]
 
 
 class Figures(NamedTuple):
-    """What trades earned; NaN where there are too few to say, or no wallet.
+    """Figures of trades; NaN with too few trades or without a wallet.
 
-    :ivar weeks: with an entry.
-    :ivar net_bps: mean of a trade after fees and funding, in bps of its stake.
-    :ivar t: of that mean; errors of trades of one week may go together, whatever their pair.
-    :ivar profit_pct: of the wallet at the beginning.
-    :ivar sharpe: of weekly returns, a year.
-    :ivar drawdown_pct: deepest fall of the closed balance, of its height before.
-    :ivar profit_factor: what was won for each unit that was lost; infinite where nothing was.
-    :ivar won: share of trades with a profit.
+    :ivar weeks: number of weeks with an entry.
+    :ivar net_bps: mean profit of a trade after fees and funding, in bps of its stake.
+    :ivar t: t of that mean, clustered by week across pairs.
+    :ivar profit_pct: profit in percent of the initial wallet.
+    :ivar sharpe: Sharpe ratio of weekly returns, annualised.
+    :ivar drawdown_pct: largest drawdown of the closed balance, in percent of its maximum.
+    :ivar profit_factor: sum of gains divided by sum of losses; infinite without a loss.
+    :ivar won: fraction of trades with a profit.
     """
 
     trades: int
@@ -42,19 +42,19 @@ class Figures(NamedTuple):
 
 
 class Weekly(NamedTuple):
-    """Returns of trades summed by the week of their entry, and how many there were."""
+    """Sum of returns and number of trades by week of entry."""
 
     net: Floats
     trades: Floats
 
 
 class Calendar:
-    """The weeks in which the rows of several pairs lie, counted from one first week.
+    """The weeks of the rows of several pairs, counted from one first week.
 
-    :param times: by pair, when its candles open, in ns.
+    :param times: opening times of each pair's candles, in ns.
     :param first: number of the first week, see :func:`weeks_of`.
-    :param weeks: how many there are.
-    :ivar begins: by pair, its first row where all pairs' rows stand in a line.
+    :param weeks: number of weeks.
+    :ivar begins: each pair's first row in the concatenated rows of all pairs.
     """
 
     def __init__(self, times: Sequence[Ints], first: int, weeks: int) -> None:
@@ -63,7 +63,7 @@ class Calendar:
         self._of_row = weeks_of(np.concatenate(times)) - first
 
     def weeks_of(self, trades: Trades, row: str) -> Ints:
-        """Return the weeks of trades.
+        """Return the week number of each trade.
 
         :param row: ``entry_row`` or ``exit_row``.
         """
@@ -71,14 +71,14 @@ class Calendar:
         return found
 
     def weekly(self, trades: Trades) -> Weekly:
-        """Return what trades earned by the week of their entry."""
+        """Return the returns of trades by week of entry."""
         weeks = self.weeks_of(trades, "entry_row")
         net: Floats = np.bincount(weeks, trades["profit_ratio"], self.weeks).astype(np.float64)
         return Weekly(net, np.bincount(weeks, minlength=self.weeks).astype(np.float64))
 
 
 def span_of(times: Sequence[Ints]) -> tuple[int, int]:
-    """Return the first week of several pairs' rows, and how many weeks there are."""
+    """Return the first week of several pairs' rows and the number of weeks."""
     first, last = (weeks_of(np.array(ends)) for ends in zip(*_ends(times), strict=True))
     return int(first.min()), int(last.max() - first.min()) + 1
 
@@ -88,10 +88,10 @@ def _ends(times: Sequence[Ints]) -> list[tuple[int, int]]:
 
 
 def clustered_t(weekly: Weekly) -> float:
-    """Return the t of the mean of a trade, with the errors of a week together.
+    """Return the t of the mean of a trade, with errors clustered by week.
 
-    What ``pooled.clustered_mean`` gives: the cluster-robust covariance of statsmodels. NaN of fewer
-    than ``MIN_TRADES`` trades, or fewer than ``MIN_WEEKS`` weeks with any.
+    It equals that of ``pooled.clustered_mean``, which uses statsmodels. NaN with fewer than
+    ``MIN_TRADES`` trades, or fewer than ``MIN_WEEKS`` weeks with a trade.
 
     >>> clustered_t(Weekly(np.ones(3), np.ones(3)))
     nan
@@ -109,8 +109,8 @@ def figures_of(trades: Trades, weekly: Weekly, calendar: Calendar, wallet: float
     """Return the figures of trades.
 
     :param trades: in the order in which they close.
-    :param weekly: of :meth:`Calendar.weekly`.
-    :param wallet: balance before the first one; None where trades share none.
+    :param weekly: result of :meth:`Calendar.weekly`.
+    :param wallet: balance before the first trade; None if the trades share no wallet.
     """
     count = trades.size
     if not count:
@@ -142,7 +142,7 @@ def figures_of(trades: Trades, weekly: Weekly, calendar: Calendar, wallet: float
 
 
 def _weekly_sharpe(made: Floats, wallet: float) -> float:
-    """Return the Sharpe ratio of weeks, a year; NaN of a wallet that was lost or never moved."""
+    """Return the annualised Sharpe ratio of weeks; NaN if the wallet was lost or never changed."""
     balance = wallet + np.cumsum(made)
     before = balance - made
     if made.size < 2 or before.min() <= 0:

@@ -1,4 +1,4 @@
-"""A time range cut into windows: a part to fit on, and the part after it to test on."""
+"""Divide a time range into windows: a part for the fit, followed by a part for the test."""
 
 import re
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ _SECOND = timedelta(seconds=1)
 
 @dataclass(frozen=True)
 class Window:
-    """One fit and its test. Each part ends where the next begins, without its first candle.
+    """One fit and its test. Ends are exclusive.
 
-    :ivar number: 1 for the first.
-    :ivar train: beginning of the part that is fitted on.
-    :ivar test: beginning of the part that is tested on, end of the other.
-    :ivar end: end of the part that is tested on.
+    :ivar number: 1 for the first window.
+    :ivar train: begin of the training part.
+    :ivar test: begin of the test part, and end of the training part.
+    :ivar end: end of the test part.
     """
 
     number: int
@@ -29,7 +29,7 @@ class Window:
 
     @property
     def name(self) -> str:
-        """Name of the window's file."""
+        """Name of the window's result file."""
         return f"{self.number:03d}-{self.test:%Y%m%d}-{self.end:%Y%m%d}"
 
     @property
@@ -49,10 +49,10 @@ def _timerange(start: datetime, end: datetime) -> str:
 
 
 def parse_length(text: str, option: str) -> timedelta:
-    """Return a length such as ``180d`` or ``26w``.
+    """Parse a length such as ``180d`` or ``26w``.
 
-    :param option: where it was given, for the message.
-    :raises SettingsError: if it is none.
+    :param option: name of the option, for the message.
+    :raises SettingsError: if the text is not a length.
 
     >>> parse_length("2w", "--test").days
     14
@@ -66,11 +66,11 @@ def parse_length(text: str, option: str) -> timedelta:
 def split(
     start: datetime, end: datetime, train: timedelta, test: timedelta, *, anchored: bool = False
 ) -> list[Window]:
-    """Return all whole windows of a span; the test parts follow each other without a gap.
+    """Return all full windows of a time range; the test parts are contiguous.
 
-    :param anchored: whether every training part begins with the span and grows, instead of moving
-        on with its length kept.
-    :raises SettingsError: if not even one window fits.
+    :param anchored: whether each training part begins with the time range and grows; otherwise its
+        length is constant.
+    :raises SettingsError: if no window fits.
     """
     windows: list[Window] = []
     middle = start + train
@@ -88,10 +88,10 @@ def split(
 
 
 def check_candles(windows: Sequence[Window], times: Sequence[datetime], startup: timedelta) -> None:
-    """Raise where a part of a window has no candle, or a fit would see less than half of its part.
+    """Raise if a part has no candles, or a training part is less than half covered.
 
-    :param times: when the candles of all pairs open, in any order.
-    :param startup: what a strategy takes of the first candles there are, before its first signal.
+    :param times: opening times of the candles of all pairs, in any order.
+    :param startup: time that the strategy needs before its first signal.
     :raises SettingsError: naming the window.
     """
     import numpy as np
@@ -119,12 +119,12 @@ def check_candles(windows: Sequence[Window], times: Sequence[datetime], startup:
 def clip(
     start: datetime | None, stop: datetime | None, first: datetime, last: datetime
 ) -> tuple[datetime, datetime]:
-    """Return a time range as far as there are candles.
+    """Return a time range limited to the candles.
 
-    :param start: of the time range, None if it is open there; ``stop`` likewise.
-    :param first: when the first candle opens.
-    :param last: when the last candle ends.
-    :raises SettingsError: if there is none in it.
+    :param start: begin of the time range, None if open; ``stop`` is its end.
+    :param first: opening time of the first candle.
+    :param last: end of the last candle.
+    :raises SettingsError: if the range contains no candles.
     """
     if (start and start >= last) or (stop and stop <= first):
         raise SettingsError(

@@ -1,5 +1,5 @@
-"""The whole market at one look: every perp with a premium, the most dislocated first.
+"""Scan the whole market: rank every perp with a premium, the most dislocated first.
 
-``fetch`` asks the exchange, ``rank`` makes ``records`` of it, ``show`` and ``write`` say it;
-``watch`` does it again at each candle.
+``fetch`` requests the data, ``rank`` makes ``records`` from it, ``show`` and ``write`` output them;
+``watch`` repeats this at each candle.
 """

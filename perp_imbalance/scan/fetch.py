@@ -1,4 +1,4 @@
-"""What a scan asks the exchange, through freqtrade's own exchange: public calls only."""
+"""Request the data of a scan through freqtrade's exchange, with public calls only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -47,10 +47,10 @@ _AT_ONCE = 40
 
 
 def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
-    """Return the thresholds to rank with.
+    """Return the thresholds for the ranking.
 
-    :param preset: one of ``PRESETS``; else the config's strategy with its parameter file.
-    :raises CommandError: if freqtrade refuses the strategy, or it has no thresholds of ours.
+    :param preset: one of ``PRESETS``; by default the config's strategy with its parameter file.
+    :raises CommandError: if freqtrade refuses the strategy, or it is not based on PerpImbalance.
     """
     settings = Settings.from_config(config)
     if preset:
@@ -89,15 +89,15 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
 
 
 def candles_needed(thresholds: Thresholds) -> int:
-    """Return how many candles make a bias exact, at most those that a bot loads."""
+    """Return the number of candles for an exact bias, at most the number that a bot loads."""
     return min(thresholds.lookback + BIAS_MEMORY, STARTUP_CANDLES)
 
 
 class Feed:
-    """An exchange that is asked again and again: candles that are there are not fetched anew.
+    """An exchange with a cache of candles, for repeated scans.
 
-    :ivar matches: every perp of the stake currency, with what it is compared with.
-    :ivar wanted: those of them that have something to compare with.
+    :ivar matches: the matches of all perps of the stake currency.
+    :ivar wanted: matches that have a source of a premium.
     """
 
     def __init__(self, config: dict[str, Any], exchange: Any, rules: Rules) -> None:
@@ -115,7 +115,7 @@ class Feed:
         self._seen = False
 
     def _match(self) -> None:
-        """Take the perps that are listed now."""
+        """Match the currently listed perps."""
         perps = self.exchange.get_markets(
             quote_currencies=[self.config["stake_currency"]], tradable_only=True, active_only=True
         )
@@ -131,7 +131,7 @@ class Feed:
         self.wanted = [match for match in self.matches if match.spot is not None]
 
     def _match_anew(self) -> None:
-        """Take listings and delistings into account, as often as freqtrade asks for them."""
+        """Match perps again when freqtrade has reloaded the markets."""
         markets = self.exchange.markets
         self.exchange.reload_markets(load_leverage_tiers=False)
         if self.exchange.markets is not markets:
@@ -140,7 +140,7 @@ class Feed:
 
     @property
     def late_candle_grace(self) -> float:
-        """Seconds after its close in which freqtrade looks for a late candle."""
+        """Seconds after a close during which freqtrade requests a late candle."""
         return float(self.exchange.get_option("ohlcv_late_candle_grace_secs", 0))
 
     def snapshot(self, tell: Tell = lambda *_: None) -> Snapshot:
@@ -190,7 +190,7 @@ class Feed:
         return Snapshot(frames, now, step, volume, funding, round_trip)
 
     def _settle(self, frames: dict[Key, DataFrame]) -> None:
-        """Pass over sources whose prices are not a perp's; add the candles of those that follow."""
+        """Skip sources whose prices do not match the perp's; add the candles of the next ones."""
         while True:
             moved = []
             for match in self.wanted:
@@ -225,7 +225,7 @@ class Feed:
         yield from gate_series_keys(match.perp, kinds, self.rules.timeframe, funding_timeframe)
 
     def _candles(self, keys: Sequence[Key]) -> dict[Key, DataFrame]:
-        """Return candles: the first time as many as are needed, then only what is due."""
+        """Return candles: all that are needed the first time, later only new ones."""
         if self._seen:
             return dict(self.exchange.refresh_latest_ohlcv(list(keys), cache=True))
         frames: dict[Key, DataFrame] = {}
@@ -237,7 +237,7 @@ class Feed:
         return frames
 
     def _volumes(self) -> dict[str, float]:
-        """Return what was traded within 24 hours by perp; empty where the exchange tells none."""
+        """Return the 24 h volume by perp; empty if the exchange does not report it."""
         try:
             tickers = self.exchange.get_tickers(market_type=TradingMode.FUTURES)
         except FreqtradeException:
@@ -245,7 +245,7 @@ class Feed:
         return _numbers(tickers, "quoteVolume")
 
     def _funding(self, now: Timestamp) -> dict[str, Funding]:
-        """Return the funding by perp, if the exchange tells all at once."""
+        """Return the funding by perp, if the exchange reports all perps in one answer."""
         client = self._client
         try:
             if hasattr(self.exchange, "fetch_funding_rates"):
@@ -273,10 +273,10 @@ class Feed:
 def funding_of(
     rate: float, interval: str | None, due: Sequence[float | None], now: Timestamp
 ) -> Funding:
-    """Return a funding rate with its interval, comparable with those of other intervals.
+    """Return a funding rate with its interval, scaled so that different intervals are comparable.
 
-    :param interval: how often it is paid, as ccxt writes it; None is every 8 hours.
-    :param due: times in ms at which the exchange says it is paid; the first that is to come counts.
+    :param interval: interval of payments in ccxt's format; None for 8 hours.
+    :param due: times of payments in ms from the exchange; the first future one is used.
 
     >>> now = pd.Timestamp("2026-01-01 12:05", tz="UTC")
     >>> round(funding_of(0.0001, "4h", (), now).per_8_hours, 9), funding_of(0.0001, None, (), now)
@@ -296,7 +296,7 @@ def _numbers(answers: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, f
 
 @contextmanager
 def open_feed(config: dict[str, Any], rules: Rules) -> Iterator[Feed]:
-    """Open the exchange, and close it when the block is left.
+    """Open the exchange, and close it when the block ends.
 
     :raises CommandError: if the exchange is unknown or does not answer.
     :raises DataError: if it has no perp with a premium.

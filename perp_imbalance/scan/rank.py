@@ -1,4 +1,4 @@
-"""From candles to the ranked list: pure functions, with the strategy's own columns."""
+"""Rank perps from their candles with the strategy's own columns, by pure functions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ _BIAS = {side: name for name, side in SIDES.items()} | {NONE: "none"}
 
 
 class _Found(NamedTuple):
-    """A perp with a z-score: candles of it and of what it is compared with, and the columns."""
+    """A perp with a z-score: its candles, those of its premium source, and the columns."""
 
     match: SpotMatch
     perp: DataFrame
@@ -47,7 +47,7 @@ class _Found(NamedTuple):
     columns: dict[str, np.ndarray[Any, Any]]
 
     def last(self, column: str) -> float:
-        """Return what a column has on the last candle."""
+        """Return the value of a column on the last candle."""
         return float(self.columns[column][-1])
 
 
@@ -61,10 +61,10 @@ def rank(
 ) -> Ranking:
     """Rank perps by how extreme their last closed candle is.
 
-    :param matches: perps with what each is compared with.
-    :param top: how many rows to return; without, all.
-    :param by: ``|z|``, ``|premium|``, ``|funding|``, or ``|deviation|`` less the fees of a round
-        trip; where that is not known, a perp is last.
+    :param matches: the matches of the perps.
+    :param top: number of rows to return; by default all.
+    :param by: rank by ``|z|``, ``|premium|``, ``|funding|``, or ``|deviation|`` minus the fees of a
+        round trip; perps without this value come last.
     """
     examined = [_examine(match, given, rules) for match in matches if match.spot is not None]
     left_out = [one for one in examined if isinstance(one, LeftOut)]
@@ -87,12 +87,12 @@ def rank(
 
 
 def nothing_ranked(by: By) -> Ranking:
-    """Return a ranking without a perp."""
+    """Return an empty ranking."""
     return Ranking([], by, {}, _market([]), [])
 
 
 def _value(one: _Found, given: Snapshot, by: By) -> float:
-    """Return what a ranking goes by."""
+    """Return the value by which a row is ranked."""
     if by == "funding":
         funding = given.funding.get(one.match.perp)
         return np.nan if funding is None else funding.per_8_hours
@@ -107,7 +107,7 @@ def _market(found: Sequence[_Found]) -> Market:
 
 
 def _summary(bps: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Return mean, median and the share of dislocated ones."""
+    """Return mean, median and share of dislocated perps."""
     values = np.asarray(bps)
     known = values[np.isfinite(values)]
     if not known.size:
@@ -120,7 +120,7 @@ def _summary(bps: Sequence[float]) -> tuple[float | None, float | None, float | 
 
 
 def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOut:
-    """Return the columns of one perp, or why it has no z-score."""
+    """Return the columns of one perp, or the reason why it has no z-score."""
     timeframe = rules.timeframe
     perp, spot = _series(match, given, timeframe)
     for frame, name in ((perp, "it"), (spot, match.name)):
@@ -154,7 +154,7 @@ def _examine(match: SpotMatch, given: Snapshot, rules: Rules) -> _Found | LeftOu
 
 
 def _series(match: SpotMatch, given: Snapshot, timeframe: str) -> tuple[DataFrame, DataFrame]:
-    """Return the candles of a perp and of what it is compared with, empty where there are none."""
+    """Return the candles of a perp and of its premium source; empty frames if there are none."""
     return (
         given.frames.get((match.perp, timeframe, CandleType.FUTURES), _NO_CANDLES),
         given.frames.get((str(match.spot), timeframe, CandleType(match.source)), _NO_CANDLES),
@@ -164,7 +164,7 @@ def _series(match: SpotMatch, given: Snapshot, timeframe: str) -> tuple[DataFram
 def _series_columns(
     match: SpotMatch, given: Snapshot, rules: Rules, perp: DataFrame
 ) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns of the optional gates that are on; NaN where their series failed."""
+    """Return the columns of the active optional gates; NaN if their series failed."""
     columns: dict[str, np.ndarray[Any, Any]] = {}
     for kind in gate_series(rules.thresholds):
         frame = given.frames.get((match.perp, rules.timeframe, kind), _NO_CANDLES)
@@ -173,10 +173,10 @@ def _series_columns(
 
 
 def _gates(found: Sequence[_Found], rules: Rules) -> list[Passes]:
-    """Return of each perp whether each active gate lets the side of its z enter, None if unknown.
+    """Return for each perp whether each active gate lets the side of its z enter; None if unknown.
 
-    None passes on a side that is not entered. Of all at once: pandas takes longer to build a table
-    of one row than all gates take.
+    No gate passes on a side that is not entered. All perps are computed at once, since building a
+    pandas table of one row takes longer than all gates.
     """
     if not found:
         return []
@@ -234,7 +234,7 @@ def _row(one: _Found, passes: Passes, given: Snapshot, rules: Rules) -> Row:
 
 
 def _tick_noise(one: _Found, precision: Mapping[str, float], len_prem: int) -> float:
-    """Return by how much the coarser tick moves z."""
+    """Return how much one step of the coarser tick moves z."""
     match, perp, spot, columns = one
     priced = [(perp, match.perp, True)]
     if not match.is_premium:

@@ -1,4 +1,4 @@
-"""What a scan is given and what it finds: plain records."""
+"""The records of a scan: its inputs and its results."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -31,10 +31,10 @@ _FUNDINGS_A_YEAR = 365 * 24 / FUNDING_HOURS
 
 
 class Rules(NamedTuple):
-    """What the columns depend on.
+    """The thresholds and settings of a scan.
 
-    :ivar name: of the strategy or preset, to show.
-    :ivar sides: those that it enters.
+    :ivar name: name of the strategy or preset, for display.
+    :ivar sides: the sides that may be entered.
     """
 
     name: str
@@ -51,11 +51,11 @@ class Rules(NamedTuple):
 
 
 class Funding(NamedTuple):
-    """The funding of a perp, whatever the interval at which it is paid.
+    """The funding of a perp.
 
-    :ivar per_8_hours: the rate as a fraction, as if it were paid every 8 hours.
-    :ivar hours: the interval at which it is paid.
-    :ivar due: when it is paid next; None where the exchange does not say.
+    :ivar per_8_hours: the rate as a fraction, converted to 8 hours.
+    :ivar hours: interval of the payments.
+    :ivar due: time of the next payment; None if unknown.
     """
 
     per_8_hours: float
@@ -64,19 +64,19 @@ class Funding(NamedTuple):
 
     @property
     def per_year(self) -> float:
-        """The rate as a fraction of a year, without compounding."""
+        """The rate per year as a fraction, without compounding."""
         return self.per_8_hours * _FUNDINGS_A_YEAR
 
 
 class Snapshot(NamedTuple):
-    """What the exchange gave.
+    """Data of all perps from the exchange.
 
-    :ivar frames: candles by pair, timeframe and type; a series that failed is not in it.
-    :ivar now: the time at which they were asked for.
-    :ivar precision: the step of a price by pair, as the exchange names it.
-    :ivar volume: traded within 24 hours, in the quote currency, by perp.
-    :ivar funding: by perp.
-    :ivar round_trip_bps: two taker fees by perp.
+    :ivar frames: candles by pair, timeframe and type, without series that failed.
+    :ivar now: time of the request.
+    :ivar precision: price step by pair, as stated by the exchange.
+    :ivar volume: 24 h volume in the quote currency, by perp.
+    :ivar funding: funding by perp.
+    :ivar round_trip_bps: two taker fees in bps, by perp.
     """
 
     frames: Mapping[Key, DataFrame]
@@ -89,21 +89,21 @@ class Snapshot(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One perp, as of its last closed candle.
+    """One perp at its last closed candle.
 
-    :ivar against: the spot pair, or the index.
-    :ivar since: the close of the candle from which on the bias is what it is; None where that lies
-        before the candles at hand.
-    :ivar candles_since: candles with this bias, that of the flip included; where ``since`` is None,
-        there may be more.
-    :ivar deviation_bps: NaN where too few premiums are known.
-    :ivar round_trip_bps: two taker fees.
-    :ivar hours_to_funding: None where the exchange does not say.
-    :ivar gates: whether each active gate lets the side of ``z`` enter, by its name; None where
-        what it looks at is not known, and it lets nothing enter.
+    :ivar against: the spot pair or the index.
+    :ivar since: close of the candle on which the bias began; None if it began before the first
+        available candle.
+    :ivar candles_since: candles with this bias, including that of the flip; a lower bound if
+        ``since`` is None.
+    :ivar deviation_bps: NaN with too few premiums.
+    :ivar round_trip_bps: two taker fees in bps.
+    :ivar hours_to_funding: None if unknown.
+    :ivar gates: whether each active gate lets the side of ``z`` enter, by name; None if its data
+        are missing, which blocks an entry.
     :ivar missing: share of its candles without a premium.
-    :ivar tick_noise: by how much one tick moves z.
-    :ivar max_tick_noise: from which on z is rounding.
+    :ivar tick_noise: how much one tick moves z.
+    :ivar max_tick_noise: tick noise above which z measures rounding.
     """
 
     perp: str
@@ -127,7 +127,7 @@ class Row:
 
     @property
     def after_fees_bps(self) -> float:
-        """What a return of the premium to its median would leave after two taker fees, at most."""
+        """The most that is left after two taker fees if the premium returns to its median."""
         return abs(self.deviation_bps) - self.round_trip_bps
 
     @property
@@ -137,16 +137,16 @@ class Row:
 
     @property
     def is_sound(self) -> bool:
-        """Tell whether z measures the market, by what the doctor refuses."""
+        """Return whether z measures the market and not noise, by the doctor's limits."""
         return self.missing <= MAX_WITHOUT_SPOT and self.tick_noise < self.max_tick_noise
 
     @property
     def is_doubtful(self) -> bool:
-        """Tell whether the doctor would warn of it, or refuse it."""
+        """Return whether the doctor would warn about the perp or refuse it."""
         return self.missing > WARN_WITHOUT_SPOT or self.tick_noise >= WARN_TICK_NOISE
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain values: times as text, what is not known as None."""
+        """Return plain values: times as text, unknown values as None."""
         values = asdict(self)
         del values["max_tick_noise"]
         funding = self.funding
@@ -170,18 +170,19 @@ def _plain(value: Any) -> Any:
 
 
 class LeftOut(NamedTuple):
-    """A perp that cannot be ranked, and why."""
+    """A perp that cannot be ranked, and the reason."""
 
     perp: str
     reason: str
 
 
 class Market(NamedTuple):
-    """All ranked perps together; in bps, None where nothing is known.
+    """Figures of all ranked perps in bps; None if unknown.
 
-    :ivar perps: how many they are.
-    :ivar premium_below: share of them whose premium is at or below -10 bps.
-    :ivar deviation_below: share of those with a deviation, where that is.
+    :ivar perps: number of perps.
+    :ivar premium_below: share of perps with a premium of -10 bps or less.
+    :ivar deviation_below: share of perps with a deviation of -10 bps or less, among those that have
+        one.
     """
 
     perps: int
@@ -194,9 +195,9 @@ class Market(NamedTuple):
 
 
 class Standing(NamedTuple):
-    """Where a perp stands.
+    """The position of a perp in the ranking.
 
-    :ivar value: what the ranking goes by; NaN where that is not known.
+    :ivar value: value by which it is ranked; NaN if unknown.
     """
 
     value: float
@@ -206,8 +207,8 @@ class Standing(NamedTuple):
 class Ranking(NamedTuple):
     """The ranked perps, most extreme first, and those that could not be ranked.
 
-    :ivar by: what it goes by.
-    :ivar standings: of every ranked perp, in the order of the ranking; ``rows`` are the first.
+    :ivar by: name of the value by which perps are ranked.
+    :ivar standings: standings of all ranked perps in order; ``rows`` has the first ones.
     """
 
     rows: list[Row]
@@ -218,15 +219,15 @@ class Ranking(NamedTuple):
 
     @property
     def ranked(self) -> int:
-        """How many perps are ranked."""
+        """Number of ranked perps."""
         return len(self.standings)
 
     @property
     def candle(self) -> Timestamp:
-        """The newest candle of the rows; there must be one."""
+        """The newest candle of the rows, of which there must be one."""
         return max(row.candle for row in self.rows)
 
     @property
     def is_unknown(self) -> bool:
-        """Tell whether what it goes by is known of no perp."""
+        """Return whether no perp has a value for the ranking."""
         return not any(np.isfinite(one.value) for one in self.standings.values())

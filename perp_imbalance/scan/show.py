@@ -1,4 +1,4 @@
-"""The ranking as a table for eyes, on a terminal of any width."""
+"""Format the ranking as a table for a terminal of any width."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -93,7 +93,7 @@ COLUMNS = tuple(_COLUMNS)
 
 
 class Fitted(NamedTuple):
-    """A table, and the names of the columns for which there was no room."""
+    """A table, and the names of the columns that did not fit."""
 
     table: Table
     hidden: list[str]
@@ -107,11 +107,11 @@ def ranking_table(
     columns: Sequence[str] = COLUMNS,
     changes: Changes | None = None,
 ) -> Fitted:
-    """Return one line a perp, the most extreme first; what the doctor would refuse is dim.
+    """Return one line per perp, the most extreme first; perps that the doctor would refuse are dim.
 
-    :param width: characters of a line; a column that does not fit is left out as a whole.
-    :param columns: those that are wanted, of :data:`COLUMNS`.
-    :param changes: those since the last candle; a column of its own, as the second.
+    :param width: characters per line; columns that do not fit are left out.
+    :param columns: wanted columns of :data:`COLUMNS`.
+    :param changes: changes since the last candle, shown in the second column.
     """
     wanted = {"perp": _COLUMNS["perp"]}
     if changes is not None:
@@ -141,9 +141,9 @@ def ranking_table(
 
 
 def header(found: Ranking, rules: Rules, stake: str) -> list[str]:
-    """Return what stands above the table: what is ranked, and the market as a whole.
+    """Return the lines above the table: the kind of ranking, and figures of the whole market.
 
-    :param stake: the currency of the perps.
+    :param stake: quote currency of the perps.
     """
     return [
         f"{rules.name}, {rules.timeframe}, enter_z {rules.thresholds.enter_z:g}: {stake} perps "
@@ -166,7 +166,7 @@ def _market_lines(market: Market) -> Iterator[str]:
 
 
 def change_line(changes: Changes) -> str:
-    """Return what differs from the last candle, beside the figures of the rows."""
+    """Return a line about changes since the last candle."""
     said = []
     if changes.premium_mean is not None:
         said.append(f"mean premium {changes.premium_mean:+z.1f} bps")
@@ -185,11 +185,11 @@ def change_line(changes: Changes) -> str:
 def footer(
     found: Ranking, without: int, pairlist: Path | None, hidden: Sequence[str] = ()
 ) -> list[str]:
-    """Return what stands below the table: how many perps it has, and what it lacks.
+    """Return the lines below the table: numbers of perps, and missing columns.
 
-    :param without: perps that have nothing to compare with.
-    :param pairlist: the pair list that was written.
-    :param hidden: columns for which there was no room.
+    :param without: number of perps without a premium source.
+    :param pairlist: the written pair list.
+    :param hidden: columns that did not fit.
     """
     said = [f"{len(found.rows)} of {found.ranked} ranked perps"]
     unsound = sum(not row.is_sound for row in found.rows)
@@ -206,7 +206,7 @@ def footer(
 
 
 def left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
-    """Return a line for each perp that cannot be ranked; one with a count where they are many."""
+    """Return a line for each perp that cannot be ranked, or one with a count if they are many."""
     if len(left_out) <= FEW:
         return [f"{perp} is left out: {reason}" for perp, reason in left_out]
     perps = named([one.perp for one in left_out])
@@ -228,7 +228,7 @@ def _change(row: Row, by: By, changes: Mapping[str, float]) -> str:
 
 
 def short_number(value: float | None) -> str:
-    """Return a number in three digits or so.
+    """Return a number with about three digits.
 
     >>> short_number(1_234_567.0)
     '1.23M'

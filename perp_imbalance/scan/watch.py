@@ -1,4 +1,4 @@
-"""When to look again, after each close of a candle and for late ones, and what has changed."""
+"""Repeat a scan after each close and for late candles, and find what has changed."""
 
 import time
 from collections.abc import Callable
@@ -18,10 +18,10 @@ PUBLISHED_SECONDS, AGAIN_SECONDS = 4.0, 15.0
 
 
 def seconds_to_wait(ranking: Ranking, timeframe: str, now: Timestamp, patience: float) -> float:
-    """Return how long it is until there can be something new.
+    """Return the seconds until new candles can exist.
 
-    :param ranking: what was found last.
-    :param patience: seconds after a close in which candles may come late.
+    :param ranking: the last ranking.
+    :param patience: seconds after a close in which candles may be late.
     """
     opened = Timestamp(timeframe_to_prev_date(timeframe, now.to_pydatetime()))
     length = Timedelta(seconds=timeframe_to_seconds(timeframe))
@@ -35,7 +35,7 @@ def seconds_to_wait(ranking: Ranking, timeframe: str, now: Timestamp, patience: 
 
 
 class Flip(NamedTuple):
-    """A perp whose bias is another one."""
+    """A perp whose bias has changed."""
 
     perp: str
     before: str
@@ -43,14 +43,14 @@ class Flip(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What differs from a ranking of an earlier candle.
+    """The changes since a ranking of an earlier candle.
 
-    :ivar since: when that candle opened.
-    :ivar values: by how much what the ranking goes by differs, of each perp that was ranked.
-    :ivar flips: of all perps that were and are ranked.
-    :ivar entered: perps of the rows that were in none before.
-    :ivar left: perps of the rows before that are in none now.
-    :ivar premium_mean: by how much the mean premium of all perps differs, in bps.
+    :ivar since: opening time of the earlier candle.
+    :ivar values: change of the ranked value, for perps in both rankings.
+    :ivar flips: flips of perps in both rankings.
+    :ivar entered: perps that are new in the rows.
+    :ivar left: perps that are no longer in the rows.
+    :ivar premium_mean: change of the mean premium of all perps, in bps.
     """
 
     since: Timestamp
@@ -62,7 +62,7 @@ class Changes(NamedTuple):
 
 
 def changes(before: Ranking, now: Ranking) -> Changes:
-    """Return what differs between two rankings that go by the same and have rows."""
+    """Return the changes between two rankings by the same value, both with rows."""
     both = [perp for perp in now.standings if perp in before.standings]
     pairs = {perp: (before.standings[perp], now.standings[perp]) for perp in both}
     shown, shows = ([row.perp for row in one.rows] for one in (before, now))
@@ -89,10 +89,10 @@ def watch(
     patience: float,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Look and show, again and again, until interrupted.
+    """Repeat the scan until interrupted.
 
-    :param look: asks the exchange.
-    :param show: is called where something is new, with what differs from the last candle's ranking.
+    :param look: scans the exchange.
+    :param show: called with each new ranking and the changes since the last candle.
     """
     # What was shown last, and last of an earlier candle: a late candle is no news of another.
     shown: Ranking | None = None

@@ -1,4 +1,4 @@
-"""The ranking as files: a list of pairs for freqtrade's RemotePairList, and CSV."""
+"""Write the ranking as files: a pair list for freqtrade's RemotePairList, and CSV."""
 
 import csv
 import json
@@ -15,11 +15,11 @@ _KEYS = {"pairs", "refresh_period"}
 
 
 def check_target(file: Path, *, force: bool, replaceable: Callable[[Path], bool]) -> None:
-    """Raise unless a file can be written, and may be.
+    """Raise unless a file can be written and may be replaced.
 
-    :param force: whether any file that is there may be replaced.
-    :param replaceable: whether this one may be replaced without.
-    :raises CommandError: saying what is in the way.
+    :param force: whether an existing file may be replaced.
+    :param replaceable: whether this file may be replaced without ``force``.
+    :raises CommandError: with the reason.
     """
     folder = file.absolute().parent
     if file.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
@@ -29,7 +29,7 @@ def check_target(file: Path, *, force: bool, replaceable: Callable[[Path], bool]
 
 
 def is_pairlist(file: Path) -> bool:
-    """Tell whether a file is a list of pairs, as this writes it."""
+    """Return whether a file is a pair list written by this module."""
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError):
@@ -38,13 +38,13 @@ def is_pairlist(file: Path) -> bool:
 
 
 def write_pairlist(file: Path, rows: Iterable[Row]) -> None:
-    """Write what RemotePairList reads: the pairs whose z measures the market, best first."""
+    """Write a pair list for RemotePairList: the pairs whose z is reliable, best first."""
     pairs = [row.perp for row in rows if row.is_sound]
     _write(file, lambda stream: json.dump({"pairs": pairs}, stream, indent=1))
 
 
 def write_csv(file: Path, rows: Sequence[Row]) -> None:
-    """Write a line a perp with the values of the JSON; a column for each gate."""
+    """Write one line per perp with the values of the JSON, and one column per gate."""
     lines = []
     for row in rows:
         values: dict[str, Any] = row.as_dict()

@@ -1,4 +1,4 @@
-"""freqtrade's backtest as compiled code: pure arrays in, trades or statistics out."""
+"""freqtrade's backtest as compiled code: takes arrays, returns trades or statistics."""
 
 from perp_imbalance.simulation.markets import (
     Markets,

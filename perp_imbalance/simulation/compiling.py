@@ -1,4 +1,4 @@
-"""How functions of this package are compiled, and when anew."""
+"""How the functions of this package are compiled, and when they are compiled again."""
 
 from collections.abc import Callable
 from hashlib import sha256
@@ -16,17 +16,17 @@ SOURCES = sha256(
 
 
 def compiled(function: _Function) -> _Function:
-    """Compile what compiled code alone calls: without a way in from Python."""
+    """Compile a function that only compiled code calls; Python cannot call it."""
     options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     made: _Function = njit(error_model="numpy", **options)(function)
     return made
 
 
 def cached(function: _Function) -> _Function:
-    """Compile what Python calls, and keep that for the next process.
+    """Compile a function that Python calls, and cache the result on disk.
 
-    Numba looks whether the function's own file has changed. What is kept here holds code of the
-    other files, too, so that a change of any counts.
+    Numba checks whether the function's own file has changed. The compiled result contains code of
+    other files of this package too, so this check covers all of them.
     """
     options: Any = {"no_cfunc_wrapper": True}
     made: Any = njit(cache=True, error_model="numpy", **options)(function)

@@ -1,8 +1,8 @@
-"""Decimal arithmetic as freqtrade and ccxt do it, in floats that compiled code can use.
+"""The decimal arithmetic of freqtrade and ccxt, in floats that compiled code can use.
 
 freqtrade multiplies prices and amounts as decimal texts and rounds profits to 8 places. One step of
-an amount, or one unit of the eighth place, would be a different trade, so nothing here is rounded
-twice: a product is kept as a pair of floats whose sum is exact, until one division ends it.
+an amount more or less, or one unit of the eighth place, would be a different trade. So nothing here
+is rounded twice: a product is a pair of floats with an exact sum until the final division.
 """
 
 import math
@@ -22,7 +22,7 @@ _Number = TypeVar("_Number", int, float)
 
 @compiled
 def lesser(a: _Number, b: _Number) -> _Number:
-    """Return the lesser of two numbers, as ``min``, which takes longer to compile."""
+    """Return the lesser of two numbers; compiles faster than ``min``."""
     return a if a < b else b
 
 
@@ -34,7 +34,7 @@ def greater(a: _Number, b: _Number) -> _Number:
 
 @compiled
 def is_within(low: float, value: float, high: float) -> bool:
-    """Tell whether a value lies between two, or is one of them."""
+    """Return whether a value lies between two others or equals one of them."""
     return (low <= value) & (value <= high)
 
 
@@ -61,13 +61,13 @@ def quotient(high: float, low: float, divisor: float) -> float:
 
 @compiled
 def nearest(value: float) -> float:
-    """Return the whole number next to a value of at least 0, the even one of two."""
+    """Return the nearest whole number to a value of at least 0; a tie goes to the even one."""
     return (value + _WHOLE) - _WHOLE if value < _WHOLE else value
 
 
 @compiled
 def floored(value: float) -> float:
-    """Return the greatest whole number that is not above a value."""
+    """Return the greatest whole number at or below a value."""
     size = value if value >= 0.0 else -value
     steps = nearest(size)
     if value >= 0.0:
@@ -106,7 +106,7 @@ def steps_above(value: float, per_unit: float) -> float:
 
 @compiled
 def steps_nearest(value: float, per_unit: float) -> float:
-    """Return the nearest number of steps, the upper one of two, as ccxt rounds prices."""
+    """Return the nearest number of steps, as ccxt rounds prices; a tie goes up."""
     below = steps_below(value, per_unit)
     return below + 1.0 if value >= (2.0 * below + 1.0) / (2.0 * per_unit) else below
 
@@ -128,7 +128,7 @@ def round8(value: float) -> float:
 def _digits(value: float) -> tuple[int, int]:
     """Return the digits of a value's ``repr``, and how many of them are decimals.
 
-    For values from 1e-5 on: a stake.
+    Valid for values from 1e-5, such as stakes.
     """
     half_step = math.ldexp(1.0, math.frexp(value)[1] - 54)
     first = math.floor(math.log10(value))
@@ -150,8 +150,8 @@ def _digits(value: float) -> tuple[int, int]:
 def share_of_amount(part: float, stake: float, amount: float, per_unit: float) -> float:
     """Return ``part / stake`` of an amount, in whole steps, as freqtrade computes a partial exit.
 
-    It divides the two stakes as decimal texts, cuts after the 18th place, and truncates to a step:
-    half of an even number of steps can come out as one step less.
+    freqtrade divides the two stakes as decimal texts, cuts the result after the 18th place and
+    truncates to a step. So half of an even number of steps can be one step less.
 
     :param part: stake of the part.
     :param stake: stake of the position.

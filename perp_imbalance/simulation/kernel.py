@@ -1,13 +1,13 @@
-"""The trades that freqtrade's backtest makes of candles and signals, compiled.
+"""Compute the trades of freqtrade's backtest from candles and signals, compiled.
 
 The rules are those of ``freqtrade/optimize/backtesting.py``, ``persistence/trade_model.py`` and
 ``plugins/protections``; ``tests/integration/test_simulation_parity.py`` compares every trade.
 :func:`run` visits the pairs in freqtrade's order of time and pair, and only the candles on which
 something can happen.
 
-Most of the time that a first call takes goes into finding types. A field of a record is found five
-times as fast as an element of a table, a call of ``lesser`` as a choice by ``if``, and a comparison
-of three values takes longest.
+The first call spends most of its time on type inference. Numba infers the field of a record five
+times as fast as an element of a table, and a call of ``lesser`` five times as fast as an ``if``
+expression; a chained comparison of three values takes longest.
 """
 
 from typing import Any
@@ -64,10 +64,10 @@ def _smallest_stake(limits: Any, price: float, stoploss: float, rules: Any) -> f
 def _stake(
     limits: Any, tiers: Records, rules: Any, p: int, price: float, tied: float, free: float
 ) -> tuple[float, float]:
-    """Return stake and leverage of an entry; stake 0 where freqtrade enters nothing.
+    """Return stake and leverage of an entry; the stake is 0 where freqtrade would not enter.
 
-    :param tied: stakes of the open positions.
-    :param free: what the wallet holds beside them.
+    :param tied: sum of the stakes of open positions.
+    :param free: the rest of the wallet.
     """
     available = lesser((tied + free) * rules.tradable_balance_ratio - tied, free)
     stake = rules.stake_amount
@@ -186,11 +186,12 @@ def _book(
 ) -> None:
     """Book profit and funding of an exit.
 
-    freqtrade counts a settlement at the time of an order for the position before and after it,
-    and looks at funding again when an hour begins: until then, with the amount of before.
+    freqtrade counts a funding settlement at the time of an order both for the position before it
+    and for the one after it. It updates funding at the start of each hour; until then the amount
+    from before the order counts.
 
-    :param amount: steps that are closed.
-    :param price: ticks at which they are.
+    :param amount: closed amount, in steps.
+    :param price: exit price, in ticks.
     """
     side, candle, filled = position.side, candles[row], candles[position.filled_row]
     size, paid = position.funded_amount, 0.0
@@ -222,10 +223,10 @@ def _scale_out(
     position: Any,
     row: int,
 ) -> None:
-    """Close part of a position whose price came back to the middle of its bands.
+    """Close part of a position when the price returned to the middle Bollinger band.
 
-    The strategy's rule (``indicators.signals.reached_middle``, ``order_rules.stake_to_close``) and
-    freqtrade's for partial exits.
+    Follows the strategy's rule (``indicators.signals.reached_middle``,
+    ``order_rules.stake_to_close``) and freqtrade's for partial exits.
     """
     stake, candle = position.stake, candles[row]
     for before in range(position.checked, row - 1):
@@ -254,9 +255,9 @@ def _scale_out(
 
 @compiled
 def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, signal: int) -> bool:
-    """Order the exit of a position, if something ends it on this candle; tell if it is filled.
+    """Place the exit of a position if this candle ends it; return whether it is filled.
 
-    The exit signal comes before the stoploss, even where the candle goes through it.
+    The exit signal comes before the stoploss, even on a candle that crosses the stop price.
 
     :param signal: bits of the candle before.
     """
@@ -309,10 +310,10 @@ def _visit(
     signal: int,
     direction: int,
 ) -> bool:
-    """Enter, reduce and leave what a pair may on a candle; tell whether its position is to close.
+    """Enter, reduce and exit a position on a candle; return whether it is to close.
 
-    :param signal: bits of the candle before.
-    :param direction: the side that may be entered, 0: none.
+    :param signal: signal bits of the candle before.
+    :param direction: the side that may be entered; 0 for none.
     """
     position, candle, before = positions[p], candles[row], candles[row - 1]
     if position.side == 0:
@@ -389,9 +390,9 @@ def _close(
 
 @compiled
 def _has_fallen(protection: Any, rules: Any, wallet: Any, trades: Records, begin: int) -> bool:
-    """Tell whether trades fell further from their height than MaxDrawdown allows.
+    """Return whether the drawdown of the trades exceeds what MaxDrawdown allows.
 
-    :param begin: the first of them; the last is the last of all.
+    :param begin: number of the first trade; all later ones are included.
     """
     # What freqtrade takes for the balance at the start.
     balance = rules.wallet * rules.tradable_balance_ratio + wallet.closed
@@ -425,12 +426,12 @@ def _locked_until(
     wallet: Any,
     trades: Records,
 ) -> int:
-    """Return until when a protection locks after the last of the trades; 0: it does not.
+    """Return the time until which a protection locks after the last trade; 0 for no lock.
 
-    Those that freqtrade looks at after part of a position was closed lock nothing anew: the trades
-    behind it were all there when the last of them closed.
+    freqtrade also checks protections after a partial exit. That adds no lock, since all trades
+    that count had closed before.
 
-    :param pair: the only one that it looks at; the number behind the last one: all.
+    :param pair: number of the pair that the protection checks; the number of pairs means all.
     """
     last, length, begin, found = trades[wallet.count - 1], wallet.length, wallet.count, 0
     now = candles[first[last.pair] + last.exit_row].time
@@ -476,9 +477,9 @@ def _lock(
     wallet: Any,
     trades: Records,
 ) -> None:
-    """Lock what a protection locks after the last of the trades.
+    """Set the locks of a protection after the last trade.
 
-    :param position: of its pair.
+    :param position: record of that trade's pair.
     """
     trade = trades[wallet.count - 1]
     side, pair = trade.side, trade.pair
@@ -509,9 +510,9 @@ def _next(  # noqa: C901
     row: int,
     end: int,
 ) -> int:
-    """Return the first row from here on, at most ``end``, on which something may happen.
+    """Return the next row, at most ``end``, on which something may happen.
 
-    :param last: the event behind those of the pair.
+    :param last: number of the event after the pair's last one.
     """
     side, event, wanted = position.side, position.event, _ENTERS
     if side > 0:
@@ -561,17 +562,18 @@ def run(  # noqa: C901
     wallets: Records,
     trades: Records,
 ) -> int:
-    """Write the trades in the order in which they close; return how many there are.
+    """Write the trades in the order in which they close; return their number.
 
     The first five arrays are those of ``Markets``.
 
-    :param events: the candles that have signals, of each pair in order.
-    :param event_first: of every pair and of the end, the first event.
-    :param middle: the middle of the bands; None, which is another function, without ``scale_out``.
+    :param events: rows of candles with signals, pair by pair.
+    :param event_first: number of each pair's first event, and the number of all events.
+    :param middle: the middle Bollinger band; None without ``scale_out``, which compiles a
+        separate function.
     :param terms: one record of ``RULES``.
-    :param positions: memory to work in, a record a pair.
-    :param wallets: the same, one record; its ``length`` is read.
-    :param trades: room for as many as there are entry signals.
+    :param positions: working memory, one record per pair.
+    :param wallets: working memory, one record; its ``length`` is read.
+    :param trades: output, as long as the number of entry signals.
     """
     pairs, steps, start = first.size - 1, 0, candles[0].time
     rules, wallet = terms[0], wallets[0]
@@ -675,7 +677,7 @@ def run_once(
     wallets: Records,
     trades: Records,
 ) -> int:
-    """Do what :func:`run` does, for Python."""
+    """Call :func:`run` from Python."""
     return run(
         candles,
         funding,

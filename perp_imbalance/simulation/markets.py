@@ -1,4 +1,4 @@
-"""What the simulation takes: pairs with candles and trading rules, signals, rules of a run."""
+"""The inputs of the simulation: pairs with candles and trading rules, signals, rules of a run."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -19,15 +19,15 @@ ENTER_LONG, EXIT_LONG, ENTER_SHORT, EXIT_SHORT = 1, 2, 4, 8
 
 
 class Markets(NamedTuple):
-    """Pairs in the order of the whitelist, their candles one after the other.
+    """Pairs in the order of the whitelist, with their candles concatenated.
 
-    Made by :func:`market` and :func:`join`.
+    :func:`market` and :func:`join` create it.
 
     :ivar candles: records of ``CANDLE``.
-    :ivar funding: what one unit of the base pays to the shorts at each settlement.
-    :ivar first: of every pair and of the end, the first candle.
-    :ivar limits: a record of ``LIMIT`` a pair.
-    :ivar tiers: a row of records of ``TIER`` a pair.
+    :ivar funding: what longs pay to shorts per unit of the base at each settlement.
+    :ivar first: row of each pair's first candle, and the number of all rows.
+    :ivar limits: one record of ``LIMIT`` per pair.
+    :ivar tiers: one row of ``TIER`` records per pair.
     """
 
     candles: Records
@@ -38,7 +38,7 @@ class Markets(NamedTuple):
 
     @property
     def times(self) -> Ints:
-        """When every candle opens, in ns."""
+        """The opening time of each candle, in ns."""
         times: Ints = self.candles["time"]
         return times
 
@@ -47,7 +47,7 @@ class Signals(NamedTuple):
     """Signals on closed candles, for the rows of :class:`Markets`.
 
     :ivar flags: bits ``ENTER_LONG``, ``EXIT_LONG``, ``ENTER_SHORT``, ``EXIT_SHORT``.
-    :ivar middle: the middle of the bands, for ``scale_out``.
+    :ivar middle: the middle Bollinger band, for ``scale_out``.
     """
 
     flags: Flags
@@ -57,15 +57,16 @@ class Signals(NamedTuple):
 class Rules(NamedTuple):
     """The rules of a run, under the names of freqtrade's config.
 
-    :ivar fee: share of an order's worth, both ways.
-    :ivar stoploss: share of the stake, below 0.
-    :ivar stake_amount: of every trade; 0: ``unlimited``.
-    :ivar max_open_trades: 0: no limit, which needs a ``stake_amount``.
-    :ivar scale_out: share of a position that is closed once at the middle of the bands; 0: none.
-    :ivar stop_on_close: share of the price by which a candle closed against the position ends it
-        at the next open; 0: none. The first candle that counts is that of the entry.
-    :ivar max_entry_drift: share by which the open of the entry may lie beyond the signal's close,
-        against the entry.
+    :ivar fee: fraction of an order's value, on entry and on exit.
+    :ivar stoploss: fraction of the stake, below 0.
+    :ivar stake_amount: stake of each trade; 0 for ``unlimited``.
+    :ivar max_open_trades: 0 for no limit, which needs a ``stake_amount``.
+    :ivar scale_out: fraction of a position that is closed once at the middle Bollinger band; 0 for
+        none.
+    :ivar stop_on_close: a candle that closes this fraction against the position ends it at the
+        next open; 0 switches this off. The first candle that counts is that of the entry.
+    :ivar max_entry_drift: most that the price may have moved against the entry since the signal's
+        close, as a fraction.
     :ivar exit_timeout: seconds for which an exit order may stay open.
     :ivar protections: freqtrade's, in freqtrade's own words; see ``not_simulated``.
     """
@@ -104,16 +105,16 @@ def market(
     min_cost: float = 0.0,
     tiers: ArrayLike = FREE_TIER,
 ) -> Markets:
-    """Return one pair.
+    """Return the market of one pair.
 
-    :param times: opening of every candle in ns, without a gap. As in freqtrade's backtest nothing
-        is traded on the first one.
-    :param prices: ``open``, ``high``, ``low`` and ``close`` of every candle.
-    :param tick: smallest step of a price, one for all or one a candle.
-    :param funding_times: when funding was settled, in ns, ascending.
-    :param funding_fees: rate × mark price of every settlement.
-    :param min_cost: smallest worth of an order.
-    :param tiers: of each the values of ``TIER``.
+    :param times: opening time of each candle in ns, without gaps. As in freqtrade's backtest, the
+        first candle is not traded.
+    :param prices: ``open``, ``high``, ``low`` and ``close`` of each candle.
+    :param tick: smallest price step, one for all candles or one per candle.
+    :param funding_times: times of the funding settlements in ns, ascending.
+    :param funding_fees: rate × mark price of each settlement.
+    :param min_cost: smallest value of an order.
+    :param tiers: values of ``TIER`` for each leverage tier.
     :raises DataError: if the arrays do not fit together.
 
     >>> hours = np.arange(3) * 3_600_000_000_000
@@ -150,9 +151,9 @@ def market(
 
 
 def join(markets: Sequence[Markets]) -> Markets:
-    """Return several pairs in one, in their order.
+    """Return several pairs as one market, in the given order.
 
-    :raises DataError: if their candles are not of the same length and grid.
+    :raises DataError: if their candles differ in length or grid.
     """
     steps = {int(step) for pair in markets for step in np.diff(pair.times[:2])}
     if not markets or len(steps) > 1:
@@ -190,9 +191,9 @@ def signals(
     exit_short: ArrayLike,
     middle: ArrayLike | None = None,
 ) -> Signals:
-    """Return the signals of one pair, or of several one after the other.
+    """Return the signals of one pair, or of several pairs concatenated.
 
-    :param middle: the middle of the bands, where ``scale_out`` is used.
+    :param middle: the middle Bollinger band, needed for ``scale_out``.
 
     >>> signals(enter_long=[1, 0], exit_long=[0, 1], enter_short=[0, 0], exit_short=[0, 0]).flags
     array([1, 2], dtype=uint8)
@@ -206,14 +207,14 @@ def signals(
 
 
 def join_signals(parts: Sequence[Signals]) -> Signals:
-    """Return the signals of several pairs, in the order in which :func:`join` has them."""
+    """Return the signals of several pairs, in the order given to :func:`join`."""
     return Signals(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
 def check_rules(rules: Rules) -> None:
     """Refuse rules that cannot be simulated.
 
-    :raises SettingsError: one line with what is wrong and how to mend it.
+    :raises SettingsError: one line that says what is wrong and how to mend it.
     """
     allowed = {
         "fee": (0.0 <= rules.fee < 1.0, "from 0 to below 1"),
@@ -247,9 +248,9 @@ def fee_fraction(fee: float) -> tuple[float, float]:
 
 
 def _per_unit(step: ArrayLike) -> Floats:
-    """Return the steps in one unit.
+    """Return the number of steps in one unit.
 
-    :raises DataError: if that is no whole number: nothing that is traded here has such a step.
+    :raises DataError: if it is not a whole number, which no supported market has.
     """
     values = np.asarray(step, dtype=np.float64)
     per_unit = np.rint(1.0 / values)

@@ -1,4 +1,4 @@
-"""freqtrade's protections as the compiled code takes them."""
+"""Convert freqtrade's protections to records for the compiled code."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from perp_imbalance.simulation.records import METHODS, PROTECTION, Records
 
 
 def not_simulated(protections: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the methods that are not simulated: they need what a trade does not tell.
+    """Return the methods that are not simulated, since trades lack what they need.
 
     >>> not_simulated([{"method": "LowProfitPairs"}, {"method": "CooldownPeriod"}])
     ['LowProfitPairs']
@@ -22,8 +22,8 @@ def not_simulated(protections: Sequence[Mapping[str, Any]]) -> list[str]:
 def protection_rows(protections: Sequence[Mapping[str, Any]]) -> Records:
     """Return a record for each protection, with the defaults of freqtrade.
 
-    :param protections: in freqtrade's words.
-    :raises SettingsError: for one that is not simulated, or a time that cannot be read.
+    :param protections: as in freqtrade's config.
+    :raises SettingsError: for a protection that is not simulated, or an invalid time.
 
     >>> protection_rows([{"method": "CooldownPeriod", "stop_duration_candles": 2}])["stop_candles"]
     array([2])

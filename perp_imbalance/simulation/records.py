@@ -17,7 +17,7 @@ GUARD, DRAWDOWN, COOLDOWN = range(len(METHODS))
 
 
 def _record(whole: str = "", parts: str = "") -> "np.dtype[np.void]":
-    """Return a record of whole numbers, then of numbers with a point."""
+    """Return a record type: integer fields first, then float fields."""
     fields: list[Any] = [(name, np.int64) for name in whole.split()]
     return np.dtype(fields + [(name, np.float64) for name in parts.split()])
 

@@ -1,4 +1,4 @@
-"""From markets, signals and rules to trades and their statistics."""
+"""Compute trades and their statistics from markets, signals and rules."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -36,11 +36,11 @@ Trades = NDArray[np.void]
 
 
 class Terms(NamedTuple):
-    """The rules of a run as the compiled code takes them.
+    """The rules of a run in the form that the compiled code needs.
 
     :ivar rules: one record of ``RULES``.
     :ivar protections: records of ``PROTECTION``.
-    :ivar scales_out: whether the middle of the bands matters.
+    :ivar scales_out: whether the middle Bollinger band is needed.
     """
 
     rules: Records
@@ -49,12 +49,12 @@ class Terms(NamedTuple):
 
 
 class Statistics(NamedTuple):
-    """What a run earned.
+    """The statistics of a run.
 
-    :ivar profit: sum of the trades, in the stake currency.
-    :ivar mean_ratio: mean profit of a trade as share of its stake.
-    :ivar t: that mean divided by its standard error, trades taken as independent.
-    :ivar drawdown: largest fall of the closed balance, as share of its height.
+    :ivar profit: sum of the trades' profits, in the stake currency.
+    :ivar mean_ratio: mean profit of a trade as a fraction of its stake.
+    :ivar t: ``mean_ratio`` divided by its standard error, for independent trades.
+    :ivar drawdown: largest drawdown of the closed balance, as a fraction of its maximum.
     """
 
     trades: int
@@ -67,7 +67,7 @@ class Statistics(NamedTuple):
 
 
 def terms_of(rules: Rules) -> Terms:
-    """Return checked rules as the compiled code takes them.
+    """Check rules and return them in the form that the compiled code needs.
 
     :raises SettingsError: if they cannot be simulated.
     """
@@ -83,9 +83,9 @@ def terms_of(rules: Rules) -> Terms:
 def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades:
     """Return the trades that freqtrade's backtest makes, in the order in which they close.
 
-    :param markets: one pair or, by ``join``, several that share a wallet.
-    :param rules: for many runs with the same ones, what :func:`terms_of` makes of them.
-    :raises DataError: if there is not one signal a candle.
+    :param markets: one pair, or several that share a wallet, from ``join``.
+    :param rules: the rules, or the result of :func:`terms_of` for many runs with the same rules.
+    :raises DataError: if there is not exactly one signal per candle.
     :raises SettingsError: if the rules cannot be simulated.
     """
     terms = terms_of(rules) if isinstance(rules, Rules) else rules
@@ -111,13 +111,13 @@ def simulate(markets: Markets, signals: Signals, rules: Rules | Terms) -> Trades
 
 
 class Zones(NamedTuple):
-    """What signals of any thresholds are made of, of the pairs of :class:`Markets` in their order.
+    """The inputs of signals for any thresholds, for the pairs of :class:`Markets` in their order.
 
-    :ivar z: z-scores; a pair's last rows are those of its market, and before them may stand others.
-    :ivar is_stale: 1 where so many candles without a premium end that a bias ends.
-    :ivar gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes; a row a gate.
-    :ivar first: of every pair and of the end, the first row of ``z``.
-    :ivar only_flips: entry mode ``flip`` in place of ``zone``.
+    :ivar z: z-scores; the last rows of a pair match its market, earlier rows may precede them.
+    :ivar is_stale: 1 where a run of candles without a premium ends a bias.
+    :ivar gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes; one row per gate.
+    :ivar first: each pair's first row of ``z``, and the number of all rows.
+    :ivar only_flips: True for entry mode ``flip``, False for ``zone``.
     """
 
     z: Floats
@@ -135,12 +135,12 @@ def simulate_many(
     rules: Terms,
     middle: Floats | None = None,
 ) -> Iterator[tuple[Trades, Ints]]:
-    """Yield the trades of many pairs of thresholds, some at a time: memory is bounded.
+    """Yield the trades of many sets of thresholds in batches, so that memory is bounded.
 
-    :param levels: ``enter_z`` and ``exit_z``, a row each.
-    :param chosen: the gates that must pass, a row each; -1 is none.
-    :param middle: the middle of the bands, for ``scale_out``.
-    :return: trades one after the other, and where those of each end. The next take their place.
+    :param levels: ``enter_z`` and ``exit_z``, one row per set.
+    :param chosen: the gates that must pass, one row per set; -1 for none.
+    :param middle: the middle Bollinger band, for ``scale_out``.
+    :return: trades of a batch, and where those of each set end. The next batch overwrites them.
     """
     extremes = np.flatnonzero(np.abs(zones.z) >= levels[:, 0].min())
     extreme_first, event_first = extremes.searchsorted(zones.first), zones.first.copy()
@@ -169,7 +169,7 @@ def simulate_many(
 
 
 def statistics(trades: Trades, wallet: float) -> Statistics:
-    """Return what trades earned.
+    """Return the statistics of trades.
 
     :param wallet: balance before the first trade.
 
@@ -180,7 +180,7 @@ def statistics(trades: Trades, wallet: float) -> Statistics:
 
 
 def _memory(markets: Markets) -> tuple[Records, Records]:
-    """Return the memory that a run works in, with the length of a candle."""
+    """Return the working memory of a run, with the length of a candle set."""
     long = np.flatnonzero(np.diff(markets.first) > 1)
     wallet = np.zeros(1, WALLET)
     wallet["length"] = 1

@@ -1,7 +1,7 @@
-"""From z-scores and gates to signals and trades, one pair of thresholds after another, compiled.
+"""Compute signals and trades from z-scores and gates for many sets of thresholds, compiled.
 
-The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. Zones are
-found by leaps from one extreme z-score to the next: most candles are never looked at.
+The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. The search
+jumps from one extreme z-score to the next, so most candles are never read.
 """
 
 from perp_imbalance.simulation.compiling import cached, compiled
@@ -37,18 +37,18 @@ def zone_events(  # noqa: C901
     events: Records,
     count: int,
 ) -> int:
-    """Write the signals of one pair behind those that are there; return how many there are then.
+    """Append the signals of one pair; return the new number of signals.
 
-    :param z: z-scores, of this and other pairs.
-    :param is_stale: whether so many candles without a premium end here that a bias ends.
-    :param gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes, a row a gate.
-    :param chosen: the gates that must pass, a row for each ``number``; -1 is none.
-    :param extremes: rows on which ``|z|`` is ``enter_z`` or more, among others; the pair's are
+    :param z: z-scores of all pairs.
+    :param is_stale: whether a run of candles without a premium ends a bias here.
+    :param gates: bits ``ENTER_LONG`` and ``ENTER_SHORT`` where a gate passes, one row per gate.
+    :param chosen: the gates that must pass, one row for each ``number``; -1 for none.
+    :param extremes: rows that include all with ``|z|`` of at least ``enter_z``; the pair's are
         those from ``place`` up to ``last``.
-    :param end: the row after its last one.
-    :param only_flips: entry mode ``flip`` in place of ``zone``.
-    :param begin: its first row that can be traded; earlier signals are not written.
-    :param shift: what to add to a row of z to have a row of ``Markets``.
+    :param end: the row after the pair's last one.
+    :param only_flips: True for entry mode ``flip``, False for ``zone``.
+    :param begin: the pair's first row that can be traded; earlier signals are not written.
+    :param shift: row of ``Markets`` minus row of ``z``.
     """
     done = 0
     for at in range(place, last):
@@ -116,17 +116,17 @@ def run_many(
     trades: Records,
     ends: Ints,
 ) -> int:
-    """Write the trades of many pairs of thresholds; return how many of them there was room for.
+    """Write the trades of many sets of thresholds; return the number of sets that fit into memory.
 
     The parameters are those of :func:`run` and :func:`zone_events`, and:
 
-    :param z_first: of every pair and of the end, the first row of ``z``; the pair's last rows are
-        those of ``Markets``, what it has before is there to look back on.
-    :param extreme_first: of every pair and of the end, the first of ``extremes``.
-    :param levels: ``enter_z`` and ``exit_z``, a row each.
-    :param begin: the number of those that were done before.
-    :param events: memory to work in, as long as ``z``; with ``event_first``.
-    :param ends: of each, how many trades there are with its own; is written.
+    :param z_first: each pair's first row of ``z``, and the number of all rows; the last rows of a
+        pair match ``Markets``, earlier ones are history.
+    :param extreme_first: each pair's first element of ``extremes``, and the number of elements.
+    :param levels: ``enter_z`` and ``exit_z``, one row per set.
+    :param begin: number of sets done before.
+    :param events: working memory as long as ``z``, together with ``event_first``.
+    :param ends: output: number of trades up to and including each set's.
     """
     pairs, used = first.size - 1, 0
     event_first[0] = 0

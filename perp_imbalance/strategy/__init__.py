@@ -1,1 +1,1 @@
-"""What the strategy classes are made of: parameters, settings, feed, positions, alerts."""
+"""The parts of the strategy classes: parameters, settings, feed, positions, alerts."""

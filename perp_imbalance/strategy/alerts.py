@@ -1,4 +1,4 @@
-"""What a bot says of a candle: messages about what a trader asked for, and a line of its log."""
+"""Messages of a bot about a candle: alerts, and a line of the log."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -40,14 +40,15 @@ _MEASURES = {"deviation": ("deviation_bps", "bps"), "premium": ("premium_pct", "
 
 
 class CrossingAlert(BaseModel):
-    """A message where a level is crossed.
+    """An alert when a value crosses a level.
 
-    :param kind: ``deviation`` and ``premium`` of a pair, either side of zero; ``market``: the share
-        of the whitelist that is dislocated.
-    :param level: in bps, % and % of the pairs; the level itself counts as beyond.
-    :param deviation_bps: which pairs are dislocated (``market`` only): those with a deviation of
-        this much or less where it is negative, or more otherwise.
-    :param cooldown_candles: candles in a row inside the level before a crossing is told again.
+    :param kind: ``deviation`` or ``premium`` of a pair, above the level or below its negative;
+        ``market``: the share of the whitelist that is dislocated.
+    :param level: in bps for ``deviation``, in % for ``premium``, in % of the pairs for ``market``;
+        a value equal to the level counts as beyond it.
+    :param deviation_bps: for ``market``, the deviation of a dislocated pair: this or less if it is
+        negative, this or more otherwise.
+    :param cooldown_candles: consecutive candles inside the level before the next message.
     """
 
     model_config = STRICT
@@ -67,18 +68,18 @@ class CrossingAlert(BaseModel):
 
     @property
     def column(self) -> str:
-        """The column of a pair that crosses the level."""
+        """The column whose value crosses the level."""
         return _MEASURES[self.kind][0]
 
 
 @dataclass(frozen=True)
 class Alert:
-    """What is to be told of a pair.
+    """An alert about a pair.
 
-    :ivar title: what a message begins with; those of one title are told in one
-    :ivar values: what is known of the pair
-    :ivar size: the pairs of the largest are named
-    :ivar end: what ends the message
+    :ivar title: first line of the message; alerts with the same title share one message
+    :ivar values: text with the figures of the pair
+    :ivar size: rank of the alert; a message names the pairs with the largest sizes
+    :ivar end: last line of the message
     """
 
     title: str
@@ -118,13 +119,13 @@ def flip_alert(
     kinds: Collection[AlertKind],
     before: int | None = None,
 ) -> Alert | None:
-    """Return what to tell of the last candle, None where the bias did not flip on it.
+    """Return an alert if the bias flipped on the last candle, else None.
 
-    A flip to the other side is its beginning, not also an end.
+    A flip to the other side counts as the beginning of the new bias only.
 
     :param candles: ``close`` and the columns of the signal, at least one row.
-    :param kinds: which kinds are wanted.
-    :param before: the bias to compare with, that of the candle before unless given.
+    :param kinds: the wanted kinds of flips.
+    :param before: the bias to compare with; by default that of the previous candle.
 
     >>> rows = {"bias": [0, -1], "z": [1.0, 2.5], "premium_pct": [0.1, 0.2], "close": [9.0, 9.5]}
     >>> flip = flip_alert(DataFrame(rows), pair="X/USDT:USDT", preset="balanced", kinds=TITLES)
@@ -142,7 +143,7 @@ def flip_alert(
 
 
 def crossing_alert(rule: CrossingAlert, side: int, pair: str, candle: Mapping[Any, Any]) -> Alert:
-    """Return what to tell of a pair that has crossed a level.
+    """Return the alert about a pair that has crossed a level.
 
     :param side: +1 above the level, -1 below the negative one.
     :param candle: the last row: ``close`` and the columns of the signal.
@@ -174,10 +175,10 @@ def market_message(rule: CrossingAlert, dislocated: int, known: int) -> str:
 
 
 def candle_line(pair: str, candle: Mapping[Any, Any], reason: str) -> str:
-    """Return the line of the log about a closed candle.
+    """Return the log line about a closed candle.
 
-    :param candle: its row: ``date``, the columns of the signal, and what is entered.
-    :param reason: as that of :func:`perp_imbalance.indicators.signals.no_entry_reasons`.
+    :param candle: its row: ``date``, the columns of the signal, and the entry columns.
+    :param reason: its text from :func:`perp_imbalance.indicators.signals.no_entry_reasons`.
 
     >>> from datetime import datetime
     >>> row = {"z": 1.8, "premium_pct": 0.1, "deviation_bps": 4.2, "bias": -1}

@@ -1,7 +1,7 @@
-"""What freqtrade's own charts show: FreqUI by the REST API, and ``freqtrade plot-dataframe``.
+"""Columns and annotations for freqtrade's charts: FreqUI and ``freqtrade plot-dataframe``.
 
-Both draw columns only, so what is constant (the guides) or in two colours (the premium) needs
-columns of its own. Only runs that draw have them.
+Both draw columns only, so constant lines (the guides of z) and a bar in two colours (the premium)
+need additional columns. Only runs that draw have them.
 """
 
 from abc import abstractmethod
@@ -40,7 +40,7 @@ _GUIDES = {
 
 
 def tinted(color: str, share: float) -> str:
-    """Return a colour that covers what is below it by a share only.
+    """Return a colour with an opacity.
 
     >>> tinted("#ff0080", 0.25)
     'rgba(255, 0, 128, 0.25)'
@@ -96,7 +96,7 @@ PLOT_CONFIG: dict[str, Any] = {
 
 
 def chart_columns(premium: Floats, thresholds: Thresholds) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the columns that only charts need: guides of z, and the premium by its sign.
+    """Return the columns that only charts need: guides of z, and positive and negative premium.
 
     :param premium: the column ``premium_pct``.
     """
@@ -115,13 +115,13 @@ def bias_annotations(
 ) -> list[Annotation]:
     """Return the zones of the bias as tinted areas, and its flips as labelled points.
 
-    A zone reaches from the opening of its first candle to that of the first one after it. Its tint
-    deepens with its most extreme z.
+    A zone extends from the opening of its first candle to the opening of the first candle after it.
+    Its tint grows with its most extreme z.
 
     :param columns: ``date``, ``high``, ``low``, ``close``, ``z`` and ``bias``.
-    :param hot_z: ``|z|`` from which the tint is deepest.
-    :param start: of the first candle that is looked at; what ended before is left out.
-    :param end: of the last one.
+    :param hot_z: ``|z|`` at which the tint is strongest.
+    :param start: opening of the first candle to draw; zones that ended earlier are left out.
+    :param end: opening of the last candle to draw.
     """
     asked = columns[columns["date"].between(Timestamp(start), Timestamp(end))]
     if asked.empty:
@@ -153,7 +153,7 @@ def bias_annotations(
 
 
 def _flips(flips: DataFrame) -> Iterator[Annotation]:
-    """Yield a point for each candle on which the bias flipped."""
+    """Yield an annotation for each candle on which the bias flipped."""
     wanted = ["date", "high", "low", "close", "z", "bias"]
     for date, high, low, close, z, bias in flips[wanted].itertuples(index=False):
         point = {"type": "point", "x": date.to_pydatetime(), "size": 8}
@@ -166,17 +166,17 @@ def _flips(flips: DataFrame) -> Iterator[Annotation]:
 
 
 class FreqtradeCharts(IStrategy):
-    """The part of a strategy that freqtrade asks what to draw."""
+    """The part of a strategy that defines freqtrade's charts."""
 
     plot_config = PLOT_CONFIG
 
     @abstractmethod
     def thresholds(self) -> Thresholds:
-        """Return the thresholds as the parameters have them now."""
+        """Return the thresholds with the current values of the parameters."""
 
     @property
     def is_drawn(self) -> bool:
-        """Tell whether somebody looks at the columns of this run."""
+        """Return whether the columns of this run are drawn."""
         return self.config["runmode"] in DRAWING_MODES
 
     def plot_annotations(

@@ -1,4 +1,4 @@
-"""The optional gates of a strategy: which series they need, and the columns these become."""
+"""Series of the optional gates of a strategy, and the columns made from them."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ _ABILITIES = {
 
 
 def gate_series(thresholds: Thresholds) -> list[CandleType]:
-    """Return the series of the gates that are on.
+    """Return the series of the active gates.
 
     >>> gate_series(Thresholds(use_oi=True))
     [<CandleType.OPEN_INTEREST: 'open_interest'>]
@@ -37,17 +37,17 @@ def gate_series(thresholds: Thresholds) -> list[CandleType]:
 
 
 def downloaded_series(thresholds: Thresholds) -> list[CandleType]:
-    """Return the series of the gates that are on that freqtrade downloads only when asked to."""
+    """Return the series of active gates that freqtrade downloads only on request."""
     return [kind for kind in gate_series(thresholds) if not _BY_KIND[kind].with_candles]
 
 
 def gate_series_keys(
     pair: str, kinds: Iterable[CandleType], timeframe: str, funding_timeframe: str
 ) -> list[tuple[str, str, CandleType]]:
-    """Return what freqtrade is asked for: pair, timeframe and kind of each series.
+    """Return pair, timeframe and kind of each series for freqtrade's informative pairs.
 
-    :param kinds: the series of the gates that are on.
-    :param funding_timeframe: past funding rates have one of their own.
+    :param kinds: the series of the active gates.
+    :param funding_timeframe: timeframe of past funding rates.
 
     >>> gate_series_keys("BTC/USDT:USDT", [CandleType.FUNDING_RATE], "5m", "1h")
     [('BTC/USDT:USDT', '1h', <CandleType.FUNDING_RATE: 'funding_rate'>)]
@@ -59,12 +59,11 @@ def gate_series_keys(
 
 
 def check_series(exchange: str, kind: CandleType, setting: str) -> None:
-    """Raise where an exchange does not have a series that a setting asks for.
+    """Raise if an exchange lacks a series that a setting needs.
 
     :param exchange: ccxt's name.
-    :param setting: what asks for it, as the config has it, or the switch of a gate: a parameter
-        file may have switched that on, and the config's word counts.
-    :raises SettingsError: naming all three.
+    :param setting: the setting of the config, or the switch of a gate, for the message.
+    :raises SettingsError: naming exchange, series and setting.
     """
     ability, words = _ABILITIES[kind]
     described: Callable[[], Any] | None = getattr(ccxt, exchange, None)
@@ -76,14 +75,14 @@ def check_series(exchange: str, kind: CandleType, setting: str) -> None:
 
 
 class GateSeries(IStrategy):
-    """The part of a strategy that asks for funding rates and open interest where a gate is on."""
+    """The part of a strategy that requests the series of active gates: funding, open interest."""
 
     settings: Settings
 
     def check_gates(self) -> None:
-        """Refuse gates without series; let hyperopt vary only what belongs to a gate that is on.
+        """Refuse gates without their series; let hyperopt vary thresholds of active gates only.
 
-        :raises SettingsError: where the exchange lacks what a setting asks for.
+        :raises SettingsError: if the exchange lacks a series that a setting needs.
         """
         source = self.settings.premium_source
         order = () if source == "auto" else source_order(source)
@@ -104,10 +103,10 @@ class GateSeries(IStrategy):
                 parameter.optimize = parameter.optimize and bool(getattr(self, switch).value)
 
     def gate_series_keys_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
-        """Return the series of the gates that are on.
+        """Return the series of the active gates.
 
-        Only the switches are read: freqtrade takes any other threshold that is read while hyperopt
-        computes its indicators for one that its epochs cannot vary.
+        Only the switches are read: freqtrade does not vary a threshold that was read while hyperopt
+        computes indicators.
         """
         kinds = [
             CandleType(series.candle_type)
@@ -120,7 +119,7 @@ class GateSeries(IStrategy):
         return gate_series_keys(pair, kinds, self.timeframe, funding_timeframe)
 
     def series_columns(self, dataframe: DataFrame, pair: str) -> dict[str, Floats]:
-        """Return the columns of the series whose gates are on."""
+        """Return the columns of the series of active gates."""
         columns: dict[str, Floats] = {}
         for name, timeframe, kind in self.gate_series_keys_of(pair):
             frame = self.dp.get_pair_dataframe(name, timeframe, kind)
@@ -128,7 +127,7 @@ class GateSeries(IStrategy):
         return columns
 
     def known_series(self, columns: Mapping[str, Any] | DataFrame) -> dict[str, Floats]:
-        """Return the columns of :meth:`series_columns` among others."""
+        """Return the columns of :meth:`series_columns` that a dataframe has."""
         names = (series.column for series in GATE_SERIES.values())
         return {name: np.asarray(columns[name]) for name in names if name in columns}
 
@@ -136,18 +135,18 @@ class GateSeries(IStrategy):
 def series_column(
     dataframe: DataFrame, timeframe: str, frame: DataFrame, kind: CandleType
 ) -> dict[str, Floats]:
-    """Return what a series becomes on the perp's rows: columns by name.
+    """Return the columns of a series on the perp's rows, by name.
 
     :param dataframe: the perp's candles.
-    :param timeframe: theirs.
-    :param frame: the series as freqtrade gives it; it may be empty.
-    :param kind: that of a gate's series.
+    :param timeframe: timeframe of these candles.
+    :param frame: the series from freqtrade; it may be empty.
+    :param kind: freqtrade's candle type of the series.
     """
     return _BY_KIND[kind].on_rows(dataframe, timeframe, frame)
 
 
 def missing_series(columns: dict[str, Floats]) -> str | None:
-    """Say which gate has nothing to go by; None where every one has something."""
+    """Return a message about gates without any data; None if each has some."""
     for gate in GATES:
         column = gate.series.column if gate.series else None
         if column in columns and not np.isfinite(columns[column]).any():

@@ -1,4 +1,4 @@
-"""Values of parameters as words: ``enter_z=2.2 use_sigma=no``, as commands print them."""
+"""Format parameter values as text, such as ``enter_z=2.2 use_sigma=no``."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from perp_imbalance.strategy.settings import Settings
 def check_decimals(name: str, value: Any) -> None:
     """Refuse a value that a strategy's parameter would round.
 
-    :raises SettingsError: naming what it would become.
+    :raises SettingsError: with the rounded value.
 
     >>> check_decimals("enter_z", 2.125)
     """
@@ -26,7 +26,7 @@ def check_decimals(name: str, value: Any) -> None:
 
 
 def words_of(values: Mapping[str, Any]) -> list[str]:
-    """Return values as words, which commands read as well.
+    """Return values as text that commands can read.
 
     >>> words_of({"enter_z": 2.0, "use_sigma": False})
     ['enter_z=2', 'use_sigma=no']
@@ -41,9 +41,9 @@ def _word(value: Any) -> str:
 
 
 def written_values(thresholds: Thresholds, settings: Settings) -> dict[str, Any]:
-    """Return every value that decides signals: all switches, and what belongs to those that are on.
+    """Return all values that affect signals: all switches, and the thresholds of active gates.
 
-    :param settings: whose entry mode and stale rule are named where they are not the default.
+    :param settings: settings whose entry mode and ``max_stale_candles`` are added if not default.
 
     >>> words_of(written_values(Thresholds(use_sigma=False), Settings()))[4:]
     ['robust_z=no', 'use_sigma=no', 'use_htf=no', 'min_deviation_bps=0']

@@ -1,4 +1,4 @@
-"""Money: what an entry must still meet when its order is due, and what ends with how much."""
+"""Rules of orders: late entries, stops, partial exits."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -73,9 +73,9 @@ _PROTECTION_KEYS = {
 
 
 def misspelt_key(protection: Mapping[str, Any]) -> str | None:
-    """Say which key of a protection freqtrade would leave aside; None where it reads them all.
+    """Return a message about a protection's key that freqtrade would ignore; None if it reads all.
 
-    A method that is not known has no keys to be compared with: freqtrade refuses it by itself.
+    An unknown method has no keys to compare; freqtrade refuses it itself.
 
     >>> misspelt_key({"method": "CooldownPeriod", "stop_duration_candels": 5})
     'CooldownPeriod has no stop_duration_candels, write it as stop_duration_candles'
@@ -95,15 +95,16 @@ def misspelt_key(protection: Mapping[str, Any]) -> str | None:
 def stoploss_of_stake(
     of_price: float, leverage: float, liquidation_buffer: float = LIQUIDATION_BUFFER
 ) -> float:
-    """Return the stoploss as freqtrade takes it, as a share of the stake.
+    """Return freqtrade's stoploss, a fraction of the stake, from a fraction of the price.
 
-    It grows with the leverage as far as it stays before the liquidation price of most pairs.
+    It is multiplied by the leverage, but limited so that it triggers before the liquidation price
+    of most pairs.
 
-    :param of_price: share of the price, below 0.
+    :param of_price: fraction of the price, below 0.
     :param leverage: at least 1.
-    :param liquidation_buffer: the share of the way to the liquidation price that freqtrade keeps
-        away from it.
-    :raises SettingsError: if there is no room for a stoploss before the liquidation price.
+    :param liquidation_buffer: freqtrade's distance from the liquidation price, as a fraction of the
+        distance from the entry.
+    :raises SettingsError: if no stoploss fits before the liquidation price.
 
     >>> stoploss_of_stake(-0.3, 1), stoploss_of_stake(-0.3, 3), stoploss_of_stake(-0.3, 20)
     (-0.3, -0.9, -0.752475)
@@ -120,10 +121,10 @@ def stoploss_of_stake(
 
 
 def check_stoploss(stoploss: float) -> None:
-    """Refuse a stoploss that closes at once, or never.
+    """Refuse a stoploss that closes at once or never.
 
-    :param stoploss: as a strategy has it: a share of the stake, below 0.
-    :raises SettingsError: one line that says what is allowed.
+    :param stoploss: the strategy's, a fraction of the stake, below 0.
+    :raises SettingsError: one line with the allowed range.
 
     >>> check_stoploss(-0.3)
     """
@@ -134,10 +135,10 @@ def check_stoploss(stoploss: float) -> None:
 
 
 def closed_against(close: float, open_rate: float, side: str, share: float) -> bool:
-    """Tell whether a close stands as far against a position as ``stop_on_close`` allows, or more.
+    """Return whether a close is at least ``stop_on_close`` against a position.
 
     :param side: ``short`` or ``long``.
-    :param share: of the price.
+    :param share: ``stop_on_close``, a fraction of the price.
 
     >>> closed_against(95.0, 100.0, "long", 0.05), closed_against(95.0, 100.0, "short", 0.05)
     (True, False)
@@ -154,15 +155,15 @@ def entry_refusal(
     max_age: timedelta,
     max_drift: float,
 ) -> str | None:
-    """Say why an entry comes too late for its signal, or too early; None where it does not.
+    """Return why an entry is too late or too early for its signal; None if it may be placed.
 
-    A better price than the signal's is no reason: the deepest wicks would be refused.
+    A price better than the signal's is allowed; otherwise the best entries would be refused.
 
     :param age: time since the close of the signal's candle.
     :param rate: price of the entry.
     :param signal_close: close of the signal's candle.
     :param side: ``short`` or ``long``.
-    :param max_drift: share by which the price may have moved against the entry since.
+    :param max_drift: most that the price may have moved against the entry, as a fraction.
 
     >>> limits = {"max_age": timedelta(seconds=120), "max_drift": 0.01}
     >>> entry_refusal(timedelta(seconds=200), 100.0, 100.0, "long", **limits)
@@ -190,9 +191,9 @@ def entry_refusal(
 
 
 def stake_to_close(stake: float, share: float, min_stake: float | None) -> float | None:
-    """Return how much of a stake a scale-out closes; None where an order would be too small.
+    """Return the part of a stake that a scale-out closes; None if an order would be too small.
 
-    :param share: of the stake, above 0 and below 1.
+    :param share: fraction of the stake, above 0 and below 1.
     :param min_stake: the exchange's smallest stake; both parts must reach it.
 
     >>> stake_to_close(100.0, 0.5, 10.0)

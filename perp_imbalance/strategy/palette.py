@@ -1,4 +1,4 @@
-"""The colours of everything that is drawn: one name for each thing, in four palettes."""
+"""The colours of all drawings, by name, in four palettes."""
 
 from dataclasses import dataclass, replace
 
@@ -9,10 +9,10 @@ from perp_imbalance.errors import SettingsError
 class Palette:
     """The colours of a drawing, each as ``#rrggbb``.
 
-    :ivar premium_positive: columns of a perp that is dearer than its spot pair.
-    :ivar premium_negative: columns of one that is cheaper.
-    :ivar missing: candles without a fresh spot price.
-    :ivar z_light: the line of z at 0; it deepens to one of the two hot ones up to ``hot_z``.
+    :ivar premium_positive: columns of a premium above 0.
+    :ivar premium_negative: columns of a premium below 0.
+    :ivar missing: candles without a traded spot price.
+    :ivar z_light: the line of z at 0; it changes to one of the next two colours up to ``hot_z``.
     :ivar z_hot_short: the line of z where perp longs are crowded.
     :ivar z_hot_long: the line of z where perp shorts are crowded.
     :ivar short: the tint of the SHORT bias, and the marks of shorts.
@@ -125,7 +125,7 @@ PALETTES = ("classic", "safe")
 def palette(name: str = "classic", dark: bool = False) -> Palette:
     """Return the colours of a palette on a light or a dark background.
 
-    :param name: ``classic``, or ``safe``: told apart by colour-blind readers, too.
+    :param name: ``classic``, or ``safe`` for colour-blind readers.
     :raises SettingsError: if there is no palette of that name.
 
     >>> palette("classic").premium_positive

@@ -1,4 +1,4 @@
-"""The thresholds as freqtrade parameters: what hyperopt may try, and in which space."""
+"""The thresholds as freqtrade parameters, with hyperopt's ranges and spaces."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -100,7 +100,7 @@ def check_value(name: str, value: Any) -> None:
     """Refuse a value that a parameter cannot have.
 
     :param name: one of :data:`SPACES`.
-    :raises SettingsError: one line that says what is allowed.
+    :raises SettingsError: one line with the allowed values.
 
     >>> check_value("len_prem", 20)
     """
@@ -115,19 +115,19 @@ def check_value(name: str, value: Any) -> None:
 
 
 def parameters_of(strategy: Any) -> dict[str, list[str]]:
-    """Return the parameters of a strategy by space; those it fixes, too."""
+    """Return the parameters of a strategy by space, including fixed ones."""
     return {space: list(found) for space, found in detect_all_parameters(strategy).items()}
 
 
 def check_names(
     params: Mapping[str, Any], known: Mapping[str, Collection[str]], owner: str
 ) -> None:
-    """Refuse values that freqtrade would leave aside in silence.
+    """Refuse values that freqtrade would ignore silently.
 
     :param params: values by space and name, as a parameter file or a class has them.
     :param known: the parameters of the strategy by space.
     :param owner: the strategy's name.
-    :raises SettingsError: one line that names the first such value.
+    :raises SettingsError: one line that names the first ignored value.
 
     >>> check_names({"buy": {"enter_z": 2.0}}, {"buy": ["enter_z"]}, "Mine")
     """
@@ -141,9 +141,9 @@ def check_names(
 
 
 def check_lookback(thresholds: Thresholds) -> None:
-    """Refuse thresholds that look back on more candles than are loaded at start.
+    """Refuse thresholds whose windows are longer than the candles loaded at start.
 
-    :raises SettingsError: naming the lengths.
+    :raises SettingsError: naming the window lengths.
 
     >>> check_lookback(Thresholds())
     """
@@ -189,10 +189,10 @@ def new_parameter(name: str, default: Any, *, is_fixed: bool = False) -> BasePar
 
 
 def own_parameter(name: str, declared: Any) -> BaseParameter:
-    """Return a parameter from what a class declares; a plain value becomes a fixed parameter.
+    """Return a parameter from a class attribute; a plain value becomes a fixed parameter.
 
-    :param name: one of :data:`SPACES`, or of a parameter that a subclass adds.
-    :raises SettingsError: if this parameter cannot have a plain value.
+    :param name: one of :data:`SPACES`, or the name of a parameter that a subclass adds.
+    :raises SettingsError: if the plain value is invalid.
 
     >>> own_parameter("enter_z", 3.0).value
     3.0
@@ -208,11 +208,11 @@ def own_parameter(name: str, declared: Any) -> BaseParameter:
 
 
 class OwnParameters(IStrategy):
-    """The part of a strategy that holds the thresholds as parameters of its own.
+    """The part of a strategy that holds the thresholds as parameters.
 
-    Every class has copies of what it inherits, and every strategy copies of what its class has, so
-    that no two share a value. A subclass may replace a parameter by one with another range, or by a
-    plain value, which neither hyperopt nor a parameter file then changes.
+    Every class copies inherited parameters, and every strategy object those of its class, so that
+    no two share a value. A subclass may replace a parameter by one with another range, or by a
+    plain value, which neither hyperopt nor a parameter file changes.
     """
 
     settings: Settings
@@ -249,9 +249,9 @@ class OwnParameters(IStrategy):
         self.own_parameters()
 
     def own_parameters(self) -> None:
-        """Give this strategy parameters of its own.
+        """Copy the parameters of the class for this strategy object.
 
-        :raises OperationalException: one line, if the class declares a value that is not valid.
+        :raises OperationalException: one line, if the class declares an invalid value.
         """
         with self.refusing_in_one_line():
             for name, value in _declarations(self):
@@ -259,12 +259,12 @@ class OwnParameters(IStrategy):
                     setattr(self, name, own_parameter(name, value))
 
     def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
-        """Load the parameters, then refuse to start with values that cannot be traded.
+        """Load the parameters, then refuse values that cannot be traded.
 
-        freqtrade has no later hook than this one that a wrong value would stop with one line:
-        ``bot_start`` runs before the parameters are loaded, and its errors come with a traceback.
+        This is freqtrade's only hook where an error stops the bot with one line: ``bot_start`` runs
+        before the parameters are loaded, and its errors print a traceback.
 
-        :raises OperationalException: one line, if a parameter cannot have its value.
+        :raises OperationalException: one line, if the value of a parameter is invalid.
         """
         # Again, for what the subclass's __init__ set.
         self.own_parameters()
@@ -275,11 +275,11 @@ class OwnParameters(IStrategy):
             self.check_parameters()
 
     def check_given_values(self) -> None:
-        """Refuse what the class and the parameter file say of parameters that are not there.
+        """Refuse unknown parameters and invalid values in the class and in the parameter file.
 
-        Their values likewise. freqtrade would leave the former aside, and fail at the latter.
+        freqtrade would ignore unknown parameters, and fail with a traceback on invalid values.
 
-        :raises SettingsError: naming the first of them.
+        :raises SettingsError: naming the first one.
         """
         known = parameters_of(self)
         of_class = {
@@ -300,18 +300,18 @@ class OwnParameters(IStrategy):
 
     @contextmanager
     def refusing_in_one_line(self) -> Iterator[None]:
-        """Hand our errors to freqtrade as its own, which it prints without a traceback."""
+        """Convert this project's errors to freqtrade's, which it prints without a traceback."""
         try:
             yield
         except PerpImbalanceError as error:
             raise OperationalException(f"{type(self).__name__}: {error}") from None
 
     def take_config_settings(self) -> None:
-        """Let a setting be the config's where it names it, and say so where that changes it.
+        """Apply the settings that the config names, and log each one that changes a value.
 
-        A parameter file outranks the config, as its values were found with each other; not the
-        switches of gates, which no epoch of hyperopt varies: else every parameter file would
-        switch a gate off that the config had not at its tuning.
+        A parameter file outranks the config, since its values were tuned together. For the switches
+        of gates the config outranks the file: hyperopt does not vary them, so an older file would
+        otherwise switch off a gate that the config has added since.
         """
         for name in sorted(SETTING_SPACES.keys() & self.settings.model_fields_set):
             parameter, wanted = getattr(self, name), getattr(self.settings, name)
@@ -357,7 +357,7 @@ class OwnParameters(IStrategy):
 
 
 def _declarations(owner: object) -> list[tuple[str, Any]]:
-    """Return the parameters that a class or a strategy has, and the plain values in their place."""
+    """Return the parameters of a class or a strategy, and the plain values that replace some."""
     found = []
     for name in dir(owner):
         # Of the class first: a property of a strategy may need what it does not have yet.
@@ -369,7 +369,7 @@ def _declarations(owner: object) -> list[tuple[str, Any]]:
 
 
 def preset_said(thresholds: Thresholds, preset: str) -> str:
-    """Return what a message calls the thresholds: the preset that they are, or that they began as.
+    """Return the name of the thresholds in messages: their preset, or the preset they started from.
 
     >>> preset_said(PRESETS["balanced"], "balanced"), preset_said(Thresholds(enter_z=2), "balanced")
     ('balanced', 'balanced, tuned')
@@ -387,9 +387,9 @@ def preset_said(thresholds: Thresholds, preset: str) -> str:
 
 
 def with_preset(name: str) -> Callable[[Strategy], Strategy]:
-    """Give a strategy class the parameters of a preset.
+    """Return a class decorator that sets the parameters of a preset.
 
-    What the class itself gives a value stays.
+    Parameters that the class itself sets stay.
 
     Use: ``@with_preset("aggressive")`` above the class.
     """

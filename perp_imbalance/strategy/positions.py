@@ -1,4 +1,4 @@
-"""Positions: how large they may be, when they may begin, and what ends them beside the signal."""
+"""Positions: their leverage, late entries, partial exits, and exits besides the signal."""
 
 import logging
 from datetime import datetime, timedelta
@@ -33,15 +33,15 @@ PRICE_TYPE, MARK = "stoploss_price_type", "mark"
 
 
 def offers_mark_stops(exchange: Any) -> bool:
-    """Tell whether an exchange can trigger a stop by the mark price.
+    """Return whether an exchange can trigger stops by the mark price.
 
-    :param exchange: freqtrade's.
+    :param exchange: freqtrade's exchange.
     """
     return MARK in exchange.get_option("stop_price_type_value_mapping", {})
 
 
 def declaring_class(kind: type, name: str) -> type:
-    """Return the class from which another one has an attribute.
+    """Return the class from which a class inherits an attribute.
 
     >>> declaring_class(bool, "real")
     <class 'int'>
@@ -50,9 +50,9 @@ def declaring_class(kind: type, name: str) -> type:
 
 
 def _protections(own: Any) -> Any:
-    """Return freqtrade's ``protections`` as a property: the config's where its section names them.
+    """Return freqtrade's ``protections`` as a property that prefers those of the config's section.
 
-    :param own: what the class has instead, a list or a property; None: the section's default.
+    :param own: the class's protections, a list or a property; None for the section's default.
     """
 
     def get(self: "Positions") -> Any:
@@ -71,10 +71,9 @@ def _protections(own: Any) -> Any:
 
 
 class Positions(IStrategy):
-    """The part of a strategy that freqtrade asks before and after it places orders.
+    """The part of a strategy with freqtrade's callbacks about orders and positions.
 
-    The methods have freqtrade's signatures, so that a subclass may call ``super()`` as it would
-    call freqtrade's own.
+    The methods have freqtrade's signatures, so that a subclass can call ``super()``.
     """
 
     settings: Settings
@@ -90,13 +89,13 @@ class Positions(IStrategy):
             cls.protections = _protections(vars(cls)["protections"])
 
     def apply_money_settings(self, shipped: type) -> None:
-        """Let the config's section win over the class where it names a setting, and say so.
+        """Apply the settings of the config's section over those of the class, and log them.
 
-        The stoploss of the shipped class is of the price: it is scaled by the leverage. Any other
-        is the user's own, and of the stake as freqtrade takes it.
+        The shipped class's stoploss is a fraction of the price and is multiplied by the leverage.
+        Any other stoploss is the user's own, a fraction of the stake as in freqtrade.
 
         :param shipped: the class that wires the strategy.
-        :raises SettingsError: where the class cannot be changed so, or the leverage is too high for
+        :raises SettingsError: if the class cannot have the setting, or the leverage is too high for
             the stop.
         """
         kind, named = type(self), self.settings.model_fields_set
@@ -120,16 +119,16 @@ class Positions(IStrategy):
             self.position_adjustment_enable = True
 
     def ft_load_hyper_params(self, hyperopt: bool = False) -> None:
-        """Look at the stoploss when freqtrade has loaded everything that may change it."""
+        """Check the stoploss after freqtrade has loaded everything that may change it."""
         super().ft_load_hyper_params(hyperopt)
         check_stoploss(self.stoploss)
         if self.config["runmode"] in TRADE_MODES:
             self.trigger_stops_by_mark()
 
     def trigger_stops_by_mark(self) -> None:
-        """Let the mark price trigger stops on the exchange, where it can and nobody chose another.
+        """Let the mark price trigger stops if the exchange can and the config does not choose.
 
-        freqtrade refuses to start where an exchange cannot, so this waits until it is known.
+        freqtrade refuses to start if the exchange cannot, so this runs once the exchange is known.
         """
         exchange = getattr(getattr(self, "dp", None), "_exchange", None)
         if exchange is not None and offers_mark_stops(exchange):
@@ -152,7 +151,7 @@ class Positions(IStrategy):
         side: str,
         **kwargs: Any,
     ) -> float:
-        """Return the leverage of the config, at most what the exchange allows."""
+        """Return the config's leverage, at most the exchange's limit."""
         return min(self.settings.leverage, max_leverage)
 
     def confirm_trade_entry(
@@ -167,11 +166,10 @@ class Positions(IStrategy):
         side: str,
         **kwargs: Any,
     ) -> bool:
-        """Refuse an entry that comes too late for its signal, or on top of an unknown position.
+        """Refuse an entry that is too late, or that would add to an unknown position.
 
-        A user's own entry passes.
-
-        The side is locked until the candle ends, else freqtrade would try again at every look.
+        An entry by hand is allowed. A refusal locks the side until the candle ends; otherwise
+        freqtrade would try again at every iteration.
         """
         dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
         if dataframe.empty:
@@ -196,7 +194,7 @@ class Positions(IStrategy):
         return False
 
     def unknown_position(self, pair: str) -> str | None:
-        """Say that the exchange holds a position of a pair without an open trade; None if not.
+        """Return a message if the exchange holds a position without an open trade, else None.
 
         The answer to its order was lost, or it was opened by hand. An entry would add to it.
         """
@@ -225,9 +223,9 @@ class Positions(IStrategy):
         current_exit_profit: float,
         **kwargs: Any,
     ) -> float | tuple[float | None, str | None] | None:
-        """Close part of a position, once, when the price is back at the middle of its bands.
+        """Close part of a position, once, when the price returns to the middle Bollinger band.
 
-        Judged on closed candles, so that a bot that looks all the time does what a backtest does.
+        Uses closed candles only, so that a bot does the same as a backtest.
         """
         if not self.settings.scale_out:
             return None
@@ -251,10 +249,10 @@ class Positions(IStrategy):
         current_profit: float,
         **kwargs: Any,
     ) -> str | bool | None:
-        """Close a position against which the last candle has closed as far as ``stop_on_close``.
+        """Close a position if the last candle closed ``stop_on_close`` or more against it.
 
-        Judged on closed candles from the entry's on: what a backtest and a bot both know at the
-        next open. A bot also closes a position whose exit signal fell into a time when it was down.
+        Uses closed candles from that of the entry on, which a backtest and a bot both know at the
+        next open. A bot also closes a position whose exit signal it missed while it was down.
         """
         is_bot = self.config["runmode"] in TRADE_MODES
         if not is_bot and not self.settings.stop_on_close:
@@ -279,16 +277,16 @@ class Positions(IStrategy):
         )
 
     def is_stopped_on_close(self, trade: Trade, last: "pd.Series[Any]") -> bool:
-        """Tell whether ``stop_on_close`` ends a position on the last closed candle."""
+        """Return whether ``stop_on_close`` ends a position on the last closed candle."""
         return last["date"] > self.signal_candle(trade) and closed_against(
             last["close"], trade.open_rate, trade.trade_direction, self.settings.stop_on_close
         )
 
     def signal_candle(self, trade: Trade) -> datetime:
-        """Return the opening of the candle whose close a position was entered on."""
+        """Return the opening of the candle whose close caused the entry of a position."""
         return self.candle_before(trade.date_entry_fill_utc or trade.open_date_utc)
 
     def candle_before(self, moment: datetime) -> datetime:
-        """Return the opening of the last candle that had closed at a moment."""
+        """Return the opening of the last candle that had closed at a time."""
         opened: datetime = timeframe_to_prev_date(self.timeframe, moment)
         return opened - self.candle

@@ -1,4 +1,4 @@
-"""The config's section ``perp_imbalance``: settings that are no thresholds."""
+"""The config's section ``perp_imbalance``: all settings that are not thresholds."""
 
 import logging
 import reprlib
@@ -47,12 +47,12 @@ SECTION = "perp_imbalance"
 
 @cache
 def warn_once(message: str) -> None:
-    """Log a warning, the first time it is given in this process."""
+    """Log a warning once per process."""
     logger.warning("%s", message)
 
 
 def _perp_name(key: str) -> str:
-    """Refuse the name of a spot pair: no perp would ever be looked up by it."""
+    """Return the name of a perp; refuse that of a spot pair, which would have no effect."""
     if ":" not in key:
         raise PydanticCustomError("no_perp", "a perp's name such as BTC/USDT:USDT")
     return key
@@ -73,26 +73,26 @@ class Settings(BaseModel):
     :param htf_timeframe: the higher timeframe of the HTF gate.
     :param entry_mode: ``zone``: the first candle of a zone that passes the gates; ``flip``: only
         the candle on which the bias flips.
-    :param sides: which sides may be entered; where the config names none, those of the preset.
-    :param max_stale_candles: candles in a row without a premium that end a bias; 0: none do.
-    :param premium_source: what the perp is compared with: one source, or several in the order in
-        which they are tried.
+    :param sides: the sides that may be entered; by default those of the preset.
+    :param max_stale_candles: consecutive candles without a premium that end a bias; 0 switches
+        this off.
+    :param premium_source: the source of the premium: one, or several in order of preference.
     :param use_funding: whether an entry needs the funding rate to agree.
     :param use_oi: whether an entry needs rising open interest.
-    :param alerts: what sends a message: flips of the bias by their names, and crossings of a level.
-    :param alert_only: whether the bot only sends messages and enters nothing.
+    :param alerts: events that send a message: kinds of bias flips, and crossings of a level.
+    :param alert_only: whether the bot only sends messages and never enters.
     :param log_candles: whether a running bot logs a line for each pair and closed candle.
-    :param spot_pairs: spot pair and scale by perp, where the names do not tell.
-    :param leverage: leverage of every position; the exchange's limit caps it.
-    :param max_entry_age_seconds: time after the close of a signal's candle in which it may be
-        entered.
-    :param max_entry_drift: share by which the price may have moved from that close against the
-        entry: up for a long, down for a short.
-    :param scale_out: share of a position that is closed when the price is back at ``bb_middle``;
-        0: none.
-    :param stop_on_close: share of the price by which a candle that closes against a position ends
-        it at the next open; 0: none does.
-    :param protections: freqtrade's protections, in freqtrade's own words.
+    :param spot_pairs: spot pair and scale by perp, where matching by name fails.
+    :param leverage: leverage of every position; at most the exchange's limit.
+    :param max_entry_age_seconds: time after the close of the signal's candle in which an entry is
+        allowed.
+    :param max_entry_drift: most that the price may have moved from that close against the entry, as
+        a fraction: up for a long, down for a short.
+    :param scale_out: fraction of a position that is closed when the price returns to
+        ``bb_middle``; 0 switches this off.
+    :param stop_on_close: a candle that closes this fraction against a position ends it at the next
+        open; 0 switches this off.
+    :param protections: freqtrade's protections, in freqtrade's format.
     """
 
     model_config = STRICT
@@ -117,7 +117,7 @@ class Settings(BaseModel):
 
     @property
     def entered_sides(self) -> list[Side]:
-        """The sides that the bot enters."""
+        """The sides that may be entered."""
         return [] if self.alert_only else self.sides
 
     @property
@@ -126,7 +126,7 @@ class Settings(BaseModel):
         return [alert for alert in self.alerts if isinstance(alert, str)]
 
     def crossing_alerts(self, *kinds: str) -> list[CrossingAlert]:
-        """Return the crossings of some kinds that send a message."""
+        """Return the crossing alerts of given kinds."""
         return [
             alert
             for alert in self.alerts
@@ -135,11 +135,11 @@ class Settings(BaseModel):
 
     @property
     def uses_spot(self) -> bool:
-        """Tell whether a premium may be measured by a spot pair."""
+        """Return whether spot is one of the sources of the premium."""
         return "spot" in source_order(self.premium_source)
 
     def of_preset(self, preset: str) -> "Settings":
-        """Return the settings with the sides of a preset, unless the config names some.
+        """Return the settings with the sides of a preset, unless the config sets them.
 
         :param preset: one of ``PRESETS``.
 
@@ -160,14 +160,14 @@ class Settings(BaseModel):
         return self.model_copy(update={"sides": list(PRESET_SIDES[preset])})
 
     def gated(self, thresholds: Thresholds) -> Thresholds:
-        """Return thresholds with the optional gates that the config switches on."""
+        """Return thresholds with the optional gates that the config turns on."""
         return replace(thresholds, **{switch: getattr(self, switch) for switch in OPTIONAL_GATES})
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Settings":
-        """Return the settings of a freqtrade config; the defaults where it has no section.
+        """Return the settings of a freqtrade config; defaults if it has no section.
 
-        :raises SettingsError: one line that names the key, what is wrong and what is allowed.
+        :raises SettingsError: one line that names the key, the error and the allowed values.
 
         >>> Settings.from_config({"perp_imbalance": {"entry_mode": "flip"}}).entry_mode
         'flip'
@@ -186,9 +186,9 @@ class Settings(BaseModel):
 
 
 def check_setting(name: str, value: Any) -> None:
-    """Refuse a value of a setting that did not come from the config.
+    """Refuse an invalid value of a setting that does not come from the config.
 
-    :raises SettingsError: one line that says what is allowed.
+    :raises SettingsError: one line with the allowed values.
 
     >>> check_setting("entry_mode", "flip")
     """
@@ -200,7 +200,7 @@ def check_setting(name: str, value: Any) -> None:
 
 
 def value_said(value: object) -> str:
-    """Return what a message calls a wrong value: what was written, or else what kind it is.
+    """Return a wrong value as text for a message; for other objects, their type.
 
     >>> value_said("x"), value_said(None), value_said(property())
     ("'x'", 'None', 'a property')
@@ -215,7 +215,7 @@ def _wanted(error: ValidationError) -> str:
 
 
 def _alerts_said(error: ErrorDetails) -> str:
-    """Say what may stand in the list of alerts."""
+    """Return a text that describes the allowed alerts."""
     if error["type"] == "crossing":
         return error["msg"]
     names = ", ".join(repr(name) for name in get_args(AlertKind))
@@ -224,7 +224,7 @@ def _alerts_said(error: ErrorDetails) -> str:
 
 
 def _one_line(error: ValidationError) -> str:
-    """Say the first thing that is wrong with the section in one sentence."""
+    """Return one sentence about the first error in the section."""
     # A misspelt key is also one that is missing.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     places = [str(part) for part in first["loc"] if part not in (_FLIP, _CROSSING)]

@@ -1,7 +1,7 @@
-"""What a bot stores with a trade at its entry, shown by FreqUI and the API, read by ``reconcile``.
+"""Data that a bot stores with a trade at entry, for FreqUI, the API and ``reconcile``.
 
-It is freqtrade's custom data of the trade: what was seen on the candle of the signal, and with
-which settings it was judged.
+It is stored as freqtrade's custom data of the trade: the columns of the signal's candle, and the
+settings at that time.
 """
 
 import math
@@ -42,12 +42,12 @@ _SHOWN = ("z", "premium_pct", "deviation_bps", "close")
 
 
 def entry_signal(candles: DataFrame, thresholds: Thresholds, side: str) -> dict[str, Any]:
-    """Return what was seen on the candle of a signal, as plain values; None where it is not known.
+    """Return the values of a signal's candle as plain values; None for unknown ones.
 
-    :param candles: one row: ``date``, ``close``, the columns of the signal, and what is entered.
+    :param candles: one row: ``date``, ``close``, the columns of the signal, and the entry columns.
     :param side: ``short`` or ``long``: the side of the trade.
     :return: ``candle``, ``z``, ``premium_pct``, ``deviation_bps``, ``close``, ``bias``, ``gates``
-        (whether each passes, by its name), ``signal`` (the tag of the entry, if there was one).
+        (whether each passes, by name), ``signal`` (the entry tag, if there was one).
     """
     row = candles.iloc[0]
     passes = gates(candles, thresholds)
@@ -64,7 +64,7 @@ def entry_signal(candles: DataFrame, thresholds: Thresholds, side: str) -> dict[
 
 
 class StoredEntries(IStrategy):
-    """The part of a strategy that stores with a trade what reconciling it needs."""
+    """The part of a strategy that stores the data for ``reconcile`` with each trade."""
 
     settings: Settings
     preset: str
@@ -77,10 +77,10 @@ class StoredEntries(IStrategy):
         """Return the thresholds as the parameters have them now."""
 
     def entry_settings(self) -> dict[str, Any]:
-        """Return what decides about trades, as plain values.
+        """Return all settings that affect trades, as plain values.
 
         :return: ``version``, ``freqtrade``, ``strategy``, ``preset``, ``thresholds``, ``settings``
-            of the config's section, ``config``: what else of the config decides.
+            of the config's section, and ``config`` with other settings of the config.
         """
         settings = self.settings.model_dump(mode="json", exclude=_ONLY_SAID)
         # A parameter file outranks the config, and a class may have protections of its own.
@@ -107,9 +107,9 @@ class StoredEntries(IStrategy):
     def order_filled(
         self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any
     ) -> None:
-        """Store what was seen and set when the first entry of a trade has been filled.
+        """Store the signal and the settings when the first entry of a trade is filled.
 
-        A backtest has no database, and its settings are those of its result.
+        A backtest stores nothing: it has no database, and its result contains its settings.
         """
         is_entry = order.ft_order_side == trade.entry_side
         if self.config["runmode"] not in TRADE_MODES or not is_entry:

@@ -1,4 +1,4 @@
-"""The freqtrade that this project was tested with."""
+"""The version of freqtrade that this project was tested with."""
 
 from packaging.version import InvalidVersion, Version
 
@@ -7,9 +7,9 @@ TESTED_FREQTRADE = "2026.9"
 
 
 def newer_than_tested(running: str) -> str | None:
-    """Say that the running freqtrade is newer than the tested one; None where it is not.
+    """Return a message if the running freqtrade is newer than the tested one, else None.
 
-    :param running: freqtrade's version.
+    :param running: version of the running freqtrade.
 
     >>> newer_than_tested("2026.10")
     'freqtrade 2026.10 is newer than 2026.9, the newest that perp-imbalance was tested with'

@@ -1,6 +1,6 @@
-"""What tests of a bot need of an exchange: a signed account that takes orders, and faults.
+"""A replay exchange for tests of a bot: with a signed account that takes orders, and with faults.
 
-``running_test_replay(datadir, account=AccountTerms(Decimal(1000)), faults=[...])`` serves it.
+Use: ``running_test_replay(datadir, account=AccountTerms(Decimal(1000)), faults=[...])``.
 """
 
 from perp_imbalance.replay.testing.account import Account, AccountTerms

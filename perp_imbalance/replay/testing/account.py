@@ -1,7 +1,7 @@
-"""An account at the replay exchange: wallet, positions, orders, and what the market does to them.
+"""An account at the replay exchange: wallet, positions and orders, filled by the replayed market.
 
-No thread drives it: each request first lets it catch up with the replayed market. Positions are
-liquidated where a test says so alone: :mod:`.forced`.
+It has no thread: each request first brings it up to the current time. Positions are liquidated
+only when a test asks for it, see :mod:`.forced`.
 """
 
 from collections.abc import Iterable
@@ -61,13 +61,12 @@ Item = TypeVar("Item", Order, AlgoOrder)
 
 @dataclass(frozen=True)
 class AccountTerms:
-    """What an account begins with.
+    """The initial state of an account.
 
     :ivar wallet: in USDT
-    :ivar credentials: the key and the secret that its requests are signed with
-    :ivar hedge_mode: whether it says that it has long and short positions of one perp apart; what
-        it does stays the one-way mode
-    :ivar multi_assets: whether it says that all assets are margin
+    :ivar credentials: key and secret for signing requests
+    :ivar hedge_mode: whether the account reports hedge mode; it behaves as in one-way mode
+    :ivar multi_assets: whether the account reports multi-assets mode
     """
 
     wallet: Decimal = Decimal(1000)
@@ -79,7 +78,7 @@ class AccountTerms:
 
 
 class Split(NamedTuple):
-    """How an order is filled in part: a share at once, the rest some ms later or never."""
+    """A partial fill: a fraction of the order at once, the rest some ms later or never."""
 
     share: Decimal
     rest_after: float
@@ -88,8 +87,8 @@ class Split(NamedTuple):
 class Account:
     """One account, futures only, in one-way mode.
 
-    :param terms: what it begins with
-    :param prices: the market it trades in
+    :param terms: the initial state
+    :param prices: the market
     """
 
     def __init__(self, terms: AccountTerms, prices: Prices) -> None:
@@ -108,11 +107,11 @@ class Account:
         self._split: Split | None = None
 
     def split_next_entry(self, share: float, rest_after_ms: float = NEVER) -> None:
-        """Fill only a share of the next order that opens a position, the rest later or never."""
+        """Fill only a fraction of the next order that opens a position; the rest later or never."""
         self._split = Split(Decimal(str(share)), rest_after_ms)
 
     def position(self, symbol: str) -> Position:
-        """Return the position of a perp, which may be of size 0."""
+        """Return the position of a perp; its size may be 0."""
         return self.positions.setdefault(symbol, Position(symbol))
 
     def open_orders(self, symbol: str | None = None) -> list[Order]:
@@ -120,11 +119,11 @@ class Account:
         return [order for order in self.orders if order.is_open and _of(order, symbol)]
 
     def open_algos(self, symbol: str | None = None) -> list[AlgoOrder]:
-        """Return the conditional orders that wait."""
+        """Return the conditional orders that are not triggered yet."""
         return [algo for algo in self.algos if algo.is_open and _of(algo, symbol)]
 
     def available(self, now: int) -> Decimal:
-        """Return what is free to open positions with."""
+        """Return the balance that is free for new positions."""
         free = self.wallet - self.orders_margin(None)
         for position in self.positions.values():
             if position.isolated:
@@ -135,7 +134,7 @@ class Account:
         return max(ZERO, free)
 
     def orders_margin(self, symbol: str | None) -> Decimal:
-        """Return what the orders in the book keep from the wallet."""
+        """Return the margin that open orders reserve."""
         kept = ZERO
         for order in self.open_orders(symbol):
             if not order.request.reduce_only:
@@ -145,7 +144,7 @@ class Account:
         return kept
 
     def place(self, request: OrderRequest, now: int) -> Order:
-        """Take an order, and fill at once what the quote fills.
+        """Accept an order, and fill the part that the current quote fills.
 
         :raises RequestError: as Binance refuses it
         """
@@ -169,7 +168,7 @@ class Account:
         return order
 
     def place_algo(self, request: OrderRequest, now: int) -> AlgoOrder:
-        """Take a conditional order.
+        """Accept a conditional order.
 
         :raises RequestError: as Binance refuses it
         """
@@ -182,7 +181,7 @@ class Account:
         return algo
 
     def change(self, order: Order, quantity: Decimal, price: Decimal, now: int) -> Order:
-        """Give an order in the book another price and quantity.
+        """Change price and quantity of an open order.
 
         :raises RequestError: as Binance refuses it
         """
@@ -197,7 +196,7 @@ class Account:
         return order
 
     def cancel(self, order: Order, now: int) -> Order:
-        """Take an order out of the book."""
+        """Cancel an open order."""
         self.settle(now)
         if not order.is_open:
             raise no_such_order(sent=True)
@@ -205,7 +204,7 @@ class Account:
         return order
 
     def cancel_algo(self, algo: AlgoOrder, now: int) -> AlgoOrder:
-        """Take back a conditional order."""
+        """Cancel a conditional order."""
         self.settle(now)
         if not algo.is_open:
             raise no_such_order(sent=True)
@@ -215,7 +214,7 @@ class Account:
     def force(
         self, request: OrderRequest, price: Decimal, now: int, fee: Decimal | None = None
     ) -> Order:
-        """Cancel all orders of a perp and fill one of the exchange's own, for a taker's fee."""
+        """Cancel all orders of a perp and fill a forced order, with the taker fee."""
         self.settle(now)
         for order in self.open_orders(request.symbol):
             self.cancel(order, now)
@@ -226,15 +225,15 @@ class Account:
         return order
 
     def find(self, order_id: int | None, client_id: str | None, symbol: str) -> Order:
-        """Return an order by its number or by the client's name of it."""
+        """Return an order by its id or its client order id."""
         return _found(self.orders, order_id, client_id, symbol)
 
     def find_algo(self, algo_id: int | None, client_id: str | None) -> AlgoOrder:
-        """Return a conditional order by its number or by the client's name of it."""
+        """Return a conditional order by its id or its client order id."""
         return _found(self.algos, algo_id, client_id, None)
 
     def settle(self, now: int) -> None:
-        """Let everything happen that the market did since the last request."""
+        """Process all market events since the last request."""
         if now <= self._settled:
             return
         for _, symbol, event in self._events(now):
@@ -261,7 +260,7 @@ class Account:
         self.force(request, price, now)
 
     def _events(self, now: int) -> list[tuple[tuple[int, int], str, Candle | Funding]]:
-        """Return what happened to perps with orders or a position, a candle before a funding."""
+        """Return events of perps with orders or a position; candles precede funding."""
         symbols = {symbol for symbol, position in self.positions.items() if position.amount}
         symbols |= {order.request.symbol for order in self.open_orders()}
         symbols |= {algo.request.symbol for algo in self.open_algos()}
@@ -283,7 +282,7 @@ class Account:
         self.book(symbol, FUNDING_FEE, amount, funding.time)
 
     def _live_through(self, symbol: str, candle: Candle) -> None:
-        """Fill what a candle reached; stops first, as it may have gone there first."""
+        """Fill the orders that a candle reached, stops first."""
         for algo in self.open_algos(symbol):
             reached = trigger_price_in(algo.request, candle)
             if reached is not None:
@@ -293,7 +292,7 @@ class Account:
                 self._fill(order, order.left, order.price, candle.end, maker=True)
 
     def _match(self, now: int) -> None:
-        """Fill what the quote of this moment fills."""
+        """Fill the orders that the current quote fills."""
         for algo in self.open_algos():
             price = self.prices.at(algo.request.symbol, now)
             if triggers(algo.request, price):
@@ -306,7 +305,7 @@ class Account:
                 self._fill(order, order.left, order.price or limit, now, maker=True)
 
     def _trigger(self, algo: AlgoOrder, price: Decimal, now: int) -> None:
-        """Place the order of a conditional order, as the market is at its trigger."""
+        """Place the order of a triggered conditional order, at the prices of its trigger."""
         request = algo.request
         algo.triggered = algo.updated = now
         position = self.position(request.symbol)
@@ -334,7 +333,7 @@ class Account:
         check_margin(opening * price * (1 / Decimal(position.leverage) + fee), self.available(now))
 
     def _share(self, order: Order, split: Split, now: int) -> Decimal:
-        """Return the share that a test asked to fill first, on a step, and hold the rest back."""
+        """Return the part of an order that fills first, on a step; delay the rest."""
         step = self.prices.steps(order.request.symbol, now).amount
         order.held_until = now + split.rest_after
         return (order.quantity * split.share / step).to_integral_value(ROUND_DOWN) * step
@@ -380,7 +379,7 @@ class Account:
     def book(
         self, symbol: str, kind: str, amount: Decimal, now: int, trade: int | None = None
     ) -> None:
-        """Change the wallet, and note why."""
+        """Change the wallet and record the reason."""
         self.wallet += amount
         self.incomes.append(Income(next(self._ids), symbol, kind, amount, now, trade))
 

@@ -27,13 +27,13 @@ ONLY_SECOND_VERSION = frozenset(
 
 
 def plain(value: Decimal) -> str:
-    """Write a number without an exponent and without zeros at its end."""
+    """Return a number as text, without an exponent and without trailing zeros."""
     text = f"{value.quantize(FINEST):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def order_answer(order: Order) -> Json:
-    """Return an order; one of a conditional order is a plain one."""
+    """Return the answer about an order."""
     request = order.request
     kind = "LIMIT" if request.price else "MARKET"
     return {
@@ -66,7 +66,7 @@ def order_answer(order: Order) -> Json:
 
 
 def algo_answer(algo: AlgoOrder) -> Json:
-    """Return a conditional order, with the one that it placed if it was triggered."""
+    """Return the answer about a conditional order, with the order it placed if it was triggered."""
     request = algo.request
     return {
         "algoId": algo.id,
@@ -98,7 +98,7 @@ def algo_answer(algo: AlgoOrder) -> Json:
 
 
 def cancelled_algo(algo: AlgoOrder) -> Json:
-    """Return what Binance says to a conditional order that was cancelled."""
+    """Return the answer about a cancelled conditional order."""
     assert algo.status == CANCELED
     return {
         "algoId": algo.id,
@@ -145,12 +145,12 @@ def income_answer(income: Income) -> Json:
 
 
 def bracket_answer(symbol: str, pair: str) -> Json:
-    """Return the leverage that a perp allows by the worth of a position."""
+    """Return the leverage brackets of a perp."""
     return {"symbol": symbol, "notionalCoef": 1.0, "brackets": brackets(pair)}
 
 
 def max_notional(pair: str, leverage: int) -> Decimal:
-    """Return how much a position may be worth at a leverage, 0 where it is too high for any."""
+    """Return the largest value of a position at a leverage; 0 if the leverage is not allowed."""
     allowed = [
         bracket["notionalCap"]
         for bracket in brackets(pair)
@@ -160,7 +160,7 @@ def max_notional(pair: str, leverage: int) -> Decimal:
 
 
 def position_answer(account: Account, position: Position, now: int) -> Json:
-    """Return a position as the second version of Binance's answers has it."""
+    """Return a position in the format of version 2 of Binance's API."""
     mark = account.prices.at(position.symbol, now).mark
     pair = account.prices.symbols()[position.symbol].pair
     notional = position.amount * mark
@@ -199,7 +199,7 @@ def position_answer(account: Account, position: Position, now: int) -> Json:
 
 
 def liquidation_price(position: Position, share: Decimal, deduction: Decimal) -> Decimal:
-    """Return the mark price at which an isolated position would be liquidated, 0 for none."""
+    """Return the mark price at which an isolated position is liquidated; 0 for none."""
     if not position.amount or not position.isolated:
         return ZERO
     owed = position.margin + deduction - position.amount * position.entry_price
@@ -207,7 +207,7 @@ def liquidation_price(position: Position, share: Decimal, deduction: Decimal) ->
 
 
 def balance_answer(account: Account, now: int) -> Json:
-    """Return the one asset of the account."""
+    """Return the balance of the account's only asset."""
     held = [position for position in account.positions.values() if position.amount]
     marks = {position.symbol: account.prices.at(position.symbol, now).mark for position in held}
     profit = sum((item.unrealized(marks[item.symbol]) for item in held), ZERO)
@@ -236,7 +236,7 @@ def balance_answer(account: Account, now: int) -> Json:
 
 
 def account_answer(account: Account, now: int, version: int) -> Json:
-    """Return assets and positions as a version of Binance's interface has them."""
+    """Return assets and positions in the format of a version of Binance's API."""
     balance = balance_answer(account, now)
     positions = positions_answer(account, now, version)
     return {
@@ -262,7 +262,7 @@ def account_answer(account: Account, now: int, version: int) -> Json:
 
 
 def positions_answer(account: Account, now: int, version: int) -> list[Json]:
-    """Return positions: of all perps, or from the third version on of those that are in use."""
+    """Return the positions: of all perps, or from version 3 of the API only those in use."""
     if version < 3:
         symbols = account.prices.symbols()
         return [position_answer(account, account.position(symbol), now) for symbol in symbols]

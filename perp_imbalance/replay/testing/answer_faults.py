@@ -1,4 +1,4 @@
-"""Bad days of an exchange that show in its answers: right ones that arrive wrong, or not at all."""
+"""Faults of transport: correct answers arrive changed, in part or not at all."""
 
 import json
 from abc import abstractmethod
@@ -14,23 +14,23 @@ CANDLES = ["*/klines"]
 
 
 class SpoiltAnswer(HttpFault):
-    """Every request is served, and something happens to its answer."""
+    """A fault that changes the answers of served requests."""
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
-        """Leave the request to the exchange."""
+        """Return None: the exchange serves the request."""
         return None
 
     @abstractmethod
     async def spoil(
         self, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse | None:
-        """Return what is sent instead of an answer; None: the connection has been cut."""
+        """Return the changed answer; None if the connection was cut."""
 
 
 class RepeatedCandles(SpoiltAnswer):
-    """The newest candles of an answer come twice, each right after itself.
+    """The newest candles of an answer are duplicated.
 
-    :param candles: how many of them
+    :param candles: number of duplicated candles
     """
 
     fault: Literal["repeated_candles"] = "repeated_candles"
@@ -38,16 +38,16 @@ class RepeatedCandles(SpoiltAnswer):
     candles: PositiveInt = 2
 
     async def spoil(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Repeat them."""
+        """Duplicate the newest candles."""
         rows = _rows(response)
         newest = [row for row in rows[-self.candles :] for _ in range(2)]
         return web.json_response(rows[: -self.candles] + newest)
 
 
 class ReorderedCandles(SpoiltAnswer):
-    """The newest candles of an answer come in the wrong order, the newest one first.
+    """The newest candles of an answer are in reverse order.
 
-    :param candles: how many of them
+    :param candles: number of reversed candles
     """
 
     fault: Literal["reordered_candles"] = "reordered_candles"
@@ -55,7 +55,7 @@ class ReorderedCandles(SpoiltAnswer):
     candles: Annotated[int, Field(ge=2)] = 3
 
     async def spoil(self, request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
-        """Turn them round."""
+        """Reverse the newest candles."""
         rows = _rows(response)
         return web.json_response(rows[: -self.candles] + rows[-self.candles :][::-1])
 
@@ -63,8 +63,8 @@ class ReorderedCandles(SpoiltAnswer):
 class HalfAnswers(SpoiltAnswer):
     """Only the first half of an answer arrives.
 
-    :param announced: the length that the header names: of the ``whole`` answer, as when a
-        connection breaks, or of the ``half``, as when a proxy has cut it
+    :param announced: the length in the header: of the ``whole`` answer, as when a connection
+        breaks, or of the ``half``, as when a proxy cuts it
     """
 
     fault: Literal["half_answers"] = "half_answers"
@@ -73,7 +73,7 @@ class HalfAnswers(SpoiltAnswer):
     async def spoil(
         self, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse | None:
-        """Send the half."""
+        """Send half of the answer."""
         body = _body(response)
         half = body[: len(body) // 2]
         if self.announced == "half":
@@ -86,9 +86,9 @@ class HalfAnswers(SpoiltAnswer):
 
 
 class LostAnswers(SpoiltAnswer):
-    """The connection is cut when an order has been accepted, before its answer.
+    """The connection is cut after an order was accepted and before its answer is sent.
 
-    :param times: how many answers are lost; None: all of them
+    :param times: number of lost answers; None for all
     """
 
     fault: Literal["lost_answers"] = "lost_answers"
@@ -98,13 +98,13 @@ class LostAnswers(SpoiltAnswer):
 
     @property
     def is_left(self) -> bool:
-        """Whether the next answer will be lost."""
+        """Whether the next answer is to be lost."""
         return self.times is None or self._lost < self.times
 
     async def spoil(
         self, request: web.Request, response: web.StreamResponse
     ) -> web.StreamResponse | None:
-        """Cut the connection, unless nothing was placed."""
+        """Cut the connection if the request placed an order."""
         if request.method != "POST" or not self.is_left:
             return response
         self._lost += 1
@@ -112,9 +112,9 @@ class LostAnswers(SpoiltAnswer):
 
 
 class ClockSkew(HttpFault):
-    """The clock of the exchange is wrong: the time that it tells, and holds a request's against.
+    """The clock of the exchange is wrong, in its answers and in its check of a request's time.
 
-    :param seconds: how far it is ahead, below 0: behind
+    :param seconds: offset of the clock; above 0 it is ahead, below 0 behind
     """
 
     fault: Literal["clock_skew"] = "clock_skew"
@@ -122,16 +122,16 @@ class ClockSkew(HttpFault):
     seconds: float
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
-        """Tell the wrong time."""
+        """Answer with the wrong time."""
         return web.json_response({"serverTime": self.shifted(clock())})
 
     def shifted(self, now: int) -> int:
-        """Return the wrong time at a moment, in ms."""
+        """Return the exchange's wrong time for a time, in ms."""
         return now + round(self.seconds * 1000) if self.lasts(now) else now
 
 
 def skewed(faults: Sequence[Fault], clock: Clock) -> Clock:
-    """Return the clock that the exchange holds the time of signed requests against."""
+    """Return the clock for the exchange's check of signed requests."""
     ours = [fault for fault in faults if isinstance(fault, ClockSkew)]
 
     def now() -> int:

@@ -1,7 +1,7 @@
-"""How much leverage a perp allows, and what margin keeps it from liquidation.
+"""Leverage brackets and maintenance margin of perps.
 
-Binance shows that to account holders alone; freqtrade ships a copy for its dry-run, which is what
-the replay exchange answers with.
+Binance shows them to account holders only. The replay exchange answers with the copy that
+freqtrade ships for its dry-run.
 """
 
 import json
@@ -28,12 +28,12 @@ def _shipped() -> dict[str, list[dict[str, Any]]]:
 
 
 def brackets(pair: str) -> list[dict[str, Any]]:
-    """Return the brackets of a perp as Binance writes them, the smallest positions first."""
+    """Return the brackets of a perp in Binance's format, smallest positions first."""
     return _shipped().get(pair) or [UNKNOWN_PERP]
 
 
 def maintenance(pair: str, notional: Decimal) -> tuple[Decimal, Decimal]:
-    """Return the maintenance margin of a position: its share of the worth, and what is less."""
+    """Return the maintenance margin of a position: its rate and the amount that is deducted."""
     fitting = [
         bracket for bracket in brackets(pair) if Decimal(str(bracket["notionalFloor"])) <= notional
     ]

@@ -1,4 +1,4 @@
-"""All faults, and reading them from a file."""
+"""The list of all faults, and a reader of fault files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +47,7 @@ FAULTS: TypeAdapter[list[AnyFault]] = TypeAdapter(list[AnyFault])
 def read_faults(path: Path) -> list[AnyFault]:
     """Return the faults of a JSON file: a list of objects that name their kind as ``fault``.
 
-    :raises SettingsError: one line that names what is wrong, and where
+    :raises SettingsError: one line that says what is wrong and where
     """
     try:
         return FAULTS.validate_json(path.read_bytes())

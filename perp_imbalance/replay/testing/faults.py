@@ -1,6 +1,6 @@
-"""Bad days of an exchange, written down: what a replay exchange answers while one lasts.
+"""Faults of an exchange: what a replay exchange answers while one lasts.
 
-Every fault is bound to the clock of the replay, and candles to a pair as freqtrade names it::
+The time of a fault is that of the replay's clock; pairs have freqtrade's names::
 
     outage = MissingCandles(pair="BTC/USDT", start=noon, end=one_o_clock)
     with running_test_replay(Path("candles/binance"), faults=[outage]) as replay:
@@ -65,10 +65,10 @@ def _milliseconds(moment: datetime) -> int:
 
 
 class Fault(BaseModel, ABC):
-    """Something that goes wrong for a while.
+    """A fault that lasts for a time.
 
-    :param start: when it begins; without, it always has
-    :param end: when it is over, itself excluded; without, it never is
+    :param start: begin of the fault; without it, the fault is there from the start
+    :param end: end of the fault, exclusive; without it, the fault never ends
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -77,14 +77,14 @@ class Fault(BaseModel, ABC):
     end: Moment | None = None
 
     def lasts(self, now: int) -> bool:
-        """Tell whether the clock is within the fault."""
+        """Return whether the fault is active at the time of the clock."""
         return bool(self._during(np.array([now]))[0])
 
     def _has_begun(self, now: int) -> bool:
         return self.start is None or now >= _milliseconds(self.start)
 
     def _during(self, times: npt.NDArray[np.int64]) -> Bools:
-        """Return which times lie within the fault."""
+        """Return whether each time lies within the fault."""
         during: Bools = np.ones(len(times), np.bool_)
         if self.start is not None:
             during &= times >= _milliseconds(self.start)
@@ -96,29 +96,29 @@ class Fault(BaseModel, ABC):
 class CandleFault(Fault):
     """A fault of one market.
 
-    :param pair: as freqtrade names it: ``BTC/USDT`` is spot, ``BTC/USDT:USDT`` the perp
+    :param pair: freqtrade's name: ``BTC/USDT`` for spot, ``BTC/USDT:USDT`` for the perp
     """
 
     pair: str
 
     def shown(self, series: Series, now: int) -> Series:
-        """Return the candles that a request for candles can find."""
+        """Return the candles that a request returns."""
         return self.traded(series, now)
 
     def traded(self, series: Series, now: int) -> Series:
-        """Return the candles that prices and order books come from."""
+        """Return the candles from which prices and order books are made."""
         return series
 
     def status(self, now: int) -> str | None:
-        """Return what the market list says of the market, None where it does not list it."""
+        """Return the status of the market in the market list; None if it is not listed."""
         return ""
 
 
 class LateCandles(CandleFault):
-    """Candles that end within the fault can be seen only some time later, not even unfinished.
+    """Candles that end within the fault appear late, and not as unfinished candles before.
 
-    :param seconds: how much later
-    :param candles: how much later, in candles
+    :param seconds: delay in seconds
+    :param candles: delay in candles
     """
 
     fault: Literal["late_candles"] = "late_candles"
@@ -126,7 +126,7 @@ class LateCandles(CandleFault):
     candles: NonNegativeInt = 0
 
     def shown(self, series: Series, now: int) -> Series:
-        """Return the candles without those that are yet to come."""
+        """Return the candles without the late ones."""
         if not self._has_begun(now):
             return series
         delay = round(self.seconds * 1000) + self.candles * (series.ends - series.times)
@@ -136,49 +136,49 @@ class LateCandles(CandleFault):
 
 
 class MissingCandles(CandleFault):
-    """Candles that begin within the fault are gone.
+    """Candles that begin within the fault are missing.
 
-    :param afterwards: whether they are still ``gone`` when the fault is over, or ``there``
+    :param afterwards: ``gone`` if they stay missing when the fault is over, ``there`` if not
     """
 
     fault: Literal["missing_candles"] = "missing_candles"
     afterwards: Literal["gone", "there"] = "gone"
 
     def shown(self, series: Series, now: int) -> Series:
-        """Return the other candles."""
+        """Return the candles that are not missing."""
         if self.afterwards == "there" and not self.lasts(now):
             return series
         return _rows(series, ~self._during(series.times))
 
 
 class Delisted(CandleFault):
-    """The market ends: no candles from then on, and the market list says so.
+    """The market is delisted: it has no further candles, and the market list says so.
 
-    :param removed: whether the exchange forgets the symbol altogether
+    :param removed: whether the market list no longer contains the symbol
     """
 
     fault: Literal["delisted"] = "delisted"
     removed: bool = False
 
     def traded(self, series: Series, now: int) -> Series:
-        """Return the candles without those that had not closed when the market ended."""
+        """Return the candles that closed before the market ended."""
         if not self._has_begun(now):
             return series
         return _rows(series, ~self._during(series.ends - 1))
 
     def status(self, now: int) -> str | None:
-        """Tell that nothing is traded."""
+        """Return the status of a halted market."""
         if not self.lasts(now):
             return ""
         return None if self.removed else NO_TRADE
 
 
 class BadPrices(CandleFault):
-    """Candles that begin within the fault have prices at which nothing was traded.
+    """Candles that begin within the fault have wrong prices.
 
-    No exchange known sends a volume with a price that is not a number: such a candle has volume 0.
+    A candle whose price is not a number has volume 0, as on all known exchanges.
 
-    :param price: what they have: no number, zero, or their own times ``factor``
+    :param price: the wrong price: not a number, zero, or the right one times ``factor``
     """
 
     fault: Literal["bad_prices"] = "bad_prices"
@@ -186,7 +186,7 @@ class BadPrices(CandleFault):
     factor: PositiveFloat = 10.0
 
     def shown(self, series: Series, now: int) -> Series:
-        """Return the candles with these prices."""
+        """Return the candles with wrong prices."""
         values = series.values.copy()
         factor = {"nan": float("nan"), "zero": 0.0, "absurd": self.factor}[self.price]
         bad = self._during(series.times)
@@ -197,12 +197,12 @@ class BadPrices(CandleFault):
 
 
 class Halted(CandleFault):
-    """Nothing is traded: flat candles without volume, and a price that stands still."""
+    """Trading is halted: flat candles without volume, and a constant price."""
 
     fault: Literal["halted"] = "halted"
 
     def traded(self, series: Series, now: int) -> Series:
-        """Return the candles with the halt in them."""
+        """Return the candles with flat ones during the halt."""
         halted = np.flatnonzero(self._during(series.times))
         if not halted.size:
             return series
@@ -214,9 +214,9 @@ class Halted(CandleFault):
 
 
 class TickChange(CandleFault):
-    """Prices have fewer decimals while it lasts.
+    """Prices have fewer decimals during the fault.
 
-    :param decimals: how many fewer
+    :param decimals: number of removed decimals
     """
 
     fault: Literal["tick_change"] = "tick_change"
@@ -226,25 +226,26 @@ class TickChange(CandleFault):
 class HttpFault(Fault):
     """A fault of the whole exchange.
 
-    :param paths: patterns of the paths that it hits, such as ``*/klines``; all by default
+    :param paths: patterns of affected paths, such as ``*/klines``; all by default
     """
 
     paths: Annotated[list[str], Field(min_length=1)] = ["*"]
 
     def hits(self, path: str, now: int) -> bool:
-        """Tell whether a request meets the fault."""
+        """Return whether the fault affects a request."""
         return self.lasts(now) and any(fnmatch(path, pattern) for pattern in self.paths)
 
     @abstractmethod
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
-        """Return what the request gets, None for what it would get without the fault."""
+        """Return the faulty answer; None for the normal one."""
 
 
 class HttpErrors(HttpFault):
     """Every request is refused.
 
-    :param status: 500 and the like: the exchange is down; 429: too many requests; 418: banned
-    :param retry_after: seconds that a header tells to wait
+    :param status: HTTP status: 500 and others for an exchange that is down, 429 for too many
+        requests, 418 for a ban
+    :param retry_after: seconds in the ``Retry-After`` header
     """
 
     fault: Literal["http_errors"] = "http_errors"
@@ -252,7 +253,7 @@ class HttpErrors(HttpFault):
     retry_after: NonNegativeInt | None = None
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
-        """Refuse in Binance's words."""
+        """Return Binance's error message."""
         code, message = REFUSALS.get(self.status, UNKNOWN)
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         body = {"code": code, "msg": message}
@@ -260,18 +261,18 @@ class HttpErrors(HttpFault):
 
 
 class NoAnswer(HttpFault):
-    """Every request waits for its answer.
+    """Every answer is delayed.
 
-    A client on a stepped clock is answered at once and told how long that takes.
+    A client on a stepped clock gets its answer at once, with the delay.
 
-    :param seconds: how long, on the clock of the replay
+    :param seconds: delay on the clock of the replay
     """
 
     fault: Literal["no_answer"] = "no_answer"
     seconds: PositiveFloat
 
     async def answer(self, request: web.Request, clock: Clock) -> web.Response | None:
-        """Wait until the time is over or the client has given up."""
+        """Wait until the delay is over or the client disconnects."""
         if STEPPED_HEADER in request.headers:
             return None
         end = clock() + round(self.seconds * 1000)
@@ -281,13 +282,13 @@ class NoAnswer(HttpFault):
 
 
 class FaultyStore(CandleStore):
-    """A store whose candles have faults, as of a clock.
+    """A store that applies faults to its candles.
 
     :param datadir: folder in freqtrade's layout
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
-    :param faults: those of them that hit candles matter here
+    :param faults: faults; only those of candles apply here
     :param clock: returns the time in ms
-    :raises DataError: where a fault names a pair that the folder lacks
+    :raises DataError: if a fault names a pair that the folder does not have
     """
 
     def __init__(
@@ -304,7 +305,7 @@ class FaultyStore(CandleStore):
                 self._faults.setdefault(fault.pair, []).append(fault)
 
     def symbols(self, market: Market) -> dict[str, Symbol]:
-        """Return the symbols that are listed now."""
+        """Return the symbols that are listed at this time."""
         symbols = super().symbols(market)
         if not self._faults:
             return symbols
@@ -319,7 +320,7 @@ class FaultyStore(CandleStore):
         return listed
 
     def series(self, symbol: Symbol, timeframe: str, candle_type: CandleType) -> Series:
-        """Return the candles that a request finds now."""
+        """Return the candles that a request returns at this time."""
         series = super().series(symbol, timeframe, candle_type)
         if candle_type == symbol.market.candle_type and len(series.times):
             for fault in self._faults.get(symbol.pair, ()):
@@ -327,7 +328,7 @@ class FaultyStore(CandleStore):
         return series
 
     def finest(self, symbol: Symbol, candle_type: CandleType) -> Series:
-        """Return the candles that prices come from; only what stops the trading changes them."""
+        """Return the candles from which prices are made; only halts of trading change them."""
         series = super().finest(symbol, candle_type)
         if candle_type == symbol.market.candle_type and len(series.times):
             for fault in self._faults.get(symbol.pair, ()):

@@ -1,4 +1,4 @@
-"""The replay exchange while faults last."""
+"""A replay exchange with faults."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -24,10 +24,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class FaultyExchange(ReplayExchange):
-    """A replay exchange whose trading rules change as faults tell.
+    """A replay exchange whose trading rules are changed by faults.
 
     :param store: the candles
-    :param faults: those of them that change rules matter here
+    :param faults: faults; only those of trading rules apply here
     :param clock: returns the time in ms
     """
 
@@ -45,7 +45,7 @@ class FaultyExchange(ReplayExchange):
 
 
 def http_faults(faults: Sequence[Fault], clock: Clock) -> Any:
-    """Return the middleware that lets requests meet the faults of the whole exchange."""
+    """Return the middleware that applies faults of the whole exchange to requests."""
     ours = [fault for fault in faults if isinstance(fault, HttpFault)]
 
     @web.middleware
@@ -69,14 +69,14 @@ def http_faults(faults: Sequence[Fault], clock: Clock) -> Any:
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
-    """End a connection here and now; what is returned reaches nobody."""
+    """Cut the connection; the returned answer is never sent."""
     if request.transport is not None:
         request.transport.close()
     return web.Response()
 
 
 def silences(faults: Sequence[Fault], clock: Clock) -> Any:
-    """Return the signal that tells a client on a stepped clock how long its answer takes."""
+    """Return the signal that adds an answer's delay to its headers, for a stepped clock."""
     ours = [fault for fault in faults if isinstance(fault, NoAnswer)]
 
     async def tell(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,9 +1,8 @@
-"""What ends a position behind the back of the bot that opened it.
+"""Close positions without the bot: by hand, by liquidation, by auto-deleveraging.
 
-Orders of the exchange itself are known by their client's id: ``autoclose-…`` is a liquidation,
-``adl_autoclose`` an auto-deleveraging. They look like those that ccxt has seen
-(``fetch_my_liquidations``): a LIMIT order, IOC, at the price at which the margin would be used up,
-filled at a better one.
+The client order id marks orders of the exchange itself: ``autoclose-…`` for a liquidation,
+``adl_autoclose`` for an auto-deleveraging. They have the form that ccxt documents
+(``fetch_my_liquidations``): a LIMIT order, IOC, at the bankruptcy price, filled at a better price.
 """
 
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
@@ -26,9 +25,9 @@ WHOLE = Decimal(1)
 
 
 def close_by_hand(account: Account, symbol: str, now: int, share: Decimal = WHOLE) -> Order:
-    """Close a position, or a share of it, as its owner does on the exchange's page.
+    """Close a position, or a fraction of it, as its owner does on the exchange's website.
 
-    Orders that wait stay where they are.
+    Open orders stay.
     """
     position = _held(account, symbol)
     quantity = _part(account, position, share, now)
@@ -37,9 +36,9 @@ def close_by_hand(account: Account, symbol: str, now: int, share: Decimal = WHOL
 
 
 def liquidate(account: Account, symbol: str, now: int) -> Order:
-    """Close an isolated position at its liquidation price; all of its margin is gone then.
+    """Close an isolated position at its liquidation price, so that all of its margin is lost.
 
-    Orders of the perp are cancelled first.
+    Open orders of the perp are cancelled first.
     """
     position = _held(account, symbol)
     pair = account.prices.symbols()[symbol].pair
@@ -55,10 +54,10 @@ def liquidate(account: Account, symbol: str, now: int) -> Order:
 
 
 def deleverage(account: Account, symbol: str, now: int, share: Decimal = WHOLE) -> Order:
-    """Close a position, or a share of it, against one that was liquidated on the other side.
+    """Close a position, or a fraction of it, by auto-deleveraging.
 
-    Without a fee, at the mark price, which stands in for the other's bankruptcy price. Open orders
-    of the perp are cancelled.
+    There is no fee. The mark price is used in place of the bankruptcy price of the other side. Open
+    orders of the perp are cancelled.
     """
     position = _held(account, symbol)
     quantity = _part(account, position, share, now).copy_sign(position.amount)
@@ -83,7 +82,7 @@ def _part(account: Account, position: Position, share: Decimal, now: int) -> Dec
 
 
 def _rounded(account: Account, price: Decimal, position: Position, now: int) -> Decimal:
-    """Return a price on a tick, at least one, on the side that is worse for a position."""
+    """Return a price rounded to a tick, at least one tick, to the worse side for a position."""
     tick = account.prices.steps(position.symbol, now).price
     ticks = (price / tick).to_integral_value(ROUND_DOWN if position.amount > 0 else ROUND_UP)
     return max(WHOLE, ticks) * tick

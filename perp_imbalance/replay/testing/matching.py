@@ -1,7 +1,7 @@
-"""When an order is filled, and at what price: the simple model of a replayed market.
+"""Decide when an order is filled and at what price, by a simple model.
 
-A closed candle is taken whole: an order that rested in any part of it is filled if the candle
-reached its price. Where inside the candle that was, candles do not tell.
+An order that was open during any part of a candle is filled if the candle reached its price, since
+candles do not show when they reached it.
 """
 
 from decimal import Decimal
@@ -11,7 +11,7 @@ from perp_imbalance.replay.testing.records import BUY, Order, OrderRequest
 
 
 def price_against(direction: int, limit: Decimal, price: Price) -> Decimal | None:
-    """Return the quote that an order takes from the other side, None where it takes none.
+    """Return the price at which an order fills at once; None if it does not.
 
     :param direction: 1 for a buy, -1 for a sell
     :param limit: the order's price, 0 for a market order
@@ -23,22 +23,22 @@ def price_against(direction: int, limit: Decimal, price: Price) -> Decimal | Non
 
 
 def reaches(order: Order, candle: Candle) -> bool:
-    """Tell whether a candle reached the price of a resting order."""
+    """Return whether a candle reached the price of an open order."""
     if order.request.side == BUY:
         return candle.low <= order.price
     return candle.high >= order.price
 
 
 def triggers(request: OrderRequest, price: Price) -> bool:
-    """Tell whether the prices of a moment trigger a conditional order."""
+    """Return whether the current prices trigger a conditional order."""
     seen = price.mark if request.by_mark else price.last
     return bool(seen) and (seen - request.trigger_price) * _way(request) >= 0
 
 
 def trigger_price_in(request: OrderRequest, candle: Candle) -> Decimal | None:
-    """Return the price at which a candle triggered a conditional order, None where it did not.
+    """Return the price at which a candle triggered a conditional order; None if it did not.
 
-    It is the trigger, or what the candle opened at, if that is beyond.
+    This is the trigger price, or the candle's open if that is already beyond it.
     """
     high, low = candle.high, candle.low
     if request.by_mark:
@@ -51,5 +51,5 @@ def trigger_price_in(request: OrderRequest, candle: Candle) -> Decimal | None:
 
 
 def _way(request: OrderRequest) -> int:
-    """Return 1 where a rising price triggers: a buy stop, or a sell that takes profit."""
+    """Return 1 if a rising price triggers the order (a buy stop or a sell take-profit), else -1."""
     return -request.direction if request.type.startswith("TAKE_PROFIT") else request.direction

@@ -1,4 +1,4 @@
-"""What Binance refuses of an order before it reaches the book, in Binance's words."""
+"""Check orders as Binance does, and refuse them with Binance's messages."""
 
 from decimal import Decimal
 from typing import NoReturn
@@ -20,14 +20,14 @@ def refuse(code: int, message: str) -> NoReturn:
 
 
 def no_such_order(*, sent: bool) -> RequestError:
-    """Return the refusal to find an order, or to cancel one that is over."""
+    """Return the error for an unknown order, or for cancelling an order that is closed."""
     if sent:
         return RequestError(-2011, "Unknown order sent.")
     return RequestError(-2013, "Order does not exist.")
 
 
 def check_values(request: OrderRequest, steps: Steps) -> None:
-    """Raise where side, type, steps or validity of an order are not valid.
+    """Raise if side, type, steps or time in force of an order are invalid.
 
     :raises RequestError: as Binance refuses it
     """
@@ -42,7 +42,7 @@ def check_values(request: OrderRequest, steps: Steps) -> None:
 
 
 def check_price(price: Decimal, tick: Decimal) -> None:
-    """Raise unless a price is a multiple of its tick and more than 0."""
+    """Raise unless a price is above 0 and a multiple of the tick."""
     if price <= 0:
         refuse(-4001, "Price less than 0.")
     if price % tick:
@@ -50,7 +50,7 @@ def check_price(price: Decimal, tick: Decimal) -> None:
 
 
 def check_quantity(quantity: Decimal, step: Decimal) -> None:
-    """Raise unless a quantity is a multiple of its step and more than 0."""
+    """Raise unless a quantity is above 0 and a multiple of the step."""
     if quantity <= 0:
         refuse(-4003, "Quantity less than or equal to zero.")
     if quantity % step:
@@ -58,10 +58,10 @@ def check_quantity(quantity: Decimal, step: Decimal) -> None:
 
 
 def check_order(request: OrderRequest, taken_at: Decimal | None, closable: Decimal) -> None:
-    """Raise where an order cannot go into the book.
+    """Raise if an order cannot be placed.
 
-    :param taken_at: the quote that it would take at once, None where it would rest
-    :param closable: how much of the position it could close
+    :param taken_at: the price at which the order would fill at once; None if it would not
+    :param closable: amount of the position that the order could close
     :raises RequestError: as Binance refuses it
     """
     if request.type in ALGO_TYPES:
@@ -97,7 +97,7 @@ def check_order(request: OrderRequest, taken_at: Decimal | None, closable: Decim
 
 
 def check_algo(request: OrderRequest, price: Price, tick: Decimal) -> None:
-    """Raise where a conditional order cannot wait for its trigger.
+    """Raise if a conditional order cannot be placed.
 
     :raises RequestError: as Binance refuses it
     """
@@ -109,6 +109,6 @@ def check_algo(request: OrderRequest, price: Price, tick: Decimal) -> None:
 
 
 def check_margin(needed: Decimal, available: Decimal) -> None:
-    """Raise where an order needs more margin than is free."""
+    """Raise if an order needs more margin than is free."""
     if needed > available:
         refuse(-2019, "Margin is insufficient.")

@@ -1,4 +1,4 @@
-"""The HTTP side of an account: Binance's signed endpoints, as freqtrade calls them."""
+"""HTTP endpoints of an account: Binance's signed endpoints that freqtrade calls."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
@@ -38,7 +38,7 @@ def add_account_routes(
 ) -> None:
     """Add the signed endpoints of an account to the replay exchange.
 
-    :param told: the clock that the time of a request is held against, by default the same
+    :param told: the clock for the check of a request's time; by default the exchange's
     """
     for (method, path), answer in ROUTES.items():
         app.router.add_route(method, path, _signed(answer, account, clock, told or clock))
@@ -83,7 +83,7 @@ def _client_id(query: Query, name: str) -> str | None:
 
 
 def _listed(items: Iterable[Timed], query: Query, default: int = LISTED_DEFAULT) -> list[Timed]:
-    """Return the items of the time that was asked for: the first ones, or without it the last."""
+    """Return the items of the requested time: the first ones, or the last ones without a time."""
     window = query.window(default, LISTED_MAX)
     found = [
         item
@@ -167,7 +167,7 @@ def _cancel_algo(account: Account, query: Query, now: int) -> Any:
 
 
 def _list_open(opened: Callable[..., list[Placed]], answer: Callable[[Placed], Any]) -> Answer:
-    """Return what answers with the open orders of one kind, of one symbol or of all."""
+    """Return the handler that lists open orders of one kind, of one symbol or of all."""
 
     def handle(account: Account, query: Query, now: int) -> Any:
         return [answer(order) for order in opened(account, _some_symbol(account, query))]
@@ -176,7 +176,7 @@ def _list_open(opened: Callable[..., list[Placed]], answer: Callable[[Placed], A
 
 
 def _cancel_all(opened: Callable[..., list[Placed]], cancel: Callable[..., Any]) -> Answer:
-    """Return what cancels a symbol's open orders of one kind."""
+    """Return the handler that cancels a symbol's open orders of one kind."""
 
     def handle(account: Account, query: Query, now: int) -> Any:
         for order in opened(account, _symbol(account, query)):
@@ -187,7 +187,7 @@ def _cancel_all(opened: Callable[..., list[Placed]], cancel: Callable[..., Any])
 
 
 def _list_all(placed: Callable[[Account], list[Placed]], answer: Callable[[Placed], Any]) -> Answer:
-    """Return what answers with a symbol's orders of one kind, open or not."""
+    """Return the handler that lists a symbol's orders of one kind, open or closed."""
 
     def handle(account: Account, query: Query, now: int) -> Any:
         symbol = _symbol(account, query)

@@ -1,4 +1,4 @@
-"""What an account needs to know of the replayed market, and never more than the clock allows."""
+"""The replayed market as an account sees it, up to the time of the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symb
 
 
 class Price(NamedTuple):
-    """The prices of a perp at one moment; all 0 where it has none."""
+    """The prices of a perp at one time; all 0 where it has none."""
 
     bid: Decimal
     ask: Decimal
@@ -23,9 +23,9 @@ class Price(NamedTuple):
 
 
 class Candle(NamedTuple):
-    """A closed candle of traded prices, with the reach of the mark price in the same time.
+    """A closed candle of traded prices, with high and low of the mark price in the same time.
 
-    Where a longer candle of the mark price is not over, that is the mark price known at the end.
+    While a longer candle of the mark price is unfinished, both are the mark price known at the end.
     """
 
     end: int
@@ -37,7 +37,7 @@ class Candle(NamedTuple):
 
 
 class Funding(NamedTuple):
-    """A funding rate and the mark price that it is charged on."""
+    """A funding rate and the mark price at its settlement."""
 
     time: int
     rate: Decimal
@@ -46,7 +46,7 @@ class Funding(NamedTuple):
 
 @dataclass(frozen=True)
 class Steps:
-    """The smallest step of a perp's price and of its amount."""
+    """The smallest steps of a perp's price and amount."""
 
     price: Decimal
     amount: Decimal

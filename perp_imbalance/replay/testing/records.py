@@ -1,4 +1,4 @@
-"""What an account keeps: its orders, fills, incomes and positions."""
+"""Records of an account: orders, fills, incomes and positions."""
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
@@ -21,17 +21,17 @@ INSURANCE_CLEAR = "INSURANCE_CLEAR"
 
 
 def money(value: Decimal) -> Decimal:
-    """Round an amount of money as it is booked."""
+    """Round an amount of money to the precision of the wallet."""
     return value.quantize(CENT, ROUND_HALF_UP)
 
 
 @dataclass(frozen=True)
 class OrderRequest:
-    """An order as it was asked for.
+    """An order request.
 
     :ivar price: 0 for a market order
-    :ivar trigger_price: 0 for an order that is no algo order
-    :ivar by_mark: whether the mark price triggers it instead of the traded one
+    :ivar trigger_price: 0 for an order without a condition
+    :ivar by_mark: whether the mark price triggers it instead of the traded price
     """
 
     symbol: str
@@ -54,9 +54,9 @@ class OrderRequest:
 
 @dataclass
 class Order:
-    """An order in the book or out of it.
+    """An order, open or closed.
 
-    :ivar held_until: what is left of it rests unfilled before this time, in ms
+    :ivar held_until: the rest of the order is not filled before this time, in ms
     """
 
     id: int
@@ -72,23 +72,23 @@ class Order:
 
     @property
     def is_open(self) -> bool:
-        """Whether some of it can still be filled."""
+        """Whether the order can still be filled."""
         return self.status in (NEW, PARTIALLY_FILLED)
 
     @property
     def left(self) -> Decimal:
-        """What is not filled."""
+        """The amount that is not filled."""
         return self.quantity - self.executed
 
     @property
     def average(self) -> Decimal:
-        """The average price of what is filled, 0 where nothing is."""
+        """The average fill price; 0 if nothing is filled."""
         return self.quote / self.executed if self.executed else ZERO
 
 
 @dataclass
 class AlgoOrder:
-    """A conditional order, which places another one when its trigger is reached."""
+    """A conditional order, which places another order when it is triggered."""
 
     id: int
     request: OrderRequest
@@ -100,7 +100,7 @@ class AlgoOrder:
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for its trigger."""
+        """Whether the order is not triggered yet."""
         return self.status == NEW
 
 
@@ -135,7 +135,7 @@ class Position:
     """The position of one perp in one-way mode.
 
     :ivar amount: in coins of the perp, negative for a short
-    :ivar margin: what the wallet has put into it, where it is isolated
+    :ivar margin: the isolated margin
     """
 
     symbol: str
@@ -147,11 +147,11 @@ class Position:
     updated: int = 0
 
     def closable(self, request: OrderRequest) -> Decimal:
-        """Return how much of the position an order could close."""
+        """Return the amount of the position that an order could close."""
         return max(ZERO, -self.amount * request.direction)
 
     def change(self, amount: Decimal, price: Decimal) -> Decimal:
-        """Add a signed amount bought or sold at a price, return the profit that was realized."""
+        """Add a signed amount bought or sold at a price; return the realized profit."""
         closed = ZERO
         if self.amount * amount < 0:
             closed = min(abs(amount), abs(self.amount)).copy_sign(self.amount)
@@ -171,9 +171,9 @@ class Position:
         return realized
 
     def unrealized(self, mark: Decimal) -> Decimal:
-        """Return the profit it would have at a mark price."""
+        """Return the unrealized profit at a mark price."""
         return self.amount * (mark - self.entry_price)
 
     def initial_margin(self, mark: Decimal) -> Decimal:
-        """Return the margin that its size and leverage ask for."""
+        """Return the margin that the position's size and leverage require."""
         return abs(self.amount) * mark / self.leverage

@@ -1,4 +1,4 @@
-"""A replay exchange with what tests need: an account to trade with, and faults."""
+"""Run a replay exchange for tests, with an account and faults."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from perp_imbalance.replay.testing.prices import StoredPrices
 
 @dataclass(frozen=True)
 class AccountReplay(Replay):
-    """A replay exchange that is listening, and its account; None where it takes no orders."""
+    """A running replay exchange and its account; None if it takes no orders."""
 
     trading: Account | None = None
 
@@ -26,7 +26,7 @@ class AccountReplay(Replay):
     def account(self) -> Account:
         """The account.
 
-        :raises ReplayError: where the exchange was started without one.
+        :raises ReplayError: if the exchange was started without one.
         """
         if self.trading is None:
             raise ReplayError("the replay exchange was started without an account")
@@ -43,12 +43,12 @@ def running_test_replay(
     account: AccountTerms | None = None,
     faults: Sequence[Fault] = (),
 ) -> Iterator[AccountReplay]:
-    """Serve a folder of candles as ``running_replay`` does, with an account and with faults.
+    """Serve a folder of candles as ``running_replay`` does, with an account and faults.
 
-    :param account: what an account to trade with begins with; none without
-    :param faults: what goes wrong, and when
-    :raises DataError: where the folder holds no candles, or not those of a fault
-    :raises ReplayError: where the port cannot be listened on
+    :param account: the initial state of an account; without it the exchange takes no orders
+    :param faults: the faults and their times
+    :raises DataError: if the folder has no candles, or not those of a fault
+    :raises ReplayError: if the port is in use
     """
     store = FaultyStore(datadir, extra_pairs, faults, clock)
     exchange = FaultyExchange(store, faults, clock)

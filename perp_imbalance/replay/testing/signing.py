@@ -1,4 +1,4 @@
-"""Binance's signature: who asks, and whether the request is what that person sent."""
+"""Create and check Binance's request signatures."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ AHEAD_MS = 1_000
 
 
 def sign(parameters: str, secret: str) -> str:
-    """Return the signature of parameters as they are sent: HMAC-SHA256 in hex.
+    """Return the signature of the sent parameters: HMAC-SHA256 in hex.
 
     >>> sign("symbol=BTCUSDT&timestamp=1", "secret")[:8]
     'ef9d3d77'
@@ -26,7 +26,7 @@ def sign(parameters: str, secret: str) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """Key and secret that are accepted."""
+    """The accepted key and secret."""
 
     key: str
     secret: str
@@ -34,8 +34,8 @@ class Credentials:
     def check(self, key: str | None, parameters: str, now: int) -> Query:
         """Return the parameters of a signed request.
 
-        :param key: what the request's header names
-        :param parameters: the query string and, behind it, the body, as they were sent
+        :param key: the key in the request's header
+        :param parameters: the sent query string, followed by the body
         :param now: the exchange's clock in ms
         :raises RequestError: as Binance refuses a wrong key, signature or time
         """

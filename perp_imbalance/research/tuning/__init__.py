@@ -1,1 +1,1 @@
-"""Search thresholds by simulated trades, judge the choice, test it on what was left out."""
+"""Search thresholds by simulated trades, judge the winner, test it on unseen candles."""

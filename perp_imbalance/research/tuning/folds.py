@@ -1,4 +1,4 @@
-"""What a trial earned in each fold of time, and the score it is ranked by."""
+"""The results of a trial in each fold of time, and the score for its rank."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ _LEAST_DRAWDOWN = 0.01
 
 
 class FoldReturns(NamedTuple):
-    """What one fold has of a trial.
+    """The returns of a trial in one fold.
 
-    :ivar daily: returns of its days, as shares of the wallet.
-    :ivar ratios: profit of each trade as a share of its stake.
-    :ivar weeks: the week in which each closed.
+    :ivar daily: daily returns, as fractions of the wallet.
+    :ivar ratios: profit of each trade as a fraction of its stake.
+    :ivar weeks: week in which each trade closed.
     """
 
     daily: Floats
@@ -54,7 +54,7 @@ def _calmar(part: FoldReturns) -> float:
 
 
 def _t(part: FoldReturns) -> float:
-    """Return the t of the trades' mean; trades of one week go together."""
+    """Return the t of the trades' mean, clustered by week."""
     if part.ratios.size < 2:
         return 0.0
     apart = part.ratios - part.ratios.mean()
@@ -73,17 +73,18 @@ OBJECTIVES: dict[str, Callable[[FoldReturns], float]] = {
 
 
 class Outcome(NamedTuple):
-    """What one trial earned.
+    """The result of one trial.
 
-    :ivar trades: all of them.
-    :ivar kept: those that belong to one fold.
-    :ivar embargo: the longest time that one was held, in ns.
-    :ivar score: None where the trades are too few.
-    :ivar figures: the objective of each fold.
-    :ivar sums: returns of its days, summed over each fold.
-    :ivar squares: their squares, summed likewise.
-    :ivar sharpe: of the days of the whole account, not annualised; None if nothing moved.
-    :ivar profit: of the whole account, as a share of the wallet.
+    :ivar trades: number of trades.
+    :ivar kept: number of trades that lie inside one fold.
+    :ivar embargo: longest holding time of a trade, in ns.
+    :ivar score: score of the trial; None with too few trades.
+    :ivar figures: the objective in each fold.
+    :ivar sums: sum of the daily returns of each fold.
+    :ivar squares: sum of their squares for each fold.
+    :ivar sharpe: Sharpe ratio of the account's daily returns, not annualised; None if they are all
+        equal.
+    :ivar profit: profit of the account, as a fraction of the wallet.
     """
 
     trades: int
@@ -99,14 +100,14 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Folds:
-    """A span of whole days in parts of the same length, and how trials are scored on them.
+    """A time range divided into folds of equal length, with the rules for scoring trials.
 
-    :param start: its beginning in ns.
-    :param days: its length.
-    :param count: parts.
+    :param start: begin of the range, in ns.
+    :param days: length of the range, in days.
+    :param count: number of folds.
     :param objective: one of :data:`OBJECTIVES`.
-    :param least_trades: a trial with fewer is not ranked.
-    :raises SettingsError: if the folds are too short, or none can be halved.
+    :param least_trades: a trial with fewer trades is not ranked.
+    :raises SettingsError: if the folds are too short, or their number is odd.
     """
 
     start: int
@@ -116,7 +117,7 @@ class Folds:
     least_trades: int = 30
 
     def __post_init__(self) -> None:
-        """Refuse what gives no folds."""
+        """Refuse values that give no folds."""
         if self.count % 2 or not 4 <= self.count <= 16:
             raise SettingsError(f"--folds is {self.count}, it must be an even number from 4 to 16")
         if self.days < self.count * LEAST_FOLD_DAYS:
@@ -127,23 +128,23 @@ class Folds:
 
     @property
     def ends(self) -> Ints:
-        """The days at which folds begin, and that after the last."""
+        """The days on which folds begin, and the day after the last fold."""
         return np.rint(np.linspace(0, self.days, self.count + 1)).astype(np.int64)
 
     @property
     def lengths(self) -> Floats:
-        """The days of each fold."""
+        """The length of each fold in days."""
         return np.diff(self.ends).astype(np.float64)
 
     def outcome(self, trades: Trades, times: list[Ints], wallet: float) -> Outcome:
-        """Return what trades earned.
+        """Return the outcome of trades.
 
-        A trade counts in a fold if it opens and closes there, and opens no sooner after the fold's
-        begin than the longest trade lasts: so no two folds share a position, nor its aftermath.
+        A trade counts in a fold if it opens and closes inside the fold, and opens later after the
+        fold's begin than the longest trade lasts. So no position affects two folds.
 
         :param trades: records of ``TRADE`` in the order in which they close.
-        :param times: of each pair, the opening of its candles in ns.
-        :param wallet: before the first trade.
+        :param times: opening times of each pair's candles, in ns.
+        :param wallet: balance before the first trade.
         """
         opened, closed = (_times(trades, times, name) for name in ("entry_row", "exit_row"))
         before = wallet + np.cumsum(trades["profit_abs"]) - trades["profit_abs"]
@@ -181,7 +182,7 @@ class Folds:
 
 
 def score_of(figures: Floats) -> float:
-    """Return the mean of the folds' figures, less half of their standard deviation.
+    """Return the mean of the folds' figures minus half of their standard deviation.
 
     >>> score_of(np.array([1.0, 3.0]))
     1.5
@@ -190,9 +191,9 @@ def score_of(figures: Floats) -> float:
 
 
 def chosen_ahead(outcomes: list[Outcome]) -> list[tuple[int, int]]:
-    """Return which trial the folds before each fold would have chosen, from the second half on.
+    """Return the trial that the earlier folds would have chosen, for each fold of the second half.
 
-    :return: numbers of a fold and of the trial that is chosen for it.
+    :return: pairs of the number of a fold and the number of the trial.
     """
     ranked = [number for number, outcome in enumerate(outcomes) if outcome.score is not None]
     if not ranked:
@@ -208,23 +209,23 @@ def chosen_ahead(outcomes: list[Outcome]) -> list[tuple[int, int]]:
 
 
 class Evaluator:
-    """Trials on one set of pairs.
+    """Computes trials on one set of pairs.
 
-    :param trades: the pairs, ready to be traded.
+    :param trades: the pairs with their trades.
     """
 
     def __init__(self, trades: ThresholdTrades, folds: Folds) -> None:
         self._trades, self._folds = trades, folds
 
     def __call__(self, trials: Iterable[Thresholds]) -> Iterator[Outcome]:
-        """Return the outcome of each."""
+        """Return the outcome of each trial."""
         times, wallet = self._trades.times, self._trades.rules.wallet
         for trades in self._trades.each(trials):
             yield self._folds.outcome(trades, times, wallet)
 
 
 def _times(trades: Trades, times: list[Ints], row: str) -> Ints:
-    """Return the opening of the candles that a column of trades names."""
+    """Return the opening times of the candles in a column of trades."""
     found = np.zeros(trades.size, np.int64)
     for pair, of_pair in enumerate(times):
         inside = trades["pair"] == pair
@@ -233,7 +234,7 @@ def _times(trades: Trades, times: list[Ints], row: str) -> Ints:
 
 
 def _account_sharpe(profits: Floats, wallet: float) -> float | None:
-    """Return the Sharpe ratio of an account by day, as ``account.daily_sharpe``."""
+    """Return the daily Sharpe ratio of an account, equal to ``account.daily_sharpe``."""
     equity = wallet + np.concatenate([[0.0], np.cumsum(profits)])
     if equity.min() <= 0 or np.ptp(equity) == 0:
         return None

@@ -1,4 +1,4 @@
-"""freqtrade's own backtest of what a search chose, on the candles that it never saw."""
+"""Backtest the winner of a search with freqtrade, on candles that the search did not use."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from perp_imbalance.research.windows import Window
 
 @dataclass(frozen=True)
 class LastPart:
-    """The part of a time range after the one that was searched.
+    """The last part of a time range, which the search did not use.
 
-    :param window: its test part.
-    :param datadir: the candles.
-    :param config: freqtrade's, complete but for the exchange's address.
+    :param window: window whose test part this is.
+    :param datadir: folder of candles.
+    :param config: the config, complete except for the exchange's address.
     :param pairs: the whitelist.
-    :param strategies: source texts, by their name in the folder of strategies.
+    :param strategies: source texts of strategies by file name.
     :param strategy: the class that trades the winner.
-    :param presets: classes that are tested beside it, as they are.
+    :param presets: classes to test for comparison, unchanged.
     """
 
     window: Window
@@ -36,9 +36,9 @@ class LastPart:
     presets: Sequence[str]
 
     def test(self, winner: ParameterFile) -> dict[str, Any]:
-        """Return the trades of the winner and of each preset, and what holding made.
+        """Return the trades of the winner and of each preset, and the result of buy and hold.
 
-        :raises CommandError: if freqtrade refuses, or was ended.
+        :raises CommandError: if freqtrade fails or is killed.
         """
         with temporary_folder() as folder, running_replay(self.datadir) as replay:
             for place in ("strategies", "presets"):

@@ -1,4 +1,4 @@
-"""The names that a search is asked by."""
+"""Names of the options of a search."""
 
 #: What a search can look for: a figure of each fold.
 OBJECTIVE_NAMES = ("sharpe", "profit", "calmar", "t")

@@ -1,4 +1,4 @@
-"""What a tuning found, as plain values, with a verdict in one sentence."""
+"""The result of a tuning as plain values, with a verdict in one sentence."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -35,12 +35,12 @@ _HOUR_NS = 3_600_000_000_000
 
 @dataclass(frozen=True)
 class Judged:
-    """A winner with all that is known of it.
+    """The judgement of a winner.
 
-    :ivar thresholds: the winner's.
-    :ivar searched: what it earned where it was searched, and by how much luck alone might have.
-    :ivar accounts: what it, the presets and holding made on the last part.
-    :ivar warning: what speaks against trading with it; None where nothing does.
+    :ivar thresholds: thresholds of the winner.
+    :ivar searched: its result on the searched part, compared with luck.
+    :ivar accounts: results of the winner, the presets and buy and hold on the last part.
+    :ivar warning: reason not to trade it; None if there is none.
     :ivar verdict: one sentence.
     """
 
@@ -62,12 +62,12 @@ def judge(
     window: Window,
     last: Mapping[str, Any],
 ) -> Judged:
-    """Return what is to be said of the winner.
+    """Return the judgement of the winner.
 
-    :param found: the search, with a winner.
-    :param traded: the pairs as they were searched.
-    :param window: the searched part, and the last one.
-    :param last: of :meth:`LastPart.test`.
+    :param found: a search that has a winner.
+    :param traded: the pairs that were searched.
+    :param window: the searched part and the last part.
+    :param last: result of :meth:`LastPart.test`.
     """
     wallet = traded.rules.wallet
     span = (window.test, window.end)
@@ -91,7 +91,7 @@ def judge(
 def _searched(
     found: Found, folds: Folds, traded: ThresholdTrades, window: Window
 ) -> dict[str, Any]:
-    """Return what the winner earned in the searched part, and what the other trials say of it."""
+    """Return the winner's result on the searched part, compared with the other trials."""
     outcomes = found.outcomes
     outcome = outcomes[found.tried.index(found.winner)]
     trades = traded.trades(found.winner)
@@ -130,10 +130,10 @@ def _searched(
 
 
 def warning_of(winner: Mapping[str, Any], overfitting: float | None, window: Window) -> str | None:
-    """Say what speaks against trading with a winner; None where nothing does.
+    """Return the reason not to trade a winner; None if there is none.
 
     :param winner: its account on the last part.
-    :param overfitting: the probability of it; None if there was nothing to choose from.
+    :param overfitting: probability of overfitting; None if there was only one trial.
     """
     said = []
     if winner["profit"] <= 0:
@@ -150,7 +150,7 @@ def warning_of(winner: Mapping[str, Any], overfitting: float | None, window: Win
 def verdict_of(
     accounts: Mapping[str, Mapping[str, Any]], searched: Mapping[str, Any], window: Window
 ) -> str:
-    """Say in one sentence what the last part and the search prove."""
+    """Return one sentence about what the last part and the search show."""
     winner = accounts[WINNER]
     presets = {
         name: account["profit"] for name, account in accounts.items() if name not in (WINNER, HOLD)
@@ -167,7 +167,7 @@ def verdict_of(
 
 
 def _luck(searched: Mapping[str, Any]) -> str:
-    """Say how much of the search's result luck may be."""
+    """Return a clause about how much of the search's result may be luck."""
     account, overfitting = searched["account"], searched["overfitting"]
     said = "nothing was chosen among others"
     if overfitting is not None:

@@ -1,4 +1,4 @@
-"""The search: every combination where they are few, else what one of Optuna's samplers proposes."""
+"""Search thresholds: try every combination if they are few, else use one of Optuna's samplers."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +32,11 @@ Tell = Callable[[int, int], None]
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """The result of a search.
 
-    :ivar tried: the distinct trials, in the order in which they were tried.
-    :ivar outcomes: of each.
-    :ivar is_exhaustive: whether these are all that there are.
+    :ivar tried: the distinct trials, in order.
+    :ivar outcomes: outcome of each trial.
+    :ivar is_exhaustive: whether all combinations were tried.
     """
 
     tried: list[Thresholds]
@@ -66,9 +66,9 @@ class Found(NamedTuple):
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched, and how.
+    """A search over a space of thresholds.
 
-    :param trials: at most so many are tried.
+    :param trials: maximum number of trials.
     :param sampler: one of :data:`SAMPLERS`.
     """
 
@@ -78,7 +78,7 @@ class Search:
     sampler: str = SAMPLERS[0]
 
     def run(self, evaluate: Evaluate, tell: Tell = lambda done, total: None) -> Found:
-        """Try what there is to try.
+        """Run the search.
 
         :raises SettingsError: if no combination can be traded.
         """
@@ -95,7 +95,7 @@ class Search:
         return Found(every, outcomes, is_exhaustive=True)
 
     def _sampled(self, evaluate: Evaluate, tell: Tell) -> Found:
-        """Try what the sampler proposes; what was tried before is not tried again."""
+        """Try the sampler's proposals, without repeating trials."""
         study, spaces = self._study(), _distributions(self.space)
         known: dict[Thresholds, Outcome] = {}
         asked = 0
@@ -128,19 +128,19 @@ class Search:
         return optuna.create_study(sampler=sampler, direction="maximize")
 
     def _values(self, params: dict[str, Any]) -> dict[str, Any]:
-        """Return values from what the sampler has: numbers of theirs, of what is ordered."""
+        """Return the values of thresholds from the sampler's parameters."""
         return {name: self.space.axes[name][int(number)] for name, number in params.items()}
 
 
 def _told(outcome: Outcome | None) -> float:
-    """Return what a sampler is told: below every score, the fewer trades the worse."""
+    """Return the value for a sampler of a trial without a score: lower than any score."""
     if outcome is None:
         return 2 * _UNRANKED
     return _UNRANKED + outcome.trades if outcome.score is None else outcome.score
 
 
 def _distributions(space: Space) -> dict[str, Any]:
-    """Return the values of each threshold as Optuna takes them, by their number."""
+    """Return Optuna's distributions for the values of each threshold."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     return {
@@ -154,28 +154,28 @@ def _distributions(space: Space) -> dict[str, Any]:
 
 
 class Traded(NamedTuple):
-    """Pairs with what decides about their trades: all that a process needs to make trials."""
+    """Pairs and rules of their trades: everything that a process needs for trials."""
 
     histories: list[PairHistory]
     settings: Settings
     rules: Rules
 
     def trades(self) -> ThresholdTrades:
-        """Return them, ready to be traded."""
+        """Return the pairs with their trades."""
         return ThresholdTrades(self.histories, self.settings, self.rules)
 
 
 def _evaluator(traded: Traded, folds: Folds) -> Callable[[Sequence[Thresholds]], list[Outcome]]:
-    """Return what makes trials in a process."""
+    """Return the function that computes trials in a process."""
     evaluator = Evaluator(traded.trades(), folds)
     return lambda trials: list(evaluator(trials))
 
 
 @contextmanager
 def evaluation(traded: Traded, folds: Folds, workers: int) -> Iterator[Evaluate]:
-    """Yield what makes trials: in so many processes, or in this one.
+    """Yield the function that computes trials, in several processes or in this one.
 
-    Nothing of it is left when the block is, however it is left.
+    All processes end with the block.
     """
     if workers < 2:
         yield _evaluator(traded, folds)
@@ -185,7 +185,7 @@ def evaluation(traded: Traded, folds: Folds, workers: int) -> Iterator[Evaluate]
 
 
 def _shared(processes: Processes, trials: Sequence[Thresholds]) -> list[Outcome]:
-    """Let processes make trials, those in one task that share the most."""
+    """Compute trials in processes; trials that share the most go into one task."""
     order = sorted(range(len(trials)), key=lambda number: _similar(trials[number]))
     tasks = [order[begin : begin + _CHUNK] for begin in range(0, len(order), _CHUNK)]
     answers = processes.map([[trials[number] for number in task] for task in tasks])
@@ -198,7 +198,7 @@ def _shared(processes: Processes, trials: Sequence[Thresholds]) -> list[Outcome]
 
 
 def _similar(thresholds: Thresholds) -> tuple[Any, ...]:
-    """Sort by what takes longest to compute anew."""
+    """Sort so that neighbours share the parts that take longest to compute."""
     return (
         *(thresholds.robust_z, thresholds.z_len, thresholds.smooth_len),
         *(thresholds.dev_len, thresholds.bb_len, thresholds.bb_k),

@@ -1,4 +1,4 @@
-"""What a search may try: values of each threshold, from the strategy's own parameters."""
+"""The space of a search: values of each threshold, from the strategy's own parameters."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,19 +23,20 @@ _ALWAYS = ("enter_z", "exit_z", "smooth_len", "robust_z", *(gate.switch for gate
 
 @dataclass(frozen=True)
 class Space:
-    """Values by threshold, each with at least two; other thresholds keep their value.
+    """Values by threshold, at least two each; all other thresholds are fixed.
 
-    :param base: where the other values come from.
-    :param axes: values by threshold, rising.
+    :param base: values of the fixed thresholds.
+    :param axes: values by threshold, in increasing order.
     """
 
     base: Thresholds
     axes: Mapping[str, Values]
 
     def thresholds(self, values: Mapping[str, Any]) -> Thresholds | None:
-        """Return a combination; None where ``enter_z`` is not above ``exit_z``.
+        """Return the thresholds of a combination; None if ``enter_z`` is not above ``exit_z``.
 
-        What has no influence is the base's, so that the same signals are the same thresholds.
+        Thresholds that do not affect the signals have the base's value, so that equal signals mean
+        equal thresholds.
         """
         chosen = {name: getattr(self.base, name) for name in THRESHOLD_NAMES} | dict(values)
         if chosen["enter_z"] <= chosen["exit_z"]:
@@ -46,12 +47,12 @@ class Space:
         return replace(found, **idle) if idle else found
 
     def tuned(self, thresholds: Thresholds) -> dict[str, Any]:
-        """Return what was varied of a combination, as far as it has an influence."""
+        """Return the varied thresholds of a combination that affect its signals."""
         used = _used(thresholds)
         return {name: getattr(thresholds, name) for name in self.axes if name in used}
 
     def all(self, at_most: int) -> list[Thresholds] | None:
-        """Return all distinct combinations, or None if there are more than so many."""
+        """Return all distinct combinations; None if there are more than ``most``."""
         if prod(map(len, self.axes.values())) > _LOOKED_THROUGH:
             return None
         every = (
@@ -71,7 +72,7 @@ def _distinct(every: Iterable[Thresholds | None]) -> Iterator[Thresholds]:
 
 
 def _used(thresholds: Thresholds) -> set[str]:
-    """Return the thresholds on which the signals of these depend."""
+    """Return the names of the thresholds that affect the signals of given thresholds."""
     used = {*_ALWAYS, "dev_len" if thresholds.robust_z else "len_prem"}
     for gate in GATES:
         if gate.is_on(thresholds):
@@ -87,14 +88,14 @@ def space_of(
     vary: Mapping[str, Values | None] | None = None,
     fixed: Mapping[str, Any] | None = None,
 ) -> Space:
-    """Return what a search over the parameters of a strategy may try.
+    """Return the space of a search over the parameters of a strategy.
 
     :param strategy: as freqtrade loads it, with its preset's values.
-    :param spaces: freqtrade's names of the spaces that are searched; None for all of them.
-    :param vary: the thresholds to vary, with values or None for the strategy's own range; without
-        any, those that hyperopt would vary.
+    :param spaces: freqtrade's names of the spaces to search; None for all.
+    :param vary: the thresholds to vary, with values, or None for the strategy's own range; if
+        empty, those that hyperopt would vary.
     :param fixed: values of thresholds that are not varied.
-    :raises SettingsError: if a name or a value is none, or nothing is left to vary.
+    :raises SettingsError: if a name or a value is invalid, or no threshold is left to vary.
 
     >>> space_of(None, vary={"enter": None})
     Traceback (most recent call last):
@@ -132,9 +133,9 @@ def space_of(
 
 
 def _as_kept(strategy: Any, name: str, value: Any) -> Any:
-    """Return a value as the strategy's parameter keeps it: with so many decimals.
+    """Return a value rounded to the decimals of the strategy's parameter.
 
-    :raises SettingsError: if it is none for the parameter.
+    :raises SettingsError: if the parameter cannot have it.
     """
     check_value(name, value)
     decimals = getattr(getattr(strategy, name), "decimals", None)
@@ -142,7 +143,7 @@ def _as_kept(strategy: Any, name: str, value: Any) -> Any:
 
 
 def _range_of(parameter: Any) -> Values:
-    """Return all values of a freqtrade parameter, rising."""
+    """Return all values of a freqtrade parameter in increasing order."""
     if hasattr(parameter, "opt_range"):
         return tuple(sorted(parameter.opt_range))
     if isinstance(parameter.low, int):
@@ -153,9 +154,9 @@ def _range_of(parameter: Any) -> Values:
 
 
 def _check(space: Space) -> None:
-    """Refuse values that a strategy would not start with.
+    """Refuse values with which the strategy would not start.
 
-    :raises SettingsError: naming the first.
+    :raises SettingsError: naming the first one.
     """
     for name, values in space.axes.items():
         for value in values:

@@ -1,4 +1,4 @@
-"""What a tuning works on: candles, rules, what may be tried, and the part that is put aside."""
+"""The inputs of a tuning: candles, rules, the space, and the part kept for the test."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -31,11 +31,11 @@ _WORTH = 1e-6
 
 @dataclass(frozen=True)
 class Candles:
-    """The candles of a folder that a strategy is simulated on.
+    """The candles of a folder on which a strategy is simulated.
 
     :param data: the folder with the perps that can be traded.
-    :param config: freqtrade's, complete.
-    :param strategy: as freqtrade loads it.
+    :param config: the complete config.
+    :param strategy: the strategy, loaded by freqtrade.
     """
 
     data: BacktestData
@@ -49,7 +49,7 @@ class Candles:
         return settings.model_copy(update={"htf_timeframe": self.data.htf_timeframe})
 
     def traded(self, timerange: str) -> Traded:
-        """Return the pairs as a backtest of a time range trades them.
+        """Return the pairs with their trades in a time range.
 
         :raises PerpImbalanceError: if there are no candles, or rules that cannot be simulated.
         """
@@ -70,10 +70,10 @@ class Candles:
         return Traded(found, settings, rules)
 
     def window(self, timerange: str | None, last: float) -> Window:
-        """Return a time range, as far as there are candles, with its end put aside.
+        """Return a time range, limited to the candles, with its end kept for the test.
 
-        :param last: share of it that is put aside.
-        :raises SettingsError: if there are no candles in it.
+        :param last: fraction of the range that is kept for the test.
+        :raises SettingsError: if it contains no candles.
         """
         span = TimeRange.parse_timerange(timerange)
         frames = [
@@ -92,10 +92,10 @@ class Candles:
 
 
 def strategy_alone(config: Mapping[str, Any], name: str, texts: Mapping[str, str]) -> Any:
-    """Return a strategy as it is without a parameter file, whatever lies beside it.
+    """Return a strategy without the values of its parameter file.
 
-    :param config: freqtrade's, complete.
-    :param texts: sources of the strategies, by their name in their folder.
+    :param config: the complete config.
+    :param texts: source texts of strategies by file name.
     :raises PerpImbalanceError: if there is no such strategy, or it has no thresholds.
     """
     if not any(f"class {name}(" in text for text in texts.values()):
@@ -118,7 +118,7 @@ def strategy_alone(config: Mapping[str, Any], name: str, texts: Mapping[str, str
 def folds_of(
     traded: Traded, window: Window, count: int, objective: str, least_trades: int
 ) -> Folds:
-    """Return the folds of a window's first part, from its first whole day that can be traded on."""
+    """Return the folds of a window's first part, from the first full day that can be traded."""
     first = min(int(history.market.times[0]) for history in traded.histories if history.market)
     start = -(-first // DAY_NS) * DAY_NS
     days = (int(window.test.timestamp() * 1e9) - start) // DAY_NS
@@ -126,7 +126,7 @@ def folds_of(
 
 
 def check_gates(traded: Traded, space: Space) -> None:
-    """Refuse to search with a gate that has nothing to look at, as if markets were dull.
+    """Refuse a search with an active gate whose series is missing.
 
     :raises DataError: naming the first pair, its gate and the series.
     """
@@ -144,7 +144,7 @@ def check_gates(traded: Traded, space: Space) -> None:
 def differences(
     trades: ThresholdTrades, thresholds: Thresholds, found: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """Say where freqtrade's trades are not the simulated ones; nothing where they are.
+    """Return a message if freqtrade's trades differ from the simulated ones, else an empty list.
 
     :param trades: the pairs that freqtrade traded, over the same time.
     :param found: freqtrade's trades.

@@ -1,1 +1,1 @@
-"""Walk-forward: fit on one span with freqtrade, trade the next one, and say what held."""
+"""Walk-forward: fit on one time range, test on the next, and judge all tests together."""

@@ -1,4 +1,4 @@
-"""The fit of one window by a search over simulated trades, in place of freqtrade's hyperopt."""
+"""Fit one window by a search over simulated trades instead of freqtrade's hyperopt."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -21,10 +21,10 @@ def kernel_fit(
 ) -> dict[str, Any]:
     """Search the training part; return the epochs and the winner as plain data.
 
-    The winner's parameter file comes to lie beside the strategy, as hyperopt leaves it.
+    It writes the winner's parameter file next to the strategy, as hyperopt does.
 
-    :param folder: with the candles in ``data`` and the strategies in ``strategies``.
-    :param check: called between trials; what it raises ends the search.
+    :param folder: folder with the candles in ``data`` and the strategies in ``strategies``.
+    :param check: called between trials; an exception from it ends the search.
     """
     fit = bundle.fit
     user_data = str(folder / "user_data")

@@ -1,4 +1,4 @@
-"""All windows of a walk-forward on Dask, each stored as soon as it is done."""
+"""Run all windows of a walk-forward on Dask, and store each as soon as it is done."""
 
 import json
 import logging
@@ -31,8 +31,8 @@ Tell = Callable[[int, int, int], None]
 class Store:
     """The folder of a run: its plan, and a file for each finished window.
 
-    :param plan: what the run is about.
-    :raises CommandError: if the folder holds a run with another plan, or cannot be written.
+    :param plan: the inputs of the run.
+    :raises CommandError: if the folder belongs to a run with another plan, or cannot be written.
     """
 
     def __init__(self, folder: Path, plan: dict[str, Any]) -> None:
@@ -57,7 +57,7 @@ class Store:
             )
 
     def finished(self, windows: Sequence[Window]) -> dict[str, dict[str, Any]]:
-        """Return the results that are there, by the window's name."""
+        """Return the stored results by the window's name."""
         found = {}
         for window in windows:
             file = self._windows / f"{window.name}.json"
@@ -72,10 +72,10 @@ class Store:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where windows run.
+    """The Dask cluster on which windows run.
 
     :ivar scheduler: address of a Dask scheduler; None for a cluster on this machine.
-    :ivar workers: processes of that cluster; None for one a core.
+    :ivar workers: processes of the local cluster; None for one per core.
     """
 
     scheduler: str | None = None
@@ -83,7 +83,7 @@ class Cluster:
 
     @contextmanager
     def client(self) -> Iterator[Any]:
-        """Connect, or start the cluster; end it with the block.
+        """Connect to the scheduler, or start a local cluster that ends with the block.
 
         :raises CommandError: if the scheduler does not answer.
         """
@@ -109,7 +109,7 @@ class Cluster:
             yield client
 
     def _local(self) -> Any:
-        """Start a cluster whose processes leave Ctrl-C to this one."""
+        """Start a local cluster whose processes ignore Ctrl-C."""
         from distributed import LocalCluster
 
         # The workers inherit it, those that replace a dead one as well.
@@ -128,10 +128,10 @@ class Cluster:
 def run_windows(
     bundle: Bundle, windows: Sequence[Window], store: Store, cluster: Cluster, tell: Tell
 ) -> dict[str, dict[str, Any]]:
-    """Run the windows that the folder lacks; return the results of all.
+    """Run the windows that are not stored yet; return the results of all windows.
 
-    :raises CommandError: if freqtrade refuses a window, or one was lost with its workers again and
-        again; what is finished is kept.
+    :raises CommandError: if freqtrade refuses a window, or its workers die repeatedly; finished
+        windows stay stored.
     """
     results = store.finished(windows)
     missing = [window for window in windows if window.name not in results]
@@ -176,7 +176,7 @@ def run_windows(
 def _finished(
     client: Any, bundle: Bundle, windows: Sequence[Window], tell: Tell, before: int
 ) -> Generator[tuple[str, dict[str, Any] | str], None, None]:
-    """Yield each window's result when it is there, or in words why it is lost."""
+    """Yield the result of each finished window, or the reason why it is lost."""
     from distributed import wait
 
     from perp_imbalance.research.walk_forward.worker import hold, run_window, stopped_at_exit
@@ -209,7 +209,7 @@ def _finished(
 
 
 def _running(client: Any, left: int) -> int:
-    """Return how many windows run now: as many as there are threads for them."""
+    """Return the number of running windows: as many as there are threads."""
     return min(left, int(sum(client.nthreads().values())))
 
 

@@ -1,4 +1,4 @@
-"""What a walk-forward found: one JSON, one page, and the winner's parameter file."""
+"""Write the results of a walk-forward: a JSON file, a page, and the winner's parameter file."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,11 +41,11 @@ def summarise(
     compounding: bool,
     least_trades: int = LEAST_TRADES,
 ) -> dict[str, Any]:
-    """Return everything that the report says, as plain data.
+    """Return the content of the report as plain data.
 
-    :param results: of all windows, in their order.
-    :param wallet: at the beginning.
-    :param compounding: whether stakes grow with the account.
+    :param results: results of all windows, in order.
+    :param wallet: the initial wallet.
+    :param compounding: whether profits compound.
     """
     spans: list[Any] = [tuple(map(datetime.fromisoformat, result["test"])) for result in results]
     trials = sum(result["epochs"] for result in results)
@@ -94,7 +94,7 @@ def _days(begin: datetime, end: datetime) -> float:
 def _held(
     results: Sequence[Result], spans: Sequence[tuple[datetime, ...]], wallet: float
 ) -> "pd.Series[float]":
-    """Return the equity of holding all pairs over all test parts."""
+    """Return the equity of buy and hold of all pairs over all test parts."""
     each = [
         growth_equity(result["hold"]["days"], wallet, *span)
         for result, span in zip(results, spans, strict=True)
@@ -103,7 +103,7 @@ def _held(
 
 
 def _window_row(result: Result, wallet: float) -> dict[str, Any]:
-    """Return in-sample against out-of-sample of one window; profits as a share of the wallet."""
+    """Return in- and out-of-sample results of a window; profits are fractions of the wallet."""
     train, test = (_days(*map(datetime.fromisoformat, result[part])) for part in ("train", "test"))
     row: dict[str, Any] = {
         "window": result["window"],
@@ -134,7 +134,7 @@ def _by_day(equity: "pd.Series[float]") -> dict[str, float]:
 
 
 def verdict(accounts: Mapping[str, Mapping[str, Any]], windows: Sequence[Mapping[str, Any]]) -> str:
-    """Say in one sentence what the out-of-sample trades prove."""
+    """Return one sentence about what the out-of-sample trades show."""
     found = accounts[WALK_FORWARD]
     if found["unsaid"]:
         return f"Out of sample: {found['unsaid']}."
@@ -185,7 +185,7 @@ def write_report(summary: Mapping[str, Any], folder: Path, *, title: str) -> lis
 
 
 def write_winner(results: Sequence[Result], folder: Path) -> Path | None:
-    """Write the last window's parameters as freqtrade's parameter file; None if it has none."""
+    """Write the last window's parameters as a parameter file; return None if it has none."""
     file = folder / "winner.json"
     found = results[-1]["parameter_file"]
     if found is None:

@@ -1,4 +1,4 @@
-"""What travels to a worker: candles, strategies, config and a window, all of it plain data."""
+"""The data that is sent to a worker: candles, strategies, config and a window, as plain data."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ def _digest(content: bytes) -> str:
 
 
 def code_versions() -> dict[str, str]:
-    """Return by what code windows are computed here: two that are alike compute the same."""
+    """Return the versions of the code that computes windows; equal versions give equal results."""
     import freqtrade
 
     package = package_sources()
@@ -37,7 +37,7 @@ def code_versions() -> dict[str, str]:
 
 
 def package_sources() -> dict[str, str]:
-    """Return the Python files of this package by their relative name, installed or linked."""
+    """Return the Python files of this package by relative name."""
     import perp_imbalance
     from perp_imbalance import indicators
 
@@ -51,10 +51,10 @@ def package_sources() -> dict[str, str]:
 class Fit:
     """How each window is fitted.
 
-    :ivar loss: of hyperopt.
-    :ivar presets: strategies that are tested beside the winner, as they are.
-    :ivar engine: ``kernel``: a search over simulated trades; ``freqtrade``: its hyperopt.
-    :ivar objective: of that search.
+    :ivar loss: hyperopt's loss function.
+    :ivar presets: strategies to test for comparison, unchanged.
+    :ivar engine: ``kernel`` for a search over simulated trades, ``freqtrade`` for its hyperopt.
+    :ivar objective: objective of the search over simulated trades.
     """
 
     strategy: str
@@ -70,10 +70,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Everything that all windows share.
+    """The data that all windows share.
 
-    :ivar files: candles, by their name in the folder of candles.
-    :ivar strategies: source texts, by their name in the folder of strategies.
+    :ivar files: candle files by name.
+    :ivar strategies: source texts of strategies by file name.
     :ivar losses: source texts of the user's own hyperopt losses.
     :ivar config: freqtrade's config without secrets.
     :ivar code: :func:`code_versions` of the machine that began.
@@ -89,7 +89,7 @@ class Bundle:
     code: dict[str, str] = field(default_factory=code_versions)
 
     def plan(self, windows: Sequence[Window]) -> dict[str, Any]:
-        """Return what a run is about: two runs with the same plan find the same."""
+        """Return the inputs of a run; two runs with equal inputs have equal results."""
         plan = {
             "fit": asdict(self.fit),
             "pairs": self.pairs,
@@ -119,7 +119,7 @@ _NAMED = 3
 
 
 def changes(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
-    """Return in words what a plan has otherwise than an earlier one.
+    """Return a text that lists the differences between a plan and an earlier one.
 
     >>> changes({"code": {"freqtrade": 1}, "wallet": 9}, {"code": {"freqtrade": 2}, "wallet": 8})
     ['code (freqtrade)', 'wallet']
@@ -142,15 +142,15 @@ def changes(before: Mapping[str, Any], plan: Mapping[str, Any]) -> list[str]:
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config as files have it, without secrets and without paths of this machine."""
+    """Return a config without secrets and without paths of this machine."""
     kept = {key: value for key, value in config.items() if key not in _KEPT_HERE}
     return without_secrets(kept)
 
 
 def candle_files(data: "BacktestData", exchange: str) -> dict[str, bytes]:
-    """Return the files that a backtest of the perps of a folder reads, by their relative name.
+    """Return the files that a backtest of a folder's perps reads, by relative name.
 
-    :param exchange: the config's.
+    :param exchange: the config's exchange.
     """
     from freqtrade.enums import CandleType
 

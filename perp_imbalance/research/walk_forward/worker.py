@@ -1,4 +1,4 @@
-"""One window on a worker: the fit, then freqtrade's backtesting of its winner."""
+"""Run one window on a worker: the fit, then freqtrade's backtest of the winner."""
 
 import json
 import platform
@@ -31,16 +31,16 @@ _stopped: set[str] = set()
 
 
 def hold(bundle: Bundle) -> Bundle:
-    """Return the bundle: as a task's result it lies on workers, and is found again if one dies."""
+    """Return the bundle, so that Dask stores it on workers and restores it if one dies."""
     return bundle
 
 
 def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
     """Fit and test one window in a temporary folder; return plain data.
 
-    :param run: name of the run, by which :func:`stop_windows` finds its processes.
-    :return: with ``refused``, one line, where freqtrade refuses to do it, or where the code here is
-        other than where the run began.
+    :param run: name of the run; :func:`stop_windows` finds its processes by it.
+    :return: the result, or ``refused`` with one line if freqtrade refuses, or if the code here
+        differs from that of the machine that started the run.
     """
     other = _other_code(bundle)
     result = {} if other else _computed(bundle, window, run)
@@ -50,7 +50,7 @@ def run_window(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
 
 
 def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
-    """Return what :func:`run_window` does."""
+    """Compute the result of :func:`run_window`."""
     from perp_imbalance.replay import local_config, running_replay
 
     result: dict[str, Any] = {
@@ -90,7 +90,7 @@ def _computed(bundle: Bundle, window: Window, run: str) -> dict[str, Any]:
 
 
 def _other_code(bundle: Bundle) -> str | None:
-    """Say in what this worker's code differs from that of the machine that began, if it does."""
+    """Return how this worker's code differs from that of the run's machine, if it does."""
     here = code_versions()
     other = [name for name, version in bundle.code.items() if here.get(name) != version]
     if not other:
@@ -136,7 +136,7 @@ def _fit(freqtrade: FreqtradeFolder, bundle: Bundle, window: Window) -> dict[str
 
 
 def _epochs(folder: Path) -> Iterator[dict[str, Any]]:
-    """Read hyperopt's epochs one by one: with their trades they are large."""
+    """Yield hyperopt's epochs one by one, since with their trades they are large."""
     for file in sorted(folder.glob("*.fthypt")):
         with file.open(encoding="utf-8") as lines:
             for line in lines:
@@ -149,7 +149,7 @@ def _check_not_stopped(run: str) -> None:
 
 
 def _scratch() -> str | None:
-    """Return the worker's own folder, which Dask clears if the worker is killed."""
+    """Return the worker's own folder, which Dask removes if the worker is killed."""
     from distributed import get_worker
 
     with suppress(ValueError):
@@ -158,7 +158,7 @@ def _scratch() -> str | None:
 
 
 def stop_windows(run: str) -> None:
-    """End every process that a run has on this worker."""
+    """End all processes of a run on this worker."""
     import psutil
 
     from perp_imbalance.freqtrade_bridge.process import kill_group
@@ -172,7 +172,7 @@ def stop_windows(run: str) -> None:
 
 @contextmanager
 def stopped_at_exit(client: Any, run: str, futures: Sequence[Any]) -> Iterator[None]:
-    """Leave nothing of a run behind on the workers, however the block is left."""
+    """End all processes of a run on the workers when the block ends."""
     try:
         yield
     finally:
