@@ -88,7 +88,7 @@ def test_reference_has_what_the_code_has(site: Path) -> None:
 
 
 def command_names() -> list[str]:
-    names = site_hooks.command_names(site_hooks.help_text())
+    names: list[str] = site_hooks.command_names(site_hooks.help_text())
     assert "backtest" in names
     return names
 
