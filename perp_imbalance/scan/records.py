@@ -180,11 +180,13 @@ class Market(NamedTuple):
     """All ranked perps together; in bps, None where nothing is known.
 
     :ivar perps: how many they are.
+    :ivar with_deviation: how many of them have a deviation, which takes more candles than z.
     :ivar premium_below: share of them whose premium is at or below -10 bps.
-    :ivar deviation_below: share of those with a deviation, where that is.
+    :ivar deviation_below: share of those with a deviation whose deviation is.
     """
 
     perps: int
+    with_deviation: int
     premium_mean: float | None
     premium_median: float | None
     premium_below: float | None
