@@ -266,6 +266,8 @@ def read_result(file: Path) -> Result:
         # freqtrade logs what it does not find; it is said here.
         with silent_logs():
             stats = load_backtest_stats(file)["strategy"]
+            if not stats:
+                raise nothing
             config = _taken(json.loads(load_file_from_zip(file, f"{file.stem}_config.json")))
             outcomes = tuple(_outcome(file, name, found) for name, found in stats.items())
     except ValidationError as error:

@@ -102,8 +102,9 @@ def _value(one: _Found, given: Snapshot, by: By) -> float:
 def _market(found: Sequence[_Found]) -> Market:
     """Return the figures of all perps together."""
     premium = _summary([one.last("premium") * 1e4 for one in found])
-    deviation = _summary([one.last("deviation_bps") for one in found])
-    return Market(len(found), *premium, *deviation)
+    deviations = [one.last("deviation_bps") for one in found]
+    known = int(np.isfinite(deviations).sum())
+    return Market(len(found), known, *premium, *_summary(deviations))
 
 
 def _summary(bps: Sequence[float]) -> tuple[float | None, float | None, float | None]:

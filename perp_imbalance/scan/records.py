@@ -180,12 +180,14 @@ class Market(NamedTuple):
     """Figures of all ranked perps in bps; None if unknown.
 
     :ivar perps: number of perps.
+    :ivar with_deviation: number of perps with a deviation, which needs more candles than z.
     :ivar premium_below: share of perps with a premium of -10 bps or less.
     :ivar deviation_below: share of perps with a deviation of -10 bps or less, among those that have
         one.
     """
 
     perps: int
+    with_deviation: int
     premium_mean: float | None
     premium_median: float | None
     premium_below: float | None

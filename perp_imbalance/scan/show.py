@@ -153,13 +153,16 @@ def header(found: Ranking, rules: Rules, stake: str) -> list[str]:
 
 
 def _market_lines(market: Market) -> Iterator[str]:
-    for name, mean, median, below in (
-        ("premium", market.premium_mean, market.premium_median, market.premium_below),
-        ("deviation", market.deviation_mean, market.deviation_median, market.deviation_below),
+    premium = market.premium_mean, market.premium_median, market.premium_below
+    deviation = market.deviation_mean, market.deviation_median, market.deviation_below
+    for name, known, (mean, median, below) in (
+        ("premium", market.perps, premium),
+        ("deviation", market.with_deviation, deviation),
     ):
         if mean is not None:
+            share = f"All {known}" if known == market.perps else f"{known} of {market.perps}"
             yield (
-                f"All {market.perps} perps, {name}: mean {mean:+z.1f}, median {median:+z.1f} bps; "
+                f"{share} perps, {name}: mean {mean:+z.1f}, median {median:+z.1f} bps; "
                 f"{below:.0%} at {-DISLOCATED_BPS:g} bps or below"
             )
     yield "Unproven: entries did best on past days when the whole market was dislocated."

@@ -55,6 +55,13 @@ def test_requests_of_all_pairs_are_held_against_a_candle(doctor: Examine) -> Non
     assert said in check.message
 
 
+def test_alerts_that_reach_nobody_are_warned_about(doctor: Examine) -> None:
+    report = doctor([BTC], perp_imbalance={"alert_only": True})
+    (check,) = [check for check in report.checks if check.name == "alerts"]
+    assert check.level is Level.WARNING
+    assert "written to the log only" in check.message
+
+
 def test_swap_must_be_fixed_and_names_the_setting(configure: Configure) -> None:
     swap = {"ccxt_config": {"options": {"defaultType": "swap"}}}
     process = perp_imbalance("doctor", *command_line(configure(exchange=swap)))

@@ -75,7 +75,7 @@ def table_market() -> Ranking:
         unknown.perp: Standing(np.nan, "long"),
         other.perp: Standing(3.0, "none"),
     }
-    market_figures = Market(3, -12.0, -9.5, 0.5, 1.0, 2.0, 0.0)
+    market_figures = Market(3, 2, -12.0, -9.5, 0.5, 1.0, 2.0, 0.0)
     return Ranking([known, unknown], "deviation", standings, market_figures, [])
 
 

@@ -83,7 +83,7 @@ def test_market_is_that_of_all_perps_not_of_the_rows() -> None:
     deviations = np.array([row.deviation_bps for row in every])
     assert found.market == pytest.approx(
         (
-            9,
+            *(9, 9),
             *(premiums.mean(), np.median(premiums), np.mean(premiums <= -10)),
             *(deviations.mean(), np.median(deviations), np.mean(deviations <= -10)),
         )
@@ -94,6 +94,7 @@ def test_market_is_that_of_all_perps_not_of_the_rows() -> None:
 def test_market_does_without_a_deviation() -> None:
     found = rank(*market(3, 90), rules())
     assert found.ranked == 3
+    assert found.market.with_deviation == 0
     assert found.market.deviation_mean is found.market.deviation_below is None
     assert found.rows[0].as_dict()["deviation_bps"] is None
     assert found.is_unknown

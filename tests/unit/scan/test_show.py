@@ -128,7 +128,7 @@ def test_header_says_how_dislocated_the_market_is() -> None:
     )
     assert others == [
         "All 3 perps, premium: mean -12.0, median -9.5 bps; 50% at -10 bps or below",
-        "All 3 perps, deviation: mean +1.0, median +2.0 bps; 0% at -10 bps or below",
+        "2 of 3 perps, deviation: mean +1.0, median +2.0 bps; 0% at -10 bps or below",
         "Unproven: entries did best on past days when the whole market was dislocated.",
     ]
     # Without a deviation it has no line of it.
