@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
-from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.console import folding_table, json_text, page_console
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.errors import CommandError
 
@@ -96,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     lock = Lock.read(arguments.lock) if exists else None
     config = load_config(config_files(arguments))
+    arguments.is_named = arguments.strategy is not None
     arguments.strategy = arguments.strategy or config.get("strategy")
     if not arguments.strategy:
         raise CommandError("reconcile needs --strategy, as the config names none")
@@ -125,9 +126,16 @@ def compare(
     from rich.console import Console
 
     from perp_imbalance.reconcile import read_log, read_record, reconcile
-    from perp_imbalance.reconcile.span import check_history, last_candle, pairs_of, span_of
+    from perp_imbalance.reconcile.span import (
+        check_history,
+        check_timeframe,
+        last_candle,
+        pairs_of,
+        span_of,
+    )
 
-    record = read_record(arguments.db, arguments.strategy)
+    record = read_record(arguments.db, arguments.strategy, is_named=arguments.is_named)
+    check_timeframe(record, settings["config"]["timeframe"])
     arguments.pairs, notes = pairs_of(
         config, record, arguments.datadir, settings["config"]["timeframe"], arguments.pairs
     )
@@ -143,7 +151,7 @@ def compare(
         found = reconcile(record, log, plan, candle, settings, lock)
     found.notes.extend([*notes, *missing_evidence(record, arguments.logfile)])
     if arguments.json:
-        print(json.dumps(found.as_dict(), indent=1, default=str))
+        print(json_text(found.as_dict()))
     else:
         show(found)
     return 0 if found.is_fine else EXIT_DIFFERS
@@ -176,7 +184,7 @@ def lock_band(
         )
     lock.write(arguments.lock)
     if arguments.json:
-        print(json.dumps(vars(lock) | {"hash": lock.hash, "band": vars(drawn)}, indent=1))
+        print(json_text(vars(lock) | {"hash": lock.hash, "band": vars(drawn)}))
         return 0
     for note in notes:
         print(f"Note: {note}")

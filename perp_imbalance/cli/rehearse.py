@@ -1,14 +1,13 @@
 """``perp-imbalance rehearse``: a bot's life on past candles, compared with a backtest of them."""
 
 import argparse
-import json
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
-from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.console import folding_table, json_text, page_console
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
 from perp_imbalance.cli.progress import progress
 from perp_imbalance.errors import CommandError
@@ -89,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = plan.folder / PAGE
     page.write(plan, comparison, file)
     if arguments.json:
-        print(json.dumps(as_values(plan, comparison), indent=1, default=str))
+        print(json_text(as_values(plan, comparison)))
     else:
         show(plan, comparison)
         page_console().print(f"Database, log and page: {plan.folder}")

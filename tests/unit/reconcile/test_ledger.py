@@ -19,7 +19,7 @@ from support.bot_record import (
 from perp_imbalance.errors import DataError
 from perp_imbalance.reconcile import BotLog, BotRecord, Lock, Reconciliation, ledger
 from perp_imbalance.reconcile.ledger import changed_settings, costs, made_late, reconcile
-from perp_imbalance.reconcile.span import span_of
+from perp_imbalance.reconcile.span import check_timeframe, span_of
 from perp_imbalance.rehearsal import Comparison, Plan
 
 
@@ -138,3 +138,20 @@ def test_band_locked_after_trades_is_told() -> None:
     assert made_late(bot, None) == []
     (note,) = made_late(bot, lock("2025-03-01 13:00:00"))
     assert note.startswith("1 of 2 trades were opened before the band was locked")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_refused"), [([60.0], True), ([240, None], False), ([60, 240], False)]
+)
+def test_bot_of_another_timeframe_is_refused(minutes: list[float], is_refused: bool) -> None:
+    bot = trades(*({"timeframe": each} for each in minutes))
+    record = BotRecord(bot, orders(), locks())
+    if not is_refused:
+        check_timeframe(record, "4h")
+        return
+    with pytest.raises(DataError, match="candles of 60 minutes, and the timeframe is 4h: name"):
+        check_timeframe(record, "4h")
+
+
+def test_bot_without_a_stored_timeframe_is_compared() -> None:
+    check_timeframe(BotRecord(trades({}), orders(), locks()), "4h")
