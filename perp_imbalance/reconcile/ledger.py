@@ -16,7 +16,7 @@ from perp_imbalance.reconcile.database import BotRecord
 from perp_imbalance.reconcile.log import BotLog
 from perp_imbalance.reconcile.span import FIRST_LOOK
 from perp_imbalance.rehearsal import Comparison, Plan, compare
-from perp_imbalance.rehearsal.backtested import backtest, within
+from perp_imbalance.rehearsal.backtested import backtest, price_range, within
 
 _KEY = ["pair", "is_short", "candle"]
 
@@ -91,7 +91,7 @@ def reconcile(
     is_asked = record.trades["pair"].isin(plan.config["exchange"]["pair_whitelist"])
     is_asked &= record.trades["open_date"] >= plan.start
     bot = within(record.trades[is_asked].copy(), plan.end)
-    comparison = compare(bot, tested, candle, FIRST_LOOK)
+    comparison = compare(bot, tested, candle, FIRST_LOOK, price_range(plan))
     causes = Causes(record, log, tested, settings, candle)
     comparison.differences = [causes.explained(each) for each in comparison.differences]
     closed = bot[bot["close_date"].notna()]

@@ -90,6 +90,7 @@ def test_trades_of_pairs_that_were_not_asked_for_are_no_extra(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ledger, "backtest", lambda plan, candle: trades({}))
+    monkeypatch.setattr(ledger, "price_range", lambda plan: lambda *_: (0.0, 1000.0))
     config = {"exchange": {"pair_whitelist": [PAIR]}}
     plan = Plan(config, tmp_path, tmp_path, at(0).to_pydatetime(), at(24).to_pydatetime())
     record = BotRecord(trades({}, {"pair": OTHER}), orders(), locks())
