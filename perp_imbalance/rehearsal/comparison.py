@@ -148,6 +148,19 @@ def compare(
     return found
 
 
+def matched(
+    bot: pd.DataFrame, backtest: pd.DataFrame, candle: timedelta
+) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """Return the trades that bot and backtest opened in the same candle, on the same side.
+
+    :param bot: as those of :func:`compare`
+    :param backtest: likewise
+    :return: pairs of a bot's trade and a backtest's, in order of pair, side and time
+    """
+    live, tested = _by_entry(bot, candle), _by_entry(backtest, candle)
+    return [(live[key], tested[key]) for key in sorted(live.keys() & tested.keys())]
+
+
 def split(
     bot: Mapping[str, Any],
     backtest: Mapping[str, Any],

@@ -21,6 +21,7 @@ from perp_imbalance.reconcile import BotLog, BotRecord, Lock, Reconciliation, le
 from perp_imbalance.reconcile.ledger import changed_settings, costs, made_late, reconcile
 from perp_imbalance.reconcile.span import check_timeframe, span_of
 from perp_imbalance.rehearsal import Comparison, Plan
+from perp_imbalance.rehearsal.comparison import matched
 
 
 @pytest.mark.parametrize(("is_short", "sign"), [(False, 1), (True, -1)])
@@ -156,3 +157,11 @@ def test_bot_of_another_timeframe_is_refused(minutes: list[float], is_refused: b
 
 def test_bot_without_a_stored_timeframe_is_compared() -> None:
     check_timeframe(BotRecord(trades({}), orders(), locks()), "4h")
+
+
+def test_costs_are_those_of_the_trades_that_are_compared() -> None:
+    """A second entry in one candle is a trade of its own, which the backtest does not have."""
+    bot = trades({"open_rate": 100.1}, {"open_date": at(12.5), "open_rate": 150.0})
+    tested = trades({})
+    assert costs(bot, tested, CANDLE)["entry slippage"] == pytest.approx(10.0)
+    assert len(matched(bot, tested, CANDLE)) == 1
