@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
 from perp_imbalance.cli.console import folding_table, json_text, page_console
 from perp_imbalance.cli.options import add_candles, add_config, check_writable, config_files
+from perp_imbalance.cli.rehearse import show_tables
 from perp_imbalance.errors import CommandError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ examples:
 Without --pairs, those of the config's whitelist and those that the bot traded are compared.
 The database is only read, also while the bot runs; no key is used and no exchange asked. Without
 --logfile, a bot that was down is known only by its starts, and an order that was not filled not at
-all, since freqtrade deletes it: such a difference has "no cause found".
+all, since freqtrade deletes it: such a difference is "unexplained".
 
 exit codes: 0: every difference has a cause and the result is not outside the band; 1: not; 2: it
 could not be done
@@ -275,40 +276,21 @@ def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
 
 def show(found: "Reconciliation") -> None:
     """Print what bot and backtest did, where they differ and why."""
-    from perp_imbalance.rehearsal.comparison import TOLERANCE_BPS
+    from perp_imbalance.rehearsal import page
 
-    console, comparison = page_console(), found.comparison
-    console.print(f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M}")
-    table = folding_table(["", "backtest", "bot", "same"], {"backtest", "bot", "same"})
-    trades = (str(comparison.backtest_trades), str(comparison.bot_trades))
-    table.add_row("entries", *trades, str(comparison.entries))
-    table.add_row("exits, of the same entries", "", "", str(comparison.closed))
-    console.print(table)
+    console = page_console()
+    console.print(f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC")
+    show_tables(found.comparison)
     costs = folding_table(["mean of the same trades", "bps"], {"bps"})
     for name, bps in found.costs_bps.items():
         costs.add_row(name, f"{bps:+.2f}")
-    for cause, bps in comparison.profit_bps.items():
-        costs.add_row(f"profit, bot minus backtest: {cause}", f"{bps:+.2f}")
     if costs.row_count:
         console.print(costs)
-    if comparison.differences:
-        names = ["difference", "pair", "side", "candle", "backtest", "bot", "likely cause"]
-        differences = folding_table(names)
-        for each in comparison.differences:
-            cells = (each.kind, each.pair, each.side, f"{each.time:%Y-%m-%d %H:%M}")
-            differences.add_row(*cells, each.backtest, each.bot, each.cause or "no cause found")
-        console.print(differences)
     for note in found.notes:
         console.print(f"Note: {note}")
     for change, number in found.changed.items():
         console.print(f"Changed settings: {change}, at the entry of {number} trades")
-    unexplained = len(comparison.unexplained)
-    console.print(f"Differences: {len(comparison.differences)}, {unexplained} without a cause")
-    if not found.changed and comparison.largest_rest_bps > TOLERANCE_BPS:
-        console.print(
-            f"The profit of a trade differs by {comparison.largest_rest_bps:.1f} bps more than its "
-            "causes: no cause found"
-        )
+    console.print(page.verdict(found.comparison))
     console.print(f"Result: {said_of_band(found)}")
 
 

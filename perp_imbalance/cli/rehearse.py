@@ -192,15 +192,24 @@ def span(timerange: str | None) -> tuple[datetime, datetime]:
     return parsed.startdt.astimezone(UTC), parsed.stopdt.astimezone(UTC)
 
 
+def show_tables(comparison: "Comparison") -> None:
+    """Print the tables of a comparison, each with what its words mean."""
+    from perp_imbalance.rehearsal import page
+
+    console = page_console()
+    for rows in page.tables(comparison):
+        table = folding_table(rows[0], page.NUMBERS)
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        console.print(page.LEGENDS[next(iter(rows[0]))])
+
+
 def show(plan: "Plan", comparison: "Comparison") -> None:
     """Print what bot and backtest did, and where they differ."""
     from perp_imbalance.rehearsal import page
 
     console = page_console()
     console.print(page.heading(plan))
-    for rows in page.tables(comparison):
-        table = folding_table(rows[0], page.NUMBERS)
-        for row in rows:
-            table.add_row(*row.values())
-        console.print(table)
+    show_tables(comparison)
     console.print(page.verdict(comparison))
