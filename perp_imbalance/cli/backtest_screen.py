@@ -1,12 +1,11 @@
 """The screen in which ``perp-imbalance backtest`` ends: within 80 columns and 24 lines."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perp_imbalance.cli.console import page_console
+from perp_imbalance.cli.console import json_text, page_console
 
 if TYPE_CHECKING:
     from perp_imbalance.reporting.backtest_result import Result
@@ -48,7 +47,7 @@ class Ending:
         rows = result_rows(result) if result else []
         synthetic = is_sample_market(self.datadir)
         if as_json:
-            print(json.dumps(self._as_dict(rows, synthetic), indent=1))
+            print(json_text(self._as_dict(rows, synthetic)))
             return
         if result:
             self._print_table(result, rows, synthetic)

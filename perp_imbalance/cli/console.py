@@ -1,7 +1,9 @@
 """Where commands print their tables: nothing of a number is cut off, however narrow it is."""
 
+import json
+import math
 from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +19,23 @@ def page_console() -> "Console":
 
     terminal = Console(highlight=False)
     return terminal if terminal.is_terminal else Console(highlight=False, width=_UNLIMITED)
+
+
+def json_text(values: Any) -> str:
+    """Return values as JSON, with null for a number that is not finite: JSON has no NaN.
+
+    >>> json_text({"bps": [float("nan"), 1.5]}).split()
+    ['{', '"bps":', '[', 'null,', '1.5', ']', '}']
+    """
+    return json.dumps(_finite(values), indent=1, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def folding_table(headings: Iterable[str], numbers: Container[str] = ()) -> "Table":

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
-from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.console import folding_table, json_text, page_console
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
@@ -15,6 +15,7 @@ from perp_imbalance.cli.options import (
     check_writable,
     config_files,
 )
+from perp_imbalance.cli.rehearse import show_tables
 from perp_imbalance.errors import CommandError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ examples:
 
 The database is only read, also while the bot runs; no key is used and no exchange asked. Without
 --logfile, a bot that was down is known only by its starts, and an order that was not filled not at
-all, since freqtrade deletes it: such a difference has "no cause found".
+all, since freqtrade deletes it: such a difference is "unexplained".
 
 exit codes: 0: every difference has a cause and the result is not outside the band; 1: not; 2: it
 could not be done
@@ -102,6 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     lock = Lock.read(arguments.lock) if exists else None
     config = load_config(config_files(arguments))
+    arguments.is_named = arguments.strategy is not None
     arguments.strategy = arguments.strategy or config.get("strategy")
     if not arguments.strategy:
         raise CommandError("reconcile needs --strategy, as the config names none")
@@ -131,9 +133,16 @@ def compare(
     from rich.console import Console
 
     from perp_imbalance.reconcile import read_log, read_record, reconcile
-    from perp_imbalance.reconcile.span import check_history, last_candle, pairs_of, span_of
+    from perp_imbalance.reconcile.span import (
+        check_history,
+        check_timeframe,
+        last_candle,
+        pairs_of,
+        span_of,
+    )
 
-    record = read_record(arguments.db, arguments.strategy)
+    record = read_record(arguments.db, arguments.strategy, is_named=arguments.is_named)
+    check_timeframe(record, settings["config"]["timeframe"])
     arguments.pairs, notes = pairs_of(
         config, record, arguments.datadir, settings["config"]["timeframe"], arguments.pairs
     )
@@ -149,7 +158,7 @@ def compare(
         found = reconcile(record, log, plan, candle, settings, lock)
     found.notes.extend([*notes, *missing_evidence(record, arguments.logfile)])
     if arguments.json:
-        print(json.dumps(found.as_dict(), indent=1, default=str))
+        print(json_text(found.as_dict()))
     else:
         show(found)
     return 0 if found.is_fine else EXIT_DIFFERS
@@ -183,7 +192,7 @@ def lock_band(
         )
     lock.write(arguments.lock)
     if arguments.json:
-        print(json.dumps(vars(lock) | {"hash": lock.hash, "band": vars(drawn)}, indent=1))
+        print(json_text(vars(lock) | {"hash": lock.hash, "band": vars(drawn)}))
         return 0
     for note in notes:
         print(f"Note: {note}")
@@ -274,40 +283,21 @@ def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
 
 def show(found: "Reconciliation") -> None:
     """Print what bot and backtest did, where they differ and why."""
-    from perp_imbalance.rehearsal.comparison import TOLERANCE_BPS
+    from perp_imbalance.rehearsal import page
 
-    console, comparison = page_console(), found.comparison
-    console.print(f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M}")
-    table = folding_table(["", "backtest", "bot", "same"], {"backtest", "bot", "same"})
-    trades = (str(comparison.backtest_trades), str(comparison.bot_trades))
-    table.add_row("entries", *trades, str(comparison.entries))
-    table.add_row("exits, of the same entries", "", "", str(comparison.closed))
-    console.print(table)
+    console = page_console()
+    console.print(f"{found.start:%Y-%m-%d %H:%M} to {found.end:%Y-%m-%d %H:%M} UTC")
+    show_tables(found.comparison)
     costs = folding_table(["mean of the same trades", "bps"], {"bps"})
     for name, bps in found.costs_bps.items():
         costs.add_row(name, f"{bps:+.2f}")
-    for cause, bps in comparison.profit_bps.items():
-        costs.add_row(f"profit, bot minus backtest: {cause}", f"{bps:+.2f}")
     if costs.row_count:
         console.print(costs)
-    if comparison.differences:
-        names = ["difference", "pair", "side", "candle", "backtest", "bot", "likely cause"]
-        differences = folding_table(names)
-        for each in comparison.differences:
-            cells = (each.kind, each.pair, each.side, f"{each.time:%Y-%m-%d %H:%M}")
-            differences.add_row(*cells, each.backtest, each.bot, each.cause or "no cause found")
-        console.print(differences)
     for note in found.notes:
         console.print(f"Note: {note}")
     for change, number in found.changed.items():
         console.print(f"Changed settings: {change}, at the entry of {number} trades")
-    unexplained = len(comparison.unexplained)
-    console.print(f"Differences: {len(comparison.differences)}, {unexplained} without a cause")
-    if not found.changed and comparison.largest_rest_bps > TOLERANCE_BPS:
-        console.print(
-            f"The profit of a trade differs by {comparison.largest_rest_bps:.1f} bps more than its "
-            "causes: no cause found"
-        )
+    console.print(page.verdict(found.comparison))
     console.print(f"Result: {said_of_band(found)}")
 
 

@@ -1,7 +1,6 @@
 """``perp-imbalance rehearse``: a bot's life on past candles, compared with a backtest of them."""
 
 import argparse
-import json
 import logging
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import backtest_data, backtest_overlay
-from perp_imbalance.cli.console import folding_table, page_console
+from perp_imbalance.cli.console import folding_table, json_text, page_console
 from perp_imbalance.cli.options import (
     add_candles,
     add_config,
@@ -104,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     file = plan.folder / PAGE
     page.write(plan, comparison, file, palette(arguments.palette, arguments.dark))
     if arguments.json:
-        print(json.dumps(as_values(plan, comparison), indent=1, default=str))
+        print(json_text(as_values(plan, comparison)))
     else:
         show(plan, comparison)
         page_console().print(f"Database, log and page: {plan.folder}")
@@ -208,15 +207,24 @@ def span(timerange: str | None) -> tuple[datetime, datetime]:
     return parsed.startdt.astimezone(UTC), parsed.stopdt.astimezone(UTC)
 
 
+def show_tables(comparison: "Comparison") -> None:
+    """Print the tables of a comparison, each with what its words mean."""
+    from perp_imbalance.rehearsal import page
+
+    console = page_console()
+    for rows in page.tables(comparison):
+        table = folding_table(rows[0], page.NUMBERS)
+        for row in rows:
+            table.add_row(*row.values())
+        console.print(table)
+        console.print(page.LEGENDS[next(iter(rows[0]))])
+
+
 def show(plan: "Plan", comparison: "Comparison") -> None:
     """Print what bot and backtest did, and where they differ."""
     from perp_imbalance.rehearsal import page
 
     console = page_console()
     console.print(page.heading(plan))
-    for rows in page.tables(comparison):
-        table = folding_table(rows[0], page.NUMBERS)
-        for row in rows:
-            table.add_row(*row.values())
-        console.print(table)
+    show_tables(comparison)
     console.print(page.verdict(comparison))

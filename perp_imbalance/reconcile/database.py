@@ -69,12 +69,14 @@ class BotRecord:
     unfilled: tuple[Unfilled, ...] = ()
 
 
-def read_record(url: str, strategy: str) -> BotRecord:
+def read_record(url: str, strategy: str, *, is_named: bool = True) -> BotRecord:
     """Return what a bot's database tells of a strategy; nothing is written to it.
 
     :param url: SQLAlchemy's, such as ``sqlite:///tradesv3.sqlite``
     :param strategy: whose trades to take
-    :raises DataError: if there is no such database, none of freqtrade's, or no trade of it
+    :param is_named: whether the user chose it among those that the database may have
+    :raises DataError: if there is no such database, none of freqtrade's, or no trade of it, or
+        if it has trades of several strategies and none was chosen
     """
     shown = _shown(url)
     with _connection(url, shown) as connection:
@@ -97,8 +99,11 @@ def read_record(url: str, strategy: str) -> BotRecord:
     if trades.empty:
         raise DataError(f"{shown} has no trades: nothing to reconcile yet")
     own = trades[trades["strategy"] == strategy].reset_index(drop=True)
+    names = sorted(set(trades["strategy"].dropna()))
+    others = ", ".join(names)
+    if len(names) > 1 and not is_named:
+        raise DataError(f"{shown} has trades of {others}: choose one of them with --strategy")
     if own.empty:
-        others = ", ".join(sorted(set(trades["strategy"].dropna())))
         raise DataError(
             f"{shown} has no trades of {strategy}, but of {others}: name the bot's with --strategy"
         )

@@ -16,9 +16,8 @@ from perp_imbalance.reconcile.database import BotRecord
 from perp_imbalance.reconcile.log import BotLog
 from perp_imbalance.reconcile.span import FIRST_LOOK
 from perp_imbalance.rehearsal import Comparison, Plan, compare
-from perp_imbalance.rehearsal.backtested import backtest, within
-
-_KEY = ["pair", "is_short", "candle"]
+from perp_imbalance.rehearsal.backtested import backtest, price_range, within
+from perp_imbalance.rehearsal.comparison import matched
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def reconcile(
     is_asked = record.trades["pair"].isin(plan.config["exchange"]["pair_whitelist"])
     is_asked &= record.trades["open_date"] >= plan.start
     bot = within(record.trades[is_asked].copy(), plan.end)
-    comparison = compare(bot, tested, candle, FIRST_LOOK)
+    comparison = compare(bot, tested, candle, FIRST_LOOK, price_range(plan))
     causes = Causes(record, log, tested, settings, candle)
     comparison.differences = [causes.explained(each) for each in comparison.differences]
     closed = bot[bot["close_date"].notna()]
@@ -145,19 +144,15 @@ def costs(bot: pd.DataFrame, tested: pd.DataFrame, candle: pd.Timedelta) -> dict
 
     An exit counts where both ended in the same candle.
     """
-    sides = [frame.assign(candle=frame["open_date"].dt.floor(candle)) for frame in (bot, tested)]
-    for frame in sides:
-        frame["is_short"] = frame["is_short"].astype(bool)
-    both = sides[0].merge(sides[1], on=_KEY, suffixes=("", "_test"))
-    if both.empty:
-        return {}
-    sign = np.where(both["is_short"], -1.0, 1.0)
-    entry = sign * (both["open_rate"] / both["open_rate_test"] - 1)
-    ended = both["close_date"].dt.floor(candle) == both["close_date_test"].dt.floor(candle)
-    leave = (-sign * (both["close_rate"] / both["close_rate_test"] - 1))[ended]
-    fees = {
-        f"fees, {whose}": (both[f"fee_open{end}"] + both[f"fee_close{end}"]).mean()
-        for whose, end in (("bot", ""), ("backtest", "_test"))
-    }
-    found = {"entry slippage": entry.mean(), "exit slippage": leave.mean(), **fees}
-    return {name: 1e4 * float(value) for name, value in found.items() if not np.isnan(value)}
+    found: dict[str, list[float]] = {}
+    for mine, other in matched(bot, tested, candle):
+        sign = -1.0 if mine["is_short"] else 1.0
+        move = mine["open_rate"] / other["open_rate"] - 1
+        found.setdefault("entry slippage", []).append(sign * move)
+        # Without an end there is NaT, which equals nothing.
+        if mine["close_date"].floor(candle) == other["close_date"].floor(candle):
+            move = mine["close_rate"] / other["close_rate"] - 1
+            found.setdefault("exit slippage", []).append(-sign * move)
+        for whose, trade in (("bot", mine), ("backtest", other)):
+            found.setdefault(f"fees, {whose}", []).append(trade["fee_open"] + trade["fee_close"])
+    return {name: 1e4 * float(np.mean(values)) for name, values in found.items()}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 from freqtrade.enums import CandleType
+from freqtrade.exchange import timeframe_to_minutes
 
 from perp_imbalance.data.backtest_data import BacktestData
 from perp_imbalance.data.folder import CandleFolder
@@ -96,6 +97,22 @@ def last_candle(data: BacktestData) -> pd.Timestamp:
 def first_start(data: BacktestData, candle: pd.Timedelta) -> pd.Timestamp:
     """Return the first candle in which a backtest can enter, after its start-up candles."""
     return min(_span(data, pair)[0] for pair in data.pairs) + (STARTUP_CANDLES + 1) * candle
+
+
+def check_timeframe(record: BotRecord, timeframe: str) -> None:
+    """Raise where a bot traded on candles of other lengths only.
+
+    :param timeframe: of the backtest
+    :raises DataError: naming both
+    """
+    # freqtrade stores minutes; older tables have none.
+    minutes = set(record.trades.get("timeframe", pd.Series(dtype=float)).dropna().astype(int))
+    if minutes and timeframe_to_minutes(timeframe) not in minutes:
+        traded = ", ".join(f"{each} minutes" for each in sorted(minutes))
+        raise DataError(
+            f"the bot traded on candles of {traded}, and the timeframe is {timeframe}: name the "
+            "bot's own with --timeframe, or in the config"
+        )
 
 
 def check_history(data: BacktestData, start: pd.Timestamp, candle: pd.Timedelta) -> None:

@@ -1,6 +1,8 @@
 """Backtest the time range of a rehearsal with freqtrade."""
 
+import math
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +11,11 @@ from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
 
 from perp_imbalance.data.backtest_data import BacktestData
+from perp_imbalance.data.folder import CandleFolder
 from perp_imbalance.errors import RehearsalError
 from perp_imbalance.files import temporary_folder
 from perp_imbalance.freqtrade_bridge.process import capture_freqtrade, error_line
+from perp_imbalance.rehearsal.comparison import PriceRange
 from perp_imbalance.rehearsal.plan import Plan
 from perp_imbalance.replay import local_config, running_replay
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES
@@ -80,3 +84,25 @@ def within(trades: pd.DataFrame, end: datetime) -> pd.DataFrame:
     trades.loc[still_open, "close_date"] = pd.NaT
     trades.loc[still_open, "exit_reason"] = None
     return trades
+
+
+def price_range(plan: Plan) -> PriceRange:
+    """Return what tells the lowest and the highest price of a pair in a candle of a plan's folder.
+
+    :return: raises DataError where a file of the folder is broken
+    """
+
+    @cache
+    def candles(pair: str) -> pd.DataFrame:
+        folder = CandleFolder(plan.datadir, plan.config.get("dataformat_ohlcv"))
+        frame = folder.read(pair, plan.config["timeframe"], CandleType.FUTURES, fill=True)
+        return frame.set_index("date")[["low", "high"]]
+
+    def prices(pair: str, time: pd.Timestamp) -> tuple[float, float]:
+        frame = candles(pair)
+        if time not in frame.index:
+            return math.nan, math.nan
+        low, high = frame.loc[[time]].to_numpy(dtype=float)[0]
+        return float(low), float(high)
+
+    return prices

@@ -14,6 +14,9 @@ TOLERANCE_BPS = 1.0
 #: What differs: an entry of the backtest alone, of the bot alone, one that the bot made later, the
 #: tag of one that both made, or how it ended.
 KINDS = ("missed", "extra", "late", "tag", "exit")
+#: In bps of the price: how far beyond the prices of its candle a fill may lie, by the spread of the
+#: order book and a tick. What lies further away has no cause.
+SPREAD_BPS = 5.0
 #: The parts that a difference of profit is split into.
 CAUSES = ("spread", "stop", "delay", "fees", "funding", "rest")
 # What a backtest calls a stop, and a bot whose stop lies on the exchange.
@@ -25,6 +28,8 @@ Key = tuple[str, bool, pd.Timestamp]
 Trades = Mapping[Key, Mapping[str, Any]]
 #: Says of pair and candle why a bot could not act at its opening, and in which candle it could.
 HeldBack = Callable[[str, pd.Timestamp], tuple[str, pd.Timestamp] | None]
+#: Returns the lowest and the highest price of a pair in the candle that opens then, or NaN.
+PriceRange = Callable[[str, pd.Timestamp], tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ def compare(
     backtest: pd.DataFrame,
     candle: timedelta,
     first_look: float,
+    prices: PriceRange,
     log: str = "",
     held_back: HeldBack = lambda pair, time: None,
 ) -> Comparison:
@@ -112,16 +118,17 @@ def compare(
     :param backtest: trades as :func:`perp_imbalance.rehearsal.backtested.backtest` returns them
     :param candle: length of a candle
     :param first_look: seconds after its opening at which the bot looks first
+    :param prices: such as :func:`perp_imbalance.rehearsal.backtested.price_range` returns
     :param log: the bot's, in which the strategy names the entries that it refused
     :param held_back: such as :meth:`perp_imbalance.rehearsal.late_candles.LateCandles.held_back`
     """
     found = Comparison(len(backtest), len(bot))
     live, tested = _by_entry(bot, candle), _by_entry(backtest, candle)
+    parts = list[dict[str, float]]()
     refused = {
         (pair, side == "short", pd.Timestamp(time, tz="UTC").floor(candle)): reason
         for time, pair, side, reason in _REFUSED.findall(log)
     }
-    parts = []
     for key in sorted({*live, *tested}):
         mine, other = live.get(key), tested.get(key)
         if mine is None or other is None:
@@ -130,7 +137,7 @@ def compare(
         found.differences += _told_apart(key, mine, other, candle, held_back)
         if _end(mine, candle) == _end(other, candle) and not pd.isna(mine["close_date"]):
             found.closed += 1
-            parts.append(split(mine, other, candle, first_look))
+            parts.append(split(mine, other, candle, first_look, prices))
     found.differences += _unmatched(live, tested, candle, refused, held_back)
     found.still_open = list(_still_open(live, tested))
     found.profit_bps = {
@@ -141,13 +148,31 @@ def compare(
     return found
 
 
+def matched(
+    bot: pd.DataFrame, backtest: pd.DataFrame, candle: timedelta
+) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
+    """Return the trades that bot and backtest opened in the same candle, on the same side.
+
+    :param bot: as those of :func:`compare`
+    :param backtest: likewise
+    :return: pairs of a bot's trade and a backtest's, in order of pair, side and time
+    """
+    live, tested = _by_entry(bot, candle), _by_entry(backtest, candle)
+    return [(live[key], tested[key]) for key in sorted(live.keys() & tested.keys())]
+
+
 def split(
-    bot: Mapping[str, Any], backtest: Mapping[str, Any], candle: timedelta, first_look: float
+    bot: Mapping[str, Any],
+    backtest: Mapping[str, Any],
+    candle: timedelta,
+    first_look: float,
+    prices: PriceRange,
 ) -> dict[str, float]:
     """Return by what a bot's profit of a trade differs from a backtest's, in bps of the stake.
 
     A price that differs at the first look of a candle does so by the spread, at a later one by the
-    delay, and at a stop by where that was filled.
+    delay, and at a stop by where that was filled: up to the prices of that candle and
+    :data:`SPREAD_BPS` beyond them. A price further away belongs to the rest.
     """
     parts = dict.fromkeys(CAUSES, 0.0)
     sign, leverage = (-1 if bot["is_short"] else 1), float(backtest["leverage"])
@@ -158,13 +183,16 @@ def split(
         cause = "spread" if on_time else "delay"
         if moment == "close" and bot["exit_reason"] in {*_STOPS, "liquidation"}:
             cause = "stop"
+        low, high = prices(str(bot["pair"]), date.floor(candle))
+        if not low * (1 - SPREAD_BPS / 1e4) <= price <= high * (1 + SPREAD_BPS / 1e4):
+            cause = "rest"
         move = direction * sign * (other - price) / float(backtest["open_rate"])
         parts[cause] += 1e4 * leverage * move
         fee = float(bot[f"fee_{moment}"]) - float(backtest[f"fee_{moment}"])
         parts["fees"] -= 1e4 * leverage * fee
     parts["funding"] = 1e4 * (_funding(bot) - _funding(backtest))
     total = 1e4 * (float(bot["close_profit"]) - float(backtest["profit_ratio"]))
-    parts["rest"] = total - sum(parts.values())
+    parts["rest"] = total - sum(value for cause, value in parts.items() if cause != "rest")
     return parts
 
 

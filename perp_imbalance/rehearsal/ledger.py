@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
-from perp_imbalance.rehearsal.backtested import backtest, within
+from perp_imbalance.rehearsal.backtested import backtest, price_range, within
 from perp_imbalance.rehearsal.comparison import Comparison, compare
 from perp_imbalance.rehearsal.late_candles import LateCandles
 from perp_imbalance.rehearsal.plan import Plan, read_table
@@ -32,4 +32,5 @@ def held_against_backtest(
     bot = within(read_table(plan.database, "trades"), plan.end)
     first_look = plan.looks[0] if plan.looks else 1.0
     log = plan.log.read_text(encoding="utf-8")
-    return compare(bot, tested, candle, first_look, log, LateCandles.of(plan).held_back)
+    held_back = LateCandles.of(plan).held_back
+    return compare(bot, tested, candle, first_look, price_range(plan), log, held_back)

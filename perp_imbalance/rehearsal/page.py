@@ -1,5 +1,7 @@
 """What a rehearsal found, as tables for the terminal and as a page."""
 
+import re
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,23 +14,27 @@ Rows = list[dict[str, str]]
 
 # The first column of a table, whose heading says what its rows are.
 _TRADES, _PROFIT, _KIND = "trades", "profit, bot minus backtest", "difference"
+_CAUSE = "kind of cause"
+_UNEXPLAINED = "unexplained"
 #: Headings of numbers.
 NUMBERS = frozenset({"backtest", "bot", "same", "mean bps", "number", "unexplained", "bps"})
 _TITLES = {
     _TRADES: "Trades",
     _PROFIT: "Profit, bot minus backtest",
     _KIND: "Differences by kind",
+    _CAUSE: "Differences by cause",
     "pair": "Each difference",
     "open": "Open at the end",
 }
-_SAID = {
+LEGENDS = {
     _TRADES: "Same: opened or closed by both in the same candle.",
     _PROFIT: "Of trades that both opened and closed in the same candles: mean difference of their "
     "profit, in bps of the stake. Spread: a price at the first look of a candle. Delay: at a later "
     "look. Stop: the price of a stop.",
     _KIND: "Missed: an entry of the backtest alone. Extra: of the bot alone. Late: made by the bot "
     "in a later candle. Tag, exit: an entry of both, with another tag or another end.",
-    "pair": "bps: what the bot earned more by the difference, in bps of the stake.",
+    _CAUSE: "How many differences have a cause of each kind.",
+    "pair": "Times are UTC. bps: what the bot earned more by the difference, in bps of the stake.",
     "open": "Trades that are open when the time is over. They count as entries, not as exits, and "
     "in no figure of profit.",
 }
@@ -37,7 +43,7 @@ _SAID = {
 def heading(plan: Plan) -> str:
     """Return in one line what was rehearsed."""
     candles = f"{plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M}"
-    return f"{plan.config['strategy']} on {', '.join(pairs(plan))}, {candles}"
+    return f"{plan.config['strategy']} on {', '.join(pairs(plan))}, {candles} UTC"
 
 
 def pairs(plan: Plan) -> list[str]:
@@ -75,7 +81,8 @@ def tables(comparison: Comparison) -> list[Rows]:
         for name, row in counts.items()
     ]
     profit = [
-        {_PROFIT: cause, "mean bps": f"{bps:+.2f}"} for cause, bps in comparison.profit_bps.items()
+        {_PROFIT: cause, "mean bps": _signed(bps, 2)}
+        for cause, bps in comparison.profit_bps.items()
     ]
     kinds = [
         {
@@ -85,6 +92,8 @@ def tables(comparison: Comparison) -> list[Rows]:
         }
         for kind in KINDS
     ]
+    causes = Counter(_kind_of(each.cause) for each in comparison.differences)
+    by_cause = [{_CAUSE: cause, "number": str(count)} for cause, count in causes.most_common()]
     differences = [
         {
             "pair": each.pair,
@@ -93,8 +102,8 @@ def tables(comparison: Comparison) -> list[Rows]:
             "kind": each.kind,
             "in the backtest": each.backtest,
             "by the bot": each.bot,
-            "bps": "" if each.bps is None else f"{each.bps:+.1f}",
-            "cause": each.cause or "unexplained",
+            "bps": "" if each.bps is None else _signed(each.bps, 1),
+            "cause": each.cause or _UNEXPLAINED,
         }
         for each in comparison.differences
     ]
@@ -107,7 +116,26 @@ def tables(comparison: Comparison) -> list[Rows]:
         }
         for each in comparison.still_open
     ]
-    return [rows for rows in (trades, profit, kinds, differences, still_open) if rows]
+    return [rows for rows in (trades, profit, kinds, by_cause, differences, still_open) if rows]
+
+
+def _kind_of(cause: str | None) -> str:
+    """Return how a cause begins, without what it says of one trade.
+
+    >>> _kind_of("changed settings: enter_z was 2.0, is 1.7")
+    'changed settings'
+    """
+    return re.split(r"[:,]| of \d", cause)[0] if cause else _UNEXPLAINED
+
+
+def _signed(value: float, places: int) -> str:
+    """Return a number with its sign; what rounds to zero has none.
+
+    >>> _signed(-0.001, 2)
+    '0.00'
+    """
+    text = f"{value:+.{places}f}"
+    return text if float(text) else text[1:]
 
 
 def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None = None) -> None:
@@ -117,7 +145,7 @@ def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None
     :raises CommandError: if it cannot be written there.
     """
     sections = [
-        Section(_TITLES[first], [_SAID[first], Table(rows)])
+        Section(_TITLES[first], [LEGENDS[first], Table(rows)])
         for rows in tables(comparison)
         for first in [next(iter(rows[0]))]
     ]

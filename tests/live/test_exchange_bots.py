@@ -23,7 +23,7 @@ from support.parity import COLUMNS, SIGNALS, expected_columns
 from support.rehearsal import live, sample_plan
 
 from perp_imbalance.rehearsal import Plan, compare, read_table
-from perp_imbalance.rehearsal.backtested import backtest, within
+from perp_imbalance.rehearsal.backtested import backtest, price_range, within
 
 pytestmark = pytest.mark.freqtrade
 
@@ -94,7 +94,7 @@ def test_trades_equal_those_of_a_backtest(
     trades = within(read_table(day.plan.database, "trades"), END)
     tested = backtest(day.plan, CANDLE)
     log = day.plan.log.read_text("utf-8")
-    found = compare(trades, tested, CANDLE, first_look=1.0, log=log)
+    found = compare(trades, tested, CANDLE, 1.0, price_range(day.plan), log)
     assert not found.differences
     assert found.explained
     # A local run takes the fee of the exchange as ccxt describes it.

@@ -1,10 +1,13 @@
 """Tables on narrow terminals and in pipes: no figure of them is cut."""
 
+import json
 import re
 
+import numpy as np
 import pytest
 
 from perp_imbalance.cli import doctor, pairs
+from perp_imbalance.cli.console import json_text
 from perp_imbalance.doctor import Check, Level, PairFigures, Report
 from perp_imbalance.markets.spot_matching import SpotMatch
 
@@ -56,3 +59,16 @@ def test_narrow_terminal_folds_and_cuts_nothing(
     cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines]
     texts = ["".join(column) for column in zip(*(c for c in cells if len(c) == 9), strict=True)]
     assert texts == [PEPE, "PEPE/USDT", "1000", "identical", "0.9987", "0", "2", "12.3%", "0.45"]
+
+
+def test_json_has_null_for_what_is_no_finite_number() -> None:
+    values = {
+        "rest": float("nan"),
+        "parts": [float("inf"), np.float64("-inf"), 1.5],
+        "by": {"a": 1},
+    }
+    assert json.loads(json_text(values), parse_constant=pytest.fail) == {
+        "rest": None,
+        "parts": [None, None, 1.5],
+        "by": {"a": 1},
+    }

@@ -157,3 +157,13 @@ def test_what_is_no_database_of_a_bot_is_refused_in_one_line(
     assert said.format(**names) in str(refused.value)
     assert "\n" not in str(refused.value)
     assert "word" not in str(refused.value)
+
+
+def test_one_of_two_strategies_has_to_be_chosen(running: Path) -> None:
+    with closing(sqlite3.connect(running)) as store:
+        store.execute("update trades set strategy = 'Other' where id = 2")
+        store.commit()
+    said = "has trades of Other, PerpImbalance: choose one of them with --strategy"
+    with pytest.raises(DataError, match=said):
+        read_record(f"sqlite:///{running}", NAME, is_named=False)
+    assert len(read_record(f"sqlite:///{running}", NAME).trades) == 1

@@ -19,8 +19,9 @@ from support.bot_record import (
 from perp_imbalance.errors import DataError
 from perp_imbalance.reconcile import BotLog, BotRecord, Lock, Reconciliation, ledger
 from perp_imbalance.reconcile.ledger import changed_settings, costs, made_late, reconcile
-from perp_imbalance.reconcile.span import span_of
+from perp_imbalance.reconcile.span import check_timeframe, span_of
 from perp_imbalance.rehearsal import Comparison, Plan
+from perp_imbalance.rehearsal.comparison import matched
 
 
 @pytest.mark.parametrize(("is_short", "sign"), [(False, 1), (True, -1)])
@@ -90,6 +91,7 @@ def test_trades_of_pairs_that_were_not_asked_for_are_no_extra(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ledger, "backtest", lambda plan, candle: trades({}))
+    monkeypatch.setattr(ledger, "price_range", lambda plan: lambda *_: (0.0, 1000.0))
     config = {"exchange": {"pair_whitelist": [PAIR]}}
     plan = Plan(config, tmp_path, tmp_path, at(0).to_pydatetime(), at(24).to_pydatetime())
     record = BotRecord(trades({}, {"pair": OTHER}), orders(), locks())
@@ -138,3 +140,28 @@ def test_band_locked_after_trades_is_told() -> None:
     assert made_late(bot, None) == []
     (note,) = made_late(bot, lock("2025-03-01 13:00:00"))
     assert note.startswith("1 of 2 trades were opened before the band was locked")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "is_refused"), [([60.0], True), ([240, None], False), ([60, 240], False)]
+)
+def test_bot_of_another_timeframe_is_refused(minutes: list[float], is_refused: bool) -> None:
+    bot = trades(*({"timeframe": each} for each in minutes))
+    record = BotRecord(bot, orders(), locks())
+    if not is_refused:
+        check_timeframe(record, "4h")
+        return
+    with pytest.raises(DataError, match="candles of 60 minutes, and the timeframe is 4h: name"):
+        check_timeframe(record, "4h")
+
+
+def test_bot_without_a_stored_timeframe_is_compared() -> None:
+    check_timeframe(BotRecord(trades({}), orders(), locks()), "4h")
+
+
+def test_costs_are_those_of_the_trades_that_are_compared() -> None:
+    """A second entry in one candle is a trade of its own, which the backtest does not have."""
+    bot = trades({"open_rate": 100.1}, {"open_date": at(12.5), "open_rate": 150.0})
+    tested = trades({})
+    assert costs(bot, tested, CANDLE)["entry slippage"] == pytest.approx(10.0)
+    assert len(matched(bot, tested, CANDLE)) == 1

@@ -5,11 +5,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from perp_imbalance.errors import RehearsalError
-from perp_imbalance.rehearsal import check_span
+from perp_imbalance.rehearsal import Plan, check_span
+from perp_imbalance.rehearsal.backtested import price_range
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
 SPANS = {"BTC/USDT:USDT": ("2025-01-01", "2025-03-10 22:00"), "X/USDT:USDT": ("2025-02-01", "2025")}
@@ -42,3 +44,15 @@ def test_time_that_the_folder_cannot_give_is_refused(
     with pytest.raises(RehearsalError, match=said) as refused:
         check_span(data(), *times)
     assert "\n" not in str(refused.value)
+
+
+def test_price_range_is_that_of_the_candle(tiny_datadir: Path, tmp_path: Path) -> None:
+    file = next((tiny_datadir / "futures").glob("*-1h-futures.feather"))
+    candle = pd.read_feather(file).iloc[5]
+    pair = f"{file.name.partition('_')[0]}/USDT:USDT"
+    config = {"timeframe": "1h", "dataformat_ohlcv": "feather"}
+    time = candle["date"].to_pydatetime()
+    prices = price_range(Plan(config, tiny_datadir, tmp_path, time, time))
+    assert prices(pair, candle["date"]) == (candle["low"], candle["high"])
+    unknown = prices(pair, candle["date"] + pd.Timedelta("30min"))
+    assert np.isnan(unknown).all()

@@ -35,7 +35,7 @@ def held(
     bot: list[dict[str, Any]], backtest: list[dict[str, Any]], log: str = "", **choices: Any
 ) -> Comparison:
     frames = [within(pd.DataFrame(trades), END) for trades in (bot, backtest)]
-    return compare(frames[0], frames[1], HOUR, 1.0, log, **choices)
+    return compare(frames[0], frames[1], HOUR, 1.0, lambda *_: RANGE, log, **choices)
 
 
 def held_back_at_two(pair: str, time: pd.Timestamp) -> tuple[str, pd.Timestamp] | None:
@@ -45,6 +45,8 @@ def held_back_at_two(pair: str, time: pd.Timestamp) -> tuple[str, pd.Timestamp] 
 
 END = datetime(2025, 9, 19, tzinfo=UTC)
 LOOK = 1 / 3600
+#: The lowest and the highest price of every candle.
+RANGE = (99.0, 110.2)
 SAME = [trade(BTC, 1, 4), trade(ETH, 2, 5), trade(ETH, 7, None)]
 
 
@@ -157,6 +159,31 @@ def test_trades_open_at_the_end_are_named() -> None:
         (ETH, 2, "both"),
         (ETH, 9, "backtest"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "cause"),
+    [
+        # 5 bps beyond the candle's prices, and more than that.
+        ({"close_rate": 110.25}, "spread"),
+        ({"close_rate": 110.26}, "rest"),
+        ({"open_rate": 98.96}, "spread"),
+        ({"open_rate": 98.94}, "rest"),
+        ({"close_rate": 110.25, "close_date": START + 4.5 * HOUR}, "delay"),
+        ({"close_rate": 110.26, "close_date": START + 4.5 * HOUR}, "rest"),
+        ({"close_rate": 98.96, "exit_reason": "stop_loss"}, "stop"),
+        ({"close_rate": 98.94, "exit_reason": "stop_loss"}, "rest"),
+    ],
+)
+def test_price_that_its_candle_did_not_have_is_unexplained(
+    values: dict[str, Any], cause: str
+) -> None:
+    same = {"exit_reason": values.get("exit_reason", "cooled")}
+    gain = values.get("close_rate", 110.0) - values.get("open_rate", 100.0)
+    found = held([trade(BTC, 1, 4, **values, close_profit=gain / 100)], [trade(BTC, 1, 4, **same)])
+    assert {name for name, bps in found.profit_bps.items() if abs(bps) > 1e-6} == {cause}
+    assert found.profit_bps[cause] == pytest.approx(1e4 * (gain / 100 - 0.1))
+    assert found.explained == (cause != "rest")
 
 
 @pytest.mark.parametrize(
