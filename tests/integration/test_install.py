@@ -10,9 +10,8 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
 
 import pytest
 from freqtrade.configuration.deploy_config import deploy_new_config
@@ -37,7 +36,7 @@ ANSWERS = {
     **{"dry_run": True, "max_open_trades": 3, "stake_currency": "USDT", "stake_amount": 100},
     **{"fiat_display_currency": "", "timeframe": "", "exchange_name": "binance"},
     **{"trading_mode": "futures", "margin_mode": "isolated", "telegram": False},
-    **{"api_server": False, "api_server_jwt_key": "", "api_server_ws_token": ""},
+    **{"api_server": False, "api_server_jwt_key": token_hex(), "api_server_ws_token": token_hex()},
     **{"api_server_username": "", "api_server_password": ""},
 }
 CONFIGS = ("-c", "user_data/config.json", "-c", "user_data/perp-imbalance.json")
@@ -187,29 +186,16 @@ def test_installed_command_backtests_the_users_copy(
     assert list((installed.workdir / "user_data" / "backtest_results").glob("*.zip"))
 
 
-@pytest.fixture(scope="module")
-def url(sample_datadir: Path) -> Iterator[str]:
-    with running_replay(sample_datadir) as replay:
-        yield replay.url
-
-
-@pytest.mark.parametrize("is_added", [False, True], ids=["named with -c", "in add_config_files"])
 def test_doctor_finds_all_that_the_fragment_sets(
-    is_added: bool, installed: Environment, url: str
+    installed: Environment, sample_datadir: Path
 ) -> None:
-    local = {**replay_config(url), "pairlists": [{"method": "StaticPairList"}]}
-    local["exchange"]["pair_whitelist"] = ["BTC/USDT:USDT"]
-    if is_added:
-        config = json.loads((installed.workdir / "user_data" / "config.json").read_text("utf-8"))
-        config["add_config_files"] = ["user_data/perp-imbalance.json"]
-        (installed.workdir / "own.json").write_text(json.dumps(config), "utf-8")
-    (installed.workdir / "replay.json").write_text(json.dumps(local), "utf-8")
-    configs = ["-c", "own.json"] if is_added else [*CONFIGS]
-    done = installed.run(
-        ["perp-imbalance", "doctor", "-s", "PerpImbalance", "--json", *configs, "-c", "replay.json"]
-    )
-    report: dict[str, Any] = json.loads(done.stdout)
-    levels = {check["name"]: check["level"] for check in report["checks"] if not check["pair"]}
-    side = "warning" if is_added else "ok"
-    expected = {"spot setting": "ok", "protections": "ok", "late candles": "ok", "price side": side}
-    assert {name: levels[name] for name in expected} == expected
+    with running_replay(sample_datadir) as replay:
+        local = {**replay_config(replay.url), "pairlists": [{"method": "StaticPairList"}]}
+        local["exchange"]["pair_whitelist"] = ["BTC/USDT:USDT"]
+        (installed.workdir / "replay.json").write_text(json.dumps(local), "utf-8")
+        command = ["perp-imbalance", "doctor", "-s", "PerpImbalance", "--json", *CONFIGS]
+        done = installed.run([*command, "-c", "replay.json"])
+    checks = json.loads(done.stdout)["checks"]
+    names = {"spot setting", "protections", "late candles", "price side"}
+    levels = {check["name"]: check["level"] for check in checks if check["name"] in names}
+    assert levels == dict.fromkeys(names, "ok")
