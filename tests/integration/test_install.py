@@ -4,6 +4,7 @@ The way with a clone is ``make backtest``: test_backtest_with_freqtrade.py and t
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from support.freqtrade import ROOT
 from perp_imbalance.replay import replay_config, running_replay
 
 pytestmark = pytest.mark.freqtrade
+
+PAGE = ROOT / "docs" / "installation.md"
 
 #: Where the wheel has what lies beside the package in a checkout.
 MOVED = {
@@ -110,10 +113,13 @@ def build(source: Path, kind: str, into: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel in the environment, with its requirements looked at but nothing downloaded."""
+    """The wheel in the environment, by the page's commands; nothing is downloaded."""
     environment = Environment(tmp_path_factory.mktemp("own"))
     before = json.loads(environment.python("-c", VERSIONS))
-    environment.python("-m", "pip", "install", "--quiet", str(next(built.glob("*.whl"))))
+    shutil.copy(next(built.glob("*.whl")), environment.workdir)
+    (step,) = re.findall(r"^RUN (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    done = environment.run(["sh", "-c", step])
+    assert done.returncode == 0, done.stdout + done.stderr
     after = json.loads(environment.python("-c", VERSIONS))
     new = set(after) - set(before)
     assert [name.partition(" ")[0] for name in new] == ["perp-imbalance"]
@@ -171,18 +177,16 @@ def test_freqtrade_lists_the_installed_strategies(installed: Environment) -> Non
     assert strategies <= set(listed)
 
 
-def test_installed_command_backtests_the_users_copy(
+def test_installed_command_backtests_a_strategy_of_the_user(
     installed: Environment, sample_datadir: Path
 ) -> None:
-    options = ["--strategy", "PerpImbalance", "--datadir", str(sample_datadir), "--no-report"]
-    options += ["--timerange", "20250201-20250301", "--pairs", "BTC/USDT:USDT", *CONFIGS]
-    own = installed.workdir / "user_data" / "strategies" / "PerpImbalance.py"
-    code = own.read_text("utf-8")
-    own.write_text(f"{code}\nprint('the copy of the user')\n", "utf-8")
+    """It imports the copy that init made: nothing else brings that onto the path."""
+    own = "from PerpImbalance import PerpImbalance\n\n\nclass Mine(PerpImbalance):\n    pass\n"
+    (installed.workdir / "user_data" / "strategies" / "Mine.py").write_text(own, "utf-8")
+    options = ["--strategy", "Mine", "--datadir", str(sample_datadir), "--no-report"]
+    options += ["--timerange", "20250201-20250215", "--pairs", "BTC/USDT:USDT", *CONFIGS]
     done = installed.run(["perp-imbalance", "backtest", *options])
-    own.write_text(code, "utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the copy of the user" in done.stdout
     assert list((installed.workdir / "user_data" / "backtest_results").glob("*.zip"))
 
 
