@@ -1,6 +1,6 @@
-"""The files that are no part of the package but come with it: strategies, configs, Pine script.
+"""Where strategies, configs and the Pine script are, installed or in a checkout.
 
-In a checkout they are links to the folders beside the package; a wheel holds copies of those.
+In a checkout, this folder has links to them; a wheel has copies.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ _HERE = Path(__file__).resolve().parent
 
 
 def shipped(name: str) -> Path:
-    """Return the path of a shipped file or folder, installed or in a checkout.
+    """Return the path of a shipped file or folder.
 
-    :param name: ``strategies``, ``config``, ``config.json`` or ``pine``, and what is below them.
+    :param name: ``strategies``, ``config``, ``config.json``, ``pine``, or a path in one of them.
 
     >>> shipped("strategies/PerpImbalance.py").is_file()
     True

@@ -18,7 +18,7 @@ from perp_imbalance.shipped import shipped
 FRAGMENT = "perp-imbalance.json"
 STRATEGIES = "strategies"
 
-#: What a bot of ours needs of the shipped config: no keys, no pairs, no stake, no mode.
+#: Settings of the shipped config that these strategies need: no keys, pairs, stake or mode.
 _NEEDED = (
     ("perp_imbalance",),
     ("enable_protections",),
@@ -31,7 +31,7 @@ _NEEDED = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file of the user's folder beside what it should hold.
+    """One file of the user's folder: what is in it and what init would write.
 
     :ivar file: its path, as the folder was named.
     :ivar content: what the installed version ships.
@@ -58,9 +58,7 @@ class Change:
 
 
 def config_fragment() -> dict[str, Any]:
-    """Return what an existing config needs so that a bot trades these strategies correctly.
-
-    A part of the shipped ``config.json``.
+    """Return the part of the shipped ``config.json`` that an existing config needs.
 
     >>> config_fragment()["exchange"]["ccxt_config"]
     {'options': {'defaultType': 'future'}}
@@ -76,10 +74,10 @@ def config_fragment() -> dict[str, Any]:
 
 
 def plan_changes(userdir: Path) -> list[Change]:
-    """Return every file that belongs into a folder of user data, beside what is there.
+    """Return what init would write to a folder of user data, with what is there now.
 
     :param userdir: freqtrade's, which ``freqtrade create-userdir`` makes.
-    :raises CommandError: if it is not such a folder, or a file of ours cannot lie there.
+    :raises CommandError: if it is not such a folder, or something in it is in the way.
     """
     if not (userdir / STRATEGIES).is_dir():
         missing = userdir / STRATEGIES if userdir.is_dir() else userdir

@@ -4,15 +4,15 @@ The way with a clone is ``make backtest``: test_backtest_with_freqtrade.py and t
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
 
 import pytest
 from freqtrade.configuration.deploy_config import deploy_new_config
@@ -23,6 +23,8 @@ from support.freqtrade import ROOT
 from perp_imbalance.replay import replay_config, running_replay
 
 pytestmark = pytest.mark.freqtrade
+
+PAGE = ROOT / "docs" / "installation.md"
 
 #: Where the wheel has what lies beside the package in a checkout.
 MOVED = {
@@ -37,7 +39,7 @@ ANSWERS = {
     **{"dry_run": True, "max_open_trades": 3, "stake_currency": "USDT", "stake_amount": 100},
     **{"fiat_display_currency": "", "timeframe": "", "exchange_name": "binance"},
     **{"trading_mode": "futures", "margin_mode": "isolated", "telegram": False},
-    **{"api_server": False, "api_server_jwt_key": "", "api_server_ws_token": ""},
+    **{"api_server": False, "api_server_jwt_key": token_hex(), "api_server_ws_token": token_hex()},
     **{"api_server_username": "", "api_server_password": ""},
 }
 CONFIGS = ("-c", "user_data/config.json", "-c", "user_data/perp-imbalance.json")
@@ -111,10 +113,13 @@ def build(source: Path, kind: str, into: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
-    """The wheel in the environment, with its requirements looked at but nothing downloaded."""
+    """The wheel in the environment, by the page's commands; nothing is downloaded."""
     environment = Environment(tmp_path_factory.mktemp("own"))
     before = json.loads(environment.python("-c", VERSIONS))
-    environment.python("-m", "pip", "install", "--quiet", str(next(built.glob("*.whl"))))
+    shutil.copy(next(built.glob("*.whl")), environment.workdir)
+    (step,) = re.findall(r"^RUN (.*)$", PAGE.read_text("utf-8"), re.MULTILINE)
+    done = environment.run(["sh", "-c", step])
+    assert done.returncode == 0, done.stdout + done.stderr
     after = json.loads(environment.python("-c", VERSIONS))
     new = set(after) - set(before)
     assert [name.partition(" ")[0] for name in new] == ["perp-imbalance"]
@@ -172,44 +177,29 @@ def test_freqtrade_lists_the_installed_strategies(installed: Environment) -> Non
     assert strategies <= set(listed)
 
 
-def test_installed_command_backtests_the_users_copy(
+def test_installed_command_backtests_a_strategy_of_the_user(
     installed: Environment, sample_datadir: Path
 ) -> None:
-    options = ["--strategy", "PerpImbalance", "--datadir", str(sample_datadir), "--no-report"]
-    options += ["--timerange", "20250201-20250301", "--pairs", "BTC/USDT:USDT", *CONFIGS]
-    own = installed.workdir / "user_data" / "strategies" / "PerpImbalance.py"
-    code = own.read_text("utf-8")
-    own.write_text(f"{code}\nprint('the copy of the user')\n", "utf-8")
+    """It imports the copy that init made: nothing else brings that onto the path."""
+    own = "from PerpImbalance import PerpImbalance\n\n\nclass Mine(PerpImbalance):\n    pass\n"
+    (installed.workdir / "user_data" / "strategies" / "Mine.py").write_text(own, "utf-8")
+    options = ["--strategy", "Mine", "--datadir", str(sample_datadir), "--no-report"]
+    options += ["--timerange", "20250201-20250215", "--pairs", "BTC/USDT:USDT", *CONFIGS]
     done = installed.run(["perp-imbalance", "backtest", *options])
-    own.write_text(code, "utf-8")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "the copy of the user" in done.stdout
     assert list((installed.workdir / "user_data" / "backtest_results").glob("*.zip"))
 
 
-@pytest.fixture(scope="module")
-def url(sample_datadir: Path) -> Iterator[str]:
-    with running_replay(sample_datadir) as replay:
-        yield replay.url
-
-
-@pytest.mark.parametrize("is_added", [False, True], ids=["named with -c", "in add_config_files"])
 def test_doctor_finds_all_that_the_fragment_sets(
-    is_added: bool, installed: Environment, url: str
+    installed: Environment, sample_datadir: Path
 ) -> None:
-    local = {**replay_config(url), "pairlists": [{"method": "StaticPairList"}]}
-    local["exchange"]["pair_whitelist"] = ["BTC/USDT:USDT"]
-    if is_added:
-        config = json.loads((installed.workdir / "user_data" / "config.json").read_text("utf-8"))
-        config["add_config_files"] = ["user_data/perp-imbalance.json"]
-        (installed.workdir / "own.json").write_text(json.dumps(config), "utf-8")
-    (installed.workdir / "replay.json").write_text(json.dumps(local), "utf-8")
-    configs = ["-c", "own.json"] if is_added else [*CONFIGS]
-    done = installed.run(
-        ["perp-imbalance", "doctor", "-s", "PerpImbalance", "--json", *configs, "-c", "replay.json"]
-    )
-    report: dict[str, Any] = json.loads(done.stdout)
-    levels = {check["name"]: check["level"] for check in report["checks"] if not check["pair"]}
-    side = "warning" if is_added else "ok"
-    expected = {"spot setting": "ok", "protections": "ok", "late candles": "ok", "price side": side}
-    assert {name: levels[name] for name in expected} == expected
+    with running_replay(sample_datadir) as replay:
+        local = {**replay_config(replay.url), "pairlists": [{"method": "StaticPairList"}]}
+        local["exchange"]["pair_whitelist"] = ["BTC/USDT:USDT"]
+        (installed.workdir / "replay.json").write_text(json.dumps(local), "utf-8")
+        command = ["perp-imbalance", "doctor", "-s", "PerpImbalance", "--json", *CONFIGS]
+        done = installed.run([*command, "-c", "replay.json"])
+    checks = json.loads(done.stdout)["checks"]
+    names = {"spot setting", "protections", "late candles", "price side"}
+    levels = {check["name"]: check["level"] for check in checks if check["name"] in names}
+    assert levels == dict.fromkeys(names, "ok")

@@ -14,9 +14,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from support.freqtrade import ROOT
+from support.freqtrade import ROOT, TIMEOUT_SECONDS
 
-IMAGE_SECONDS = 120
 # As a shell would print it: a set variable, or one that is commented out.
 ENV_LINE = re.compile(r"^(?P<off>#?)(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 
@@ -113,7 +112,7 @@ class Image:
             env={**self.environment, **(environment or {})},
             capture_output=True,
             text=True,
-            timeout=IMAGE_SECONDS,
+            timeout=TIMEOUT_SECONDS,
             check=False,
         )
 
