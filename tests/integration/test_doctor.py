@@ -132,7 +132,7 @@ def test_whitelist_names_what_freqtrade_would_leave_out(doctor: Examine) -> None
     report = doctor(["btc/usdt:usdt", "BTC/USDT", "NOPE/USDT:USDT", "1000P.*"])
     messages = {check.pair: check.message for check in to_fix(report)}
     assert set(messages) == {"BTC/USDT", "NOPE/USDT:USDT"}
-    assert "write it as BTC/USDT:USDT" in messages["BTC/USDT"]
+    assert "did you mean BTC/USDT:USDT" in messages["BTC/USDT"]
     assert "binance has no active perp of this name" in messages["NOPE/USDT:USDT"]
     assert [pair.perp for pair in report.pairs] == ["1000PEPE/USDT:USDT", BTC]
 

@@ -78,13 +78,19 @@ def test_read_only_folder_is_one_line(
     assert "read-only" in said.lower()
 
 
-def python(code: str, *words: str, **streams: int) -> "subprocess.CompletedProcess[str]":
+def python(
+    code: str, *words: str, stdout: int = subprocess.PIPE
+) -> "subprocess.CompletedProcess[str]":
     """Run code in a process of its own."""
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
     # Output is kept until it is flushed, as at a user's.
     environment = {**os.environ, "PYTHONUNBUFFERED": ""}
     return subprocess.run(
-        [sys.executable, "-c", code, *words], text=True, check=False, env=environment, **streams
+        [sys.executable, "-c", code, *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment,
     )
 
 
