@@ -103,7 +103,7 @@ def previous_profile(candles: pd.DataFrame) -> dict[str, Floats]:
         for start, part in candles.groupby(day)
     }
     profiles = pd.DataFrame.from_dict(found, orient="index", columns=["val", "poc", "vah"])
-    return {name: day.map(profiles[name]).to_numpy(float) for name in profiles}
+    return {name: day.map(profiles[name]).to_numpy(float) for name in ("val", "poc", "vah")}
 
 
 def volume_profile(low: Floats, high: Floats, volume: Floats) -> tuple[float, float, float]:

@@ -28,7 +28,7 @@ _FLOATS = (
 #: Columns that are drawn where the frame has them.
 _OPTIONAL = ("volume", *LEVELS)
 _LIBRARY = "vendor/lightweight-charts.standalone.production.js"
-_SCRIPTS = ("data.js", "layers.js", "legend.js", "chart.js")
+_SCRIPTS = ("data.js", "layers.js", "panes.js", "legend.js", "chart.js")
 #: What the library's licence asks for: its NOTICE, and a link to its maker.
 _ATTRIBUTION = (
     '<p class="perp-attribution">Drawn with TradingView Lightweight Charts™, Copyright (c) 2023 '

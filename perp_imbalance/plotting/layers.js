@@ -46,16 +46,18 @@ const PerpDraw = (() => {
   function each({ first, last, step, x }, values, visit) {
     for (let row = first; row <= last;) {
       const begin = row;
-      const pixel = Math.floor(x(row));
-      let low = NaN;
-      let high = NaN;
-      do {
+      const across = x(row);
+      const fit = step < 1 ? Math.ceil((Math.floor(across) + 1 - across) / step) : 1;
+      const end = Math.min(row + Math.max(fit, 1), last + 1);
+      let low = Infinity;
+      let high = -Infinity;
+      for (; row < end; row += 1) {
         const value = values[row];
-        if (value < low || Number.isNaN(low)) low = value;
-        if (value > high || Number.isNaN(high)) high = value;
-        row += 1;
-      } while (step < 1 && row <= last && Math.floor(x(row)) === pixel);
-      visit(begin, low, high);
+        if (value < low) low = value;
+        if (value > high) high = value;
+      }
+      if (low <= high) visit(begin, low, high);
+      else visit(begin, NaN, NaN);
     }
   }
 

@@ -49,7 +49,7 @@ class PerpLegend {
     const bands = [rows.bb_lower[row], rows.bb_upper[row]];
     if (bands.every(Number.isFinite)) parts.push(["bands", bands.map(price).join(" to ")]);
     if (Number.isFinite(rows.spot_close[row])) parts.push(["spot", price(rows.spot_close[row])]);
-    for (const [name, text] of PerpChart.LEVELS) {
+    for (const [name, text] of PerpPanes.LEVELS) {
       if (rows[name] && Number.isFinite(rows[name][row])) parts.push([text, price(rows[name][row])]);
     }
     const told = (this.trades.get(row) || []).map(([kind, trade]) => (kind === "opened"

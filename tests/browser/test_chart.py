@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from playwright.sync_api import Browser
-from support.chromium import Look, apart, blend, browser, color
+from support.chromium import Color, Look, apart, blend, browser, color
 
 from perp_imbalance.indicators import Thresholds, entry_signals, imbalance_columns
 from perp_imbalance.indicators.columns import source_column
@@ -120,20 +120,14 @@ def row_where(rows: "pd.Series[bool]", after: int = 100) -> int:
     return int(np.flatnonzero(rows.to_numpy()[after:])[0]) + after
 
 
-def pixel(look: Look, place: tuple[float, float], right: float = 0.0) -> Any:
+def pixel(look: Look, place: tuple[float, float], right: float = 0.0) -> Color:
     """Return the colour around a place, a share of a candle's width further right.
 
     The commonest one: a line of the grid may pass.
     """
     x, y = place
-    near = colors_near(look, (x + right * look.candle_width(), y), 2)
+    near = look.colors_near((x + right * look.candle_width(), y), 2)
     return max(near, key=near.count)
-
-
-def colors_near(look: Look, place: tuple[float, float], reach: int = 3) -> list[Any]:
-    picture = look.picture()
-    steps = range(-reach, reach + 1)
-    return [picture.getpixel((int(place[0]) + x, int(place[1]) + y)) for x in steps for y in steps]
 
 
 @pytest.mark.parametrize("width", [WIDTH, PHONE])
@@ -200,11 +194,10 @@ def test_crosshair_has_tags_on_every_pane(opened: Open, full: Chart) -> None:
         y = look.pane_top(pane) + look.ask("return library.panes()[argument].getHeight()", pane) / 2
         look.page.mouse.move(x, y)
         look.ask("await frame(); await frame();")
-        picture = look.picture()
         below = look.pane_top(3) + look.ask("return library.panes()[3].getHeight()") + 8
         # The price at the pane's edge, and the time below all panes.
-        assert picture.getpixel((int(right) + 2, int(y) - 6)) == guide, pane
-        assert picture.getpixel((int(x), int(below) - 5)) == guide, pane
+        assert look.colors_near((right + 2, y - 6), 0) == [guide], pane
+        assert look.colors_near((x, below - 5), 0) == [guide], pane
 
 
 @pytest.mark.parametrize("colors", [palette(), palette("safe"), palette(dark=True)])
@@ -267,7 +260,7 @@ def test_line_of_z_deepens_up_to_hot_z(opened: Open, frame: pd.DataFrame) -> Non
         (int(calm), colors.z_light),
     ):
         look.show(row - 15, row + 15)
-        near = colors_near(look, look.place(row, frame["z"][row], Z))
+        near = look.colors_near(look.place(row, frame["z"][row], Z), 3)
         assert min(apart(seen, color(shade)) for seen in near) <= 12, row
 
 
@@ -313,7 +306,7 @@ def test_legend_follows_the_crosshair(opened: Open, frame: pd.DataFrame) -> None
 
 def test_times_are_utc_whatever_the_clock_of_the_reader(opened: Open) -> None:
     ticks = opened().ask(
-        "return [0, 1, 2, 3].map((kind) => PerpChart.tick(Date.UTC(2024, 2, 10, 7) / 1000, kind))"
+        "return [0, 1, 2, 3].map((kind) => PerpPanes.tick(Date.UTC(2024, 2, 10, 7) / 1000, kind))"
     )
     assert ticks == ["2024", "Mar", "10 Mar", "07:00"]
     assert "All times are UTC." in opened().page.inner_text(".help")
@@ -334,7 +327,7 @@ def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame, full: Char
     look.page.mouse.move(0, 0)
     # The arrow of the entry stands above its price, the dot of the exit on it.
     x, y = look.place(120, frame["open"][120])
-    arrow = colors_near(look, (x, y - 8))
+    arrow = look.colors_near((x, y - 8), 3)
     assert min(apart(seen, color(palette().short)) for seen in arrow) <= 2
     assert pixel(look, look.place(131, frame["open"][131])) == color(palette().down)
     (opening, *_) = look.hover(120, frame["open"][120], PRICE)
@@ -351,7 +344,7 @@ def test_entries_are_marked_where_no_trades_are_drawn(opened: Open, frame: pd.Da
     row = row_where(frame["no_entry"].eq("") & frame["bias"].eq(-1))
     look.show(row - 15, row + 15)
     x, y = look.place(row, frame["high"][row])
-    arrow = colors_near(look, (x, y - 8))
+    arrow = look.colors_near((x, y - 8), 3)
     assert min(apart(seen, color(palette().short)) for seen in arrow) <= 2
     assert "entry signal" in look.page.inner_text(".key")
 
@@ -370,7 +363,7 @@ def test_levels_are_drawn_and_said_to_gate_nothing(
     assert f"Monday's high {at['monday_high']:.2f} Monday's low {at['monday_low']:.2f}" in told
     assert f"POC {at['poc']:.2f} VAH {at['vah']:.2f} VAL {at['val']:.2f}" in told
     look.page.mouse.move(0, 0)
-    near = colors_near(look, look.place(row, at["vwap"]), 2)
+    near = look.colors_near(look.place(row, at["vwap"]), 2)
     assert min(apart(seen, color(palette().htf)) for seen in near) <= 60
     assert "VWAP" not in opened().page.inner_text(".key")
 
@@ -383,9 +376,8 @@ def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame, full: 
         look.page.mouse.move(0, 0)
         look.show(row - 15, row + 15)
         x, _ = look.place(row, 0.0, Z)
-        picture, top = look.picture(), int(look.pane_top(Z)) + 36
-        near = [(int(x) + right, top + down) for right in range(-20, 20) for down in range(12)]
-        return sum(apart(picture.getpixel(at), text) < 60 for at in near)
+        near = look.colors_near((x, look.pane_top(Z) + 41), 7)
+        return sum(apart(seen, text) < 60 for seen in near)
 
     assert dark(opened("full", full, labels=True)) > 20
     assert dark(opened()) == 0
@@ -443,7 +435,7 @@ def test_spot_price_is_a_line_on_demand(opened: Open, frame: pd.DataFrame) -> No
     def dark() -> int:
         look.page.mouse.move(0, 0)
         look.ask("await frame(); await frame();")
-        near = colors_near(look, look.place(row, frame["spot_close"][row]), 8)
+        near = look.colors_near(look.place(row, frame["spot_close"][row]), 8)
         return sum(apart(seen, color(palette().text)) < 60 for seen in near)
 
     assert dark() == 0
@@ -505,7 +497,7 @@ def test_several_candles_on_a_pixel_keep_their_extremes(browser: Browser, tmp_pa
     assert "several candles a pixel" not in look.page.inner_text(".span")
     look.show(0, len(frame) - 1)
     assert look.page.inner_text(".span").endswith(", several candles a pixel")
-    near = colors_near(look, look.place(4321, 0.9, PREMIUM), 1)
+    near = look.colors_near(look.place(4321, 0.9, PREMIUM), 1)
     assert color(palette().premium_positive) in near
     look.page.close()
 

@@ -105,9 +105,14 @@ class Look:
         """Return the pixels of a candle."""
         return float(self.ask("return library.timeScale().options().barSpacing"))
 
-    def picture(self) -> Image.Image:
-        """Return what is visible."""
-        return Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
+    def colors_near(self, place: tuple[float, float], reach: int) -> list[Color]:
+        """Return the colours of the pixels around a place, up to so many pixels away."""
+        left, top = (int(at) - reach for at in place)
+        size = 2 * reach + 1
+        clip: Any = {"x": left, "y": top, "width": size, "height": size}
+        picture = Image.open(io.BytesIO(self.page.screenshot(clip=clip))).convert("RGB")
+        pixels: Any = [picture.getpixel((x, y)) for x in range(size) for y in range(size)]
+        return list(pixels)
 
     def hover(self, row: int, value: float, pane: int) -> list[str]:
         """Return what the legends of the panes say when the pointer is on a candle."""
