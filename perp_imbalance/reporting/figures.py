@@ -126,7 +126,7 @@ class Figures:
                     )
                 )
         figure.update_xaxes(title_text="candles after the signal", rangemode="tozero")
-        figure.update_yaxes(title_text="% of the trades, at most so many candles")
+        figure.update_yaxes(title_text="% of trades")
         return figure.update_layout(height=400, hovermode="x unified")
 
     def premium(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:

@@ -106,8 +106,9 @@ _NO_ENTRY_TEXT = (
 )
 _COOLING_TEXT = (
     "Held: candles from entry to exit. To cool: candles from the signal's to the first with |z| "
-    "below exit_z. Where the line of held runs above its dots, positions ended before z had "
-    "cooled: by a stop, a flip or a stale premium."
+    "below exit_z. The figure shows the share of trades for which each took at most so many "
+    "candles. Where the line of held runs above its dots, positions ended before z had cooled: by "
+    "a stop, a flip or a stale premium."
 )
 _PREMIUM_TEXT = (
     "Captured: how far the premium came back between the signals of entry and exit, in percentage "

@@ -122,7 +122,9 @@ def write_evidence(
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
     """
     overall = [finding for finding in findings if finding.group == ALL]
-    horizons: list[Part] = [verdict(findings), _EXPLAINED, net_figure(overall, colors or palette())]
+    horizons: list[Part] = [verdict(findings), _EXPLAINED]
+    if overall:
+        horizons.append(net_figure(overall, colors or palette()))
     first, *more = [*verdicts, *([] if verdicts else [verdict(findings)])]
     sections = [
         *traded_sections(report),

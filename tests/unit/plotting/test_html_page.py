@@ -6,7 +6,7 @@ import pytest
 from support.pages import SCRIPT, SECTIONS, page_text, write_kind
 
 from perp_imbalance.plotting.glossary import GLOSSARY, explained
-from perp_imbalance.plotting.html_page import TOO_FEW, Link, Table, number
+from perp_imbalance.plotting.html_page import TOO_FEW, Link, Section, Table, number, write_page
 from perp_imbalance.strategy.palette import PALETTES, palette
 
 
@@ -77,6 +77,12 @@ def test_page_is_in_the_colours_of_its_palette(name: str, tmp_path: Path) -> Non
     # The theme of the figures.
     assert f'"paper_bgcolor":"{colors.background}"' in text
     assert f'"colorway":["{colors.long}"' in text
+
+
+def test_table_without_rows_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    write_page(file, "Title", "Verdict.", [Section("Finds", [Table([])])])
+    assert "There are none." in page_text(file)
 
 
 def test_page_without_figures_is_small(tmp_path: Path) -> None:
