@@ -23,6 +23,7 @@ from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.replay import replay_config, running_replay
 
 OURS = "perp-imbalance"
+FIRST_BACKTEST = ROOT / "docs" / "tutorials" / "first_backtest.md"
 TUTORIAL = ROOT / "docs" / "tutorials" / "from_question_to_bot.md"
 REPLAY_PORT = "8765"
 
@@ -30,6 +31,7 @@ REPLAY_PORT = "8765"
 RUN_ELSEWHERE = {
     f"{OURS} download-data": "tests/integration/test_download_command.py",
     f"{OURS} evidence": "tests/integration/test_evidence_command.py",
+    f"{OURS} init": "tests/integration/test_install.py",
     f"{OURS} reconcile": "tests/integration/test_reconcile_command.py",
     f"{OURS} rehearse": "tests/integration/test_rehearse_command.py",
     f"{OURS} replay": "tests/integration/test_replay_command.py",
@@ -54,6 +56,8 @@ NOT_RUN = {
     "python deploy/start.py": "runs a bot until it is stopped; test_deployment.py checks the file",
     "cd /opt": "is part of an installation as root",
     ". .venv/bin/activate": "is the environment of these tests",
+    "source .venv/bin/activate": "is the environment of these tests",
+    "pip": "changes this environment; test_install.py runs it in one of its own",
     ". ./.env": "only for the command that follows it",
     "set": "only for the command that follows it",
 }
@@ -112,7 +116,6 @@ def test_unknown_option_does_not_parse() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_no_command_of_a_page_is_hidden(page: Path) -> None:
     for language, text in blocks(page):
-        assert language, f"a block of {name_of(page)} has no language: {text[:40]}"
         if language not in SHELLS:
             assert not re.search(rf"^({OURS}|freqtrade|make) ", text, re.MULTILINE), text
             continue
@@ -190,11 +193,18 @@ def already_run() -> set[str]:
 def test_commands_of_a_page_run(page: Path, clone: Path, already_run: set[str]) -> None:
     for file in (clone / "strategies").glob("*.json"):
         file.unlink()
+    printed = ""
     for command in run_of(page):
         if command.line not in already_run:
             done = run_command(command.words, clone)
             assert done.returncode == 0, (command.line, done.stdout, done.stderr)
             already_run.add(command.line)
+            printed += done.stdout
+    if page == FIRST_BACKTEST:
+        shown = [text for language, text in blocks(page) if language == "text"]
+        lines = {line.rstrip() for line in printed.splitlines()}
+        assert shown
+        assert set("".join(shown).splitlines()) <= lines
 
 
 def free_port() -> str:

@@ -12,7 +12,8 @@ PAGES = [
     *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-SHELLS = ("bash", "sh", "console")
+#: The languages of blocks with commands; a block without a language is one, too.
+SHELLS = ("", "bash", "sh", "console")
 _FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 # Between the simple commands of a line.
 _BETWEEN = {"&&", ";", "|", "||", "&"}
