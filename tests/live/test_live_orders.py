@@ -13,8 +13,10 @@ import pandas as pd
 import pytest
 from support.freqtrade import SAMPLE_PAIRS
 from support.live_cycle import (
+    ABOUT,
     BTC,
     ETH,
+    MONEY,
     NEXT_TO_NOTHING,
     PEPE,
     REFUSALS,
@@ -50,16 +52,6 @@ STEPS = {
     "stop": "1000PEPE: stop moved up, then reached",
     "exit": "BTC and ETH: exit signal, positions closed, stops cancelled",
 }
-ABOUT = """\
-A bot with `"dry_run": false` and dummy keys; a small strategy that does as it is told. Amounts are
-of the perp's coin, negative for a short. Between the first part of an entry and the end of its
-order freqtrade knows no amount and places no stop: `unfilledtimeout.entry` is how long a part
-stands without one."""
-MONEY = """\
-What each trade has changed in the wallet, fees and funding included, and what freqtrade takes for
-its profit, both in USDT. `OnDemand` is the small strategy; `Recorder` is `PerpImbalance` with
-`scale_out` 0.5, which also writes down what it computes. The funding of a position that its stop at
-the exchange has closed is missing in freqtrade's database."""
 CANDLE_PATHS = {"/fapi/v1/klines": "perp", "/api/v3/klines": "spot"}
 
 

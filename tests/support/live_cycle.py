@@ -43,6 +43,17 @@ LOOKS = 4
 CYCLE_LOOKS, STRATEGY_LOOKS = (tuple(even_looks(count, 3600)) for count in (6, 3))
 # By then, everything has happened.
 PATIENCE = timedelta(hours=24)
+# What docs/reliability.md says above the tables that a full run publishes.
+ABOUT = """\
+A bot with `"dry_run": false` and dummy keys; a small strategy that does as it is told. Amounts are
+of the perp's coin, negative for a short. Between the first part of an entry and the end of its
+order freqtrade knows no amount and places no stop: `unfilledtimeout.entry` is how long a part
+stands without one."""
+MONEY = """\
+What each trade has changed in the wallet, fees and funding included, and what freqtrade takes for
+its profit, both in USDT. `OnDemand` is the small strategy; `Recorder` is `PerpImbalance` with
+`scale_out` 0.5, which also writes down what it computes. The funding of a position that its stop at
+the exchange has closed is missing in freqtrade's database."""
 
 
 class BotState(NamedTuple):

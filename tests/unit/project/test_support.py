@@ -1,10 +1,10 @@
 """What the live tests and the chaos runs print and publish."""
 
 import pytest
-from live.test_live_orders import ABOUT, MONEY
 from support.chaos.__main__ import main
 from support.chaos.reports import summary
 from support.freqtrade import ROOT
+from support.live_cycle import ABOUT, MONEY
 
 
 @pytest.mark.parametrize("seed", [["--seed", "0"], ["--seed", "4", "-3"], ["--seeds", "0"]])
