@@ -10,7 +10,7 @@ SIMULATION_TESTS := tests/integration/test_simulation_parity.py tests/integratio
 # The tests that run freqtrade or call it: with another version, these tell.
 FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
-.PHONY: help backtest check test test-full test-live chaos test-freqtrade lint bench pictures clean
+.PHONY: help backtest check test test-full test-live chaos test-freqtrade lint bench docs pictures clean
 
 help:
 	@echo "make backtest                      backtest the four presets on a synthetic sample market"
@@ -24,6 +24,7 @@ help:
 	@echo "make test-freqtrade FREQTRADE=…    the tests of freqtrade with another version of it"
 	@echo "make lint                          ruff and mypy"
 	@echo "make bench                         measure speed, write benchmarks/RESULTS.md"
+	@echo "make docs                          build the documentation site into site/"
 	@echo "make pictures                      draw the pictures of the README (needs Chromium)"
 
 $(VENV)/bin/python:
@@ -74,9 +75,12 @@ lint: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
 
+docs: $(VENV)/.ready-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 pictures: $(VENV)/.ready-dev
 	$(BIN)/python docs/pictures.py
 	$(BIN)/python docs/report_picture.py
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

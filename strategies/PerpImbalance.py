@@ -1,7 +1,7 @@
 """Trade the imbalance between a perpetual and its spot pair: the preset "balanced intraday".
 
-This file only wires freqtrade to the functions that compute. What the columns and thresholds mean
-stands in the README; what the config's section ``perp_imbalance`` takes, too.
+This file only wires freqtrade to the functions that compute. ``docs/reference`` explains columns,
+thresholds and the config's section ``perp_imbalance``.
 """
 
 from collections.abc import Mapping

@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,12 +38,18 @@ STRATEGIES = (
 )
 SAMPLE_DATADIR = Path("user_data/sample/binance")
 
+#: What the final screen says below its table: each line once, in this order.
+Notes = dict[str, None]
+#: How freqtrade's log, folded at the terminal's width, names the strategy that it goes on with.
+RUNNING = re.compile(r"Running\s+backtesting\s+for\s+Strategy\s+(\w+)")
+
 EXAMPLE = """\
 examples:
   perp-imbalance backtest
   perp-imbalance backtest --datadir user_data/data/binance \\
       --timerange 20250101-20251231
-  perp-imbalance backtest -p BTC/USDT:USDT -- --fee 0.0002 --breakdown month
+  perp-imbalance backtest -p BTC/USDT:USDT -- --fee 0.0002
+  perp-imbalance backtest --verbose -- --breakdown month
   perp-imbalance backtest -s PerpImbalance --set enter_z=2.2 use_sigma=no
 """
 
@@ -85,6 +93,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "left out, and none is written",
     )
     parser.add_argument("--no-report", action="store_true", help="write no page about the result")
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--verbose", action="store_true", help="show freqtrade's own log and tables")
+    shown.add_argument("--json", action="store_true", help="the final table, for machines")
     parser.add_argument(
         "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
     )
@@ -92,65 +103,122 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the backtest and say where its results are."""
+    """Run the backtest, then show in one screen what each strategy made."""
+    from perp_imbalance.cli.backtest_screen import Ending
     from perp_imbalance.data.sample import ensure_sample_market
-    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
-    from perp_imbalance.freqtrade_bridge.process import run_freqtrade
-    from perp_imbalance.freqtrade_bridge.secrets import redact_result
+    from perp_imbalance.freqtrade_bridge.process import held_warnings
     from perp_imbalance.freqtrade_bridge.strategies import check_strategies
-    from perp_imbalance.replay import local_config, running_replay
-    from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
     refuse_configs(arguments.freqtrade_options)
-    files = config_files(arguments)
-    config = load_config(files)
+    config = load_config(config_files(arguments))
     # freqtrade takes the config's where the option is not given.
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
-    values = ParameterFile.of_words(named_values(arguments.values or ()))
-    words = " ".join(arguments.values or ())
-    if not arguments.values:
-        warn_of_parameter_files(arguments.strategies, config)
-    datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
-    folder = Path(config["exportdirectory"])
-    data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
-    check_strategies(arguments.strategies, config)
+    parameters = ParameterFile.of_words(named_values(arguments.values or ()))
+    with held_warnings() as notes:
+        if not arguments.values:
+            warn_of_parameter_files(arguments.strategies, config)
+        datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+        data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
+        check_strategies(arguments.strategies, config)
+        result = traded(arguments, config, data, parameters, notes)
+    folder, next_command = config["exportdirectory"], None
+    report = None
+    if result is None:
+        notes[f"No result in {folder}, as the options for freqtrade ask; so no report either"] = (
+            None
+        )
+    elif not arguments.no_report:
+        report = reported(result, config, datadir, notes)
+    if result and arguments.datadir:
+        # A doctor looks at an exchange, which has no candles of the sample market.
+        next_command = doctor_command(arguments.strategies[0], arguments.config)
+    Ending(result, report, list(notes), next_command, datadir).show(as_json=arguments.json)
+    return 0
+
+
+def traded(
+    arguments: argparse.Namespace,
+    config: dict[str, Any],
+    data: "BacktestData",
+    parameters: "ParameterFile",
+    notes: Notes,
+) -> Path | None:
+    """Return the result of freqtrade's backtest, kept with the others; None where it wrote none.
+
+    :param parameters: those that count in place of the strategies'.
+    :param notes: gets the warnings of the strategies.
+    :raises SystemExit: with freqtrade's code, where that is not 0, after all that freqtrade said.
+    """
+    from perp_imbalance.freqtrade_bridge.config import merged_config
+    from perp_imbalance.freqtrade_bridge.secrets import redact_result
+    from perp_imbalance.replay import local_config, running_replay
+    from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
+
+    datadir, folder = data.folder.for_freqtrade, Path(config["exportdirectory"])
     with (
         running_replay(datadir) as replay,
         scratch_results(folder) as scratch,
-        strategies_with(values, arguments.strategies, config, words) as strategies,
+        strategies_with(
+            parameters, arguments.strategies, config, " ".join(arguments.values or ())
+        ) as strategies,
     ):
         overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
         # freqtrade itself goes by its option; in the result it tells a report where to look.
-        overlay["datadir"] = str(datadir.resolve())
+        overlay["datadir"] = str(data.folder.datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
         options += [*arguments.strategies, "--cache", "none", "--backtest-directory", str(scratch)]
         if arguments.timerange:
             options += ["--timerange", arguments.timerange]
         options += arguments.freqtrade_options
-        local = local_config(merged_config(files, overlay), replay.url)
-        code = run_freqtrade(options, local_config=local)
-        if code:
-            return code
+        local = local_config(merged_config(config_files(arguments), overlay), replay.url)
+        printed = run_backtesting(options, local, arguments, notes)
         # Before it is kept: what ends this process then leaves no secret behind.
         struck = [name for file in scratch.glob("*.zip") for name in redact_result(file)]
         result = keep_result(scratch, folder)
-    for note in data.notes:
-        print(f"Note: {note}")
-    if result is None:
-        print(f"No result in {folder}, as the options for freqtrade ask; so no report either")
-        return 0
     if struck:
-        print(f"Struck out of the result, for secrets: {', '.join(struck)}")
-    print(f"Results{'' if arguments.datadir else ' of a SYNTHETIC market'}: {result}")
-    if not arguments.no_report:
-        tell_report(result, config, datadir)
-    if arguments.datadir:
-        # A doctor looks at an exchange, which has no candles of the sample market.
-        print(f"Next: {doctor_command(arguments.strategies[0], arguments.config)}")
-    return 0
+        notes[f"Struck out of the result, for secrets: {', '.join(struck)}"] = None
+    if result is None and not arguments.json:
+        print(printed, end="")
+    return result
+
+
+def run_backtesting(
+    options: Sequence[str], config: dict[str, Any], arguments: argparse.Namespace, notes: Notes
+) -> str:
+    """Run freqtrade and return what it printed; nothing where that was shown meanwhile.
+
+    :param options: of freqtrade's command.
+    :param config: all of it.
+    :param notes: gets the warnings of the strategies.
+    :raises SystemExit: with freqtrade's code, where that is not 0.
+    """
+    from perp_imbalance.cli.progress import progress
+    from perp_imbalance.freqtrade_bridge.process import WARNING, capture_freqtrade, run_freqtrade
+
+    if arguments.verbose:
+        if code := run_freqtrade(options, local_config=config):
+            raise SystemExit(code)
+        return ""
+    names = arguments.strategies
+    with progress() as tell:
+
+        def watch(log: str) -> None:
+            begun = RUNNING.findall(log)
+            tell(begun[-1] if begun else "candles", max(len(begun) - 1, 0), len(names))
+
+        process = capture_freqtrade(options, local_config=config, watch=watch)
+    if process.returncode:
+        print(process.stdout, end="")
+        print(process.stderr, end="", file=sys.stderr)
+        raise SystemExit(process.returncode)
+    lines = process.stderr.splitlines()
+    said = (line.removeprefix(WARNING) for line in lines if line.startswith(WARNING))
+    notes.update(dict.fromkeys(said))
+    return process.stdout
 
 
 @contextmanager
@@ -190,17 +258,15 @@ def refuse_configs(options: Sequence[str]) -> None:
             raise CommandError(f"{option} behind --: name config files in front of it, with -c")
 
 
-def tell_report(result: Path, config: dict[str, Any], datadir: Path) -> None:
-    """Write the report beside the result; where there is nothing to report, say so."""
+def reported(result: Path, config: dict[str, Any], datadir: Path, notes: Notes) -> Path | None:
+    """Write the report beside the result and return it; where there is none, note why."""
     from perp_imbalance.cli.report import write
 
     try:
-        report = write(result, config, datadir=datadir)
+        return write(result, config, datadir=datadir).file
     except PerpImbalanceError as error:
-        print(f"No report: {error}")
-        return
-    print(report.fees)
-    print(f"Report: {report.file}")
+        notes[f"No report: {error}"] = None
+        return None
 
 
 def backtest_data(

@@ -40,8 +40,7 @@ examples:
       --png eth.png
 
 One page that needs no network: price with bands, z with its thresholds and the bias as a tint, the
-premium in percent. Where more candles are visible than fit, each that is drawn stands for several,
-and the page says so; zoom in for single ones.
+premium in percent. All times are UTC.
 """
 
 
@@ -70,6 +69,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--funding", action="store_true", help="a panel of the funding rate")
     parser.add_argument("--labels", action="store_true", help="label the flips of the bias")
+    parser.add_argument(
+        "--levels",
+        action="store_true",
+        help="the week's VWAP, Monday's range, and POC, VAH and VAL of the day before: context, "
+        "no entry depends on them",
+    )
     add_palette(parser)
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="page to write (default: in user_data/plot)"
@@ -85,6 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
+    from perp_imbalance.indicators.levels import levels
     from perp_imbalance.plotting.chart import write_chart
     from perp_imbalance.plotting.picture import find_browser, take_picture
     from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -107,7 +113,10 @@ def run(arguments: argparse.Namespace) -> int:
         merged = merged_config(files, backtest_overlay(config, data))
         status.update(f"columns of {arguments.pair}")
         with open_strategy_analysis(
-            merged, strategy=strategy, datadir=datadir, timerange=arguments.timerange
+            merged,
+            strategy=strategy,
+            datadir=data.folder.for_freqtrade,
+            timerange=arguments.timerange,
         ) as found:
             chart = found.chart(arguments.pair, funding=arguments.funding)
         if arguments.trades is not None:
@@ -115,9 +124,13 @@ def run(arguments: argparse.Namespace) -> int:
             if arguments.trades:
                 trades = trades_of(Path(arguments.trades), strategy)
             else:
-                trades = backtested(strategy, datadir, merged, arguments.timerange)
+                trades = backtested(
+                    strategy, data.folder.for_freqtrade, merged, arguments.timerange
+                )
             chart = replace(chart, trades=trades)
             check_trades(chart, arguments.trades)
+        if arguments.levels:
+            chart = replace(chart, frame=chart.frame.join(levels(chart.frame)))
         if not arguments.datadir:
             chart = replace(chart, note="SYNTHETIC sample market, no real prices")
         status.update("drawing")

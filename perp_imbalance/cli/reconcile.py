@@ -251,7 +251,7 @@ def plan_of(
         "enable_protections": True,
     }
     whole = merged_config(config_files(arguments), overlay)
-    datadir = arguments.datadir.resolve()
+    datadir = data.folder.for_freqtrade.resolve()
     return Plan(whole, datadir, datadir, start.to_pydatetime(), end.to_pydatetime())
 
 

@@ -181,7 +181,7 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     plan = Plan(
         # The names in our own section are those of pairs, such as TOKEN/USDT:USDT.
         {**without_secrets(whole), SECTION: whole[SECTION]},
-        arguments.datadir.resolve(),
+        data.folder.for_freqtrade.resolve(),
         folder,
         start + timedelta(seconds=looks[0]),
         stop - timedelta(seconds=1),

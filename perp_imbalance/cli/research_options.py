@@ -56,7 +56,7 @@ def pair_histories(
     if data.htf_timeframe != data.timeframe:
         settings = settings.model_copy(update={"htf_timeframe": data.htf_timeframe})
     histories = PairHistories(
-        data.folder.datadir,
+        data.folder,
         data.timeframe,
         settings,
         exchange=config["exchange"]["name"],

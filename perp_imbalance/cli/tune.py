@@ -305,7 +305,7 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> Task:
     check_gates(traded, space)
     last = LastPart(
         window=window,
-        datadir=data.folder.datadir,
+        datadir=data.folder.for_freqtrade,
         config=portable_config(merged_config(config_files(arguments), overlay)),
         pairs=data.pairs,
         strategies=texts,

@@ -211,7 +211,7 @@ def prepare(
     exchange = config["exchange"]["name"]
     data = backtest_data(config, arguments.datadir, arguments)
     folder = PairHistories(
-        arguments.datadir,
+        data.folder,
         data.timeframe,
         settings,
         exchange=exchange,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from freqtrade.configuration import TimeRange
+from freqtrade.data.converter import trim_dataframe
 from freqtrade.enums import CandleType
 from freqtrade.exchange import timeframe_to_seconds
 from pandas import DataFrame, Timedelta, Timestamp
@@ -19,7 +20,8 @@ from perp_imbalance.data.folder import (
     cost_keys,
     not_tradable,
 )
-from perp_imbalance.data.premium_sources import Matching, settled, with_candles, within
+from perp_imbalance.data.made_candles import can_be_made
+from perp_imbalance.data.premium_sources import Matching, settled, with_candles
 from perp_imbalance.errors import DataError
 from perp_imbalance.indicators.higher_timeframe import check_higher
 from perp_imbalance.indicators.thresholds import Thresholds
@@ -76,11 +78,14 @@ def open_backtest_data(
 ) -> BacktestData:
     """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
 
+    Candles of the higher timeframe that the folder lacks are made of those of the timeframe.
+
     :param settings: the config's.
     :param exchange: the config's.
     :param data_format: the config's ``dataformat_ohlcv``.
     :param pairs: perps that were asked for; None for all.
-    :param htf_timeframe: the one that was asked for; None for what fits.
+    :param htf_timeframe: the one that was asked for; None for the config's, or what fits where the
+        folder lacks that and it cannot be made.
     :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
     :param timerange: freqtrade's ``--timerange``.
     :param costs: as :func:`check_series`.
@@ -90,15 +95,18 @@ def open_backtest_data(
     """
     folder = CandleFolder(datadir, data_format)
     matches, left_out = select_perps(folder, timeframe, Matching.of(exchange, settings), pairs)
-    higher = timeframe
+    higher, made = timeframe, list[str]()
+    if htf_timeframe:
+        check_higher(timeframe, htf_timeframe)
     if uses_htf or htf_timeframe:
+        made = make_higher(folder, timeframe, htf_timeframe or settings.htf_timeframe, matches)
         higher = fit_htf_timeframe(folder, timeframe, settings.htf_timeframe, htf_timeframe)
     matches, outside = within_timerange(folder, timeframe, matches, timerange, startup)
     matches = settled(folder, timeframe, matches, timerange)
     data = BacktestData(folder, timeframe, higher, matches)
     kinds = downloaded_series(settings.gated(Thresholds()))
     said = check_series(data, exchange=exchange, timerange=timerange, kinds=kinds, costs=costs)
-    return replace(data, notes=[*left_out, *outside, *about_sources(matches), *said])
+    return replace(data, notes=[*left_out, *made, *outside, *about_sources(matches), *said])
 
 
 def select_perps(
@@ -233,6 +241,28 @@ def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{', '.join(pairs)}: {sentence}" for sentence, pairs in found.items()]
 
 
+def make_higher(
+    folder: CandleFolder, timeframe: str, higher: str, matches: Sequence[SpotMatch]
+) -> list[str]:
+    """Make candles of a higher timeframe of perps and their spot pairs where there are none.
+
+    :param higher: the one that was asked for, or the config's.
+    :return: a line about the pairs of which some were made.
+    """
+    if not can_be_made(timeframe, higher):
+        return []
+    keys = [
+        key
+        for match in matches
+        for one in (match, *match.others)
+        for key in series_keys(one, [timeframe], ())
+    ]
+    pairs = folder.make(dict.fromkeys(keys), higher)
+    if not pairs:
+        return []
+    return [f"{folder.datadir} has no {higher} candles of {named(pairs)}: made of {timeframe} ones"]
+
+
 def fit_htf_timeframe(
     folder: CandleFolder, timeframe: str, configured: str, wanted: str | None = None
 ) -> str:
@@ -241,10 +271,8 @@ def fit_htf_timeframe(
     :param wanted: the one that was asked for; without, the configured one, or the shortest one
         that the folder has.
     :raises DataError: if the folder lacks the one that was asked for.
-    :raises SettingsError: if that one is not a multiple of the timeframe.
     """
     if wanted:
-        check_higher(timeframe, wanted)
         if wanted not in folder.timeframes:
             raise DataError(
                 f"{folder.datadir} has no {wanted} candles for the HTF gate; timeframes there: "
@@ -300,7 +328,9 @@ def check_series(
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
     for match in data.matches:
-        perp = within(data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span)
+        perp = trim_dataframe(
+            data.folder.read(match.perp, data.timeframe, CandleType.FUTURES), span
+        )
         sentences = _about_candles(data, match, perp, span, kinds)
         sentences += _about_costs(data, cost_keys(match.perp, exchange), perp, span, costs)
         said += [(match.perp, sentence) for sentence in sentences]
@@ -319,7 +349,7 @@ def _about_candles(
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
         frame = data.folder.read(*key)
-        said += unusable(data.folder, key, within(frame, span))
+        said += unusable(data.folder, key, trim_dataframe(frame, span))
         _, timeframe, kind = key
         if kind in kinds:
             name, harm = kind.replace("_", " "), "its gate lets nothing pass"
@@ -345,7 +375,7 @@ def _about_costs(
     """Say what funding fees lack, and what the perp's candles lack beside their series."""
     said = []
     for name, key in keys.items():
-        frame = within(data.folder.read(*key), span)
+        frame = trim_dataframe(data.folder.read(*key), span)
         said += short(perp, frame, data.timeframe, name)
         if frame.empty:
             if mend := _mend_missing(data.folder, key, told=name in costs):

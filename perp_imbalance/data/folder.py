@@ -5,7 +5,7 @@ Here such a file is an error that names it.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from perp_imbalance.data.candle_file import (
     read_times,
     unreadable,
 )
+from perp_imbalance.data.made_candles import linked_folder, made_candles
 from perp_imbalance.errors import DataError
 
 #: Pair, timeframe and type of a series, as freqtrade's data handlers list them.
@@ -109,6 +110,8 @@ class CandleFolder:
     :param data_format: the config's ``dataformat_ohlcv``: a series in another format is refused,
         because freqtrade would not see it. None reads every format.
     :ivar keys: the series that can be read, with their formats.
+    :ivar for_freqtrade: the folder that freqtrade has to read: ``datadir``, or where :meth:`make`
+        has made series, a temporary one that has these, too.
     :raises DataError: if there is no such folder, or it has no candles in that format.
 
     >>> CandleFolder(Path("user_data/data/binance")).perps("1h")  # doctest: +SKIP
@@ -119,8 +122,10 @@ class CandleFolder:
         if not datadir.is_dir():
             said = f"{datadir} is a file" if datadir.exists() else f"there is no folder {datadir}"
             raise DataError(f"{said}: pass a folder of candles as freqtrade's --datadir")
-        self.datadir, self.data_format = datadir, data_format
+        self.datadir = self.for_freqtrade = datadir
+        self.data_format = data_format
         self._available = available_candles(datadir)
+        self._made = set[Key]()
         self.keys: dict[Key, str] = {}
         for key, formats in sorted(self._available.items()):
             wanted = data_format or (DEFAULT_FORMAT if DEFAULT_FORMAT in formats else formats[-1])
@@ -163,10 +168,32 @@ class CandleFolder:
         base, quote, settle = split_pair(symbol)
         return {"base": base, "quote": quote, "spot": not settle}
 
+    def make(self, keys: Iterable[Key], higher: str) -> list[str]:
+        """Make candles of a higher timeframe where there are none, in a temporary folder.
+
+        :param keys: the series that they are made of; see :func:`made_candles`.
+        :return: the pairs of which any were made.
+        :raises DataError: if a file of those series is broken.
+        """
+        pairs: dict[str, None] = {}
+        for pair, timeframe, kind in keys:
+            key = (pair, higher, kind)
+            made = self.read(pair, timeframe, kind) if key not in self._available else DataFrame()
+            if made.empty or (made := made_candles(made, timeframe, higher)).empty:
+                continue
+            if self.for_freqtrade == self.datadir:
+                self.for_freqtrade = linked_folder(self.datadir)
+            data_format = self.keys[pair, timeframe, kind]
+            get_datahandler(self.for_freqtrade, data_format).ohlcv_store(pair, higher, made, kind)
+            self._made.add(key)
+            self._available[key], self.keys[key] = [data_format], data_format
+            pairs[pair] = None
+        return list(pairs)
+
     def file(self, pair: str, timeframe: str, kind: CandleType) -> Path:
         """Return the file of a series that is there."""
         data_format = self.keys[pair, timeframe, kind]
-        folder, ending = self.datadir, ""
+        folder, ending = self._place((pair, timeframe, kind)), ""
         if kind != CandleType.SPOT:
             folder, ending = folder / "futures", f"-{kind}"
         extension = _EXTENSIONS[data_format]
@@ -222,7 +249,7 @@ class CandleFolder:
                 frame = load_pair_history(
                     pair,
                     timeframe,
-                    self.datadir,
+                    self._place(key),
                     timerange=timerange,
                     startup_candles=startup,
                     fill_up_missing=fill,
@@ -234,6 +261,10 @@ class CandleFolder:
         if frame.empty and timerange is None:
             raise unreadable(file, self.keys[key])
         return DataFrame(frame)
+
+    def _place(self, key: Key) -> Path:
+        """Return the folder in which a series lies."""
+        return self.for_freqtrade if key in self._made else self.datadir
 
     def _wrong_format(self, key: Key) -> DataError:
         """Say that a series has a format that freqtrade is not configured to read."""

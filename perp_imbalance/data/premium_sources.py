@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from freqtrade.configuration import TimeRange
+from freqtrade.data.converter import trim_dataframe
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
@@ -62,7 +63,7 @@ def settled(
     def of(match: SpotMatch) -> SpotMatch:
         if not match.others:
             return match
-        perp = within(folder.read(match.perp, timeframe, CandleType.FUTURES), span)
+        perp = trim_dataframe(folder.read(match.perp, timeframe, CandleType.FUTURES), span)
 
         def candles(one: SpotMatch) -> DataFrame:
             return folder.read(str(one.spot), timeframe, CandleType(one.source))
@@ -70,12 +71,3 @@ def settled(
         return settle(match, perp, candles, timeframe)
 
     return [of(match) for match in matches]
-
-
-def within(frame: DataFrame, span: TimeRange) -> DataFrame:
-    """Return the rows of a frame within a time range."""
-    if span.startdt is not None:
-        frame = frame[frame["date"] >= span.startdt]
-    if span.stopdt is not None:
-        frame = frame[frame["date"] <= span.stopdt]
-    return frame

@@ -133,15 +133,15 @@ def check_requests(
     )
     if websockets:
         message += "; less while websockets hold"
-    room = min(float(candle), max_entry_age_s)
-    if seconds <= room:
+    allowed = min(float(candle), max_entry_age_s)
+    if seconds <= allowed:
         return Check(NAME, Level.OK, message)
-    fitting = int(pairs * room / seconds)
+    fitting = int(pairs * allowed / seconds)
     mend = f"keep at most {fitting} pairs on the whitelist" if fitting else "ask for fewer series"
     if candle <= max_entry_age_s:
         limit, other = f"a candle of {timeframe} lasts", "set a longer timeframe"
     else:
         limit, other = "max_entry_age_seconds allows", "set a longer max_entry_age_seconds"
     level = Level.WARNING if websockets else Level.MUST_FIX
-    said = f"{message}: {limit} {room:g} s, so entries come too late; {mend}, or {other}"
+    said = f"{message}: {limit} {allowed:g} s, so entries come too late; {mend}, or {other}"
     return Check(NAME, level, said)

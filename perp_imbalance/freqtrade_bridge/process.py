@@ -66,14 +66,18 @@ def capture_freqtrade(
     local_config: Mapping[str, Any] | None = None,
     cwd: Path | None = None,
     timeout: float | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run freqtrade as :func:`run_freqtrade` does and return what it printed and logged.
 
+    :param watch: see :func:`run_child`
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when freqtrade has been ended
     """
     with _command(arguments, configs, overlay, local_config) as command:
         proxies = local_config is None
-        return run_child(command, cwd=cwd, proxies=proxies, capture=True, timeout=timeout)
+        return run_child(
+            command, cwd=cwd, proxies=proxies, capture=True, timeout=timeout, watch=watch
+        )
 
 
 def error_line(process: "subprocess.CompletedProcess[str]") -> str:
@@ -129,7 +133,7 @@ def run_child(
     capture: bool = False,
     timeout: float | None = None,
     variables: Mapping[str, str] | None = None,
-    watch: Callable[[], None] | None = None,
+    watch: Callable[[str], None] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run a command so that no process remains, whether it or this process ends first.
 
@@ -139,7 +143,8 @@ def run_child(
     :param capture: whether what it prints is returned
     :param timeout: seconds after which it is ended
     :param variables: environment variables that are added or replaced
-    :param watch: called every now and then while it runs; not together with ``timeout``
+    :param watch: called at intervals with the standard error captured so far (empty on Windows);
+        not together with ``timeout``
     :raises subprocess.TimeoutExpired: after ``timeout`` seconds, when it has been ended
     """
     pipe = subprocess.PIPE if capture else None
@@ -166,13 +171,14 @@ def run_child(
     )
 
 
-def _watched(child: "subprocess.Popen[str]", watch: Callable[[], None]) -> Any:
+def _watched(child: "subprocess.Popen[str]", watch: Callable[[str], None]) -> Any:
     """Return the output of a child after it has ended."""
     while True:
         try:
             return child.communicate(timeout=WATCH_SECONDS)
-        except subprocess.TimeoutExpired:
-            watch()
+        except subprocess.TimeoutExpired as still:
+            # Bytes, although the child's pipes are opened as text.
+            watch((still.stderr or b"").decode("utf-8", "replace"))
 
 
 def _end(child: "subprocess.Popen[str]") -> None:
@@ -280,6 +286,10 @@ class _FailedDownloads(logging.Handler):
         self.count += 1
 
 
+#: How a line begins that repeats a warning of ours at the end of freqtrade's work.
+WARNING = "Warning: "
+
+
 class Remembered(logging.Handler):
     """Collects this project's warnings, to repeat them below freqtrade's tables."""
 
@@ -295,9 +305,31 @@ class Remembered(logging.Handler):
         """Log the first messages again, and the number of the others."""
         messages = list(self.messages)
         for message in messages[:REPEATED]:
-            print(f"Warning: {message}", file=sys.stderr)
+            print(f"{WARNING}{message}", file=sys.stderr)
         if (more := len(messages) - REPEATED) > 0:
-            print(f"Warning: {more} more like these in the log above", file=sys.stderr)
+            print(f"{WARNING}{more} more like these in freqtrade's log", file=sys.stderr)
+
+
+@contextmanager
+def held_warnings() -> Iterator[dict[str, None]]:
+    """Keep our own warnings off the log and yield them, each once, in their order.
+
+    Where the block ends with an exception, they are logged.
+    """
+    logger, held = logging.getLogger("perp_imbalance"), Remembered()
+    propagates, logger.propagate = logger.propagate, False
+    logger.addHandler(held)
+    try:
+        yield held.messages
+    except BaseException:
+        logger.removeHandler(held)
+        logger.propagate = propagates
+        for message in held.messages:
+            logger.warning("%s", message)
+        raise
+    finally:
+        logger.removeHandler(held)
+        logger.propagate = propagates
 
 
 def _end_with_parent() -> None:

@@ -18,8 +18,8 @@ def tried(
 ) -> dict[str, Any]:
     """Return the parameters of a strategy with values in its parameter file.
 
-    In a copy of its folder: what lies beside it now, broken or of another strategy, has no say,
-    and nothing is written that the bot would not start with.
+    In a copy of its folder: its present parameter file, broken or of another strategy, is not
+    read, and nothing is written that the bot would not start with.
 
     :param config: freqtrade's, with ``strategy``
     :param source: file of the strategy

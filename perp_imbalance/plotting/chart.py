@@ -1,4 +1,7 @@
-"""The indicator's chart as HTML: the columns, once, and the script that draws what is visible."""
+"""The indicator's chart as HTML: the columns, once, and the scripts that draw them.
+
+The library that draws is TradingView's lightweight-charts 5, in ``vendor/`` with its licence.
+"""
 
 import base64
 import html
@@ -12,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from perp_imbalance.files import atomic_write_text
+from perp_imbalance.indicators.levels import LEVELS
 from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.strategy.palette import Palette
@@ -21,7 +25,15 @@ _FLOATS = (
     *("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower"),
     *("spot_close", "premium_pct", "z", "htf_z"),
 )
-_SCRIPTS = ("buckets.js", "reading.js", "drawing.js", "chart.js")
+#: Columns that are drawn where the frame has them.
+_OPTIONAL = ("volume", *LEVELS)
+_LIBRARY = "vendor/lightweight-charts.standalone.production.js"
+_SCRIPTS = ("data.js", "layers.js", "legend.js", "chart.js")
+#: What the library's licence asks for: its NOTICE, and a link to its maker.
+_ATTRIBUTION = (
+    '<p class="perp-attribution">Drawn with TradingView Lightweight Charts™, Copyright (c) 2023 '
+    'TradingView, Inc. <a href="https://www.tradingview.com/">www.tradingview.com</a></p>'
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +42,8 @@ class Chart:
 
     :ivar seconds: length of a candle.
     :ivar frame: candles, columns of the signal and ``no_entry``: why a candle does not enter.
+        Volume and the levels of :func:`perp_imbalance.indicators.levels.levels` are drawn where
+        it has them.
     :ivar trades: freqtrade's trades, of this pair or of any; None where none are drawn.
     :ivar funding: what longs pay during each candle, in percent; None where it is not drawn.
     :ivar note: what must be said beside the title, such as that the candles are synthetic.
@@ -86,18 +100,16 @@ def chart_section(
     return f'<section class="{kind}"><script type="application/json">{content}</script></section>'
 
 
-def chart_scripts(*, with_plotly: bool = True) -> str:
-    """Return style and scripts that draw every chart of a page; they belong at its end.
+def chart_scripts() -> str:
+    """Return style and scripts that draw every chart of a page, and whose library draws them.
 
-    :param with_plotly: False where the page has plotly's library from another figure.
+    They belong at the page's end, once.
     """
-    from plotly.offline import get_plotlyjs
-
-    library = f"<script>{get_plotlyjs()}</script>" if with_plotly else ""
     own = files("perp_imbalance.plotting")
     style = own.joinpath("chart.css").read_text("utf-8")
-    script = "".join(own.joinpath(name).read_text("utf-8") for name in _SCRIPTS)
-    return f"<style>{style}</style>{library}<script>{script}</script>"
+    scripts = [own.joinpath(name).read_text("utf-8") for name in (_LIBRARY, *_SCRIPTS)]
+    tags = "".join(f"<script>{script}</script>" for script in (scripts[0], "".join(scripts[1:])))
+    return f"{_ATTRIBUTION}<style>{style}</style>{tags}"
 
 
 def chart_page(chart: Chart, palette: Palette, *, labels: bool = False) -> str:
@@ -107,7 +119,8 @@ def chart_page(chart: Chart, palette: Palette, *, labels: bool = False) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<link rel="icon" href="data:,">'
         f"<title>{html.escape(f'{chart.pair} {chart.timeframe}, {chart.strategy}')}</title>"
-        f"<style>body{{margin:0;background:{palette.background}}}</style></head>"
+        "<style>body{margin:0;display:flex;flex-direction:column;min-height:100vh;"
+        f"min-height:100dvh;color:{palette.muted};background:{palette.background}}}</style></head>"
         f"<body>{chart_section(chart, palette, labels=labels)}{chart_scripts()}</body></html>"
     )
 
@@ -124,7 +137,8 @@ def _content(chart: Chart, palette: Palette, labels: bool, small: bool) -> dict[
     """Return what the script is given: plain data, and columns as the bytes of typed arrays."""
     frame = chart.frame
     dates = pd.DatetimeIndex(frame["date"]).as_unit("ms").asi8
-    columns = {name: frame[name].to_numpy() for name in _FLOATS}
+    names = (*_FLOATS, *(name for name in _OPTIONAL if name in frame))
+    columns = {name: frame[name].to_numpy() for name in names}
     if chart.funding is not None:
         columns["funding"] = chart.funding
     reasons, codes = np.unique(frame["no_entry"].to_numpy(dtype=str), return_inverse=True)

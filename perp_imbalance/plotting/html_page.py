@@ -156,7 +156,7 @@ def write_page(
             palette=asdict(colors),
             style=Markup(files("perp_imbalance.plotting").joinpath("page.css").read_text("utf-8")),
             library=Markup(_plotly()) if "figure" in kinds else None,
-            scripts=Markup(chart_scripts(with_plotly=False)) if "charts" in kinds else None,
+            scripts=Markup(chart_scripts()) if "charts" in kinds else None,
             explained=page.explained,
             terms=page.terms,
             glossary=GLOSSARY,

@@ -168,7 +168,7 @@ def _connection(url: str, shown: str) -> Iterator[Connection]:
 
 @contextmanager
 def _readable(url: URL) -> Iterator[URL]:
-    """Yield a URL by which a database is read and nothing beside it is made."""
+    """Yield a URL by which a database is read without a new file in its folder."""
     if url.get_backend_name() != "sqlite":
         yield url
         return
@@ -179,7 +179,7 @@ def _readable(url: URL) -> Iterator[URL]:
         raise DataError(f"there is no database {file}")
     log, index = (file.with_name(f"{file.name}-{end}") for end in ("wal", "shm"))
     if log.exists() and not index.exists():
-        # SQLite would make the index beside the copy of a running bot's database.
+        # SQLite would write the index into the folder of a running bot's database.
         with temporary_folder() as folder:
             for each in (file, log):
                 shutil.copy(each, folder / each.name)

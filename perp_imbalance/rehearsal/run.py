@@ -45,7 +45,7 @@ def rehearse(
             proxies=False,
             capture=True,
             variables=variables,
-            watch=lambda: tell(looks.stat().st_size),
+            watch=lambda _: tell(looks.stat().st_size),
         )
     if process.returncode == EXIT_INTERRUPTED:
         raise KeyboardInterrupt

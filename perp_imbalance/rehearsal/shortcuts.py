@@ -6,6 +6,7 @@ taken at which nothing can happen. Tests compare a bot with these shortcuts with
 byte for byte.
 """
 
+import inspect
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -30,10 +31,18 @@ MARKETS_MINUTES = 24 * 60
 
 Clean = Callable[..., DataFrame]
 
-# Of a strategy, what runs at every look even where nothing is open and no candle is new. Of these
-# two classes it is known to do nothing then; a user's own may do anything.
-_EVERY_LOOK = ("bot_loop_start", "analyze", "analyze_pair")
+# Of these two classes it is known that a look does nothing where nothing is open and no candle is
+# new. A strategy that overrides a method that runs at a look may do anything.
 _KNOWN = (IStrategy, WatchedFeed)
+_AT_A_LOOK = (
+    *("bot_loop_start", "analyze", "analyze_pair"),
+    *(
+        name
+        for name, value in vars(WatchedFeed).items()
+        if inspect.isroutine(value) and not name.startswith("_")
+        if not getattr(value, "__isabstractmethod__", False)
+    ),
+)
 
 
 def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) -> None:
@@ -205,7 +214,8 @@ def is_idle(bot: Any) -> bool:
     strategy, pairs = bot.strategy, bot.active_pair_whitelist
     if not pairs or not strategy.process_only_new_candles or not bot.config["dry_run"]:
         return False
-    if any(declaring_class(type(strategy), name) not in _KNOWN for name in _EVERY_LOOK):
+    kind = type(strategy)
+    if any(declaring_class(kind, name) not in _KNOWN for name in _AT_A_LOOK if hasattr(kind, name)):
         return False
     if Trade.get_open_trade_count() or getattr(strategy, "awaits_market", False):
         return False

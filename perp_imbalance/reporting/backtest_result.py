@@ -250,8 +250,8 @@ def _rename_members(file: Path, stem: str, name: str) -> None:
 def read_result(file: Path) -> Result:
     """Return what a result file holds.
 
-    :raises DataError: if it is no result, holds no trades, or names a strategy as no class can be
-        named: the name becomes that of a file.
+    :raises DataError: if it is no result, or names a strategy as no class can be named: the name
+        becomes that of a file.
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")
@@ -277,8 +277,6 @@ def read_result(file: Path) -> Result:
     for name in stats:
         if not name.isidentifier():
             raise DataError(f"{file} names a strategy {name!r}, which is no name of a class")
-    if not any(len(outcome.trades) for outcome in outcomes):
-        raise DataError(f"{file} has no trades: there is nothing to report")
     return Result(file, config, outcomes)
 
 

@@ -16,7 +16,7 @@ from freqtrade.data.metrics import combine_dataframes_by_column
 from freqtrade.enums import CandleType, RunMode
 from freqtrade.exchange import timeframe_to_seconds
 
-from perp_imbalance.data.backtest_data import COSTS, BacktestData, check_series
+from perp_imbalance.data.backtest_data import COSTS, BacktestData, check_series, make_higher
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, available_candles
 from perp_imbalance.data.premium_sources import Matching, settled, with_candles
 from perp_imbalance.errors import BridgeError, DataError
@@ -73,10 +73,13 @@ def load_report_input(
     :param datadir: the candles it was run on; without them, only trades are reported.
     :param strategies: folder of the strategies; their parameters are those of the result.
     :param tell: is told what is being computed.
-    :raises DataError: if the result is of other strategies than this project's, or a file of its
-        candles is broken.
+    :raises DataError: if the result has no trades, is of other strategies than this project's, or
+        a file of its candles is broken.
     """
-    notes: dict[str, None] = dict.fromkeys(what_is_left_out(result, datadir))
+    if not any(len(outcome.trades) for outcome in result.outcomes):
+        raise DataError(f"{result.file} has no trades: there is nothing to report")
+    lines, datadir = what_is_left_out(result, datadir)
+    notes: dict[str, None] = dict.fromkeys(lines)
     seen, others = [], []
     prices = closes(result, datadir)
     for outcome in result.outcomes:
@@ -107,14 +110,15 @@ def load_report_input(
     )
 
 
-def what_is_left_out(result: Result, datadir: Path) -> list[str]:
+def what_is_left_out(result: Result, datadir: Path) -> tuple[list[str], Path]:
     """Say which series of a result's pairs the folder lacks, and what its trades leave out.
 
+    :return: the lines, and the folder in which freqtrade finds the higher timeframe, too.
     :raises DataError: if a file of them is broken.
     """
     data_format = str(result.config.get("dataformat_ohlcv", DEFAULT_FORMAT))
     if not datadir.is_dir() or not available_candles(datadir):
-        return []
+        return [], datadir
     folder = CandleFolder(datadir, data_format)
     settings, exchange = Settings.from_config(result.config), result.config["exchange"]["name"]
     matching = Matching.of(exchange, settings)
@@ -131,16 +135,16 @@ def what_is_left_out(result: Result, datadir: Path) -> list[str]:
         timerange,
     )
     trades = pd.concat([outcome.trades for outcome in result.outcomes if len(outcome.trades)])
+    lines = make_higher(folder, timeframe, settings.htf_timeframe, matches)
     # What a trade has paid was not left out, whatever has become of the folder.
     paid = set(trades.loc[trades["funding_fees"] != 0, "pair"])
-    lines = []
     for costs, of in (
         (COSTS, [match for match in matches if match.spot and match.perp not in paid]),
         ((), [match for match in matches if match.spot and match.perp in paid]),
     ):
         data = BacktestData(folder, timeframe, settings.htf_timeframe, of)
         lines += check_series(data, exchange=exchange, timerange=timerange, costs=costs)
-    return lines
+    return lines, folder.for_freqtrade
 
 
 def closes(result: Result, datadir: Path) -> pd.DataFrame:

@@ -61,7 +61,7 @@ class PairHistory:
 class PairHistories:
     """The perps of a folder with their data for research, read pair by pair.
 
-    :param datadir: freqtrade's ``--datadir``.
+    :param datadir: freqtrade's ``--datadir``, or that folder opened.
     :param timeframe: the candles to read.
     :param exchange: the config's exchange.
     :param timerange: freqtrade's ``--timerange``; None for all candles.
@@ -73,7 +73,7 @@ class PairHistories:
 
     def __init__(
         self,
-        datadir: Path,
+        datadir: Path | CandleFolder,
         timeframe: str,
         settings: Settings,
         *,
@@ -81,8 +81,10 @@ class PairHistories:
         timerange: str | None = None,
         data_format: str = DEFAULT_FORMAT,
     ) -> None:
-        self.folder = CandleFolder(datadir, data_format)
-        self.datadir, self.timeframe, self.settings = datadir, timeframe, settings
+        if not isinstance(datadir, CandleFolder):
+            datadir = CandleFolder(datadir, data_format)
+        self.folder = datadir
+        self.datadir, self.timeframe, self.settings = self.folder.datadir, timeframe, settings
         self._exchange = exchange
         self._matching = Matching.of(exchange, settings)
         self._timerange = TimeRange.parse_timerange(timerange)

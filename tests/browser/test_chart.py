@@ -1,10 +1,9 @@
 """The chart, looked at in Chromium: what stands where, in which colour, and what it answers to."""
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +13,7 @@ from support.chromium import Look, apart, blend, browser, color
 
 from perp_imbalance.indicators import Thresholds, entry_signals, imbalance_columns
 from perp_imbalance.indicators.columns import source_column
+from perp_imbalance.indicators.levels import levels
 from perp_imbalance.indicators.signals import no_entry_reasons
 from perp_imbalance.plotting.chart import Chart, chart_scripts, chart_section, write_chart
 from perp_imbalance.plotting.picture import FRAGMENT
@@ -22,9 +22,11 @@ from perp_imbalance.strategy.palette import Palette, palette
 __all__ = ["browser"]
 
 THRESHOLDS = Thresholds(enter_z=1.6, exit_z=0.7, len_prem=40, bb_len=30, use_htf=True, hot_z=2.0)
-ROWS, MANY = 400, 35_000
-LOAD_SECONDS, PAN_SECONDS, MOST_BYTES = 3.0, 0.5, 15_000_000
-# One candle's lot, whatever it is called.
+ROWS, MANY = 400, 119_000
+# Of work of the page's main thread: this machine has other things to do.
+OPEN_SECONDS, FRAME_SECONDS = 3.0, 1 / 30
+PRICE, Z, PREMIUM, FUNDING = range(4)
+WIDTH, PHONE = 1400, 390
 TAG = "short_zone_z </script><b>&"
 
 Open = Callable[..., Look]
@@ -40,7 +42,7 @@ def candles(rows: int) -> pd.DataFrame:
     fraction[np.arange(rows) % 60 >= 55] -= 1.5e-3
     close = spot * (1 + fraction)
     opened = np.append(close[0], close[:-1])
-    perp = pd.DataFrame({"date": date, "open": opened, "close": close, "volume": 1.0})
+    perp = pd.DataFrame({"date": date, "open": opened, "close": close, "volume": spot % 97 + 1})
     perp["high"] = perp[["open", "close"]].max(axis=1) * 1.002
     perp["low"] = perp[["open", "close"]].min(axis=1) * 0.998
     spots = pd.DataFrame({"date": date, "close": spot, "volume": 1.0}).drop(range(230, 236))
@@ -77,28 +79,40 @@ def frame() -> pd.DataFrame:
     return candles(ROWS)
 
 
-@pytest.fixture
-def opened(browser: Browser, tmp_path: Path, frame: pd.DataFrame) -> Iterator[Open]:
-    """Open a chart; when the test ends, its console must have been silent and no network asked."""
-    looks: list[Look] = []
+@pytest.fixture(scope="module")
+def opened(
+    browser: Browser, tmp_path_factory: pytest.TempPathFactory, frame: pd.DataFrame
+) -> Iterator[Open]:
+    """Open a chart, once of each kind; no console may complain and no network be asked."""
+    looks: dict[Any, Look] = {}
 
     def opening(
-        chart: Chart | None = None,
-        colors: Palette | None = None,
-        *,
-        labels: bool = False,
-        width: int = 1200,
+        kind: str = "plain", chart: Chart | None = None, *, width: int = WIDTH, **options: Any
     ) -> Look:
-        file = tmp_path / "chart.html"
-        write_chart(file, chart or chart_of(frame), colors or palette(), labels=labels)
-        looks.append(Look(browser, file, width))
-        return looks[-1]
+        if (kind, width) not in looks:
+            file = tmp_path_factory.mktemp("page") / "chart.html"
+            colors = options.pop("colors", palette())
+            write_chart(file, chart or chart_of(frame), colors, **options)
+            looks[kind, width] = Look(browser, file, width)
+            looks[kind, width].page.wait_for_selector(".perp-chart[data-drawn]")
+        return looks[kind, width]
 
     yield opening
-    for look in looks:
+    for look in looks.values():
         assert look.complaints == []
         assert [url for url in look.requests if not url.startswith(("file:", "data:"))] == []
         look.page.close()
+
+
+@pytest.fixture(scope="module")
+def full(frame: pd.DataFrame) -> Chart:
+    """Everything that a chart can draw."""
+    return replace(
+        chart_of(frame.join(levels(frame))),
+        trades=trade_at(frame, 120, 131),
+        funding=np.where(np.arange(ROWS) % 8, 0.0, 0.01),
+        note="SYNTHETIC sample market, no real prices",
+    )
 
 
 def row_where(rows: "pd.Series[bool]", after: int = 100) -> int:
@@ -106,51 +120,102 @@ def row_where(rows: "pd.Series[bool]", after: int = 100) -> int:
     return int(np.flatnonzero(rows.to_numpy()[after:])[0]) + after
 
 
-def test_chart_has_its_panels_on_one_axis_of_time(opened: Open, frame: pd.DataFrame) -> None:
-    look = opened()
-    panels = look.ask(
-        "return ['yaxis', 'yaxis2', 'yaxis3', 'yaxis4'].map((y) => plot._fullLayout[y] &&"
-        " [plot._fullLayout[y]._offset, plot._fullLayout[y]._length])"
+def pixel(look: Look, place: tuple[float, float], right: float = 0.0) -> Any:
+    """Return the colour around a place, a share of a candle's width further right.
+
+    The commonest one: a line of the grid may pass.
+    """
+    x, y = place
+    near = colors_near(look, (x + right * look.candle_width(), y), 2)
+    return max(near, key=near.count)
+
+
+def colors_near(look: Look, place: tuple[float, float], reach: int = 3) -> list[Any]:
+    picture = look.picture()
+    steps = range(-reach, reach + 1)
+    return [picture.getpixel((int(place[0]) + x, int(place[1]) + y)) for x in steps for y in steps]
+
+
+@pytest.mark.parametrize("width", [WIDTH, PHONE])
+def test_nothing_is_hidden_or_overlaps(
+    opened: Open, frame: pd.DataFrame, full: Chart, width: int
+) -> None:
+    look = opened("full", full, labels=True, width=width)
+    assert look.page.evaluate("document.documentElement.scrollWidth") <= width
+    heights = look.ask("return library.panes().map((pane) => pane.getHeight())")
+    assert len(heights) == 4
+    assert min(heights) > 50
+    longest = frame["no_entry"].str.len().argmax()
+    look.show(int(longest) - 40, int(longest) + 40)
+    for row, pane in ((int(longest), Z), (131, PRICE)):
+        look.show(row - 20, row + 20)
+        look.hover(row, frame["close"][row] if pane == PRICE else 0.0, pane)
+        # Boxes of all text, but for what is told to a screen reader alone.
+        boxes = look.page.evaluate(
+            """() => [...document.querySelectorAll("h1, header > span:not(.controls), button, "
+            + ".key > span, .legend > span, .help, .perp-attribution")].map((one) => {
+            const {left, right, top, bottom} = one.getBoundingClientRect();
+            return [left, right, top, bottom, one.textContent]; })"""
+        )
+        assert len(boxes) > 30
+        for at, (left, right, top, bottom, text) in enumerate(boxes):
+            assert left >= 0, text
+            assert right <= width, text
+            assert bottom > top, text
+            for other in boxes[:at]:
+                apart_by = max(other[0] - right, left - other[1], other[2] - bottom, top - other[3])
+                assert apart_by >= -1, (text, other[4])
+    # The legend of a pane ends on that pane.
+    ends = look.page.locator(".legend").evaluate_all(
+        "boxes => boxes.map((box) => box.getBoundingClientRect().bottom)"
     )
-    assert panels[3] is None
-    for above, below in pairwise(panels[:3]):
-        assert above[0] + above[1] < below[0]
-        assert below[1] > 50
-    names = look.ask("return plot.data.map(({ name }) => name)")
-    assert {"bb_upper", "bb_middle", "bb_lower", "candles up", "candles down", "z"} <= {*names}
-    assert {"htf_z", "premium above 0", "premium below 0"} <= {*names}
-    assert look.ask("return [...new Set(plot.data.map(({ xaxis }) => xaxis || 'x'))]") == ["x"]
-
-    funded = opened(replace(chart_of(frame), funding=np.where(np.arange(ROWS) % 8, 0.0, 0.01)))
-    assert "funding" in funded.ask("return plot.data.map(({ name }) => name)")
-    funded.show(160, 200)
-    assert "funding +0.0100 %" in funded.hover(168, 0.005, "y4")
+    for pane in (Z, PREMIUM, FUNDING):
+        assert look.pane_top(pane) < ends[pane] < look.pane_top(pane) + heights[pane]
 
 
-def test_guides_stand_at_the_thresholds(opened: Open) -> None:
-    look = opened()
-    guides = look.ask(
-        "return [...plot.querySelectorAll('.shapelayer path')].map((path) => {"
-        " const box = path.getBoundingClientRect();"
-        " return [box.top + box.height / 2, path.style.strokeDasharray]; })"
+def test_chart_has_a_pane_for_funding_only_where_drawn(opened: Open, full: Chart) -> None:
+    assert opened().ask("return library.panes().length") == 3
+    look = opened("full", full, labels=True)
+    look.show(160, 200)
+    assert look.hover(168, 0.005, FUNDING)[FUNDING] == "funding +0.01 %"
+    assert pixel(look, look.place(168, 0.005, FUNDING), 0.2) == color(palette().funding)
+    assert look.hover(169, 0.005, FUNDING)[FUNDING] == "funding none due"
+
+
+def test_thresholds_are_price_lines_with_tags(opened: Open) -> None:
+    lines = opened().ask(
+        "return library.panes()[1].getSeries()[0].priceLines().map((line) => line.options())"
+        ".filter(({ axisLabelVisible }) => axisLabelVisible).map(({ price }) => price)"
     )
-    dotted = sorted(y for y, dash in guides if dash.startswith("3px"))
-    levels = (THRESHOLDS.enter_z, THRESHOLDS.exit_z, -THRESHOLDS.exit_z, -THRESHOLDS.enter_z)
-    wanted = [look.place(0, level, "y2")[1] for level in levels]
-    assert dotted == pytest.approx(wanted, abs=1.5)
-    for zero in (look.place(0, 0, "y2")[1], look.place(0, 0, "y3")[1]):
-        assert min(abs(y - zero) for y, _ in guides) < 1.5
-    ticks = look.page.locator(".y2tick").all_text_contents()
-    assert [*filter(None, ticks)] == ["−1.6", "−0.7", "0", "+0.7", "+1.6"]
+    assert lines == [1.6, 0.7, 0, -0.7, -1.6]
+
+
+def test_crosshair_has_tags_on_every_pane(opened: Open, full: Chart) -> None:
+    look = opened("full", full, labels=True)
+    look.show(150, 200)
+    right = look.ask("return chart.plot.offsetLeft + library.timeScale().width()")
+    guide = color(palette().guide)
+    for pane in range(4):
+        x, _ = look.place(170, 0.0, Z)
+        y = look.pane_top(pane) + look.ask("return library.panes()[argument].getHeight()", pane) / 2
+        look.page.mouse.move(x, y)
+        look.ask("await frame(); await frame();")
+        picture = look.picture()
+        below = look.pane_top(3) + look.ask("return library.panes()[3].getHeight()") + 8
+        # The price at the pane's edge, and the time below all panes.
+        assert picture.getpixel((int(right) + 2, int(y) - 6)) == guide, pane
+        assert picture.getpixel((int(x), int(below) - 5)) == guide, pane
 
 
 @pytest.mark.parametrize("colors", [palette(), palette("safe"), palette(dark=True)])
 def test_tint_and_columns_have_the_colours_of_their_candle(
     opened: Open, frame: pd.DataFrame, colors: Palette
 ) -> None:
-    look = opened(colors=colors)
+    look = opened(colors.name + str(colors.dark), colors=colors)
+    look.page.mouse.move(0, 0)
     background = color(colors.background)
     hot = frame["z"].abs() >= THRESHOLDS.hot_z
+    reach = "return library.panes()[argument].priceScale('right').getVisibleRange()"
     for wanted, tint in (
         ((frame["bias"] == -1) & hot, blend(background, color(colors.short), 0.62)),
         ((frame["bias"] == 1) & hot, blend(background, color(colors.long), 0.62)),
@@ -158,10 +223,8 @@ def test_tint_and_columns_have_the_colours_of_their_candle(
     ):
         row = row_where(wanted)
         look.show(row - 15, row + 15)
-        x, _ = look.place(row, 0, "y2")
-        top = look.ask("return plot._fullLayout.yaxis2.range[1]") * 0.97
-        _, y = look.place(row, top, "y2")
-        seen = look.picture().getpixel((int(x + look.candle_width() * 0.3), int(y)))
+        top = look.ask(reach, Z)["to"] * 0.85
+        seen = pixel(look, look.place(row, top, Z), 0.3)
         assert apart(seen, tint) <= 6, (row, seen, tint)
     premium = frame["premium_pct"]
     for wanted, name in (
@@ -170,54 +233,45 @@ def test_tint_and_columns_have_the_colours_of_their_candle(
     ):
         row = row_where(wanted)
         look.show(row - 15, row + 15)
-        x, y = look.place(row, premium[row] * 0.6, "y3")
-        seen = look.picture().getpixel((int(x + look.candle_width() * 0.2), int(y)))
+        seen = pixel(look, look.place(row, premium[row] * 0.6, PREMIUM), 0.2)
         assert apart(seen, color(name)) <= 2, (row, seen, name)
-    look.show(225, 245)
+    look.show(220, 245)
     missing = blend(background, color(colors.missing), 0.75)
-    for row, shade in ((230, missing), (235, missing), (229, background), (236, background)):
-        x, y = look.place(row, look.ask("return plot._fullLayout.yaxis3.range[1]") * 0.9, "y3")
-        seen = look.picture().getpixel((int(x + look.candle_width() * 0.3), int(y)))
+    high = look.ask(reach, PREMIUM)["to"] * 0.95
+    for row, shade in ((231, missing), (235, missing), (229, background), (236, background)):
+        seen = pixel(look, look.place(row, high, PREMIUM), 0.3)
         assert apart(seen, shade) <= 6, (row, seen, shade)
 
 
 def test_tint_deepens_with_z(opened: Open, frame: pd.DataFrame) -> None:
     look = opened()
+    look.page.mouse.move(0, 0)
     background, red = color(palette().background), color(palette().short)
     short = frame[(frame["bias"] == -1) & (frame.index > 100) & frame["z"].gt(0)]
     for row in short["z"].sort_values().index[[0, len(short) // 2, -1]].to_list():
         look.show(row - 15, row + 15)
-        x, _ = look.place(row, 0, "y2")
-        _, y = look.place(row, look.ask("return plot._fullLayout.yaxis2.range[1]") * 0.97, "y2")
-        seen = look.picture().getpixel((int(x + look.candle_width() * 0.3), int(y)))
+        top = look.ask("return library.panes()[1].priceScale('right').getVisibleRange().to") * 0.85
+        seen = pixel(look, look.place(row, top, Z), 0.3)
         strength = 0.2 + 0.8 * min(frame["z"][row] / THRESHOLDS.hot_z, 1)
         assert apart(seen, blend(background, red, 0.62 * strength)) <= 6
 
 
 def test_line_of_z_deepens_up_to_hot_z(opened: Open, frame: pd.DataFrame) -> None:
     look = opened()
+    look.page.mouse.move(0, 0)
     colors = palette()
-    for row, hottest in (
+    calm = frame["z"].abs().where(frame.index > 100).argmin()
+    for row, shade in (
         (int(frame["z"].argmax()), colors.z_hot_short),
         (int(frame["z"].argmin()), colors.z_hot_long),
+        (int(calm), colors.z_light),
     ):
-        assert abs(frame["z"][row]) >= THRESHOLDS.hot_z
         look.show(row - 15, row + 15)
-        x, y = look.place(row, frame["z"][row], "y2")
-        picture = look.picture()
-        near = [
-            picture.getpixel((int(x) + right, int(y) + down))
-            for right in range(-3, 4)
-            for down in range(-3, 4)
-        ]
-        assert min(apart(seen, color(hottest)) for seen in near) <= 12
-        ends = look.ask("return ['y1', 'y2'].map((y) => Number(chart.gradient.getAttribute(y)))")
-        panel = look.place(row, look.ask("return plot._fullLayout.yaxis2.range[1]"), "y2")[1]
-        for end, z in zip(ends, (THRESHOLDS.hot_z, -THRESHOLDS.hot_z), strict=True):
-            assert panel + end == pytest.approx(look.place(row, z, "y2")[1], abs=1.5)
+        near = colors_near(look, look.place(row, frame["z"][row], Z))
+        assert min(apart(seen, color(shade)) for seen in near) <= 12, row
 
 
-def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame) -> None:
+def test_legend_follows_the_crosshair(opened: Open, frame: pd.DataFrame) -> None:
     look = opened()
     reasons = frame["no_entry"]
     chosen = [
@@ -230,220 +284,257 @@ def test_hover_says_what_the_strategy_computed(opened: Open, frame: pd.DataFrame
     ]
     for row in chosen:
         at = frame.to_dict("records")[row]
-        close = float(f"{at['close']:.10g}")
         look.show(row - 20, row + 20)
-        for value, axis in ((at["close"], "y"), (0.0, "y2"), (0.0, "y3")):
-            said = look.hover(row, value, axis).replace("−", "-")
-            assert f"{at['date']:%Y-%m-%d %H:%M} UTC" in said
-            assert f"close {close:,}" in said
-            assert {-1: "SHORT bias", 0: "no bias", 1: "LONG bias"}[at["bias"]] in said
+        for value, pane in ((at["close"], PRICE), (0.0, Z), (0.0, PREMIUM)):
+            price, z, premium = (text.replace("−", "-") for text in look.hover(row, value, pane))
+            assert price.startswith(f"UTC {at['date']:%Y-%m-%d %H:%M} open")
+            assert f"close {at['close']:.2f}" in price
+            assert {-1: "SHORT bias", 0: "no bias", 1: "LONG bias"}[at["bias"]] in z
             if np.isfinite(at["premium_pct"]):
-                assert f"premium {at['premium_pct']:+.4f} % against spot" in said
-                assert f"z {at['z']:+.3f}, z of 4h {at['htf_z']:+.3f}" in said
+                assert premium.endswith("% against spot")
+                shown = [premium.split()[1], *(z.split()[index] for index in (1, 5))]
+                for text, column in zip(shown, ("premium_pct", "z", "htf_z"), strict=True):
+                    assert float(text) == pytest.approx(at[column], rel=5e-4, abs=5e-5), column
             else:
-                assert "premium none, no fresh spot price" in said
+                assert premium == "premium none no fresh spot price"
+                assert z.startswith("z none")
             if at["bias"]:
                 reason = at["no_entry"]
-                assert said.endswith(f"no entry: {reason}" if reason else "bias\nentry")
+                assert z.endswith(f"no entry: {reason}" if reason else "bias entry")
     entries = entry_signals(frame, THRESHOLDS)
     assert entries.loc[chosen[0], ["enter_short", "enter_long"]].sum() == 1
+    # Off the chart it is back on the last candle.
+    look.page.mouse.move(0, 0)
+    look.page.wait_for_function(
+        "(row) => document.querySelector('.perp-chart').perpChart.legend.row === row",
+        arg=ROWS - 1,
+    )
+
+
+def test_times_are_utc_whatever_the_clock_of_the_reader(opened: Open) -> None:
+    ticks = opened().ask(
+        "return [0, 1, 2, 3].map((kind) => PerpChart.tick(Date.UTC(2024, 2, 10, 7) / 1000, kind))"
+    )
+    assert ticks == ["2024", "Mar", "10 Mar", "07:00"]
+    assert "All times are UTC." in opened().page.inner_text(".help")
 
 
 def test_chart_names_the_index_as_premium_source(opened: Open, frame: pd.DataFrame) -> None:
     source = source_column(frame["premium"].to_numpy(), "index")
-    look = opened(chart_of(frame.assign(premium_source=source)))
+    look = opened("index", chart_of(frame.assign(premium_source=source)))
     look.show(180, 240)
-    assert "% against index" in look.hover(200, 0.0, "y3")
-    assert "premium none, no fresh index price" in look.hover(232, 0.0, "y3")
-    assert "no fresh index price" in look.page.inner_text(".legend")
+    assert look.hover(200, 0.0, PREMIUM)[PREMIUM].endswith("% against index")
+    assert look.hover(232, 0.0, PREMIUM)[PREMIUM] == "premium none no fresh index price"
+    assert "no fresh index price" in look.page.inner_text(".key")
 
 
-def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame) -> None:
-    look = opened(replace(chart_of(frame), trades=trade_at(frame, 120, 131)))
+def test_trades_are_drawn_and_told(opened: Open, frame: pd.DataFrame, full: Chart) -> None:
+    look = opened("full", full, labels=True)
     look.show(110, 140)
-    points = look.ask(
-        "return Object.fromEntries(plot.data.filter(({ name }) => /entry|exit|held/.test(name))"
-        ".map(({ name, x, y }) => [name, [x.length, Math.max(...y.filter(Number.isFinite))]]))"
-    )
-    drawn = {name for name, (count, _) in points.items() if count}
-    assert drawn == {"entry short", "exit, lost", "held, lost"}
-    opening = look.hover(120, frame["open"][120], "y")
-    assert f"opened short at {frame['open'][120]:,.0f}"[:18] in opening
-    assert TAG in opening
-    closing = look.hover(131, frame["open"][131], "y")
-    assert "closed short at" in closing
-    assert "cooled: −1.23 %, −4.56" in closing
-    marks = look.page.locator(".legend b")
-    colors = marks.evaluate_all("marks => marks.map((mark) => getComputedStyle(mark).color)")
-    shown = [tuple(map(int, re.findall(r"\d+", text))) for text in colors]
-    assert shown == [color(palette().up), color(palette().down)]
-    assert "closed, won" in look.page.inner_text(".legend")
+    look.page.mouse.move(0, 0)
+    # The arrow of the entry stands above its price, the dot of the exit on it.
+    x, y = look.place(120, frame["open"][120])
+    arrow = colors_near(look, (x, y - 8))
+    assert min(apart(seen, color(palette().short)) for seen in arrow) <= 2
+    assert pixel(look, look.place(131, frame["open"][131])) == color(palette().down)
+    (opening, *_) = look.hover(120, frame["open"][120], PRICE)
+    assert f"opened short at {frame['open'][120]:.2f}, {TAG}" in opening
+    (closing, *_) = look.hover(131, frame["open"][131], PRICE)
+    told = f"closed short at {frame['open'][131]:.2f}, cooled ({TAG}): −1.23 %, −4.56"
+    assert told in closing
+    assert "closed, won" in look.page.inner_text(".key")
 
 
-def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame) -> None:
-    look = opened(labels=True)
-    look.show(100, 200)
-    flips = frame["bias"].diff().ne(0) & frame.index.isin(range(101, 201))
-    texts = look.page.locator(".textpoint").all_text_contents()
-    assert {"SHORT", "LONG", "exit"} & {*texts}
-    assert len(texts) <= flips.sum()
-    assert opened().page.locator(".textpoint").count() == 0
+def test_entries_are_marked_where_no_trades_are_drawn(opened: Open, frame: pd.DataFrame) -> None:
+    look = opened()
+    look.page.mouse.move(0, 0)
+    row = row_where(frame["no_entry"].eq("") & frame["bias"].eq(-1))
+    look.show(row - 15, row + 15)
+    x, y = look.place(row, frame["high"][row])
+    arrow = colors_near(look, (x, y - 8))
+    assert min(apart(seen, color(palette().short)) for seen in arrow) <= 2
+    assert "entry signal" in look.page.inner_text(".key")
 
 
-def test_label_at_the_edge_is_not_cut(opened: Open, frame: pd.DataFrame) -> None:
-    look = opened(labels=True)
-    flip = row_where(frame["bias"].diff().ne(0))
-    look.show(flip, flip + 60)
-    left = look.page.locator(".plot").bounding_box()
-    label = look.page.locator(".textpoint").first.bounding_box()
-    assert left is not None
-    assert label is not None
-    assert label["x"] >= left["x"] + 2
+def test_levels_are_drawn_and_said_to_gate_nothing(
+    opened: Open, frame: pd.DataFrame, full: Chart
+) -> None:
+    look = opened("full", full, labels=True)
+    key = look.page.inner_text(".key")
+    assert "as gates they added nothing, and no entry depends on them." in key
+    row = int(full.frame.index[full.frame["date"] == pd.Timestamp("2024-03-12 12:00", tz="UTC")][0])
+    look.show(row - 30, row + 30)
+    (told, *_) = look.hover(row, frame["close"][row], PRICE)
+    at = full.frame.iloc[row]
+    assert f"week's VWAP {at['vwap']:.2f}" in told
+    assert f"Monday's high {at['monday_high']:.2f} Monday's low {at['monday_low']:.2f}" in told
+    assert f"POC {at['poc']:.2f} VAH {at['vah']:.2f} VAL {at['val']:.2f}" in told
+    look.page.mouse.move(0, 0)
+    near = colors_near(look, look.place(row, at["vwap"]), 2)
+    assert min(apart(seen, color(palette().htf)) for seen in near) <= 60
+    assert "VWAP" not in opened().page.inner_text(".key")
 
 
-def test_chart_says_where_flips_have_no_label_for_want_of_room(opened: Open) -> None:
-    look = opened(labels=True, width=360)
-    status = look.page.locator(".status")
-    assert "some flips have no label" in status.inner_text()
+def test_flips_are_labelled_when_asked(opened: Open, frame: pd.DataFrame, full: Chart) -> None:
+    row = row_where(frame["bias"].eq(-1) & frame["bias"].shift().ne(-1))
+    text = color(palette().text)
+
+    def dark(look: Look) -> int:
+        look.page.mouse.move(0, 0)
+        look.show(row - 15, row + 15)
+        x, _ = look.place(row, 0.0, Z)
+        picture, top = look.picture(), int(look.pane_top(Z)) + 36
+        near = [(int(x) + right, top + down) for right in range(-20, 20) for down in range(12)]
+        return sum(apart(picture.getpixel(at), text) < 60 for at in near)
+
+    assert dark(opened("full", full, labels=True)) > 20
+    assert dark(opened()) == 0
+
+
+def test_chart_says_where_flips_have_no_label(opened: Open) -> None:
+    look = opened("900", chart_of(candles(900)), labels=True, width=PHONE)
+    look.show(0, 899)
+    assert look.page.locator(".legend").nth(Z).inner_text().endswith("some flips have no label")
     look.show(100, 140)
-    assert look.page.locator(".textpoint").count() > 0
-    assert status.inner_text() == ""
-    assert "label" not in opened(width=360).page.locator(".status").inner_text()
+    assert "label" not in look.page.locator(".legend").nth(Z).inner_text()
 
 
-def test_picture_has_nothing_to_press(opened: Open) -> None:
-    page = opened().page
-    pressed = page.locator("button, .help")
-    assert pressed.count() > 1
-    assert all(pressed.nth(at).is_visible() for at in range(pressed.count()))
-    page.goto(f"{page.url}#{FRAGMENT}")
-    page.reload()
-    assert not any(pressed.nth(at).is_visible() for at in range(pressed.count()))
-
-
-def test_keyboard_pans_and_zooms(opened: Open) -> None:
+def test_buttons_and_keys_change_what_is_shown(opened: Open) -> None:
     look = opened()
 
     def view() -> tuple[float, float]:
-        start, end = look.ask("return chart.view.map((at) => at / chart.content.step)")
-        return start, end
+        found = look.ask(
+            "await frame(); const { from, to } = library.timeScale().getVisibleLogicalRange();"
+            "return [from, to];"
+        )
+        return found[0], found[1]
 
+    page = look.page
+    page.get_by_label("show all candles").click()
     whole = view()
-    look.page.keyboard.press("+")
+    assert whole[1] - whole[0] >= ROWS - 2
+    page.keyboard.press("+")
     start, end = view()
-    assert end - start == pytest.approx((whole[1] - whole[0]) / 1.5)
-    look.page.keyboard.press("ArrowLeft")
+    assert end - start == pytest.approx((whole[1] - whole[0]) / 1.5, abs=2)
+    page.keyboard.press("ArrowLeft")
     assert view()[0] < start
-    look.page.keyboard.press("End")
-    assert view()[1] == pytest.approx(whole[1])
-    look.page.keyboard.press("Home")
-    assert view()[0] == pytest.approx(whole[0])
-    look.page.keyboard.press("-")
-    look.page.keyboard.press("0")
-    assert view() == pytest.approx(whole)
+    page.keyboard.press("End")
+    assert view()[1] == pytest.approx(ROWS - 1, abs=1)
+    page.keyboard.press("Home")
+    assert view()[0] == pytest.approx(0, abs=1)
+    page.get_by_label("zoom out").click()
+    page.keyboard.press("0")
+    assert view() == pytest.approx(whole, abs=1)
     for _ in range(12):
-        look.page.keyboard.press("+")
+        page.get_by_label("zoom in").click()
     start, end = view()
-    assert end - start == pytest.approx(10)
-    for _ in range(6):
-        look.page.keyboard.press("Tab")
-    assert look.page.evaluate("document.activeElement.className").startswith("plot")
-    for key in ("Escape", "Enter", "a", "Shift+Tab", "Shift+Tab", "Enter"):
-        look.page.keyboard.press(key)
-    assert view()[1] - view()[0] < 10.1 * 1.5
+    assert end - start == pytest.approx(9, abs=1)
+    page.get_by_label("logarithmic prices").click()
+    assert look.ask("return library.priceScale('right', 0).options().mode") == 1
+    page.get_by_label("logarithmic prices").click()
+    assert look.ask("return library.priceScale('right', 0).options().mode") == 0
+
+
+def test_spot_price_is_a_line_on_demand(opened: Open, frame: pd.DataFrame) -> None:
+    look = opened()
+    row = row_where(frame["premium_pct"].gt(0.12))
+    look.show(row - 8, row + 8)
+
+    def dark() -> int:
+        look.page.mouse.move(0, 0)
+        look.ask("await frame(); await frame();")
+        near = colors_near(look, look.place(row, frame["spot_close"][row]), 8)
+        return sum(apart(seen, color(palette().text)) < 60 for seen in near)
+
+    assert dark() == 0
+    look.page.get_by_label("price of spot").click()
+    assert dark() > 0
+    look.page.get_by_label("price of spot").click()
+    assert dark() == 0
 
 
 def test_mouse_pans_and_zooms(opened: Open) -> None:
     look = opened()
     look.show(150, 200)
-    x, y = look.place(180, 0, "y2")
+    x, y = look.place(180, 0, Z)
     look.page.mouse.move(x, y)
     look.page.mouse.down()
-    look.page.mouse.move(x + 10 * look.candle_width(), y, steps=4)
+    look.page.mouse.move(x + 10 * look.candle_width(), y, steps=20)
     look.page.mouse.up()
     look.page.wait_for_function(
-        "() => { const chart = document.querySelector('.perp-chart').perpChart;"
-        " return Math.abs((chart.rows.dates[150] - chart.view[0]) / chart.content.step - 10) < 1; }"
+        "() => { const { from } = document.querySelector('.perp-chart').perpChart.chart"
+        ".timeScale().getVisibleLogicalRange(); return Math.abs(from - 140) < 3; }"
     )
-    width = look.ask("return chart.view[1] - chart.view[0]")
+    width = look.candle_width()
     look.page.mouse.wheel(0, -300)
     look.page.wait_for_function(
-        "(width) => { const { view } = document.querySelector('.perp-chart').perpChart;"
-        " return view[1] - view[0] < 0.99 * width; }",
+        "(width) => document.querySelector('.perp-chart').perpChart.chart.timeScale().options()"
+        ".barSpacing > 1.01 * width",
         arg=width,
     )
-    look.page.mouse.dblclick(x, y)
-    look.page.wait_for_function(
-        "() => { const { view, all } = document.querySelector('.perp-chart').perpChart;"
-        " return view[0] === all[0] && view[1] === all[1]; }"
-    )
 
 
-def test_narrow_window_shows_all_of_it(opened: Open) -> None:
-    look = opened(width=340)
-    assert look.page.evaluate("document.documentElement.scrollWidth") <= 340
-    assert look.ask("return plot._fullLayout.yaxis3._length") > 40
-    assert "each candle = " in look.page.locator(".status").inner_text()
-    before = look.ask("return chart.bucketSize")
-    look.page.set_viewport_size({"width": 1300, "height": 800})
-    look.page.wait_for_function("() => document.querySelector('.main-svg').clientWidth > 1200")
-    assert look.ask("return chart.bucketSize") < before
-
-
-def test_35000_candles_open_and_pan(browser: Browser, tmp_path: Path) -> None:
-    frame = candles(MANY)
-    many = pd.concat([trade_at(frame, row, row + 6) for row in range(200, MANY - 10, 10)])
-    file = tmp_path / "many.html"
-    chart = replace(chart_of(frame), trades=many, funding=np.full(MANY, 0.01))
-    write_chart(file, chart, palette(), labels=True)
-    assert file.stat().st_size < MOST_BYTES
-    # In time that the page worked: this machine has other things to do.
-    look = Look(browser, file, 1400)
-    loading = look.work_seconds()
-    look.ask("chart.show(chart.all[0], (chart.all[0] + chart.all[1]) / 4 + chart.all[0] / 2)")
-    before = look.work_seconds()
-    look.ask(
-        "for (let i = 0; i < 20; i += 1) { chart.pan(i < 10 ? 0.2 : -0.2);"
-        " await new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))); }"
-    )
-    pan = (look.work_seconds() - before) / 20
-    drawn = look.page.locator(".perp-chart").get_attribute("data-drawn")
-    print(f"drawn after {drawn} ms, {loading:.2f} s of work; {pan * 1000:.0f} ms a pan")
-    assert look.complaints == []
-    look.page.close()
-    assert loading < LOAD_SECONDS
-    assert pan < PAN_SECONDS
-
-
-def test_candle_that_stands_for_several_keeps_their_extremes(
-    browser: Browser, tmp_path: Path
+def test_picture_shows_all_and_has_nothing_to_press(
+    browser: Browser, tmp_path: Path, opened: Open
 ) -> None:
-    frame = candles(6000)
+    pressed = opened().page.locator("button, .help")
+    assert pressed.count() > 1
+    assert all(pressed.nth(at).is_visible() for at in range(pressed.count()))
+    file = tmp_path / "chart.html"
+    write_chart(file, chart_of(candles(900)), palette())
+    views = []
+    for fragment in ("", f"#{FRAGMENT}"):
+        look = Look(browser, file, fragment=fragment)
+        look.page.wait_for_selector(".perp-chart[data-drawn]")
+        views.append(look.ask("return library.timeScale().getVisibleLogicalRange().from"))
+        buttons = look.page.locator("button, .help")
+        shown = [buttons.nth(at).is_visible() for at in range(buttons.count())]
+        assert any(shown) == (not fragment)
+        look.page.close()
+    # The page opens on the last 300 candles.
+    assert views == pytest.approx([600, 0], abs=1)
+
+
+def test_several_candles_on_a_pixel_keep_their_extremes(browser: Browser, tmp_path: Path) -> None:
+    frame = candles(9000)
+    frame.loc[4321, "premium_pct"] = 1.0
     file = tmp_path / "chart.html"
     write_chart(file, chart_of(frame), palette())
     look = Look(browser, file)
-    size = look.ask("return chart.bucketSize")
-    assert size > 4
-    assert look.page.locator(".status").inner_text() == f"each candle = {size} candles of 1h"
-    buckets = look.ask("return PerpBuckets.cut(chart.rows, ...chart.all, chart.bucketSize)")
-    groups = frame.groupby(np.arange(len(frame)) // size)
-    assert [found["first"] for found in buckets] == list(range(0, len(frame), size))
-    for name, column, how in (
-        *(("open", "open", "first"), ("close", "close", "last")),
-        *(("high", "high", "max"), ("low", "low", "min")),
-        *(("zMin", "z", "min"), ("zMax", "z", "max")),
-        *(("premiumMin", "premium_pct", "min"), ("premiumMax", "premium_pct", "max")),
-    ):
-        wanted = groups[column].agg(how).to_numpy()
-        drawn = np.array([found[name] for found in buckets], dtype=float)
-        np.testing.assert_array_equal(drawn, wanted, err_msg=name)
-    missing = frame["premium"].isna().groupby(np.arange(len(frame)) // size).sum()
-    assert [found["missing"] for found in buckets] == missing.tolist()
-    row = size * 60
-    said = look.hover(row + size // 2, frame["close"][row], "y")
-    assert f"{size} candles" in said
-    assert re.search(r"SHORT bias on \d+, LONG bias on \d+, \d+ entries", said)
+    look.page.wait_for_selector(".perp-chart[data-drawn]")
+    assert "several candles a pixel" not in look.page.inner_text(".span")
+    look.show(0, len(frame) - 1)
+    assert look.page.inner_text(".span").endswith(", several candles a pixel")
+    near = colors_near(look, look.place(4321, 0.9, PREMIUM), 1)
+    assert color(palette().premium_positive) in near
     look.page.close()
+
+
+def test_119000_candles_open_and_pan(browser: Browser, tmp_path: Path) -> None:
+    frame = candles(9000)
+    frame = pd.concat([frame] * (MANY // len(frame) + 1), ignore_index=True)[:MANY]
+    frame["date"] = pd.date_range("2010-01-01", periods=MANY, freq="1h", tz="UTC")
+    many = trade_at(frame, 0, 6).iloc[:1]
+    many = many.loc[many.index.repeat(MANY // 10 - 1)].reset_index(drop=True)
+    at = many.index.to_numpy() * 10
+    many["open_date"], many["close_date"] = frame["date"][at], frame["date"][at + 6].to_numpy()
+    file = tmp_path / "many.html"
+    chart = replace(chart_of(frame), trades=many, funding=np.full(MANY, 0.01))
+    write_chart(file, chart, palette(), labels=True)
+    look = Look(browser, file, WIDTH)
+    look.page.wait_for_selector(".perp-chart[data-drawn]")
+    opening, frames = look.work_seconds(), 20
+    look.ask(
+        "for (let i = 0; i < argument; i += 1) {"
+        " chart.view(60000 + 3 * i, 60300 + 3 * i); await frame(); }",
+        frames,
+    )
+    pan = (look.work_seconds() - opening) / frames
+    print(f"{opening:.2f} s of work to open, {pan * 1000:.0f} ms a frame")
+    assert look.complaints == []
+    look.page.close()
+    assert opening < OPEN_SECONDS
+    assert pan < FRAME_SECONDS
 
 
 def test_small_charts_of_one_page_draw_when_they_come_into_view(

@@ -86,7 +86,7 @@ def test_readme_strategy_trades_with_a_spotless_perp(
     freqtrade: Freqtrade, sample_datadir: Path, tmp_path: Path
 ) -> None:
     """As printed there, with nothing added."""
-    section = (ROOT / "README.md").read_text("utf-8").split("## The bias in your own strategy")[1]
+    section = (ROOT / "README.md").read_text("utf-8").split("## Your own strategy")[1]
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "mine.py").write_text(section.split("```python\n")[1].split("```")[0])
     datadir = tmp_path / "candles"

@@ -169,8 +169,8 @@ def test_backtest_names_its_results(configure: Configure, month: Path, tmp_path:
     assert step.startswith("Next: perp-imbalance doctor --strategy PerpImbalance -c ")
     assert last.startswith("Results: ")
     assert Path(last.removeprefix("Results: ")).is_file()
-    assert "STRATEGY SUMMARY" in process.stdout or "BACKTESTING REPORT" in process.stdout
-    assert "Warning: " not in process.stderr
+    assert "BACKTESTING REPORT" not in process.stdout
+    assert "Note: " not in process.stdout
 
 
 def test_backtests_at_once_name_their_own_results(
@@ -202,13 +202,16 @@ def test_backtest_names_no_result_of_another_run(
     for asked in (["--backtest-directory", str(tmp_path / "other")], ["--export", "none"]):
         process = perp_imbalance("backtest", *options, "--", *asked)
         assert process.returncode == 0, process.stderr
-        last = process.stdout.strip().splitlines()[-1]
-        assert last.startswith("No result in ")
+        note = process.stdout.strip().splitlines()[-1]
+        assert note.startswith("Note: No result in ")
         assert "Results: " not in process.stdout
+        # What freqtrade found is shown nowhere else.
+        assert "BACKTESTING REPORT" in process.stdout
 
 
-def test_backtest_repeats_pairs_without_signals_at_its_end(
-    configure: Configure, month: Path, tmp_path: Path
+@pytest.mark.parametrize("shown", ["--json", "--verbose"])
+def test_backtest_notes_pairs_without_signals_once(
+    configure: Configure, month: Path, tmp_path: Path, shown: str
 ) -> None:
     datadir = tmp_path / "binance"
     shutil.copytree(month, datadir)
@@ -217,13 +220,26 @@ def test_backtest_repeats_pairs_without_signals_at_its_end(
     spot[["open", "high", "low", "close"]] *= 3
     spot.to_feather(file)
     process = perp_imbalance(
-        *("backtest", *configure(), "--datadir", str(datadir), "--no-report"),
+        *("backtest", *configure(), "--datadir", str(datadir), "--no-report", shown),
         *("--strategy-list", "PerpImbalance", "PerpImbalanceAggressive"),
     )
     assert process.returncode == 0, process.stderr
-    last = process.stderr.strip().splitlines()[-1]
-    assert last.startswith("Warning: ETH/USDT:USDT gives no signals: its price is 0.333 times")
-    assert process.stderr.count("Warning: ") == 1
+    said = "ETH/USDT:USDT gives no signals: its price is 0.333 times"
+    if shown == "--verbose":
+        assert process.stderr.strip().splitlines()[-1].startswith(f"Warning: {said}")
+        assert process.stderr.count("Warning: ") == 1
+        assert "STRATEGY SUMMARY" in process.stdout
+        assert "freqtrade.optimize.backtesting" in process.stderr
+        return
+    assert process.stderr == ""
+    found = json.loads(process.stdout)
+    assert [row["strategy"] for row in found["strategies"]] == [
+        *("PerpImbalance", "PerpImbalanceAggressive")
+    ]
+    assert Path(found["result"]).is_file()
+    (note,) = found["notes"]
+    assert note.startswith(said)
+    assert found["report"] is None
 
 
 @pytest.mark.parametrize(("number", "rest"), [(10, None), (12, 2)])
@@ -235,7 +251,7 @@ def test_warnings_are_repeated_once_each_and_the_first_of_many(
         for _ in range(2):
             remembered.handle(logging.makeLogRecord({"levelno": 30, "msg": f"pair {pair}"}))
     remembered.repeat()
-    more = [] if rest is None else [f"Warning: {rest} more like these in the log above"]
+    more = [] if rest is None else [f"Warning: {rest} more like these in freqtrade's log"]
     first = [f"Warning: pair {pair}" for pair in range(REPEATED)]
     assert capsys.readouterr().err.splitlines() == first + more
 
@@ -250,8 +266,8 @@ def test_warnings_are_repeated_once_each_and_the_first_of_many(
             "has no 1x candles of any perp; timeframes there: 1h, 4h",
         ),
         (
-            ["--datadir", "{month}", "--htf-timeframe", "8h"],
-            "has no 8h candles for the HTF gate; timeframes there: 1h, 4h",
+            ["--datadir", "{month}", "--htf-timeframe", "1w"],
+            "has no 1w candles for the HTF gate; timeframes there: 1h, 4h",
         ),
         (
             ["--datadir", "{month}", "--htf-timeframe", "30m"],

@@ -112,13 +112,13 @@ def test_net_returns_without_funding_are_said_to_be_so(
 def test_higher_timeframe_is_the_one_that_a_backtest_would_take(
     folder: Path, sample_datadir: Path
 ) -> None:
-    configure(folder, htf_timeframe="8h")
+    configure(folder, htf_timeframe="5h")
     process = perp_imbalance(
         *("evidence", "--datadir", str(sample_datadir), "--horizons", "4", "--draws", "100"),
         *("--pairs", "BTC/USDT:USDT", "--json"),
         cwd=folder,
     )
-    assert "no 8h candles in the folder: higher timeframe 4h" in process.stderr
+    assert "no 5h candles in the folder: higher timeframe 4h" in process.stderr
     content = json.loads(process.stdout)
     assert content["htf_timeframe"] == "4h"
     # The gate has its series.
@@ -142,7 +142,7 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         (["--seed", "-1"], "--seed is -1, it must be from 0 to 2147483647"),
         (["--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
         (["--htf-timeframe", "7m"], "htf_timeframe is 7m, it must be a multiple of the timeframe"),
-        (["--htf-timeframe", "8h"], "has no 8h candles for the HTF gate; timeframes there: 1h, 4h"),
+        (["--htf-timeframe", "1w"], "has no 1w candles for the HTF gate; timeframes there: 1h, 4h"),
         (
             ["--pairs", "X/USDT:USDT"],
             "no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",

@@ -23,6 +23,7 @@ from perp_imbalance.cli.plot import check_trades
 from perp_imbalance.errors import DataError
 from perp_imbalance.freqtrade_bridge.config import merged_config
 from perp_imbalance.indicators import PRESETS, entry_signals, imbalance_columns
+from perp_imbalance.indicators.levels import LEVELS, levels
 from perp_imbalance.plotting import picture
 from perp_imbalance.plotting.chart import Chart
 from perp_imbalance.reporting.analysis import open_strategy_analysis
@@ -66,7 +67,7 @@ def test_page_has_the_columns_of_the_strategy(
     plot: Plot, sample_datadir: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "new" / "chart.html"
-    options = ("--strategy", "PerpImbalanceConservative", "--trades", "--funding")
+    options = ("--strategy", "PerpImbalanceConservative", "--trades", "--funding", "--levels")
     code, said = plot("--output", str(file), *options)
     assert code == 0, said
     assert "432 candles, 2025-02-14 00:00 to 2025-03-0" in said or "433 candles" in said
@@ -104,6 +105,10 @@ def test_page_has_the_columns_of_the_strategy(
     (rates,) = (sample_datadir / "futures").glob("BTC_USDT_USDT-*-funding_rate.feather")
     in_percent = pd.read_feather(rates)["funding_rate"] * 100.0
     assert {*paid[paid != 0].round(9)} <= {*in_percent.round(9)}
+    wanted = levels(table.reset_index(drop=True))
+    for name in LEVELS:
+        np.testing.assert_array_equal(content["columns"][name], wanted[name], err_msg=name)
+        assert np.isfinite(wanted[name]).any(), name
 
     # The candle after an entry opens its trade.
     assert entered.any()

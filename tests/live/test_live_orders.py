@@ -57,8 +57,9 @@ order freqtrade knows no amount and places no stop: `unfilledtimeout.entry` is h
 stands without one."""
 MONEY = """\
 What each trade has changed in the wallet, fees and funding included, and what freqtrade takes for
-its profit; `PerpImbalance` itself trades in the last lines, with `scale_out` 0.5. The funding of a
-position that its stop at the exchange has closed is missing in freqtrade's database."""
+its profit, both in USDT. `OnDemand` is the small strategy; `Recorder` is `PerpImbalance` with
+`scale_out` 0.5, which also writes down what it computes. The funding of a position that its stop at
+the exchange has closed is missing in freqtrade's database."""
 CANDLE_PATHS = {"/fapi/v1/klines": "perp", "/api/v3/klines": "spot"}
 
 

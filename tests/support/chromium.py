@@ -37,9 +37,20 @@ class Look:
     :ivar complaints: warnings and errors of its console, and exceptions.
     """
 
-    def __init__(self, browser: Browser, file: Path, width: int = 1200, height: int = 900) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        file: Path,
+        width: int = 1200,
+        height: int = 900,
+        *,
+        fragment: str = "",
+    ) -> None:
         self.complaints: list[str] = []
-        self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        # A clock that is not UTC, with a change to summer time on 2024-03-10.
+        self.page: Page = browser.new_page(
+            viewport={"width": width, "height": height}, timezone_id="America/New_York"
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on(
             "console",
@@ -52,7 +63,7 @@ class Look:
         # Time that its main thread worked, whatever else the machine does meanwhile.
         self._session = self.page.context.new_cdp_session(self.page)
         self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
-        self.page.goto(file.resolve().as_uri())
+        self.page.goto(file.resolve().as_uri() + fragment)
 
     def work_seconds(self) -> float:
         """Return how long the page's main thread has worked since it was opened."""
@@ -60,56 +71,52 @@ class Look:
         return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
     def ask(self, script: str, argument: Any = None) -> Any:
-        """Return what a script says; ``chart`` is the first chart, ``plot`` its plot."""
-        begin = "const chart = document.querySelector('.perp-chart').perpChart, plot = chart.plot;"
+        """Return what a script says; ``chart`` is the first chart, ``library`` the library's."""
+        begin = "const chart = document.querySelector('.perp-chart').perpChart, "
+        begin += "library = chart.chart, frame = () => new Promise(requestAnimationFrame);"
         return self.page.evaluate(f"async (argument) => {{ {begin} {script} }}", argument)
 
     def show(self, first: int, last: int) -> None:
         """Show candles by their rows, the last one included."""
-        self.ask(
-            "const d = chart.rows.dates, h = chart.content.step / 2;"
-            "chart.show(d[argument[0]] - h, d[argument[1]] + h);",
-            [first, last],
-        )
+        # The library draws in the next frame; that of legends follows.
+        self.ask("chart.view(...argument); await frame(); await frame();", [first, last])
 
-    def place(self, row: int, value: float, axis: str = "y") -> tuple[float, float]:
+    def place(self, row: int, value: float, pane: int = 0) -> tuple[float, float]:
         """Return where on the page a value of a candle is drawn."""
         x, y = self.ask(
-            "const box = plot.getBoundingClientRect(), all = plot._fullLayout;"
-            "const x = all.xaxis, y = all[argument[2].replace('y', 'yaxis')];"
-            "return [box.left + x._offset + x.l2p(chart.rows.dates[argument[0]]),"
-            " box.top + y._offset + y.l2p(argument[1])];",
-            [row, value, axis],
+            "const [row, value, at] = argument, pane = library.panes()[at];"
+            "const box = pane.getHTMLElement().getBoundingClientRect();"
+            "return [box.left + library.timeScale().logicalToCoordinate(row),"
+            " box.top + pane.getSeries()[0].priceToCoordinate(value)];",
+            [row, value, pane],
         )
         return x, y
 
-    def candle_width(self) -> float:
-        """Return the pixels of a candle."""
+    def pane_top(self, pane: int) -> float:
+        """Return where on the page a pane begins."""
         return float(
             self.ask(
-                "const x = plot._fullLayout.xaxis;"
-                "return x._length * chart.content.step / (chart.view[1] - chart.view[0]);"
+                "return library.panes()[argument].getHTMLElement().getBoundingClientRect().top",
+                pane,
             )
         )
+
+    def candle_width(self) -> float:
+        """Return the pixels of a candle."""
+        return float(self.ask("return library.timeScale().options().barSpacing"))
 
     def picture(self) -> Image.Image:
         """Return what is visible."""
         return Image.open(io.BytesIO(self.page.screenshot())).convert("RGB")
 
-    def hover(self, row: int, value: float, axis: str) -> str:
-        """Return what is shown when the pointer is on a candle."""
+    def hover(self, row: int, value: float, pane: int) -> list[str]:
+        """Return what the legends of the panes say when the pointer is on a candle."""
         self.page.mouse.move(0, 0)
-        self.page.wait_for_selector(".hoverlayer .hovertext", state="detached")
-        self.page.mouse.move(*self.place(row, value, axis))
+        self.page.mouse.move(*self.place(row, value, pane))
         self.page.wait_for_function(
-            "(row) => { const chart = document.querySelector('.perp-chart').perpChart;"
-            " const far = chart.bucketSize * chart.content.step;"
-            " const [met] = chart.plot._hoverdata || [];"
-            " return met && document.querySelector('.hoverlayer .hovertext')"
-            " && Math.abs(met.data.x[met.pointNumber] - chart.rows.dates[row]) < far; }",
-            arg=row,
+            "(row) => document.querySelector('.perp-chart').perpChart.legend.row === row", arg=row
         )
-        return "\n".join(self.page.locator(".hoverlayer .nums .line").all_text_contents())
+        return [" ".join(box.split()) for box in self.page.locator(".legend").all_inner_texts()]
 
 
 def color(name: str) -> Color:

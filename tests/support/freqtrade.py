@@ -91,10 +91,10 @@ def run_freqtrade(
                 arguments, configs=configs, overlay=settings, cwd=cwd, timeout=TIMEOUT_SECONDS
             )
         with config_file(merged_config(configs, settings)) as file:
-            return run_here(_freqtrade_here, [*arguments, "-c", str(file)], cwd)
+            return run_here(freqtrade_here, [*arguments, "-c", str(file)], cwd)
 
 
-def _freqtrade_here(arguments: Sequence[str]) -> None:
+def freqtrade_here(arguments: Sequence[str]) -> None:
     """Leave as the process of :func:`capture_freqtrade` does."""
     with pytest.MonkeyPatch.context() as patch:
         for name in filter(is_variable, list(os.environ)):

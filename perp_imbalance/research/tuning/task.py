@@ -55,7 +55,7 @@ class Candles:
         """
         folder, config, settings = self.data.folder, self.config, self.settings
         histories = PairHistories(
-            folder.datadir,
+            folder,
             self.data.timeframe,
             settings,
             exchange=config["exchange"]["name"],

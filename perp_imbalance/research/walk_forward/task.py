@@ -169,7 +169,8 @@ def candle_files(data: "BacktestData", exchange: str) -> dict[str, bytes]:
         )
     ]
     files = {data.folder.file(*key) for key in wanted if key in data.folder.keys}
+    place, made = data.folder.datadir, data.folder.for_freqtrade
     return {
-        file.relative_to(data.folder.datadir).as_posix(): file.read_bytes()
+        file.relative_to(made if file.is_relative_to(made) else place).as_posix(): file.read_bytes()
         for file in sorted(files)
     }

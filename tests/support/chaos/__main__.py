@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, help="where lives leave database and log")
     parser.add_argument("--json", type=Path, help="write what came of each life")
     options = parser.parse_args(arguments)
+    if min(options.seed or [options.seeds]) < 1:
+        parser.error("a seed is 1 or more")
     seeds = options.seed or list(range(1, options.seeds + 1))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
     # A bot's log and database, of 200 lives, are not worth their space.

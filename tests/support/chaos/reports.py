@@ -38,7 +38,8 @@ def summary(lives: list[dict[str, Any]], seconds: float) -> str:
     """Return how many held, and which did not."""
     failed = [life for life in lives if life["broken"]]
     counts = Counter(what for life in failed for what in {what for _, what, _ in life["broken"]})
-    lines = [f"{len(lives)} lives in {seconds:.0f} s: {len(failed)} failed"]
+    number = f"{len(lives)} li{'fe' if len(lives) == 1 else 'ves'}"
+    lines = [f"{number} in {seconds:.0f} s: {len(failed)} failed"]
     lines += [f"  {count} × {what}" for what, count in counts.most_common()]
     if failed:
         numbers = " ".join(str(life["seed"]) for life in failed)

@@ -220,28 +220,37 @@ def test_old_funding_file_alone_is_told_with_its_new_name(market: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timeframes", "higher", "said"),
+    ("timeframes", "configured", "higher", "said"),
     [
-        (["1h", "4h"], "4h", ""),
-        (["1h", "2h", "1d"], "2h", "no 4h candles in the folder: higher timeframe 2h"),
-        (["1h", "90m"], "4h", "no higher timeframe than 1h in the folder: no HTF gate passes"),
+        (["1h", "4h"], "4h", "4h", ""),
+        # Candles of the config's timeframe are made, even beside others that are longer.
+        (["1h", "2h", "1d"], "4h", "4h", ""),
+        (["1h", "2h", "1d"], "5h", "2h", "no 5h candles in the folder: higher timeframe 2h"),
+        (
+            ["1h", "90m"],
+            "5h",
+            "5h",
+            "no higher timeframe than 1h in the folder: no HTF gate passes",
+        ),
     ],
 )
-def test_htf_falls_back_to_what_the_folder_has(
+def test_htf_falls_back_where_it_cannot_be_made(
     market: Path,
     caplog: pytest.LogCaptureFixture,
     timeframes: list[str],
+    configured: str,
     higher: str,
     said: str,
 ) -> None:
     for timeframe in timeframes[1:]:
         add_timeframe(market, timeframe)
-    assert open_backtest_data(market, "1h", Settings()).htf_timeframe == higher
+    settings = Settings(htf_timeframe=configured)
+    assert open_backtest_data(market, "1h", settings).htf_timeframe == higher
     assert caplog.messages == ([said] if said else [])
     with pytest.raises(SettingsError, match="htf_timeframe is 90m"):
-        open_backtest_data(market, "1h", Settings(), htf_timeframe="90m")
-    with pytest.raises(DataError, match="no 12h candles for the HTF gate"):
-        open_backtest_data(market, "1h", Settings(), htf_timeframe="12h")
+        open_backtest_data(market, "1h", settings, htf_timeframe="90m")
+    with pytest.raises(DataError, match="no 1w candles for the HTF gate"):
+        open_backtest_data(market, "1h", settings, htf_timeframe="1w")
 
 
 @pytest.mark.parametrize("timeframe", ["2h", "1d"])
@@ -309,5 +318,6 @@ def test_walk_forward_sends_the_files_that_a_backtest_reads(market: Path) -> Non
     data = open_backtest_data(market, "1h", Settings(), pairs=[BTC])
     files = candle_files(data, "binance")
     names = [FUTURES.format(kind) for kind in ("funding_rate", "futures", "mark")]
-    assert list(files) == ["BTC_USDT-1h.feather", *names]
-    assert all(files[name] == (market / name).read_bytes() for name in files)
+    htf = "futures/BTC_USDT_USDT-4h-futures.feather"
+    assert sorted(files) == sorted(["BTC_USDT-1h.feather", "BTC_USDT-4h.feather", htf, *names])
+    assert all(files[name] == (market / name).read_bytes() for name in files if "4h" not in name)

@@ -57,5 +57,5 @@ def test_child_is_watched_while_it_runs(tmp_path: Path) -> None:
     file = tmp_path / "seen"
     code = "import pathlib, sys\nwhile not pathlib.Path(sys.argv[1]).exists(): pass\nprint(7)"
     command = [sys.executable, "-c", code, str(file)]
-    found = process.run_child(command, capture=True, watch=file.touch)
+    found = process.run_child(command, capture=True, watch=lambda _: file.touch())
     assert (found.returncode, found.stdout) == (0, "7\n")

@@ -1,7 +1,10 @@
 """What the script of a chart is given to draw: trades, funding, source, text."""
 
+import html
 import json
+import re
 from dataclasses import replace
+from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,8 @@ import pandas as pd
 import pytest
 from support.reports import HOUR, PAIR, START, seen, trade
 
-from perp_imbalance.plotting.chart import Chart, chart_section
+from perp_imbalance.indicators.levels import LEVELS
+from perp_imbalance.plotting.chart import Chart, chart_page, chart_scripts, chart_section
 from perp_imbalance.strategy.palette import palette
 
 
@@ -78,3 +82,32 @@ def test_text_cannot_end_the_element_it_stands_in() -> None:
     part = chart_section(replace(chart(), note=note), palette())
     assert part.count("</script>") == 1
     assert given(replace(chart(), note=note))["note"] == note
+
+
+def test_volume_and_levels_are_given_where_the_frame_has_them() -> None:
+    assert not {"volume", *LEVELS} & {*given(chart())["columns"]}
+    frame = chart().frame.assign(volume=1.0, **dict.fromkeys(LEVELS, 2.0))
+    assert {"volume", *LEVELS} <= {*given(replace(chart(), frame=frame))["columns"]}
+
+
+def test_page_has_the_notice_and_link_that_the_licence_asks_for() -> None:
+    vendor = files("perp_imbalance.plotting") / "vendor"
+    assert "Apache License" in (vendor / "LICENSE").read_text("utf-8")
+    shown = html.unescape(re.sub(r"\s+", " ", re.sub("<.*?>", " ", chart_scripts())))
+    for part in re.split(r"\n|(?=https)", (vendor / "NOTICE").read_text("utf-8").strip()):
+        assert part.strip(" /").removeprefix("https://") in shown
+    assert 'href="https://www.tradingview.com/"' in chart_scripts()
+
+
+def test_page_of_two_months_is_small_and_needs_no_plotly() -> None:
+    rows = pd.RangeIndex(60 * 24)
+    values = np.random.default_rng(1).normal(size=rows.size)
+    base = chart().frame.iloc[:1]
+    frame = base.loc[base.index.repeat(rows.size)].reset_index(drop=True)
+    frame["date"] = pd.date_range(START, periods=rows.size, freq="1h")
+    floats = frame.select_dtypes(float).columns
+    frame[[*floats, "volume", *LEVELS]] = np.tile(values, (len(floats) + 9, 1)).T
+    page = chart_page(replace(chart(), frame=frame, funding=values), palette(), labels=True)
+    assert len(page.encode()) < 1_500_000
+    assert "plotly" not in page.lower()
+    assert len(re.findall("<script src|<link rel=.stylesheet", page)) == 0

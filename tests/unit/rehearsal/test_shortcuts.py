@@ -130,6 +130,11 @@ class Busy(Plain):
         pass
 
 
+# A user's own, which overrides what the shipped ones do at a look.
+Watching = type("Watching", (Watched,), {"watch_feed": lambda *_: None})
+Logging = type("Logging", (Watched,), {"log_candle": lambda *_: None})
+
+
 class Restless(Plain):
     """One that analyses a candle again and again."""
 
@@ -198,6 +203,8 @@ def test_look_at_which_nothing_can_happen_is_left_out(
         (Plain, {"pairs": []}),
         (Plain, {"dry_run": False}),
         (Busy, {}),
+        (Watching, {}),
+        (Logging, {}),
         (Restless, {}),
     ],
 )

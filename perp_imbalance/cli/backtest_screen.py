@@ -1,0 +1,116 @@
+"""The screen in which ``perp-imbalance backtest`` ends: within 80 columns and 24 lines."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perp_imbalance.cli.console import page_console
+
+if TYPE_CHECKING:
+    from perp_imbalance.reporting.backtest_result import Result
+
+#: The numbers of the table: heading, key of a row, format.
+NUMBERS = (
+    ("trades", "trades", "d"),
+    ("net %", "net_pct", ".2f"),
+    ("drawdown", "drawdown_pct", ".2f"),
+    ("fees", "fees", ".2f"),
+    ("funding", "funding", ".2f"),
+)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What there is to say after a backtest.
+
+    :ivar result: freqtrade's result file, None where none was written.
+    :ivar report: the page about it, None where none was written.
+    :ivar notes: what the figures leave out, a line each.
+    :ivar next_command: what to type next.
+    :ivar datadir: the folder of the candles.
+    """
+
+    result: Path | None
+    report: Path | None
+    notes: Sequence[str]
+    next_command: str | None
+    datadir: Path
+
+    def show(self, *, as_json: bool = False) -> None:
+        """Print it, as a table or as one JSON object."""
+        from perp_imbalance.data.sample import is_sample_market
+        from perp_imbalance.reporting.backtest_result import read_result
+        from perp_imbalance.reporting.verdict import result_rows
+
+        result = read_result(self.result) if self.result else None
+        rows = result_rows(result) if result else []
+        synthetic = is_sample_market(self.datadir)
+        if as_json:
+            print(json.dumps(self._as_dict(rows, synthetic), indent=1))
+            return
+        if result:
+            self._print_table(result, rows, synthetic)
+        for note in self.notes:
+            print(f"Note: {note}")
+        for name, file in (("Results", self.result), ("Report", self.report)):
+            if file:
+                print(f"{name}: {_short(file)}")
+        if self.next_command:
+            print(f"Next: {self.next_command}")
+
+    def _as_dict(self, rows: list[dict[str, Any]], synthetic: bool) -> dict[str, Any]:
+        return {
+            "synthetic": synthetic,
+            "strategies": rows,
+            "notes": list(self.notes),
+            "result": str(self.result) if self.result else None,
+            "report": str(self.report) if self.report else None,
+            "next": self.next_command,
+        }
+
+    def _print_table(self, result: "Result", rows: list[dict[str, Any]], synthetic: bool) -> None:
+        from rich.table import Table
+
+        from perp_imbalance.reporting.verdict import FEW_TRADES
+
+        first, last = (f"{moment:%Y-%m-%d}" for moment in result.span)
+        stats = result.outcomes[0].stats
+        pairs = len(stats["pairlist"])
+        told = f"{result.timeframe}, {pairs} pair{'s' if pairs > 1 else ''}"
+        told += ", SYNTHETIC market" if synthetic else ""
+        print(f"Backtest of {first} to {last}, {told}\n")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        # Wide enough for the presets' names.
+        table.add_column("strategy", overflow="fold", min_width=25)
+        for heading, _, _ in NUMBERS:
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("verdict")
+        for row in rows:
+            numbers = (_number(row[key], form) for _, key, form in NUMBERS)
+            table.add_row(row["strategy"], *numbers, row["verdict"])
+        page_console().print(table)
+        coin = result.config.get("stake_currency", "the stake currency")
+        print(
+            f"\nNet is after fees and funding; drawdown is of closed trades. Net, drawdown and\n"
+            f"costs are % of the first wallet ({stats['starting_balance']:g} {coin}), fees and "
+            f"funding {coin};\nfunding above 0 was received. "
+            f"Too few trades: fewer than {FEW_TRADES}.\n"
+        )
+
+
+def _number(value: float, form: str) -> str:
+    """Return a number as text; what rounds to zero has no sign.
+
+    >>> _number(-0.001, ".2f")
+    '0.00'
+    """
+    text = f"{value:{form}}"
+    return text.removeprefix("-") if not float(text) else text
+
+
+def _short(file: Path) -> Path:
+    """Return a path as seen from the working folder, where it is below that."""
+    here = Path.cwd()
+    return file.relative_to(here) if file.is_relative_to(here) else file
