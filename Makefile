@@ -8,7 +8,7 @@ LIVE_TESTS := --no-loadscope-reorder tests/live/test_stepped_parity.py tests/liv
 # The tests of the simulation: a few cases in `make test`, all in `make test-full`.
 SIMULATION_TESTS := tests/integration/test_simulation_parity.py tests/integration/test_threshold_trades.py
 # The tests that run freqtrade or call it: with another version, these tell.
-FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
+FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_strategy_messages.py tests/integration/test_backtest_with_freqtrade.py tests/integration/test_hyperopt.py tests/integration/test_dry_run.py
 
 .PHONY: help backtest check test test-full test-live chaos test-freqtrade lint bench docs pictures clean
 

@@ -30,7 +30,7 @@ from perp_imbalance.strategy.alerts import (
     messages,
 )
 from perp_imbalance.strategy.crossing_watch import CrossingWatch, dislocated
-from perp_imbalance.strategy.parameters import preset_said
+from perp_imbalance.strategy.named_values import preset_said
 from perp_imbalance.strategy.settings import Settings
 from perp_imbalance.strategy.versions import newer_than_tested
 

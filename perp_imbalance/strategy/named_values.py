@@ -1,11 +1,12 @@
 """Format parameter values as text, such as ``enter_z=2.2 use_sigma=no``."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from perp_imbalance.errors import SettingsError
-from perp_imbalance.indicators.gates import GATES
-from perp_imbalance.indicators.thresholds import THRESHOLD_NAMES, Thresholds
+from perp_imbalance.indicators.gates import GATES, OPTIONAL_GATES
+from perp_imbalance.indicators.thresholds import PRESETS, THRESHOLD_NAMES, Thresholds
 from perp_imbalance.strategy.parameters import SETTING_SPACES, new_parameter
 from perp_imbalance.strategy.settings import Settings
 
@@ -62,3 +63,21 @@ def written_values(thresholds: Thresholds, settings: Settings) -> dict[str, Any]
         if name not in THRESHOLD_NAMES and getattr(settings, name) != default:
             values[name] = getattr(settings, name)
     return values
+
+
+def preset_said(thresholds: Thresholds, preset: str) -> str:
+    """Return the name of the thresholds in messages: their preset, or the preset they started from.
+
+    >>> preset_said(PRESETS["balanced"], "balanced"), preset_said(Thresholds(enter_z=2), "balanced")
+    ('balanced', 'balanced, tuned')
+    """
+    for name, known in PRESETS.items():
+        # Drawing only, and what the config switches on: neither is of the preset.
+        same = replace(
+            known,
+            hot_z=thresholds.hot_z,
+            **{gate: getattr(thresholds, gate) for gate in OPTIONAL_GATES},
+        )
+        if thresholds == same:
+            return name
+    return f"{preset}, tuned"

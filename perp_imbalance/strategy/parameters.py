@@ -368,24 +368,6 @@ def _declarations(owner: object) -> list[tuple[str, Any]]:
     return found
 
 
-def preset_said(thresholds: Thresholds, preset: str) -> str:
-    """Return the name of the thresholds in messages: their preset, or the preset they started from.
-
-    >>> preset_said(PRESETS["balanced"], "balanced"), preset_said(Thresholds(enter_z=2), "balanced")
-    ('balanced', 'balanced, tuned')
-    """
-    for name, known in PRESETS.items():
-        # Drawing only, and what the config switches on: neither is of the preset.
-        same = replace(
-            known,
-            hot_z=thresholds.hot_z,
-            **{gate: getattr(thresholds, gate) for gate in OPTIONAL_GATES},
-        )
-        if thresholds == same:
-            return name
-    return f"{preset}, tuned"
-
-
 def with_preset(name: str) -> Callable[[Strategy], Strategy]:
     """Return a class decorator that sets the parameters of a preset.
 

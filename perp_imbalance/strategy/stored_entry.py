@@ -21,7 +21,7 @@ from pandas import DataFrame
 from perp_imbalance import __version__
 from perp_imbalance.indicators.signals import NO_PREMIUM, SIDES, gates
 from perp_imbalance.indicators.thresholds import Thresholds
-from perp_imbalance.strategy.parameters import preset_said
+from perp_imbalance.strategy.named_values import preset_said
 from perp_imbalance.strategy.settings import Settings
 
 #: The keys of a trade's custom data.

@@ -17,7 +17,8 @@ from support.freqtrade import ROOT, assert_fails_in_one_line, perp_imbalance
 from perp_imbalance.cli.main import EXIT_PIPE, build_parser
 from perp_imbalance.errors import PerpImbalanceError, SettingsError
 from perp_imbalance.indicators import PRESETS, Thresholds
-from perp_imbalance.strategy.parameters import PARAMETER_NAMES, preset_said
+from perp_imbalance.strategy.named_values import preset_said
+from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
 
 @pytest.fixture

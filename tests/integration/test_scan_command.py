@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,7 +18,8 @@ from freqtrade.data.history import load_pair_history
 from freqtrade.enums import CandleType
 from freqtrade.exchange import Exchange
 from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, TIMEOUT_SECONDS
-from support.rest_api import RestApi, api_settings, free_port
+from support.rest_api import api_settings, free_port
+from support.scan_bot import Bot
 
 from perp_imbalance.cli.main import run
 from perp_imbalance.freqtrade_bridge.config import load_config
@@ -324,34 +323,6 @@ def test_unknown_preset_is_refused_with_the_known_ones(capsys: Output) -> None:
         run(["scan", "--preset", "wild"])
     assert ended.value.code == 2
     assert "invalid choice: 'wild'" in capsys.readouterr().err
-
-
-class Bot(RestApi):
-    """A running bot that is asked for its whitelist."""
-
-    def __init__(self, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-        super().__init__(port)
-        self.process, self.log = process, log
-
-    def wait_for_words(self, words: str) -> str:
-        """Return the log when it has the words in it."""
-        end = time.monotonic() + TIMEOUT_SECONDS
-        while words not in (log := " ".join(self.log.read_text("utf-8").split())):
-            assert self.process.poll() is None, log
-            assert time.monotonic() < end, log
-            time.sleep(0.5)
-        return log
-
-    def wait_for_whitelist(self, pairs: list[str]) -> None:
-        end, found = time.monotonic() + TIMEOUT_SECONDS, None
-        while found != pairs:
-            assert self.process.poll() is None, self.log.read_text("utf-8")
-            assert time.monotonic() < end, f"{found} is not {pairs}: {self.log.read_text('utf-8')}"
-            time.sleep(0.5)
-            try:
-                found = self.ask("whitelist")["whitelist"]
-            except (urllib.error.URLError, ConnectionError):
-                continue
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from freqtrade.enums import RunMode
 from freqtrade.exceptions import OperationalException
-from freqtrade.resolvers import StrategyResolver
 from freqtrade.strategy import IStrategy
 from freqtrade.strategy.parameters import BaseParameter
 from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS, Freqtrade, backtest_trades
+from support.strategies import copy_strategies, define, load
 
 from perp_imbalance.data.sample import write_sample_market
 from perp_imbalance.indicators import PRESETS
@@ -27,16 +26,13 @@ from perp_imbalance.strategy.parameters import SPACES
 EXAMPLES = ROOT / "tests" / "support" / "example_strategies" / "Mine.py"
 NAMES = ["MinePlain", "MineStrict", "MineFixed", "MineGuarded", "MineDoubling"]
 SPAN = ("--timerange", "20250910-20251010")
-BASE = "from freqtrade.strategy import *\nfrom PerpImbalance import PerpImbalance\n"
-BASE += "from perp_imbalance.strategy.parameters import with_preset\n"
 INIT = "def __init__(self, config):\n    super().__init__(config)\n"
 
 
 @pytest.fixture(scope="module")
 def strategies(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our strategies and the examples, as in a trader's folder."""
-    folder = tmp_path_factory.mktemp("mine") / "strategies"
-    shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = copy_strategies(tmp_path_factory.mktemp("mine"))
     shutil.copy(EXAMPLES, folder)
     return folder
 
@@ -44,29 +40,7 @@ def strategies(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def written(tmp_path: Path) -> Path:
     """Our strategies, for classes that a test writes beside them."""
-    folder = tmp_path / "strategies"
-    shutil.copytree(ROOT / "strategies", folder, ignore=shutil.ignore_patterns("__pycache__"))
-    return folder
-
-
-def load(folder: Path, name: str, **config: Any) -> Any:
-    strategy = StrategyResolver.load_strategy(
-        {
-            **{"strategy": name, "strategy_path": str(folder), "user_data_dir": folder.parent},
-            **{"runmode": RunMode.BACKTEST, "trading_mode": "futures", "timeframe": "1h"},
-            **config,
-        }
-    )
-    strategy.ft_bot_start()
-    return strategy
-
-
-def define(folder: Path, body: str, *, decorator: str = "", name: str = "MyOwn") -> None:
-    """Write a class with these lines beside our strategies."""
-    lines = "\n".join(f"    {line}" for line in body.splitlines())
-    (folder / f"{name}.py").write_text(
-        f"{BASE}\n{decorator}\nclass {name}(PerpImbalance):\n{lines}\n"
-    )
+    return copy_strategies(tmp_path)
 
 
 @pytest.mark.parametrize(
