@@ -13,17 +13,12 @@ from perp_imbalance.cli.main import COMMANDS, build_parser
 from perp_imbalance.cli.next_steps import doctor_command
 from perp_imbalance.cli.options import config_files
 
-#: Options that a command has if it has the one before.
-TOGETHER = {
-    "--config": "--userdir",
-    "--strategy": "--strategy-path",
-    "--strategy-list": "--strategy-path",
-    "--strategy-path": "--config",
-}
+#: Commands that load no strategy; of ``preset``, only ``apply`` does.
+NO_STRATEGY = {"download-data", "evidence", "init", "pairs", "preset", "replay", "sample"}
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "preset apply"])
-def test_options_that_need_each_other_are_together(command: str) -> None:
+def test_folder_options_act_where_config_or_strategy_is_read(command: str) -> None:
     parser: argparse.ArgumentParser = build_parser(command)
     for word in command.split():
         (subparsers,) = (
@@ -31,7 +26,9 @@ def test_options_that_need_each_other_are_together(command: str) -> None:
         )
         parser = subparsers.choices[word]
     names = {*parser._option_string_actions}
-    assert {other for name, other in TOGETHER.items() if name in names} <= names
+    assert ("--config" in names) <= ("--userdir" in names)
+    assert ("--strategy-path" in names) == (command not in NO_STRATEGY)
+    assert ("--strategy-path" in names) <= ("--config" in names)
 
 
 @pytest.mark.parametrize(
