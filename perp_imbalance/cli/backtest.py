@@ -94,7 +94,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--no-report", action="store_true", help="write no page about the result")
     shown = parser.add_mutually_exclusive_group()
-    shown.add_argument("--verbose", action="store_true", help="show freqtrade's own log and tables")
+    shown.add_argument(
+        "-v", "--verbose", action="count", help="show freqtrade's own log and tables"
+    )
     shown.add_argument("--json", action="store_true", help="the final table, for machines")
     parser.add_argument(
         "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
