@@ -159,12 +159,15 @@ def test_nothing_is_hidden_or_overlaps(
             for other in boxes[:at]:
                 apart_by = max(other[0] - right, left - other[1], other[2] - bottom, top - other[3])
                 assert apart_by >= -1, (text, other[4])
-    # The legend of a pane ends on that pane.
-    ends = look.page.locator(".legend").evaluate_all(
-        "boxes => boxes.map((box) => box.getBoundingClientRect().bottom)"
+    # The legend of a pane stands on it; on a phone that of prices, the longest, below the plot.
+    legends = look.page.locator(".legend").evaluate_all(
+        "boxes => boxes.map((one) => one.getBoundingClientRect())"
+        ".map((box) => [box.top, box.bottom])"
     )
-    for pane in (Z, PREMIUM, FUNDING):
-        assert look.pane_top(pane) < ends[pane] < look.pane_top(pane) + heights[pane]
+    for pane in range(4):
+        top = look.pane_top(pane)
+        on_pane = top <= legends[pane][0] < legends[pane][1] < top + heights[pane]
+        assert on_pane == (width == WIDTH or pane != PRICE), pane
 
 
 def test_chart_has_a_pane_for_funding_only_where_drawn(opened: Open, full: Chart) -> None:
