@@ -40,6 +40,8 @@ class Look:
     def __init__(self, browser: Browser, file: Path, width: int = 1200, height: int = 900) -> None:
         self.complaints: list[str] = []
         self.page: Page = browser.new_page(viewport={"width": width, "height": height})
+        # A loaded machine is slow, not wrong.
+        self.page.set_default_timeout(240_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on(
             "console",
