@@ -9,8 +9,8 @@ from tempfile import TemporaryDirectory
 
 PICTURE = Path(__file__).with_name("report.png")
 ROOT = PICTURE.parents[1]
-# Summary, equity, drawdown, and the first of the profits.
-WIDTH, HEIGHT = 1200, 1480
+# The verdict, the presets, their costs, equity and drawdown.
+WIDTH, HEIGHT = 1200, 1590
 
 
 def draw_report() -> None:

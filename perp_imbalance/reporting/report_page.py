@@ -53,7 +53,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "funding_bps": ("funding, bps of turnover", _signed),
     "turnover": ("turnover, times the wallet", number),
     "drawdown_pct": ("drawdown, %", number),
-    "marked_drawdown_pct": ("drawdown with open positions, %", number),
+    "marked_drawdown_pct": ("with open positions, %", number),
     "sharpe": ("Sharpe", number),
     "profit_factor": ("profit factor", number),
     "mean_pct": ("mean, % of the stake", _signed),

@@ -212,7 +212,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     :param row: as :func:`summary` returns it.
 
     >>> verdict({"trades": 40, "profit_pct": -1.2, "before_costs_pct": 2.0})
-    'gained before costs, lost after them'
+    'costs exceed the gain'
     """
     if not row["trades"]:
         return "no trade"
@@ -220,7 +220,7 @@ def verdict(row: Mapping[str, Any]) -> str:
         return f"{TOO_FEW} to judge"
     if row["profit_pct"] > 0:
         return "gained"
-    return "gained before costs, lost after them" if row["before_costs_pct"] > 0 else "lost"
+    return "costs exceed the gain" if row["before_costs_pct"] > 0 else "lost"
 
 
 #: Candles by bias and reason for no entry: "" where one enters, commas between several reasons.

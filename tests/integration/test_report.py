@@ -317,7 +317,7 @@ def rgb(color: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def page(browser: Any, backtest: Any, file: Path) -> Iterator[Any]:
+def page(backtest: Any, file: Path, browser: Any) -> Iterator[Any]:
     with opened_page(browser, file.with_suffix(".html")) as page:
         yield page
 
@@ -366,7 +366,7 @@ def test_numbers_unfold_by_keyboard(page: Any) -> None:
     assert folded.locator("table").is_visible()
 
 
-def test_narrow_window_needs_no_scrolling_sideways(browser: Any, backtest: Any, file: Path) -> None:
+def test_narrow_window_needs_no_scrolling_sideways(backtest: Any, file: Path, browser: Any) -> None:
     with opened_page(browser, file.with_suffix(".html"), width=380) as page:
         page.locator(".plotly-graph-div .main-svg").first.wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 380

@@ -51,6 +51,8 @@ class Look:
         self.page: Page = browser.new_page(
             viewport={"width": width, "height": height}, timezone_id="America/New_York"
         )
+        # A loaded machine is slow, not wrong.
+        self.page.set_default_timeout(240_000)
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on(
             "console",

@@ -53,7 +53,7 @@ def test_options_are_named_as_freqtrades() -> None:
             seen.add(dest)
             # --db is older than --db-url.
             assert names - {"--db"} == {*arg.cli}, command
-            is_switch = arg.kwargs.get("action", "").startswith("store_")
+            is_switch = arg.kwargs.get("action", "").startswith(("store_", "count"))
             # argparse: a switch and --version take no value.
             assert (action.nargs == 0) == is_switch, (command, names)
             if not is_switch and command != "perp-imbalance backtest":

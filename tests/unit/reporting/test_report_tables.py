@@ -192,7 +192,7 @@ def test_sharpe_that_there_is_not_is_none() -> None:
         (0, 0.0, 0.0, "no trade"),
         (29, 5.0, 6.0, "too few trades to judge"),
         (30, 5.0, 6.0, "gained"),
-        (30, -1.0, 2.0, "gained before costs, lost after them"),
+        (30, -1.0, 2.0, "costs exceed the gain"),
         (30, -1.0, -0.5, "lost"),
     ],
 )
