@@ -76,7 +76,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.ready-dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 pictures: $(VENV)/.ready-dev
 	$(BIN)/python docs/pictures.py
