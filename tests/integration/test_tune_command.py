@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.freqtrade import ROOT, TIMEOUT_SECONDS
+from support.pages import page_text
 from support.workers import adding, dying
 
 from perp_imbalance.cli import tune
@@ -90,6 +91,7 @@ def test_winner_trades_in_freqtrade_as_it_was_simulated(
     names = ["winner", "PerpImbalance", "PerpImbalanceConservative", "PerpImbalanceAggressive"]
     assert list(found["accounts"]) == [*names, "PerpImbalanceDeepDiscount", "buy and hold"]
     assert json.loads(Path("user_data/tune/a-result.json").read_text()) == found
+    assert found["verdict"] in page_text(Path("user_data/tune/a-result.html"))
     written = json.loads(Path("user_data/tune/a.json").read_text())
     assert written["params"]["buy"]["enter_z"] == found["values"]["enter_z"]
     assert written["params"]["buy"]["use_sigma"] is False

@@ -86,7 +86,7 @@ def _report(file: Path, name: str, colors: Palette) -> None:
     losses = (
         trade(100, 103, profit_ratio=-0.02, profit_abs=-4.0, exit_reason="stop_loss"),
         trade(200, 260, profit_ratio=-0.05, profit_abs=-10.0, is_short=False),
-        trade(300, 301, profit_ratio=0.05, pair=name),
+        trade(300, 301, profit_ratio=1.2345, pair=name),
     )
     reasons = {(0, "no bias"): 600, (-1, ""): 3, (-1, "sigma gate, HTF gate"): 90, (1, name): 7}
     runs = [
@@ -102,7 +102,7 @@ def _report(file: Path, name: str, colors: Palette) -> None:
 def _sweep(file: Path, name: str, colors: Palette) -> None:
     """Two lines and two maps, with words as long as they come."""
     thresholds = PRESETS["balanced"]
-    figures = Figures(879, 150, 123.4, 2.25, 52.7, 1.41, 10.5, 1.27, 0.46)
+    figures = Figures(879, 150, 123.4, 2.25, 152.73, 1.41, 10.5, 1.27, 0.46)
     near = Around(4, 3, 0.94, 195, -7.9)
     selection = Selection(LONG_PAIR, None)
     lines = [Line(selection, thresholds, figures, 0.15, near) for _ in range(2)]
@@ -118,7 +118,7 @@ def _sweep(file: Path, name: str, colors: Palette) -> None:
 
 
 def _accounts(name: str) -> dict[str, dict[str, Any]]:
-    known = Statistics(50, 90, 0.0301, 0.12, 1.23, 0.6, 0.97, 1.5, 0.2)
+    known = Statistics(50, 90, 1.23456, 0.12, 1.23, 0.6, 0.97, 1.5, 0.2)
     few = Statistics(3, 90, -0.01, 0.02, unsaid="too few trades to say anything: 3")
     return {name: known.as_dict(), "PerpImbalanceConservative": few.as_dict()}
 
@@ -147,7 +147,7 @@ def _finding(pair: str, preset: str, side: str, kind: Any, horizon: int, group: 
 
 def _evidence(file: Path, name: str, colors: Palette) -> None:
     keys = {"part": "design", "preset": "balanced", "side": "short"}
-    mean = {"trades": 120, "weeks": 40, "net": -6.79, "t": -2.3, "low": -11.0, "high": -2.5}
+    mean = {"trades": 120, "weeks": 40, "net": 1234.5, "t": -2.3, "low": -11.0, "high": -2.5}
     row = {**keys, **mean, "p": 0.98765}
     traded = row | {"q": 0.99, "net_doubled": -16.8, "t_doubled": -5.0, "held": 7.3}
     few = traded | dict.fromkeys(("t", "low", "high", "p", "q"))
