@@ -41,7 +41,7 @@ class Ending:
         """Print it, as a table or as one JSON object."""
         from perp_imbalance.data.sample import is_sample_market
         from perp_imbalance.reporting.backtest_result import read_result
-        from perp_imbalance.reporting.verdict import result_rows
+        from perp_imbalance.reporting.result_rows import result_rows
 
         result = read_result(self.result) if self.result else None
         rows = result_rows(result) if result else []
@@ -72,7 +72,7 @@ class Ending:
     def _print_table(self, result: "Result", rows: list[dict[str, Any]], synthetic: bool) -> None:
         from rich.table import Table
 
-        from perp_imbalance.reporting.verdict import FEW_TRADES
+        from perp_imbalance.research.account import LEAST_TRADES
 
         first, last = (f"{moment:%Y-%m-%d}" for moment in result.span)
         stats = result.outcomes[0].stats
@@ -95,7 +95,7 @@ class Ending:
             f"\nNet is after fees and funding; drawdown is of closed trades. Net, drawdown and\n"
             f"costs are % of the first wallet ({stats['starting_balance']:g} {coin}), fees and "
             f"funding {coin};\nfunding above 0 was received. "
-            f"Too few trades: fewer than {FEW_TRADES}.\n"
+            f"Too few trades: fewer than {LEAST_TRADES}.\n"
         )
 
 

@@ -106,7 +106,8 @@ def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
     if is_perp_itself(fraction):
         message = (
             f"the exchange answers for {match.name} with the candles of the perp: every "
-            "premium is 0; see docs/concepts/premium.md on defaultType, or take it off the whitelist"
+            "premium is 0; see defaultType in docs/concepts/premium.md, or take it off the "
+            "whitelist"
         )
         return [*checks, Check("own spot", Level.MUST_FIX, message)]
     return [*checks, Check("own spot", Level.OK, "perp and spot are two markets")]

@@ -207,17 +207,17 @@ def summary(
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """Return in a few words what became of a strategy's wallet.
+    """Return a few words about the result of a strategy, without a claim about significance.
 
-    :param row: as :func:`summary` returns it.
+    :param row: result of :func:`summary`.
 
     >>> verdict({"trades": 40, "profit_pct": -1.2, "before_costs_pct": 2.0})
     'costs exceed the gain'
     """
     if not row["trades"]:
-        return "no trade"
+        return "no trades"
     if row["trades"] < LEAST_TRADES:
-        return f"{TOO_FEW} to judge"
+        return f"{TOO_FEW} ({row['trades']})"
     if row["profit_pct"] > 0:
         return "gained"
     return "costs exceed the gain" if row["before_costs_pct"] > 0 else "lost"

@@ -139,8 +139,7 @@ def test_verdict_names_every_preset_and_buy_and_hold(tmp_path: Path) -> None:
     page = page_of(tmp_path, seen(trade(2, 5), name="One"), seen(trade(2, 5), name="Two"))
     verdict = re.sub("<.*?>", "", page.partition('<p class="verdict">')[2].partition("</p>")[0])
     assert verdict == (
-        "One +0.20 % (too few trades to judge); Two +0.20 % (too few trades to judge); "
-        "buy and hold +10.00 %"
+        "One +0.20 % (too few trades (1)); Two +0.20 % (too few trades (1)); buy and hold +10.00 %"
     )
 
 

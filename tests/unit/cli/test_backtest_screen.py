@@ -16,7 +16,7 @@ from perp_imbalance.cli.backtest import STRATEGIES, run_backtesting
 from perp_imbalance.cli.backtest_screen import Ending
 from perp_imbalance.freqtrade_bridge import process
 from perp_imbalance.freqtrade_bridge.process import held_warnings
-from perp_imbalance.reporting import backtest_result, verdict
+from perp_imbalance.reporting import backtest_result
 from perp_imbalance.reporting.backtest_result import Outcome, Result
 
 STATS = {
@@ -66,22 +66,6 @@ def test_screen_fits_80_columns_and_24_lines(
         "Next: perp-imbalance doctor",
     ):
         assert line in lines
-
-
-@pytest.mark.parametrize(
-    ("trades", "net", "costs", "said"),
-    [
-        (0, 0.0, 0.0, "no trades"),
-        (29, 50.0, 1.0, "too few trades (29)"),
-        (30, 1.24, 2.96, "gained 1.2 %, costs 3.0 %"),
-        (30, -3.12, 0.04, "lost 3.1 %"),
-        (30, -0.04, 5.0, "neither gain nor loss, costs 5.0 %"),
-    ],
-)
-def test_verdict_states_trades_gain_and_costs(
-    trades: int, net: float, costs: float, said: str
-) -> None:
-    assert verdict.verdict({"trades": trades, "net_pct": net, "costs_pct": costs}) == said
 
 
 def run_with(

@@ -189,8 +189,8 @@ def test_sharpe_that_there_is_not_is_none() -> None:
 @pytest.mark.parametrize(
     ("trades", "profit", "before", "expected"),
     [
-        (0, 0.0, 0.0, "no trade"),
-        (29, 5.0, 6.0, "too few trades to judge"),
+        (0, 0.0, 0.0, "no trades"),
+        (29, 5.0, 6.0, "too few trades (29)"),
         (30, 5.0, 6.0, "gained"),
         (30, -1.0, 2.0, "costs exceed the gain"),
         (30, -1.0, -0.5, "lost"),
