@@ -1,4 +1,4 @@
-"""What a backtest made, a row for each strategy, and a verdict on it in a few words."""
+"""One result row per strategy of a backtest, and a short verdict on each."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,15 +9,15 @@ from freqtrade.exchange import timeframe_to_seconds
 from perp_imbalance.reporting.backtest_result import Result
 from perp_imbalance.reporting.tables import summary, with_signal_columns
 
-#: Below this number of trades, profit and loss say nothing.
+#: With fewer trades, profit and loss are not meaningful.
 FEW_TRADES = 30
 
 
 def result_rows(result: Result) -> list[dict[str, Any]]:
-    """Return the figures of each strategy of a result, in the order of the result.
+    """Return the figures of each strategy of a result, in the result's order.
 
     ``net_pct``, ``drawdown_pct`` (of closed trades) and ``costs_pct`` (fees less funding) are
-    percent of the first wallet; ``fees`` and ``funding`` (received: above 0) are in the stake
+    percent of the starting wallet; ``fees`` and ``funding`` (above 0: received) are in the stake
     currency.
 
     >>> [row["verdict"] for row in result_rows(result)]  # doctest: +SKIP
@@ -28,7 +28,7 @@ def result_rows(result: Result) -> list[dict[str, Any]]:
     for outcome in result.outcomes:
         trades, funding = outcome.trades, 0.0
         if len(trades):
-            # Of their columns only the fees are read, which need no candles.
+            # Only the fees are used, which need no candles.
             trades = with_signal_columns(trades, {}, candle, 0.0)
             funding = float(trades["funding_fees"].sum())
         made = summary(outcome.strategy, trades, outcome.stats)
@@ -46,7 +46,7 @@ def result_rows(result: Result) -> list[dict[str, Any]]:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """Return a few words about a row of :func:`result_rows`; no claim about significance.
+    """Return a short verdict on a row of :func:`result_rows`, without a claim about significance.
 
     >>> verdict({"trades": 12})
     'too few trades (12)'
