@@ -1,1 +1,1 @@
-"""Speed of the indicators and of the strategy: ``python -m benchmarks`` from the root."""
+"""Measure the speed of indicators and strategy: ``python -m benchmarks`` from the root."""

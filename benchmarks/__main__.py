@@ -33,10 +33,10 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured.
+    """The size of all measurements.
 
-    :ivar rounds: by number of candles.
-    :ivar target_rows: the number of candles that the targets of the indicators are about.
+    :ivar rounds: rounds by number of candles.
+    :ivar target_rows: number of candles to which the targets of the indicators apply.
     """
 
     rounds: Mapping[int, int]
@@ -93,9 +93,9 @@ QUICK = Plan(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run everything and write the report.
+    """Run all measurements and write the report.
 
-    :return: exit code: 1 if the variants do not agree, and then nothing is written.
+    :return: exit code: 1 if the variants do not agree; nothing is written then.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few candles and rounds: a trial run")
@@ -113,11 +113,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure(plan: Plan) -> Results:
-    """Check parity on all numbers of candles, then time everything.
+    """Check that variants agree on all numbers of candles, then time everything.
 
-    :raises ParityError: if the variants do not compute the same.
+    :raises ParityError: if variants compute different values.
     """
-    # Cut from the longest, so that memory of any size has been in use before the first round.
+    # Cut from the longest market, so that all memory is in use before the first round.
     longest = market.candles(max(*plan.rounds, plan.strategy_rows, plan.sweep_rows))
     calls = {rows: checked_variants(longest.head(rows)) for rows in plan.rounds}
     indicators = {rows: paired(calls.pop(rows), rounds) for rows, rounds in plan.rounds.items()}
@@ -136,7 +136,7 @@ def measure(plan: Plan) -> Results:
 
 
 def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]:
-    """Return the ways to compute the columns of one market, found to agree.
+    """Return the variants that compute the columns of one market, after checking that they agree.
 
     :raises ParityError: if they do not.
     """
@@ -151,7 +151,7 @@ def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]
         variants.check_parity(call(), expected, name)
     premium = np.nan_to_num(expected["premium"].to_numpy(dtype=np.float64))
     close = perp["close"].to_numpy(dtype=np.float64)
-    # The cost of each option, beside the columns of the preset balanced.
+    # The cost of each option on top of the columns of the preset balanced.
     options = {
         "deviation gate": replace(variants.BALANCED, min_deviation_bps=10.0),
         "robust z": replace(variants.BALANCED, robust_z=True),
@@ -171,7 +171,7 @@ def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]
         Z: lambda: z_score(premium, variants.BALANCED.len_prem, 3),
         ROBUST_Z: lambda: robust_z_score(premium, variants.BALANCED.dev_len, 3),
     }
-    # What the gates of funding and open interest read.
+    # The inputs of the gates of funding and open interest.
     for switch, series in market.series(perp).items():
         gate = GATE_SERIES[switch]
         name = f"{gate.column.replace('_', ' ')} alone"
@@ -180,7 +180,7 @@ def checked_variants(candles: market.Candles) -> dict[str, Callable[[], object]]
 
 
 def measure_strategy(candles: market.Candles, rounds: int) -> Times:
-    """Time ``populate_indicators`` of the presets that do the least and the most."""
+    """Time ``populate_indicators`` of the presets with the least and the most work."""
     calls = {preset: strategy.populate(preset, candles, rounds) for preset in strategy.STRATEGIES}
     return paired(calls, rounds)
 

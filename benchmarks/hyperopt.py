@@ -1,6 +1,6 @@
-"""freqtrade's hyperopt: epochs of our strategy beside epochs of freqtrade's own example.
+"""Compare hyperopt epochs of this project's strategy with those of freqtrade's own example.
 
-Same candles, pairs and settings; what counts is the time of the epochs alone.
+Both use the same candles, pairs and settings; only the time of the epochs is measured.
 """
 
 import json
@@ -23,7 +23,7 @@ from perp_imbalance.replay import Replay, replay_config, running_replay
 
 OURS, EXAMPLE = "PerpImbalanceAggressive", "SampleStrategy"
 PAIRS = ["BTC/USDT:USDT", "ETH/USDT:USDT", "1000PEPE/USDT:USDT"]
-#: What both run with: the example's ways out, with which they trade about as often.
+#: Settings of both runs: the example's exits, with which both trade about equally often.
 SETTINGS: Mapping[str, Any] = {
     "timeframe": "1h",
     "minimal_roi": {"60": 0.01, "30": 0.02, "0": 0.04},
@@ -36,10 +36,10 @@ _SPACES = {OURS: ["buy", "sell", "lookback"], EXAMPLE: ["buy", "sell"]}
 
 @dataclass(frozen=True)
 class Epochs:
-    """What one strategy's epochs took.
+    """The measured epochs of one strategy.
 
-    :ivar rates: epochs a second of processor time, one value a round.
-    :ivar trades: mean number of trades of an epoch.
+    :ivar rates: epochs per second of processor time, one value per round.
+    :ivar trades: mean number of trades per epoch.
     """
 
     rates: tuple[float, ...]
@@ -51,15 +51,15 @@ class Epochs:
         return median(self.rates)
 
     def ratio(self, other: "Epochs") -> float:
-        """Return the median over the rounds of this strategy's rate over another's."""
+        """Return the median over the rounds of this strategy's rate divided by another's."""
         return median(a / b for a, b in zip(self.rates, other.rates, strict=True))
 
 
 def measure(epochs: int, rounds: int) -> dict[str, Epochs]:
-    """Run hyperopt of both, round after round.
+    """Run hyperopt of both strategies in each round.
 
-    Each round runs a strategy twice, with few epochs and with more: the difference is epochs, and
-    none of what freqtrade does before the first and after the last.
+    Each round runs a strategy with few and with more epochs: the difference is the time of epochs
+    alone, without freqtrade's start and end.
     """
     rates: dict[str, list[float]] = {name: [] for name in _SPACES}
     trades: dict[str, list[float]] = {name: [] for name in _SPACES}
@@ -115,6 +115,6 @@ def _hyperopt(
 
 
 def _processor_time() -> float:
-    """Return the seconds that all ended child processes have used."""
+    """Return the processor time of all ended child processes in seconds."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -1,4 +1,4 @@
-"""A whole market live: what a candle of 450 perps costs a bot in processor time and requests."""
+"""The processor time and requests that a live bot needs per candle of 450 perps."""
 
 import json
 import resource
@@ -28,31 +28,31 @@ from perp_imbalance.replay import Replay
 
 STRATEGY = "PerpImbalance"
 TIMEFRAME = "5m"
-#: Seconds after a candle's opening: what the first look has not asked for, a later one does.
+#: Seconds after a candle's opening; a later look requests what the first one did not.
 LOOKS = (1.0, 6.0, 60.0, 180.0)
 START = datetime(2025, 9, 18, 0, 0, 1, tzinfo=UTC)
 HISTORY = 700
 _FILE = "measured.json"
-#: What the premium of a perp is measured by, one after the other: spot, index, premium index.
+#: Premium sources, assigned to the perps in turn: spot, index, premium index.
 SOURCES = ("spot", "index", "premiumIndex")
-#: What ccxt calls the parts of Binance, by where their paths begin.
+#: ccxt's names of the parts of Binance's API, by the beginning of their paths.
 _PARTS = {"/fapi/v1/": "fapiPublic", "/api/v3/": "public"}
 
 
 class Live(NamedTuple):
-    """What one candle of a whole market takes, the median candle; seconds of processor time.
+    """The cost of one candle of a whole market, median over candles; seconds of processor time.
 
     :ivar start: of the start and the first look
-    :ivar fetching: freqtrade's own: requests, answers, frames
+    :ivar fetching: of freqtrade's requests, parsing and frames
     :ivar indicators: ``populate_indicators`` of all pairs
     :ivar signals: entries and exits of all pairs
-    :ivar lines: the log's line of each pair
-    :ivar rest: of the analysis: freqtrade's copies of frames, the watched feed
-    :ivar idle: a look without a new candle, all of it
-    :ivar repeats: most requests of one series in one candle
-    :ivar weights: of the requests of a candle and what is allowed in a minute, by market
-    :ivar start_weights: the same of the start and its candle
-    :ivar megabytes: the most memory of the process, the replay exchange included
+    :ivar lines: the log line of each pair
+    :ivar rest: the rest of the analysis: freqtrade's copies of frames, the watched feed
+    :ivar idle: a whole look without a new candle
+    :ivar repeats: the most requests of one series in one candle
+    :ivar weights: request weight of a candle and the limit per minute, by market
+    :ivar start_weights: the same for the start and its candle
+    :ivar megabytes: peak memory of the process, which includes the replay exchange
     """
 
     pairs: int
@@ -70,14 +70,14 @@ class Live(NamedTuple):
 
     @property
     def computing(self) -> float:
-        """The whole analysis, from the last answer to the last pair."""
+        """The time of the analysis, from the last response to the last pair."""
         return self.indicators + self.signals + self.lines + self.rest
 
 
 def asked(served: Iterable[Sequence[Any]]) -> Requests:
-    """Return requests at what ccxt says they cost.
+    """Return requests with the weights that ccxt assigns to them.
 
-    :param served: method, path and parameters of each.
+    :param served: method, path and parameters of each request.
     """
     client = ccxt.binance()
     found = Requests()
@@ -88,7 +88,7 @@ def asked(served: Iterable[Sequence[Any]]) -> Requests:
                 continue
             rule = client.api[part]["get"].get(name, 1)
             rule = rule if isinstance(rule, dict) else {"cost": rule}
-            # ccxt asks for the index of a pair, and counts by numbers.
+            # ccxt computes the weight of an index request from "symbol", and needs numbers.
             given = {**params, **{key: int(params[key]) for key in {"limit"} & params.keys()}}
             if "pair" in given:
                 given["symbol"] = given["pair"]
@@ -98,14 +98,14 @@ def asked(served: Iterable[Sequence[Any]]) -> Requests:
 
 
 class Measured(Stage):
-    """Notes what each look takes, and of what."""
+    """Measures each look of the bot and its parts."""
 
     @contextmanager
     def exchange(self) -> Iterator[Replay]:
-        """Serve the exchange, with a watch around the parts of a look."""
+        """Serve the exchange, and time the parts of a look."""
         self.replay_seen, self.looks = 0, list[dict[str, Any]]()
         self.parts: dict[str, float] = defaultdict(float)
-        # Here, because the bot's own modules belong to its process.
+        # Imported here, because the bot's modules must be imported in its process.
         from freqtrade.exchange import Exchange
         from freqtrade.strategy import IStrategy
 
@@ -136,7 +136,7 @@ class Measured(Stage):
         setattr(owner, name, watched)
 
     def looked(self, worker: Any, now: float) -> None:
-        """Note what the look took."""
+        """Record the cost of the look."""
         served = list(self.replay.exchange.requests)
         self.looks.append(
             {
@@ -150,14 +150,14 @@ class Measured(Stage):
         self.parts.clear()
 
     def ended(self) -> None:
-        """Write what was noted."""
+        """Write the measurements to a file."""
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         written = json.dumps({"looks": self.looks, "megabytes": memory})
         (self.plan.folder / _FILE).write_text(written, encoding="utf-8")
 
 
 def write_market(datadir: Path, pairs: int) -> list[str]:
-    """Write candles of so many perps, a third each with spot, index and premium index.
+    """Write candles of a number of perps, a third each with spot, index and premium index.
 
     :return: the perps.
     """
@@ -185,7 +185,7 @@ def write_market(datadir: Path, pairs: int) -> list[str]:
 
 
 def measure(pairs: int, candles_lived: int) -> Live:
-    """Let a dry-run bot live through candles of so many perps, without the rehearsal's shortcuts.
+    """Measure a dry-run bot on a number of perps, without the rehearsal's shortcuts.
 
     :raises RehearsalError: if freqtrade fails.
     """
@@ -209,16 +209,16 @@ def measure(pairs: int, candles_lived: int) -> Live:
             shortcuts=False,
             stage=f"{__name__}:{Measured.__name__}",
         )
-        # There the bot's process finds this module.
+        # The folder from which the bot's process imports this module.
         rehearse(plan, ROOT)
         measured = json.loads((plan.folder / _FILE).read_text("utf-8"))
     return summarised(pairs, measured["looks"], measured["megabytes"])
 
 
 def summarised(pairs: int, looks: list[dict[str, Any]], megabytes: float) -> Live:
-    """Return the figures of the median candle after the first.
+    """Return the figures of the median candle, without the first.
 
-    :param looks: one after the other, :data:`LOOKS` a candle; the last candle has one.
+    :param looks: in order, :data:`LOOKS` per candle; the last candle has one.
     """
     whole = [looks[first : first + len(LOOKS)] for first in range(0, len(looks) - 1, len(LOOKS))]
     first, *later = whole

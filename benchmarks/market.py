@@ -1,4 +1,4 @@
-"""Candles to measure with: a perp and its spot pair, with the gaps that real ones have."""
+"""Generated candles for measurements: a perp and its spot pair, with realistic gaps."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ _PREMIUM_SHOCK, _PREMIUM_MEMORY = 3e-4, 0.65
 
 
 class Candles(NamedTuple):
-    """A perp and its spot pair, the latter once as freqtrade gives it and once with rows missing.
+    """A perp and its spot pair, whose candles exist twice: as freqtrade fills them and with gaps.
 
-    freqtrade fills a missing candle with a flat one of volume 0; a strategy of one's own may get
-    candles from elsewhere. The columns are the same for both.
+    freqtrade fills a missing candle with a flat one of volume 0; other strategies may read candles
+    from other sources. The columns are the same for both.
     """
 
     perp: pd.DataFrame
@@ -25,13 +25,13 @@ class Candles(NamedTuple):
     spot_with_holes: pd.DataFrame
 
     def head(self, rows: int) -> "Candles":
-        """Return the first candles, copied, so that nothing depends on the longer market."""
+        """Return a copy of the first candles, which does not keep the longer market in memory."""
         perp, spot = self.perp.iloc[:rows].copy(), self.spot.iloc[:rows].copy()
         return Candles(perp, spot, spot[spot["volume"] > 0].reset_index(drop=True))
 
 
 def candles(rows: int) -> Candles:
-    """Return hourly candles: prices of random walk, premiums AR(1) with fat tails."""
+    """Return hourly candles with random-walk prices and fat-tailed AR(1) premiums."""
     random = np.random.default_rng(SEED)
     dates = pd.Series(pd.date_range("2000-01-01", periods=rows, freq="h", tz="UTC"))
     spot_close = 40_000.0 * np.exp(np.cumsum(random.normal(0.0, 1e-3, rows)))
@@ -50,7 +50,7 @@ def higher(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def series(perp: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Return the series of the optional gates, by the switch of each."""
+    """Return the series of the optional gates, by the gates' switches."""
     random = np.random.default_rng(SEED)
     interest = np.exp(random.normal(10.0, 0.1, len(perp)))
     rates = perp[["date"]][::8].reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""A rehearsal: candles a second of processor time that a bot lives through on its stepped clock."""
+"""Measure the candles per second of processor time that a rehearsed bot processes."""
 
 import tempfile
 import time
@@ -14,29 +14,29 @@ from perp_imbalance.freqtrade_bridge.config import merged_config
 from perp_imbalance.rehearsal import Plan, even_looks, rehearse
 from perp_imbalance.rehearsal.stage import Stage
 
-#: Looks in each candle.
+#: Looks per candle.
 LOOKS = (1, 6)
 START = datetime(2025, 9, 18, 0, 0, 1, tzinfo=UTC)
 _FILE = "seconds"
 
 
 class Timed(Stage):
-    """Writes down the processor time from the end of the first look to that of the last."""
+    """Records the processor time from the end of the first look to the end of the last."""
 
     seconds: tuple[float, ...] = ()
 
     def looked(self, worker: Any, now: float) -> None:
-        """Note the time."""
+        """Record the time."""
         self.seconds = (*self.seconds[:1], time.process_time())
 
     def ended(self) -> None:
-        """Write what was noted."""
+        """Write the measurement to a file."""
         first, last = self.seconds
         (self.plan.folder / _FILE).write_text(str(last - first), encoding="utf-8")
 
 
 def measure(candles: int, rounds: int) -> dict[int, float]:
-    """Return candles a second by looks in each, the median round."""
+    """Return candles per second, by looks per candle; the median round."""
     rates: dict[int, list[float]] = {looks: [] for looks in LOOKS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -50,9 +50,9 @@ def measure(candles: int, rounds: int) -> dict[int, float]:
 
 
 def _seconds(folder: Path, datadir: Path, life: Path, candles: int, looks: int) -> float:
-    """Return the processor time of so many candles in seconds.
+    """Return the processor time of a number of candles in seconds.
 
-    :param life: folder that the bot writes to
+    :param life: folder for the bot's files
     :raises RehearsalError: if freqtrade fails.
     """
     own = {
@@ -68,6 +68,6 @@ def _seconds(folder: Path, datadir: Path, life: Path, candles: int, looks: int) 
         walk=True,
         stage=f"{__name__}:{Timed.__name__}",
     )
-    # There the bot's process finds this module.
+    # The folder from which the bot's process imports this module.
     rehearse(plan, ROOT)
     return float((life / _FILE).read_text("utf-8"))

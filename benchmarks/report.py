@@ -1,4 +1,4 @@
-"""RESULTS.md: what was measured, and which targets it meets."""
+"""RESULTS.md: the measurements, and the targets that they meet."""
 
 import os
 import platform
@@ -23,7 +23,7 @@ _TARGET_ROBUST = 5.0
 _TARGET_BACKTESTS, _TARGET_PORTFOLIOS, _TARGET_GROWTH = 10_000.0, 500.0, 1.2
 _TARGET_VECTORBT, _TARGET_HYPEROPT = 20.0, 2_000.0
 _TARGET_FIRST, _TARGET_COMPILED = 2.0, 0.3
-#: By looks a candle.
+#: By looks per candle.
 _TARGET_REHEARSED = {1: 8.0, 6: 5.0}
 _TARGET_LIVE = 2.0
 _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
@@ -31,7 +31,7 @@ _TARGET_COMBINATIONS, _TARGET_EPOCHS, _TRADES_APART = 1000.0, 0.95, 0.2
 
 @dataclass(frozen=True)
 class Target:
-    """One demand and what was found: the less, the better, unless the limit is a least."""
+    """A performance target and the measured value; lower is better, except for minimum limits."""
 
     name: str
     limit: float
@@ -41,7 +41,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """Say whether the target was met, or by how much it was missed."""
+        """Return whether the target was met, or by how much it was missed."""
         if self.least and self.found >= self.limit:
             return "met"
         if self.least:
@@ -56,15 +56,15 @@ class Results:
     """All measurements of one run.
 
     :ivar indicators: by number of candles.
-    :ivar target_rows: the number of candles that the targets of the indicators are about.
+    :ivar target_rows: number of candles to which the targets of the indicators apply.
     :ivar strategy: ``populate_indicators`` by preset.
-    :ivar strategy_rows: on so many candles.
-    :ivar combinations: of a sweep, a second.
-    :ivar sweep_rows: on so many candles.
-    :ivar epochs: of hyperopt, by strategy.
+    :ivar strategy_rows: number of candles of ``strategy``.
+    :ivar combinations: combinations of a sweep per second.
+    :ivar sweep_rows: number of candles of the sweep.
+    :ivar epochs: hyperopt's epochs, by strategy.
     :ivar speeds: of the simulation.
-    :ivar rehearsed: candles a second of a rehearsal, by looks a candle.
-    :ivar live: what a candle of a whole market takes.
+    :ivar rehearsed: candles of a rehearsal per second, by looks per candle.
+    :ivar live: the cost of a candle of a whole market.
     """
 
     indicators: Mapping[int, Times]
@@ -80,7 +80,7 @@ class Results:
 
 
 def targets(results: Results) -> list[Target]:
-    """Return the targets, each with what was measured."""
+    """Return all targets with the measured values."""
     times, candles = results.indicators[results.target_rows], f"{results.target_rows:,} candles"
     ratios = (
         (f"all columns, {candles}: at most 2.5 times the {TALIB}", _TARGET_TALIB, TALIB),
@@ -292,7 +292,7 @@ _REHEARSAL = (
 
 
 def _live(live: live_market.Live) -> str:
-    """Return what a candle takes part by part, and start and memory."""
+    """Return the cost of a candle by part, and the cost of the start and the memory."""
     rows = [
         ("freqtrade's requests, answers and frames", live.fetching),
         ("`populate_indicators`", live.indicators),

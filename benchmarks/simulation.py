@@ -1,7 +1,7 @@
-"""Backtests a second by the compiled simulation, and how it grows.
+"""Measure the compiled simulation in backtests per second, and how its time grows.
 
-One process and one core, processor time. Combinations come as a sweep or a tuning takes them, in
-the order of a grid; each is a whole backtest, hysteresis, gates and statistics included.
+Measured in processor time, in one process on one core. Combinations come in the order of a grid, as
+in a sweep or a tuning; each is a complete backtest with hysteresis, gates and statistics.
 """
 
 import os
@@ -30,7 +30,7 @@ from perp_imbalance.simulation import Markets, Rules
 from perp_imbalance.simulation import market as market_of
 from perp_imbalance.strategy.settings import Settings
 
-#: Around the preset balanced.
+#: The grid around the preset balanced.
 GRID = Grid(
     {
         "enter_z": parse_values("1.6:3:0.1", float),
@@ -56,14 +56,14 @@ print(time.process_time() - begin)
 
 @dataclass(frozen=True)
 class Speeds:
-    """Backtests a second of processor time, the median round.
+    """Backtests per second of processor time, the median round.
 
-    :ivar rows: candles of a pair.
+    :ivar rows: number of candles per pair.
     :ivar trades: mean number of trades of a backtest of one pair.
-    :ivar growth: what a candle of four times as many takes, by what it takes of ``rows``.
-    :ivar sample: on what hyperopt is measured with.
-    :ivar vectorbt: how much faster than vectorbt on the same signals; None where it is absent.
-    :ivar first: seconds of a first call, in a process of its own: compiled before, and not.
+    :ivar growth: time per candle with four times ``rows``, divided by the time with ``rows``.
+    :ivar sample: rate on the candles with which hyperopt is measured.
+    :ivar vectorbt: rate divided by vectorbt's on the same signals; None if it is not installed.
+    :ivar first: seconds of a first call in a new process, with and without compiled code cached.
     """
 
     rows: int
@@ -77,9 +77,9 @@ class Speeds:
 
 
 def measure(rows: int, combinations: int, rounds: int) -> Speeds:
-    """Measure everything.
+    """Run all measurements of the simulation.
 
-    :raises ParityError: if vectorbt does not make as many trades.
+    :raises ParityError: if vectorbt makes another number of trades.
     """
     candles = market.candles(4 * rows)
     alone, four = portfolio(candles.head(rows), 1), portfolio(candles, 1)
@@ -100,7 +100,7 @@ def measure(rows: int, combinations: int, rounds: int) -> Speeds:
 
 
 def portfolio(candles: market.Candles, pairs: int, rules: Rules = _RULES) -> ThresholdTrades:
-    """Return pairs with one wallet: the same candles, their premiums at other times."""
+    """Return pairs that share one wallet: the same candles, with premiums shifted in time."""
     pair = pair_of(candles)
     histories = []
     for number in range(pairs):
@@ -134,7 +134,7 @@ def _combinations(count: int) -> Iterator[Thresholds]:
 def rounds_of(
     traders: Sequence[ThresholdTrades], combinations: int, rounds: int
 ) -> list[list[float]]:
-    """Return backtests a second of each, a value a round, all in turn."""
+    """Return the backtests per second of each trader, one value per round; traders take turns."""
     rates: list[list[float]] = [[] for _ in traders]
     for number in range(rounds + 1):
         for trader, found in zip(traders, rates, strict=True):
@@ -146,7 +146,7 @@ def rounds_of(
 
 
 def sample_rate(combinations: int, rounds: int) -> float:
-    """Return backtests a second on the candles and pairs of the hyperopt that is timed."""
+    """Return backtests per second on the candles and pairs of the hyperopt measurement."""
     with temporary_folder() as name:
         datadir = ensure_sample_market(name / "binance")
         folder = PairHistories(datadir, "1h", Settings(), timerange=TIMERANGE)
@@ -155,9 +155,9 @@ def sample_rate(combinations: int, rounds: int) -> float:
 
 
 def first_call(*, is_cold: bool) -> float:
-    """Return the seconds of processor time of a first call in a process of its own.
+    """Return the seconds of processor time of a first call in a new process.
 
-    :param is_cold: whether nothing is compiled yet.
+    :param is_cold: whether no compiled code is cached.
     """
     with temporary_folder() as name:
         environment = {"NUMBA_CACHE_DIR": str(name)} if is_cold else {}

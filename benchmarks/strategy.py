@@ -1,4 +1,4 @@
-"""``populate_indicators`` of the real strategy, with candles at hand in place of an exchange."""
+"""Run ``populate_indicators`` of the real strategy on candles in memory."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ STRATEGIES = {"balanced": "PerpImbalance", "conservative": "PerpImbalanceConserv
 
 
 class CandlesAtHand:
-    """What the strategy asks of freqtrade's data provider, answered from memory."""
+    """A replacement of freqtrade's data provider that answers the strategy from memory."""
 
     def __init__(self, candles: Candles) -> None:
         sides = {PERP: candles.perp, SPOT: candles.spot}
@@ -54,9 +54,9 @@ def load(preset: str, candles: Candles) -> IStrategy:
 
 
 def populate(preset: str, candles: Candles, rounds: int) -> Callable[[], pd.DataFrame]:
-    """Return a call of ``populate_indicators`` that gets a frame of its own every time.
+    """Return a function that calls ``populate_indicators`` with a new frame each time.
 
-    :param rounds: for how many calls frames are made beforehand, besides a first one.
+    :param rounds: number of calls, after a first one, for which frames are made in advance.
     """
     strategy = load(preset, candles)
     frames = [candles.perp.copy() for _ in range(rounds + 1)]

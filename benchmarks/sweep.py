@@ -1,4 +1,4 @@
-"""``perp-imbalance sweep``: combinations of thresholds a second on one core."""
+"""Measure ``perp-imbalance sweep`` in combinations of thresholds per second on one core."""
 
 import tempfile
 import time
@@ -20,7 +20,7 @@ from perp_imbalance.research.pair_history import PairHistory
 from perp_imbalance.simulation import Rules, market
 from perp_imbalance.strategy.settings import Settings
 
-#: The grid: all but the lookback of the bands and the smoothing varies.
+#: The grid; all thresholds vary except the lookback of the bands and the smoothing.
 GRID = Grid(
     {
         "enter_z": parse_values("1.2:3:0.1", float),
@@ -36,7 +36,7 @@ GRID = Grid(
 def pair_of(candles: Candles) -> PairHistory:
     """Return the candles as a sweep reads them from a folder, all of them traded."""
     perp, spot, _ = candles
-    # The open of a candle is the close before it, as on a market without jumps.
+    # The open of a candle is the previous close, as on a market without jumps.
     close = np.round(perp["close"].to_numpy(dtype=np.float64), 1)
     opens = np.append(close[0], close[:-1])
     prices = {"open": opens, "close": close}
@@ -68,12 +68,12 @@ def pair_of(candles: Candles) -> PairHistory:
 
 
 def measure(candles: Candles, combinations: int, rounds: int) -> float:
-    """Return combinations a second of processor time, with what is written; the median round."""
+    """Return combinations per second of processor time, output included; the median round."""
     plan = Plan(GRID, [pair_of(candles)], Settings(), Rules(), sample=combinations)
     rates = []
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "sweep.parquet"
-        # Compiled code is loaded once.
+        # The first call loads the compiled code.
         run_sweep(replace(plan, sample=1), file, lambda *_: None)
         for _ in range(rounds):
             begin = time.process_time()

@@ -1,4 +1,4 @@
-"""Paired measurement: all variants in turn, many times, compared within each round."""
+"""Paired measurement: all variants run in turn, many times, and are compared within each round."""
 
 import gc
 import time
@@ -9,13 +9,13 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of processor time of every variant, one value a round."""
+    """Seconds of processor time of every variant, one value per round."""
 
     seconds: Mapping[str, tuple[float, ...]]
 
     @property
     def rounds(self) -> int:
-        """Return how often every variant ran."""
+        """Return the number of rounds."""
         return len(next(iter(self.seconds.values())))
 
     def median(self, name: str) -> float:
@@ -23,11 +23,11 @@ class Times:
         return median(self.seconds[name])
 
     def minimum(self, name: str) -> float:
-        """Return the least of a variant."""
+        """Return the minimum of a variant."""
         return min(self.seconds[name])
 
     def ratio(self, name: str, other: str) -> float:
-        """Return the median over the rounds of one variant's time over another's."""
+        """Return the median over the rounds of one variant's time divided by another's."""
         pairs = zip(self.seconds[name], self.seconds[other], strict=True)
         return median(first / second for first, second in pairs)
 
@@ -39,7 +39,7 @@ def paired(
 ) -> Times:
     """Run all variants in turn, ``rounds`` times, after one round that does not count.
 
-    Processor time, because on a busy machine the longer call is the one that is interrupted.
+    Measures processor time, because a busy machine interrupts longer calls more often.
     """
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for call in variants.values():
@@ -52,7 +52,7 @@ def paired(
                 begin = clock()
                 result = call()
                 seconds[name].append(clock() - begin)
-                # Freed outside of the measurement, and before the next variant needs memory.
+                # Freed outside the measurement, and before the next variant needs memory.
                 del result
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The same columns as a trader would write them with pandas, and the bare TA-Lib calls."""
+"""The same columns written with pandas, as a trader would, and the bare TA-Lib calls."""
 
 import bottleneck
 import numpy as np
@@ -15,7 +15,7 @@ from perp_imbalance.indicators.zscore import MIN_STDEV
 
 BALANCED = Thresholds()
 
-#: Relative and absolute tolerance of each column that parity compares.
+#: Relative and absolute tolerance of each column in the comparison.
 TOLERANCES = {
     "spot_close": (0.0, 0.0),
     "premium": (1e-9, 1e-15),
@@ -30,16 +30,16 @@ TOLERANCES = {
     "htf_z": (0.0, 0.0),
 }
 # pandas seeds its average with one value, TA-Lib with a mean: they differ by less than 2^-60 after
-# this many premiums. A bias entered on the way there may last, until the first event.
+# this many premiums. A bias entered before may differ until the first bias change after.
 _SEED_FORGOTTEN = 60
 
 
 class ParityError(PerpImbalanceError):
-    """Variants that do not compute the same: their times say nothing."""
+    """Variants compute different values, so that their times cannot be compared."""
 
 
 def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns of the balanced preset, written with pandas alone."""
+    """Return the columns of the balanced preset, computed with pandas alone."""
     close = perp["close"].where((perp["volume"] > 0) & (perp["close"] > 0))
     traded = spot[(spot["volume"] > 0) & (spot["close"] > 0)]
     merged = perp[["date"]].merge(traded[["date", "close"]], on="date", how="left")
@@ -48,7 +48,7 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
     absurd = premium.abs() > MAX_PREMIUM
     premium = premium.mask(absurd)
 
-    # A window holds the last finite premiums, so the rows without one are taken out and put back.
+    # A window holds the last finite premiums, so rows without one are removed and restored later.
     finite = premium.dropna()
     window = finite.rolling(BALANCED.len_prem)
     stdev = window.std(ddof=0)
@@ -92,13 +92,13 @@ def plain_pandas(perp: pd.DataFrame, spot: pd.DataFrame) -> pd.DataFrame:
 
 
 def _fits_memory(perp: pd.DataFrame, values: "pd.Series[float]", length: int) -> "pd.Series[bool]":
-    """Tell of every value whether the window that it ends lies within the memory."""
+    """Return a mask of the values whose window lies within the memory."""
     row = pd.Series(np.arange(len(perp)), index=perp.index)[values.index]
     return row - row.shift(length - 1) < MEMORY_CANDLES
 
 
 def bare_talib(premium: Floats, close: Floats) -> tuple[Floats, ...]:
-    """Return the columns that libraries compute, from arrays without gaps: no frame, no bias."""
+    """Return the columns that TA-Lib computes from arrays without gaps: no frame, no bias."""
     return (
         talib.SMA(premium, BALANCED.len_prem),
         talib.STDDEV(premium, BALANCED.len_prem),
@@ -109,7 +109,7 @@ def bare_talib(premium: Floats, close: Floats) -> tuple[Floats, ...]:
 
 
 def check_parity(found: pd.DataFrame, expected: pd.DataFrame, name: str) -> None:
-    """Raise unless two variants agree on every column and row, past the average's seed.
+    """Raise unless two variants agree on every column and row after the average's warm-up.
 
     :raises ParityError: naming variant, column and row.
     """

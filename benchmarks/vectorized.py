@@ -1,4 +1,4 @@
-"""The same signals through vectorbt, which does a strategy's arithmetic on whole arrays."""
+"""Backtest the same signals with vectorbt, which computes on whole arrays."""
 
 import time
 from importlib.util import find_spec
@@ -22,7 +22,7 @@ from perp_imbalance.simulation import (
     terms_of,
 )
 
-#: Pairs of thresholds, all of which vectorbt gets at once, as it is made for.
+#: Pairs of thresholds, passed to vectorbt all at once, which is its fastest use.
 GRID = Grid(
     {"enter_z": parse_values("1.6:2.5:0.1", float), "exit_z": [0.3, 0.5, 0.7, 0.9]},
     PRESETS["balanced"],
@@ -32,11 +32,11 @@ _NAMES = ("enter_long", "exit_long", "enter_short", "exit_short")
 
 
 def measure(candles: Candles, rounds: int) -> float | None:
-    """Return how many times as fast the simulation is; None without vectorbt.
+    """Return the simulation's speed divided by vectorbt's; None if vectorbt is not installed.
 
-    Fills at the next open, a fee, one position at a time; no stop, as both have others.
+    Fills at the next open, one fee, one position at a time; no stop, because the two differ there.
 
-    :raises ParityError: if they do not make as many trades.
+    :raises ParityError: if the numbers of trades differ.
     """
     if find_spec("vectorbt") is None:
         return None
@@ -46,7 +46,7 @@ def measure(candles: Candles, rounds: int) -> float | None:
     times = candles.perp["date"].dt.as_unit("ns").astype("int64").to_numpy()
     pair, terms = market(times, prices, tick=0.1), terms_of(Rules(stoploss=-0.99))
     given = [signals(**{name: column[name] for name in _NAMES}) for column in columns]
-    # What a candle signals is done at the open of the next.
+    # A candle's signal is filled at the open of the next candle.
     tables = {
         name: np.column_stack([np.append(False, column[name][:-1] == 1) for column in columns])
         for name in _NAMES
@@ -82,7 +82,7 @@ def measure(candles: Candles, rounds: int) -> float | None:
 
 
 def prices_of(candles: Candles) -> dict[str, Any]:
-    """Return prices on ticks, each candle from the close before to its own."""
+    """Return prices on ticks; each candle opens at the previous close."""
     close = np.round(candles.perp["close"].to_numpy(np.float64), 1)
     open_ = np.append(close[0], close[:-1])
     high, low = np.maximum(open_, close), np.minimum(open_, close)

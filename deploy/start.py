@@ -1,8 +1,8 @@
-"""Start freqtrade, but never with a secret that is missing, short or copied from an example.
+"""Start freqtrade, but refuse secrets that are missing, short or copied from an example.
 
-freqtrade only warns of an API server with an empty password, and where no ``jwt_secret_key`` is
-set it takes one that everybody can read in its source. The image, the systemd unit and the command
-in ``docs/deployment.md`` all start the bot through this file; what follows its name is freqtrade's.
+freqtrade only warns about an API server with an empty password, and without a ``jwt_secret_key`` it
+uses one that is public in its source. The image, the systemd unit and the command in
+``docs/deployment.md`` all start the bot through this file; its arguments are passed to freqtrade.
 """
 
 import os
@@ -20,17 +20,17 @@ from perp_imbalance.freqtrade_bridge.logs import translate_freqtrade_errors
 from perp_imbalance.freqtrade_bridge.secrets import check_secrets
 
 EXIT_USAGE = 2
-# The commands that open the API server or send messages.
+# The commands that start the API server or send messages.
 CHECKED_COMMANDS = ("trade", "webserver")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Check what the config holds, then become freqtrade, or leave with one line."""
+    """Check the config, then replace this process with freqtrade, or exit with one line."""
     parsed = Arguments(list(arguments)).get_parsed_arg()
     if parsed.get("command") in CHECKED_COMMANDS:
         files = parsed["config"]
         try:
-            # freqtrade's own log of what it refuses has the values in it, secrets among them.
+            # freqtrade logs the values that it refuses, secrets among them.
             with translate_freqtrade_errors(f"config {' + '.join(files)}"):
                 config = deep_merge_dicts(environment_vars_to_dict(), load_from_files(files))
                 check_secrets(config)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
         except PerpImbalanceError as error:
             print(f"perp-imbalance: {error}", file=sys.stderr)
             sys.exit(EXIT_USAGE)
-    # The same process: systemd and Docker send their signals to freqtrade itself.
+    # freqtrade runs in this process, so that it receives the signals of systemd and Docker.
     os.execv(sys.executable, [sys.executable, "-m", "freqtrade", *arguments])
 
 

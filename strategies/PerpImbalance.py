@@ -1,7 +1,7 @@
 """Trade the imbalance between a perpetual and its spot pair: the preset "balanced intraday".
 
-This file only wires freqtrade to the functions that compute. ``docs/reference`` explains columns,
-thresholds and the config's section ``perp_imbalance``.
+This file only connects freqtrade to the functions that compute. ``docs/reference`` explains the
+columns, thresholds and the config section ``perp_imbalance``.
 """
 
 from collections.abc import Mapping
@@ -57,8 +57,8 @@ class PerpImbalance(
     process_only_new_candles = True
     startup_candle_count = STARTUP_CANDLES
 
-    # The bias decides when a position ends; the stoploss is for the day it is wrong. It is of the
-    # price, whatever the leverage: the signal buys wicks, and a near stop sells their bottom.
+    # Positions end with the bias; the stoploss limits the loss if the bias is wrong. It is a share
+    # of the price at any leverage: signals occur on wicks, and a near stop would sell their bottom.
     minimal_roi = {"0": 100}  # noqa: RUF012
     stoploss = -0.30
     use_exit_signal = True
@@ -91,7 +91,7 @@ class PerpImbalance(
         return __version__
 
     def check_parameters(self) -> None:
-        """Refuse to start with values that cannot be traded."""
+        """Raise if the parameters have values that cannot be traded."""
         super().check_parameters()
         self.check_gates()
         if self.needs_htf():
@@ -99,17 +99,17 @@ class PerpImbalance(
 
     @property
     def in_hyperopt(self) -> bool:
-        """Tell whether thresholds change from epoch to epoch after the indicators are done."""
+        """Return whether hyperopt changes thresholds after the indicators are computed."""
         return bool(self.config["runmode"] == RunMode.HYPEROPT)
 
     def needs_htf(self) -> bool:
-        """Tell whether candles of the higher timeframe can matter in this run."""
+        """Return whether this run needs candles of the higher timeframe."""
         if self.in_hyperopt and self.use_htf.in_space:
             return True
         return bool(self.use_htf.value)
 
     def spot_of(self, pair: str) -> SpotMatch:
-        """Return what a perp is compared with, or the reason why it is with nothing."""
+        """Return the match of a perp with its spot pair, or the reason why it has none."""
         return self.settled.get(pair) or match_spot(
             pair,
             self.dp.market,
@@ -119,7 +119,7 @@ class PerpImbalance(
         )
 
     def informatives_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
-        """Return the series beside its own candles that a pair needs."""
+        """Return the series that a pair needs in addition to its own candles."""
         match = self.spot_of(pair)
         if match.spot is None:
             return []
@@ -131,17 +131,17 @@ class PerpImbalance(
         return [*wanted, *self.gate_series_keys_of(pair)]
 
     def informative_pairs(self) -> list[tuple[str, str, CandleType]]:
-        """Ask for the spot pair of every perp, and for both on the higher timeframe if needed."""
+        """Return the spot pair of every perp, and both on the higher timeframe if needed."""
         pairs = self.dp.current_whitelist()
         return [series for pair in pairs for series in self.informatives_of(pair)]
 
     def candles(self, pair: str, timeframe: str, candle_type: CandleType) -> DataFrame:
-        """Return the candles freqtrade has, with their columns even where it has none."""
+        """Return freqtrade's candles; if there are none, an empty frame with the same columns."""
         frame = self.dp.get_pair_dataframe(pair, timeframe, candle_type)
         return frame if len(frame) else DataFrame(columns=["date", "close", "volume"])
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Add the premium and, unless hyperopt is about to vary them, all other columns."""
+        """Add the premium and, unless hyperopt will vary them, all other columns."""
         pair = metadata["pair"]
         self.unfit.pop(pair, None)
         match = self.settle_source(pair, dataframe)
@@ -162,7 +162,7 @@ class PerpImbalance(
             columns |= self.threshold_columns_of(dataframe, columns, pair)
             if self.is_drawn:
                 columns |= chart_columns(columns["premium_pct"], self.thresholds())
-        # Once: pandas takes longer to put columns beside others than they take to compute.
+        # Joined once: pandas takes longer to add columns than it takes to compute them.
         dataframe = with_columns(dataframe, columns)
         if self.in_hyperopt:
             return dataframe
@@ -171,7 +171,7 @@ class PerpImbalance(
         return dataframe
 
     def htf_premium_of(self, pair: str, match: SpotMatch) -> HtfPremium:
-        """Return the premiums of the higher timeframe; without any, its gate passes nothing."""
+        """Return the higher timeframe's premium; without one, the HTF gate lets nothing pass."""
         timeframe = self.settings.htf_timeframe
         premiums = htf_premium(
             self.candles(pair, timeframe, CandleType.FUTURES),
@@ -191,7 +191,7 @@ class PerpImbalance(
         """Return the columns that depend on thresholds.
 
         :param dataframe: the perp's candles.
-        :param columns: those of premium and series, by name.
+        :param columns: columns of the premium and of other series, by name.
         """
         return threshold_columns(
             dataframe,
@@ -206,7 +206,7 @@ class PerpImbalance(
         )
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Enter where a zone meets its gates. In hyperopt, each epoch computes its columns here."""
+        """Set entries where bias and gates allow. In hyperopt, compute the columns first."""
         if self.in_hyperopt:
             columns = self.threshold_columns_of(dataframe, dataframe, metadata["pair"])
             dataframe = with_columns(dataframe, columns)
@@ -219,5 +219,5 @@ class PerpImbalance(
         return dataframe.assign(**signals)
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
-        """Exit where the bias leaves the position's side."""
+        """Set exits where the bias no longer has the position's side."""
         return dataframe.assign(**exit_columns(dataframe))

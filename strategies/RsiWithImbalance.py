@@ -1,8 +1,8 @@
-"""Example: an own trigger (RSI) that trades only where the imbalance agrees.
+"""Example: a strategy with its own trigger (RSI) that trades only where the imbalance agrees.
 
-What it takes to use the bias in any strategy: ask for the spot pair in ``informative_pairs``, join
-the columns in ``populate_indicators``, and read ``bias``. On Binance the config needs
-``defaultType`` as ``config.json`` has it: ``perp-imbalance doctor`` tells.
+To use the bias in any strategy: return the spot pair from ``informative_pairs``, join the columns
+in ``populate_indicators``, and read ``bias``. On Binance the config needs ``defaultType`` as in
+``config.json``; ``perp-imbalance doctor`` checks it.
 """
 
 import talib
@@ -13,7 +13,7 @@ from perp_imbalance import check_spot_setting, exchange_name, imbalance_columns,
 
 
 class RsiWithImbalance(IStrategy):
-    """Buy weakness where perp shorts are crowded, sell strength where perp longs are."""
+    """Buy a low RSI where perp shorts are crowded, sell a high RSI where perp longs are."""
 
     INTERFACE_VERSION = 3
 
@@ -24,27 +24,27 @@ class RsiWithImbalance(IStrategy):
     stoploss = -0.05
 
     def bot_start(self, **kwargs: object) -> None:
-        """Refuse a config with which Binance answers for spot with the candles of the perp."""
+        """Raise if the config makes Binance return perp candles for spot pairs."""
         check_spot_setting(self.config)
 
     def spot_of(self, pair: str) -> tuple[str | None, float]:
-        """Return the spot pair of a perp, None where there is none, and the perp's scale."""
+        """Return a perp's spot pair (None if it has none), and the perp's scale."""
         match = match_spot(pair, self.dp.market, exchange=exchange_name(self.config))
         return match.spot, match.scale
 
     def informative_pairs(self) -> list[tuple[str, str, str]]:
-        """Ask for the candles of the spot pairs."""
+        """Return the candles of the spot pairs."""
         spots = [self.spot_of(pair)[0] for pair in self.dp.current_whitelist()]
         return [(spot, self.timeframe, "spot") for spot in spots if spot]
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
-        """Add the RSI, and the columns of the imbalance."""
+        """Add the RSI and the columns of the imbalance."""
         dataframe["rsi"] = talib.RSI(dataframe["close"].to_numpy(), 14)
         spot_pair, scale = self.spot_of(metadata["pair"])
         if spot_pair is None:
             return dataframe.assign(bias=0)
         spot = self.dp.get_pair_dataframe(spot_pair, self.timeframe, "spot")
-        # In a backtest, too, windows reach no further back than what a bot loads.
+        # In a backtest, too, windows use only as many candles as a bot loads.
         columns = imbalance_columns(dataframe, spot, scale=scale, memory=self.startup_candle_count)
         return dataframe.join(columns)
 
@@ -55,7 +55,7 @@ class RsiWithImbalance(IStrategy):
         return dataframe
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, str]) -> DataFrame:
-        """Exit where the RSI is back in the middle."""
+        """Exit where the RSI is back beyond 50."""
         dataframe["exit_long"] = (dataframe["rsi"] > 50).astype(int)
         dataframe["exit_short"] = (dataframe["rsi"] < 50).astype(int)
         return dataframe

@@ -1,1 +1,1 @@
-"""The ``perp-imbalance`` command: options in, one call, output; a module for each subcommand."""
+"""The ``perp-imbalance`` command; each subcommand has its own module."""

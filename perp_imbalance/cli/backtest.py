@@ -1,4 +1,4 @@
-"""``perp-imbalance backtest``: freqtrade's backtesting of the presets, on candles in a folder."""
+"""``perp-imbalance backtest``: run freqtrade's backtesting of the presets on stored candles."""
 
 import argparse
 import logging
@@ -38,9 +38,9 @@ STRATEGIES = (
 )
 SAMPLE_DATADIR = Path("user_data/sample/binance")
 
-#: What the final screen says below its table: each line once, in this order.
+#: Notes that the final screen prints below its table, each once, in this order.
 Notes = dict[str, None]
-#: How freqtrade's log, folded at the terminal's width, names the strategy that it goes on with.
+#: Matches the lines of freqtrade's log that name the strategy to run next, wrapped or not.
 RUNNING = re.compile(r"Running\s+backtesting\s+for\s+Strategy\s+(\w+)")
 
 EXAMPLE = """\
@@ -55,7 +55,7 @@ examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``backtest``."""
     parser = subparsers.add_parser(
         "backtest",
         help="backtest the four presets on local candles, without an exchange",
@@ -105,7 +105,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the backtest, then show in one screen what each strategy made."""
+    """Run the backtest, then print one screen with the result of each strategy."""
     from perp_imbalance.cli.backtest_screen import Ending
     from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     refuse_configs(arguments.freqtrade_options)
     config = load_config(config_files(arguments))
-    # freqtrade takes the config's where the option is not given.
+    # freqtrade uses the config's value if the option is missing.
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
     parameters = ParameterFile.of_words(named_values(arguments.values or ()))
@@ -136,7 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif not arguments.no_report:
         report = reported(result, config, datadir, notes)
     if result and arguments.datadir:
-        # A doctor looks at an exchange, which has no candles of the sample market.
+        # The doctor checks a real exchange, which does not list the sample market.
         next_command = doctor_command(arguments.strategies[0], arguments.config)
     Ending(result, report, list(notes), next_command, datadir).show(as_json=arguments.json)
     return 0
@@ -149,11 +149,11 @@ def traded(
     parameters: "ParameterFile",
     notes: Notes,
 ) -> Path | None:
-    """Return the result of freqtrade's backtest, kept with the others; None where it wrote none.
+    """Run freqtrade's backtest and return the stored result file; None if freqtrade wrote none.
 
-    :param parameters: those that count in place of the strategies'.
-    :param notes: gets the warnings of the strategies.
-    :raises SystemExit: with freqtrade's code, where that is not 0, after all that freqtrade said.
+    :param parameters: strategy parameters that replace those of the strategies.
+    :param notes: receives the strategies' warnings.
+    :raises SystemExit: with freqtrade's exit code if it is not 0; freqtrade's output is printed.
     """
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.freqtrade_bridge.secrets import redact_result
@@ -169,7 +169,7 @@ def traded(
         ) as strategies,
     ):
         overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
-        # freqtrade itself goes by its option; in the result it tells a report where to look.
+        # freqtrade uses its option; a report finds the folder by this entry of the result.
         overlay["datadir"] = str(data.folder.datadir.resolve())
         options = ["backtesting", "--datadir", str(datadir), "--strategy-list"]
         options += [*arguments.strategies, "--cache", "none", "--backtest-directory", str(scratch)]
@@ -178,7 +178,7 @@ def traded(
         options += arguments.freqtrade_options
         local = local_config(merged_config(config_files(arguments), overlay), replay.url)
         printed = run_backtesting(options, local, arguments, notes)
-        # Before it is kept: what ends this process then leaves no secret behind.
+        # Redact before the file is stored, so that an interrupt leaves no secret behind.
         struck = [name for file in scratch.glob("*.zip") for name in redact_result(file)]
         result = keep_result(scratch, folder)
     if struck:
@@ -191,12 +191,12 @@ def traded(
 def run_backtesting(
     options: Sequence[str], config: dict[str, Any], arguments: argparse.Namespace, notes: Notes
 ) -> str:
-    """Run freqtrade and return what it printed; nothing where that was shown meanwhile.
+    """Run freqtrade and return its output; an empty string if the output was printed as it came.
 
-    :param options: of freqtrade's command.
-    :param config: all of it.
-    :param notes: gets the warnings of the strategies.
-    :raises SystemExit: with freqtrade's code, where that is not 0.
+    :param options: command-line options for freqtrade.
+    :param config: the complete freqtrade config.
+    :param notes: receives the strategies' warnings.
+    :raises SystemExit: with freqtrade's exit code if it is not 0.
     """
     from perp_imbalance.cli.progress import progress
     from perp_imbalance.freqtrade_bridge.process import WARNING, capture_freqtrade, run_freqtrade
@@ -227,11 +227,11 @@ def run_backtesting(
 def strategies_with(
     parameters: "ParameterFile", names: Sequence[str], config: dict[str, Any], words: str
 ) -> Iterator[Path]:
-    """Yield the folder of strategies; with parameters, a copy that has files of them.
+    """Yield the strategy folder, or a copy with parameter files if parameters are given.
 
-    :param names: of the strategies that get them.
-    :param words: the parameters as they were typed, for messages.
-    :raises CommandError: if a strategy would not start with them.
+    :param names: the strategies that get a parameter file.
+    :param words: the parameters as typed, for messages.
+    :raises CommandError: if a strategy would reject the parameters.
     """
     from perp_imbalance.files import temporary_folder
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
@@ -251,7 +251,7 @@ def strategies_with(
 
 
 def refuse_configs(options: Sequence[str]) -> None:
-    """Raise where options for freqtrade name a config, which would win over all of ours.
+    """Raise if the options for freqtrade name a config, which would override all other settings.
 
     :raises CommandError: naming the option.
     """
@@ -261,7 +261,7 @@ def refuse_configs(options: Sequence[str]) -> None:
 
 
 def reported(result: Path, config: dict[str, Any], datadir: Path, notes: Notes) -> Path | None:
-    """Write the report beside the result and return it; where there is none, note why."""
+    """Write the report next to the result and return its path; if it fails, note why (None)."""
     from perp_imbalance.cli.report import write
 
     try:
@@ -279,11 +279,11 @@ def backtest_data(
     trades: bool = True,
     startup: int = 0,
 ) -> "BacktestData":
-    """Return what a backtest reads of a folder, and log what it leaves out.
+    """Return the candles that a backtest reads from a folder, and log what is left out.
 
-    :param trades: whether anything is traded, so that missing costs matter.
-    :param startup: candles at the beginning of a perp that are only looked back on.
-    :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
+    :param trades: whether the run trades; if so, missing costs are logged.
+    :param startup: number of leading candles of each perp that only warm up the indicators.
+    :raises DataError: if the folder lacks requested candles, or one of its files is broken.
     """
     from perp_imbalance.data.backtest_data import COSTS, open_backtest_data
     from perp_imbalance.strategy.settings import Settings
@@ -300,7 +300,7 @@ def backtest_data(
         costs=[
             name
             for name in COSTS
-            # freqtrade takes this rate where it has no other.
+            # freqtrade uses this funding rate where it has no data.
             if trades and not (name == "funding rates" and "futures_funding_rate" in config)
         ],
         startup=startup,
@@ -311,7 +311,7 @@ def backtest_data(
 
 
 def backtest_overlay(config: Mapping[str, Any], data: "BacktestData") -> dict[str, Any]:
-    """Return the settings that fit a config to what the folder holds."""
+    """Return the settings that adapt a config to the contents of the folder."""
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.strategy.settings import SECTION
 
@@ -324,7 +324,7 @@ def backtest_overlay(config: Mapping[str, Any], data: "BacktestData") -> dict[st
 
 
 def warn_of_parameter_files(strategies: Sequence[str], config: Mapping[str, Any]) -> None:
-    """Say which strategies have a parameter file, which hyperopt leaves beside them."""
+    """Log which strategies have a parameter file next to them, such as hyperopt writes."""
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
 
@@ -332,7 +332,7 @@ def warn_of_parameter_files(strategies: Sequence[str], config: Mapping[str, Any]
         file = strategy_folder(config, name) / f"{name}.json"
         if file.is_file():
             logger.warning("%s trades with %s, not with its preset's values", name, file)
-            # What is wrong with a file, freqtrade says when it reads it.
+            # freqtrade reports a broken file when it reads it.
             with suppress(PerpImbalanceError):
                 if said := ParameterFile.read(file).warning:
                     logger.warning("the tuning of that file says: %s", said)

@@ -1,4 +1,4 @@
-"""The screen in which ``perp-imbalance backtest`` ends: within 80 columns and 24 lines."""
+"""The final screen of ``perp-imbalance backtest``: at most 80 columns and 24 lines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from perp_imbalance.cli.console import json_text, page_console
 if TYPE_CHECKING:
     from perp_imbalance.reporting.backtest_result import Result
 
-#: The numbers of the table: heading, key of a row, format.
+#: Numeric columns of the table: heading, key in a row, format.
 NUMBERS = (
     ("trades", "trades", "d"),
     ("net %", "net_pct", ".2f"),
@@ -22,12 +22,12 @@ NUMBERS = (
 
 @dataclass(frozen=True)
 class Ending:
-    """What there is to say after a backtest.
+    """What ``perp-imbalance backtest`` prints when it ends.
 
-    :ivar result: freqtrade's result file, None where none was written.
-    :ivar report: the page about it, None where none was written.
-    :ivar notes: what the figures leave out, a line each.
-    :ivar next_command: what to type next.
+    :ivar result: freqtrade's result file; None if none was written.
+    :ivar report: the report page; None if none was written.
+    :ivar notes: what the figures leave out, one note per line.
+    :ivar next_command: the command to run next.
     :ivar datadir: the folder of the candles.
     """
 
@@ -38,7 +38,7 @@ class Ending:
     datadir: Path
 
     def show(self, *, as_json: bool = False) -> None:
-        """Print it, as a table or as one JSON object."""
+        """Print the result as a table, or as one JSON object."""
         from perp_imbalance.data.sample import is_sample_market
         from perp_imbalance.reporting.backtest_result import read_result
         from perp_imbalance.reporting.result_rows import result_rows
@@ -81,7 +81,7 @@ class Ending:
         told += ", SYNTHETIC market" if synthetic else ""
         print(f"Backtest of {first} to {last}, {told}\n")
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-        # Wide enough for the presets' names.
+        # Wide enough for the names of the presets.
         table.add_column("strategy", overflow="fold", min_width=25)
         for heading, _, _ in NUMBERS:
             table.add_column(heading, justify="right", no_wrap=True)
@@ -100,7 +100,7 @@ class Ending:
 
 
 def _number(value: float, form: str) -> str:
-    """Return a number as text; what rounds to zero has no sign.
+    """Return a number as text; a number that rounds to zero has no sign.
 
     >>> _number(-0.001, ".2f")
     '0.00'
@@ -110,6 +110,6 @@ def _number(value: float, form: str) -> str:
 
 
 def _short(file: Path) -> Path:
-    """Return a path as seen from the working folder, where it is below that."""
+    """Return a path relative to the working folder if it is inside, else unchanged."""
     here = Path.cwd()
     return file.relative_to(here) if file.is_relative_to(here) else file

@@ -1,4 +1,4 @@
-"""``perp-imbalance --print-completion``: a script that lets a shell complete what is typed."""
+"""``perp-imbalance --print-completion``: print a shell completion script."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,7 @@ examples:
 
 
 def add_completion(parser: argparse.ArgumentParser) -> None:
-    """Add the option that prints the script of a shell, and leaves."""
+    """Add the option that prints the completion script of a shell and exits."""
     parser.add_argument(
         "--print-completion",
         choices=SHELLS,
@@ -26,7 +26,7 @@ def add_completion(parser: argparse.ArgumentParser) -> None:
 
 
 class _PrintCompletion(argparse.Action):
-    """Print the script and leave; the shell then completes without starting Python."""
+    """Print the script and exit; the shell then completes words without starting Python."""
 
     def __call__(
         self,
@@ -35,7 +35,7 @@ class _PrintCompletion(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        # Imported late: no other option needs it.
+        # Imported late: no other option needs shtab.
         import shtab
 
         _complete_files(parser, shtab.FILE)
@@ -44,7 +44,7 @@ class _PrintCompletion(argparse.Action):
 
 
 def _complete_files(parser: argparse.ArgumentParser, files: Any) -> None:
-    """Let the values of all options that are paths be completed by what is on disk."""
+    """Make the shell complete file names for every option that takes a path."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for subparser in action.choices.values():

@@ -1,4 +1,4 @@
-"""Where commands print their tables: nothing of a number is cut off, however narrow it is."""
+"""Console output of tables; numbers are never cut off, however narrow the terminal is."""
 
 import json
 import math
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# In a file or a pipe nothing has to fit on a screen: tables are as wide as what is in them.
+# In a file or a pipe, tables are as wide as their content.
 _UNLIMITED = 100_000
 
 
 def page_console() -> "Console":
-    """Return the console of standard output, as wide as needed unless that is a terminal."""
+    """Return a console on standard output; outside a terminal it is as wide as the content."""
     from rich.console import Console
 
     terminal = Console(highlight=False)
@@ -22,7 +22,7 @@ def page_console() -> "Console":
 
 
 def json_text(values: Any) -> str:
-    """Return values as JSON, with null for a number that is not finite: JSON has no NaN.
+    """Return values as JSON; numbers that are not finite become null, because JSON has no NaN.
 
     >>> json_text({"bps": [float("nan"), 1.5]}).split()
     ['{', '"bps":', '[', 'null,', '1.5', ']', '}']
@@ -39,9 +39,9 @@ def _finite(value: Any) -> Any:
 
 
 def folding_table(headings: Iterable[str], numbers: Container[str] = ()) -> "Table":
-    """Return a table without rows, whose cells fold where the terminal is too narrow for them.
+    """Return an empty table whose cells wrap if the terminal is too narrow.
 
-    :param numbers: headings of the columns that are aligned on the right.
+    :param numbers: headings of the right-aligned columns.
     """
     from rich.table import Table
 

@@ -1,4 +1,4 @@
-"""``perp-imbalance doctor``: whether this bot would trade correctly, before it trades."""
+"""``perp-imbalance doctor``: check before a bot starts whether it would trade correctly."""
 
 import argparse
 import json
@@ -24,7 +24,7 @@ exit code: 0 where it says PASS, 1 where something must be fixed, 2 where it cou
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``doctor``."""
     parser = subparsers.add_parser(
         "doctor",
         help="say whether this bot would trade correctly, before it trades",
@@ -39,8 +39,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the page or the JSON."""
-    # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
+    """Run the checks and print the page or the JSON."""
+    # Imported late: freqtrade takes seconds to import, and other subcommands do not need it.
     from perp_imbalance.doctor import examine
 
     with progress() as tell:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def print_page(report: "Report") -> None:
-    """Print versions, checks of the bot, a row of figures a pair, and the verdict."""
+    """Print versions, bot checks, one row of figures per pair, and the verdict."""
     from perp_imbalance.doctor import Level
 
     console = page_console()
@@ -76,7 +76,7 @@ def _print_checks(console: "Console", report: "Report") -> None:
     table = folding_table(("check", "level", "seen"))
     for check in report.checks:
         if check.pair is None:
-            # What is not well is told in full below, on one line.
+            # The details of a warning are printed below the table, one per line.
             seen = check.message if check.level is Level.OK else "see below"
             table.add_row(check.name, check.level.value, seen)
     console.print(table)
@@ -103,7 +103,7 @@ def _print_pairs(console: "Console", pairs: "list[PairFigures]") -> None:
 
 
 def _print_seconds(console: "Console", pairs: "list[PairFigures]") -> None:
-    """Print how the premium of each pair goes together with another measure of it."""
+    """Print how closely the premium of each pair follows its second measurement."""
     if not pairs:
         return
     figures = ("correlation", "extremes", "equal sign", "index is 0")
@@ -121,7 +121,7 @@ def _print_seconds(console: "Console", pairs: "list[PairFigures]") -> None:
 
 
 def _print_stops(console: "Console", pairs: "list[PairFigures]") -> None:
-    """Print how far each price may move to its stop and to its liquidation."""
+    """Print the distance from each price to its stop and to its liquidation price."""
     if not pairs:
         return
     figures = ("leverage", "stop", "liquidated")

@@ -1,4 +1,4 @@
-"""``perp-imbalance download-data``: all candles that a backtest of the strategy needs."""
+"""``perp-imbalance download-data``: download all candles that a backtest of the strategy needs."""
 
 import argparse
 import logging
@@ -25,7 +25,7 @@ examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``download-data``."""
     parser = subparsers.add_parser(
         "download-data",
         help="download perps with mark prices and funding, and their spot pairs",
@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run freqtrade's downloader for the perps, then for what they are compared with."""
+    """Run freqtrade's downloader for the perps, then for the series they are compared with."""
     from perp_imbalance.data.download import Job, download
     from perp_imbalance.data.folder import CandleFolder
     from perp_imbalance.data.premium_sources import settled
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     series = downloaded_series(Settings.from_config(config).gated(Thresholds()))
     jobs = [Job("futures", perps), *(Job("futures", perps, [str(kind)]) for kind in series)]
     outcome = fetch([*jobs, *jobs_of_sources(matches)])
-    # Prices may not allow a spot pair that names allow: what comes next in the order is needed.
+    # The price check may reject a spot pair that matches by name; then the next source is needed.
     while not outcome.code and any(match.others for match in matches):
         before = matches
         folder = CandleFolder(datadir, config["dataformat_ohlcv"])
@@ -101,10 +101,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def jobs_of_sources(matches: "Iterable[SpotMatch]") -> "list[Job]":
-    """Return the downloads of what perps are compared with, by its type.
+    """Return the download jobs for the series that perps are compared with, by candle type.
 
-    freqtrade drops spot candles in futures mode, so spot is a run of its own; so is an index,
-    because named candle types leave out the mark prices.
+    Spot needs a separate run, because freqtrade drops spot candles in futures mode. An index does
+    too, because a run with named candle types leaves out the mark prices.
     """
     from perp_imbalance.data.download import Job
 

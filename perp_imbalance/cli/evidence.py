@@ -1,4 +1,4 @@
-"""``perp-imbalance evidence``: whether the signal carries information."""
+"""``perp-imbalance evidence``: test whether the signal carries information."""
 
 import argparse
 import json
@@ -119,7 +119,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Study every pair, write both files and say the verdict."""
+    """Study every pair, write both output files and print the verdict."""
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.event_study import as_rows, verdict
     from perp_imbalance.research.evidence import Collected, Costs, report_of, traded_verdict
@@ -143,7 +143,7 @@ def run(arguments: argparse.Namespace) -> int:
     parts = [part for part in parts if part.name != TEST or (freeze and freeze.exists)]
     for said in left_out:
         logger.warning("%s", said)
-    # Which the log has told of already.
+    # The log has reported these already.
     left_out += [line for folder in folders for line in folder.histories.left_out]
     if freeze and freeze.exists:
         freeze.look()
@@ -192,7 +192,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class Opened(NamedTuple):
-    """A folder of candles, with those of its pairs that are looked at."""
+    """A folder of candles and the pairs of it that are studied."""
 
     histories: "PairHistories"
     pairs: "Sequence[str]"
@@ -201,9 +201,9 @@ class Opened(NamedTuple):
 def opened_folders(
     arguments: argparse.Namespace, config: "Mapping[str, Any]", settings: "Settings"
 ) -> tuple[list[Opened], list[str]]:
-    """Return every folder that was named, and lines about what of them is left out.
+    """Return every named folder, and notes on what is left out of them.
 
-    :raises PerpImbalanceError: if one lacks what was asked for, or two have the same pair.
+    :raises PerpImbalanceError: if a folder lacks requested candles, or two have the same pair.
     """
     from perp_imbalance.data.folder import CandleFolder
     from perp_imbalance.markets.perp_names import did_you_mean
@@ -241,9 +241,9 @@ def opened_folders(
 
 
 def parts_of(arguments: argparse.Namespace) -> "list[Part]":
-    """Return the parts of the split; one with everything where nothing is split.
+    """Return the parts of the split; a single part with all candles if there is no split.
 
-    :raises PerpImbalanceError: if that is no honest split.
+    :raises PerpImbalanceError: if the split options do not fit together.
     """
     from perp_imbalance.research.split import PARTS, WHOLE, Part
 
@@ -261,9 +261,9 @@ def parts_of(arguments: argparse.Namespace) -> "list[Part]":
 
 
 def check_pairs(folders: "Sequence[Opened]", parts: "Sequence[Part]") -> None:
-    """Refuse parts that share candles, or have none.
+    """Raise if parts of the split share candles or have none.
 
-    :raises PerpImbalanceError: naming them.
+    :raises PerpImbalanceError: naming the parts.
     """
     from perp_imbalance.research.split import check_parts
 
@@ -276,7 +276,7 @@ def _frozen(
     method: "Method",
     parts: "Sequence[Part]",
 ) -> "Freeze":
-    """Return the freeze of this run, whether its file is there or not yet."""
+    """Return the freeze of this run, whether its file exists yet or not."""
     from perp_imbalance.research.freeze import Freeze, code_version
 
     first = folders[0].histories
@@ -285,7 +285,7 @@ def _frozen(
         **code_version(),
         "thresholds": {name: asdict(first.settings.gated(of)) for name, of in PRESETS.items()},
         "settings": first.settings.model_dump(mode="json"),
-        # What was used, wherever it came from.
+        # The settings that were used, from the command line or the config.
         "timeframe": first.timeframe,
         "options": {name: getattr(arguments, name) for name in options},
         "method": asdict(method),
@@ -296,9 +296,9 @@ def _frozen(
 
 
 def method_of(arguments: argparse.Namespace) -> "Method":
-    """Return how to look.
+    """Return the settings of the event study from the options.
 
-    :raises SettingsError: if that cannot be done.
+    :raises SettingsError: if an option has an invalid value.
     """
     from perp_imbalance.research.event_study import Method
     from perp_imbalance.research.grid import parse_values
@@ -307,7 +307,7 @@ def method_of(arguments: argparse.Namespace) -> "Method":
     horizons = sorted(set(parse_values(arguments.horizons, int, "number of candles to hold")))
     check_costs(horizons, arguments.fee, arguments.seed)
     check_nulls(arguments.nulls)
-    # Not a number is neither.
+    # This comparison also refuses NaN.
     if not 0 < arguments.stoploss <= 1:
         raise SettingsError(
             f"--stoploss is {arguments.stoploss:g}, it must be above 0 and at most 1"
@@ -320,10 +320,10 @@ def method_of(arguments: argparse.Namespace) -> "Method":
 def what_is_left_out(
     folders: "Sequence[Opened]", method: "Method", parts: "Sequence[Part]"
 ) -> list[str]:
-    """Say in sentences what of which pairs cannot be studied, or only in part, and why.
+    """Return notes on what cannot be studied, or only in part: which pairs, and why.
 
-    :raises DataError: if no pair has candles enough, a part has none, or a pair lacks the series of
-        every preset.
+    :raises DataError: if every pair has too few candles, a part has none, or a pair lacks the
+        series that every preset needs.
     """
     from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series
@@ -359,7 +359,7 @@ def _gated(folder: "PairHistories") -> "dict[str, Thresholds]":
 def _studied(
     folders: "Sequence[Opened]", method: "Method", parts: "Sequence[Part]", collected: "Collected"
 ) -> "list[Finding]":
-    """Collect every pair's trades, return what its events were followed by, and show a bar."""
+    """Collect the trades of every pair with a progress bar; return the event study's findings."""
     from rich.console import Console
     from rich.progress import track
 
@@ -385,7 +385,7 @@ def _studied(
 
 
 def _lines(findings: "Sequence[Finding]") -> list[str]:
-    """Return a line for each set of entries over the whole time."""
+    """Return one line for each set of entries over the whole time."""
     from perp_imbalance.research.event_study import ALL
 
     return [

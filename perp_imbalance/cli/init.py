@@ -25,7 +25,7 @@ examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``init``."""
     parser = subparsers.add_parser(
         "init",
         help="copy the strategies and a config fragment into freqtrade's user_data",
@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Copy the files, then print what was written and what to type next."""
+    """Copy the files, then print which were written and which commands come next."""
     userdir = arguments.userdir
     changes = plan_changes(userdir)
     differing = [change for change in changes if change.differs]
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def next_commands(userdir: Path) -> list[str]:
-    """Return the commands from here to a bot: candles, a backtest, the doctor.
+    """Return the next commands: download candles, backtest, run the doctor.
 
     >>> next_commands(Path("user_data"))[2].partition(" -c ")[0]
     'perp-imbalance doctor --strategy PerpImbalance'
@@ -88,7 +88,7 @@ def next_commands(userdir: Path) -> list[str]:
 
 
 def _config(userdir: Path) -> Path:
-    """Return the config that freqtrade reads by default."""
+    """Return the path of the config that freqtrade reads by default."""
     own = userdir / DEFAULT_CONFIG
     return own if own.is_file() else Path(DEFAULT_CONFIG)
 

@@ -1,4 +1,4 @@
-"""Entry point of ``perp-imbalance``."""
+"""The entry point of ``perp-imbalance``."""
 
 import errno
 import os
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from perp_imbalance.cli.parser import Parser
 
-# Python starts with a handler that ends in a traceback. Until run has replaced it, as little as
-# possible is imported.
+# Python's default signal handler prints a traceback. As little as possible is imported until
+# run has replaced that handler.
 
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -22,7 +22,7 @@ COMMANDS = (
     *("reconcile", "rehearse", "replay", "report", "sample", "scan", "sweep", "tune"),
     "walk-forward",
 )
-#: What a folder or a disk says that does not take a file, whatever command writes it.
+#: Error numbers of a folder or disk that cannot take a file; every command reports them alike.
 DISK_ERRORS = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
@@ -32,10 +32,10 @@ DISK_ERRORS = (
 def build_parser(command: str | None = None) -> "Parser":
     """Return the parser of all subcommands, or of one.
 
-    Each module of a subcommand has ``add_parser(subparsers)``, which sets ``run``: a function of
-    the parsed arguments that returns the exit code. It imports no library before ``run`` is called.
+    Each subcommand's module has ``add_parser(subparsers)``, which sets ``run``: a function that
+    takes the parsed arguments and returns the exit code. Libraries are imported in ``run`` only.
 
-    :param command: one of :data:`COMMANDS`; any other word stands for all.
+    :param command: one of :data:`COMMANDS`; any other word selects all of them.
     """
     from importlib import import_module
 
@@ -56,10 +56,10 @@ def build_parser(command: str | None = None) -> "Parser":
 
 
 def run(argv: "Sequence[str] | None" = None) -> None:
-    """Run the command line and leave the process with its exit code."""
+    """Run the command line and end the process with its exit code."""
     handler = signal.getsignal(signal.SIGINT)
     if handler is signal.default_int_handler:
-        # Nothing is to be cleaned up yet: an interrupt ends the process, with all that it imports.
+        # Nothing needs cleaning up yet, so an interrupt may end the process even during imports.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         code = _run(sys.argv[1:] if argv is None else argv)
@@ -90,13 +90,13 @@ def _run(argv: "Sequence[str]") -> int:
         try:
             arguments = build_parser(argv[0] if argv else None).parse_args(argv)
             logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
-            # It tells every process how many cores there are.
+            # numexpr logs the number of cores in every process.
             logging.getLogger("numexpr").setLevel(logging.WARNING)
             code: int = arguments.run(arguments)
         except PerpImbalanceError as error:
             print(f"perp-imbalance: {error}", file=sys.stderr)
             code = EXIT_USAGE
         finally:
-            # Also what --help prints: a reader that closed the pipe is noticed here.
+            # Flush here: a closed pipe is noticed now, after --help too.
             sys.stdout.flush()
     return code

@@ -1,4 +1,4 @@
-"""The commands from tuned thresholds to a bot, each printed by the one before it."""
+"""The commands that lead from tuned thresholds to a bot; each one prints the next."""
 
 import shlex
 from collections.abc import Sequence
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def apply_command(file: Path, strategy: str, configs: "ConfigFiles | None", *, force: bool) -> str:
-    """Return the command that lets a strategy trade with a parameter file.
+    """Return the command that writes a parameter file for a strategy.
 
-    :param configs: those that were named; None for the default.
-    :param force: whether it replaces another.
+    :param configs: config files that were named; None for the default.
+    :param force: whether an existing parameter file is replaced.
     """
     words = ["preset", "apply", str(file), "--strategy", strategy, *_configs(configs)]
     return _line(words + ["--force"] * force)
@@ -23,7 +23,7 @@ def apply_command(file: Path, strategy: str, configs: "ConfigFiles | None", *, f
 def backtest_command(
     strategy: str, configs: "ConfigFiles | None", tuned_on: "TunedOn | None"
 ) -> str:
-    """Return the command that backtests a strategy, on what it was tuned on if that is known.
+    """Return the command that backtests a strategy, on the candles of the tuning if they are known.
 
     >>> backtest_command("PerpImbalance", None, None)
     'perp-imbalance backtest --strategy-list PerpImbalance'
@@ -36,7 +36,7 @@ def backtest_command(
 
 
 def doctor_command(strategy: str, configs: "ConfigFiles | None") -> str:
-    """Return the command that says whether a bot would trade the strategy correctly."""
+    """Return the command that checks whether a bot would trade the strategy correctly."""
     return _line(["doctor", "--strategy", strategy, *_configs(configs)])
 
 

@@ -1,4 +1,4 @@
-"""Options that several subcommands share."""
+"""Command-line options that several subcommands share."""
 
 import argparse
 import errno
@@ -16,7 +16,7 @@ DEFAULT_USERDIR = "user_data"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the config files, repeatable as freqtrade's own, and the user's folder."""
+    """Add the options for config files, repeatable as in freqtrade, and for the user data."""
     parser.add_argument(
         "-c",
         "--config",
@@ -36,7 +36,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def add_strategy_path(parser: argparse.ArgumentParser) -> None:
-    """Add where strategies are looked for first."""
+    """Add the option for the folder that is searched first for strategies."""
     parser.add_argument(
         "--strategy-path",
         action=_ConfigSetting,
@@ -47,9 +47,9 @@ def add_strategy_path(parser: argparse.ArgumentParser) -> None:
 
 
 def add_strategy(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Add which strategy, and where it is.
+    """Add the options for the strategy's class and its folder.
 
-    :param default: without, it is the config's.
+    :param default: the default class; if None, the config's.
     """
     parser.add_argument(
         "-s",
@@ -62,10 +62,10 @@ def add_strategy(parser: argparse.ArgumentParser, default: str | None = None) ->
 
 
 class _ConfigSetting(argparse.Action):
-    """Keep an option as the setting that ``const`` names, together with the config files."""
+    """Store an option as the config setting that ``const`` names, next to the config files."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **options: Any) -> None:
-        # All of them are one value, which config_files returns.
+        # Settings and config files share one attribute, which config_files returns.
         super().__init__(option_strings, "config", type=Path, **options)
 
     def __call__(
@@ -80,20 +80,20 @@ class _ConfigSetting(argparse.Action):
         self.keep(namespace.config, values)
 
     def keep(self, config: ConfigFiles, value: Path) -> None:
-        """Add the value to what is kept."""
+        """Add the option's value to the stored settings."""
         config.settings[str(self.const)] = str(value)
 
 
 class _ConfigFile(_ConfigSetting):
-    """Keep a config file behind those before it."""
+    """Append a config file to those given before."""
 
     def keep(self, config: ConfigFiles, value: Path) -> None:
-        """Add the value to what is kept."""
+        """Append the config file."""
         config.append(value)
 
 
 def config_files(arguments: argparse.Namespace) -> ConfigFiles:
-    """Return the config files that were named, or freqtrade's default one, with the settings."""
+    """Return the named config files, or freqtrade's default, with the settings of other options."""
     named = arguments.config or ConfigFiles(settings=getattr(arguments.config, "settings", None))
     if named:
         return named
@@ -102,9 +102,9 @@ def config_files(arguments: argparse.Namespace) -> ConfigFiles:
 
 
 def named_values(words: Sequence[str]) -> dict[str, str]:
-    """Return ``NAME=VALUE`` words by name.
+    """Return ``NAME=VALUE`` words as a dict.
 
-    :raises CommandError: naming the first that is not one, or a name that is there twice.
+    :raises CommandError: naming the first word without ``=``, or a name that is given twice.
 
     >>> named_values(["enter_z=2.2", "use_sigma=yes"])
     {'enter_z': '2.2', 'use_sigma': 'yes'}
@@ -120,14 +120,14 @@ def named_values(words: Sequence[str]) -> dict[str, str]:
     return values
 
 
-#: The largest seed that every library takes.
+#: The largest seed that all libraries accept.
 LARGEST_SEED = 2**31 - 1
 
 
 def check_seed(seed: int, least: int = 0) -> None:
-    """Refuse a seed that no draw can begin with.
+    """Raise if the seed is out of range.
 
-    :raises SettingsError: if it is outside of what libraries take.
+    :raises SettingsError: if a library would not accept the seed.
 
     >>> check_seed(1)
     """
@@ -138,10 +138,10 @@ def check_seed(seed: int, least: int = 0) -> None:
 def add_candles(
     parser: argparse.ArgumentParser, *, several: bool = False, pairs: str = "all of the folder"
 ) -> None:
-    """Add which stored candles to look at: folder, timeframe, time range and pairs.
+    """Add the options that select stored candles: folder, timeframe, time range and pairs.
 
-    :param several: whether more than one folder may be named; the option is a list then.
-    :param pairs: what is taken without ``--pairs``.
+    :param several: whether several folders may be named; the option is then a list.
+    :param pairs: help text for the default of ``--pairs``.
     """
     add_datadir(parser, "more than once: all of them together" if several else "", several=several)
     add_timeframe(parser)
@@ -157,9 +157,9 @@ def add_datadir(
     several: bool = False,
     required: bool = False,
 ) -> None:
-    """Add the folder of candles.
+    """Add the option for the folder of candles.
 
-    :param more: what there is to say of it.
+    :param more: text to append to the help.
     :param several: see :func:`add_candles`.
     """
     parser.add_argument(
@@ -173,12 +173,12 @@ def add_datadir(
 
 
 def add_timeframe(parser: argparse.ArgumentParser) -> None:
-    """Add the timeframe of the candles."""
+    """Add the option for the timeframe of the candles."""
     parser.add_argument("-i", "--timeframe", metavar="TF", help="default: the config's")
 
 
 def add_htf_timeframe(parser: argparse.ArgumentParser) -> None:
-    """Add the higher timeframe."""
+    """Add the option for the higher timeframe."""
     parser.add_argument(
         "--htf-timeframe",
         metavar="TF",
@@ -187,7 +187,7 @@ def add_htf_timeframe(parser: argparse.ArgumentParser) -> None:
 
 
 def add_timerange(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the time range of the candles."""
+    """Add the option for the time range of the candles."""
     parser.add_argument(
         "--timerange",
         required=required,
@@ -198,9 +198,9 @@ def add_timerange(parser: argparse.ArgumentParser, *, required: bool = False) ->
 
 
 def add_pairs(parser: argparse.ArgumentParser, default: str = "all of the folder") -> None:
-    """Add which pairs to look at; one that is named twice is one.
+    """Add the option for pairs; duplicates are dropped.
 
-    :param default: what is taken without.
+    :param default: help text for the default.
     """
     parser.add_argument(
         *("-p", "--pairs"),
@@ -212,7 +212,7 @@ def add_pairs(parser: argparse.ArgumentParser, default: str = "all of the folder
 
 
 class _Once(argparse.Action):
-    """Keep each value once, in the order in which they were given."""
+    """Store each value once, in the order in which the values were given."""
 
     def __call__(
         self,
@@ -225,7 +225,7 @@ class _Once(argparse.Action):
 
 
 def add_palette(parser: argparse.ArgumentParser) -> None:
-    """Add the colours of what is drawn."""
+    """Add the options for the colours of charts."""
     parser.add_argument(
         "--palette",
         choices=PALETTES,
@@ -236,9 +236,9 @@ def add_palette(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
-    """Raise where a file is there that must not be replaced.
+    """Raise if a file exists that must not be replaced.
 
-    :raises CommandError: naming it.
+    :raises CommandError: naming the file.
     """
     for file in files:
         if file is not None and file.exists() and not (force and file.is_file()):
@@ -246,11 +246,11 @@ def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """Raise where a file cannot come to lie, before what is to be in it is computed.
+    """Raise if a file cannot be written, before its content is computed.
 
-    :raises CommandError: naming the file and what is in its way.
+    :raises CommandError: naming the file and the reason.
     """
-    # What exists of the path: the rest is made when there is something to write.
+    # The part of the path that exists; missing folders are created when the file is written.
     there = next(folder for folder in file.absolute().parents if os.path.lexists(folder))
     reason = errno.ENOTDIR if not there.is_dir() else errno.EACCES
     if reason == errno.ENOTDIR or not os.access(there, os.W_OK | os.X_OK):

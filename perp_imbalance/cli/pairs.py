@@ -1,4 +1,4 @@
-"""``perp-imbalance pairs``: which spot pair belongs to which perp, and why."""
+"""``perp-imbalance pairs``: list the spot pair of each perp and the rule that matched it."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ examples:
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``pairs``."""
     parser = subparsers.add_parser(
         "pairs",
         help="list the spot pair of every perp of the exchange",
@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def as_json(match: "SpotMatch") -> dict[str, Any]:
-    """Return ``{perp, spot, scale, rule, reason, source}``; null what a perp has none of."""
+    """Return a match as ``{perp, spot, scale, rule, reason, source}``; missing values are None."""
     values = {name: getattr(match, name) for name in ("perp", "spot", "scale", "rule", "reason")}
     values["source"] = match.premium_source
     if match.spot is None:
@@ -75,7 +75,7 @@ def as_json(match: "SpotMatch") -> dict[str, Any]:
 
 
 def print_table(matches: "list[SpotMatch]") -> None:
-    """Print one row a perp and a count below."""
+    """Print one row per perp, and the counts below."""
     table = folding_table(("perp", "spot", "scale", "rule", "reason"), ("scale",))
     for match in matches:
         scale = f"{match.scale:g}" if match.spot else ""

@@ -1,4 +1,4 @@
-"""The parser of all commands: one line where a word is wrong, and help that fits the terminal."""
+"""The argument parser of all commands: one-line errors, and help that fits the terminal."""
 
 import argparse
 import textwrap
@@ -10,9 +10,9 @@ EXIT_USAGE = 2
 
 
 class Parser(argparse.ArgumentParser):
-    """An ``ArgumentParser`` that names the nearest known word in place of printing its usage.
+    """An ``ArgumentParser`` whose errors suggest the nearest known word; usage is not printed.
 
-    Options are not abbreviated. Subcommands get the same class.
+    Options cannot be abbreviated. Subparsers use the same class.
 
     >>> Parser(prog="trade").parse_args(["--halp"])  # doctest: +SKIP
     trade: unknown option --halp: did you mean --help?
@@ -22,16 +22,16 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
-        """Leave with one line on standard error."""
+        """Print one line to standard error and exit with code 2."""
         hint = "" if "did you mean" in message else f"; see {self.prog} --help"
         self.exit(EXIT_USAGE, f"{self.prog}: {' '.join(message.split())}{hint}\n")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Parse as ``argparse`` does, and refuse what is not known: nothing is left over.
+        """Parse as ``argparse`` does, but raise for unknown arguments, so that none are left over.
 
-        Unknown options come first: a required option that is misspelt is not called missing.
+        Unknown options are reported first: a misspelt required option is not called missing.
         """
         if args is not None:
             self._refuse_unknown_options(args)
@@ -46,15 +46,15 @@ class Parser(argparse.ArgumentParser):
         for word in takewhile(lambda word: word != "--", words):
             name = word.partition("=")[0]
             if has_commands and not word.startswith("-"):
-                # What follows are the subcommand's options.
+                # The options after this word belong to the subcommand.
                 break
-            # A short option may have its value right behind it. Numbers and "-" are values.
+            # A short option may be joined to its value. Numbers and "-" are values.
             is_option = word.startswith("--") or word[1:2].isalpha()
             if not word.startswith("-") or not is_option or name in known or " " in word:
                 continue
             if word.startswith("--") or word[:2] not in known:
                 behind = ": options of a command follow its name" if has_commands else ""
-                # Of one letter, every short option is near.
+                # One letter is too short for a suggestion: every short option would be near.
                 nearest = did_you_mean(name, known) if word.startswith("--") else ""
                 self.error(f"unknown option {name}{nearest or behind}")
 
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return the end of a message that names the nearest known word; empty if none is near.
+    """Return the end of a message that suggests the nearest known word; empty if none is near.
 
     >>> did_you_mean("--timerang", ["--timerange", "--pairs"])
     ': did you mean --timerange?'
@@ -82,7 +82,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
-    """Wraps prose at the width of the terminal, and leaves indented lines as they are."""
+    """Help formatter that wraps prose at the terminal's width; indented lines stay unchanged."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         lines = list[str]()

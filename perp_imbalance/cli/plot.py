@@ -1,4 +1,4 @@
-"""``perp-imbalance plot``: the indicator's chart, from the strategy's own columns."""
+"""``perp-imbalance plot``: draw the indicator's chart from the columns of the strategy."""
 
 import argparse
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the page and say where it is."""
+    """Write the chart page and print its path."""
     from rich.console import Console
 
     from perp_imbalance.data.sample import ensure_sample_market
@@ -146,7 +146,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def drawn(chart: "Chart") -> str:
-    """Return in a line what a chart shows."""
+    """Return one line that describes the content of a chart."""
     first, last = chart.frame["date"].iloc[[0, -1]]
     count = "" if chart.trades is None else f", {len(chart.trades_drawn)} trades"
     span = f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
@@ -155,9 +155,9 @@ def drawn(chart: "Chart") -> str:
 
 
 def check_picture(picture: Path, page: Path) -> None:
-    """Raise unless a picture can be written beside its page.
+    """Raise if the picture's file name does not fit.
 
-    :raises CommandError: if it would be the page itself, or its name promises another format.
+    :raises CommandError: if it names the page itself, or has the extension of another format.
     """
     if picture.absolute() == page.absolute():
         raise CommandError(f"{picture} is the page: name another file for the picture")
@@ -166,10 +166,10 @@ def check_picture(picture: Path, page: Path) -> None:
 
 
 def check_trades(chart: "Chart", result: str) -> None:
-    """Raise where a result has trades of the pair, but of other candles than are drawn.
+    """Raise if the result's trades of the pair are of other candles than the chart's.
 
-    :param result: the file they are from; empty where the backtest was run for this chart.
-    :raises DataError: saying what does not fit.
+    :param result: file of the trades; empty if the backtest was run for this chart.
+    :raises DataError: naming the difference.
     """
     trades = chart.trades
     if not result or trades is None or trades.empty:
@@ -184,7 +184,7 @@ def check_trades(chart: "Chart", result: str) -> None:
             f"{trades['close_date'].max():%Y-%m-%d}, and {first:%Y-%m-%d} to {last:%Y-%m-%d} is "
             "drawn: name another --timerange or result"
         )
-    # freqtrade fills within the candle; prices of the file are rounded to the exchange's digits.
+    # freqtrade fills orders within the candle; stored prices are rounded to the exchange's tick.
     opened = trades.merge(
         chart.frame, left_on="open_date", right_on="date", suffixes=("_trade", "")
     )
@@ -199,16 +199,16 @@ def check_trades(chart: "Chart", result: str) -> None:
 
 
 def default_output(user_data_dir: Path, pair: str) -> Path:
-    """Return a name that no page has yet."""
+    """Return a file name for the page that does not exist yet."""
     from freqtrade.misc import pair_to_filename
 
     return user_data_dir / "plot" / f"{run_name(f'chart-{pair_to_filename(pair)}')}.html"
 
 
 def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
-    """Return the trades that a result file has of a strategy.
+    """Return a strategy's trades from a result file.
 
-    :raises DataError: if it has none of it, or is no result.
+    :raises DataError: if the file has no trades of the strategy, or is not a result.
     """
     from perp_imbalance.freqtrade_bridge.logs import quiet_freqtrade
     from perp_imbalance.reporting.backtest_result import read_result
@@ -223,10 +223,10 @@ def trades_of(result: Path, strategy: str) -> "pd.DataFrame":
 def backtested(
     strategy: str, datadir: Path, config: Mapping[str, Any], timerange: str | None
 ) -> "pd.DataFrame":
-    """Return the trades of a backtest that is run here.
+    """Run a backtest and return its trades.
 
-    :param config: all of it, such as ``merged_config`` returns.
-    :raises CommandError: if freqtrade refuses it.
+    :param config: the complete config, as ``merged_config`` returns it.
+    :raises CommandError: if freqtrade refuses the config.
     """
     from freqtrade.data.btanalysis import load_backtest_data
 

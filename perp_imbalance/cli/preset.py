@@ -1,4 +1,4 @@
-"""``perp-imbalance preset``: presets and parameter files as what a strategy trades with."""
+"""``perp-imbalance preset``: list, show and apply presets and parameter files."""
 
 import argparse
 import json
@@ -27,7 +27,7 @@ _STRATEGY = "PerpImbalance"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand ``preset`` with its own three."""
+    """Add the subcommand ``preset`` with its actions ``list``, ``show`` and ``apply``."""
     parser = subparsers.add_parser(
         "preset",
         help="list, show and apply presets and parameter files",
@@ -69,7 +69,7 @@ def show_preset(arguments: argparse.Namespace) -> int:
 
 
 def apply_preset(arguments: argparse.Namespace) -> int:
-    """Write the parameter file of a strategy."""
+    """Write a strategy's parameter file."""
     from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.freqtrade_bridge.strategy_trial import tried
@@ -112,9 +112,9 @@ def apply_preset(arguments: argparse.Namespace) -> int:
 
 
 def _typed(words: Sequence[str]) -> "ParameterFile | None":
-    """Return values as they are typed, ``NAME=VALUE``; None of a name.
+    """Return typed ``NAME=VALUE`` words as parameters; None if the only word is a name.
 
-    :raises PerpImbalanceError: if one is no value, or a name is among them.
+    :raises PerpImbalanceError: if a word is not a value, or names and values are mixed.
     """
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 
@@ -124,9 +124,9 @@ def _typed(words: Sequence[str]) -> "ParameterFile | None":
 
 
 def _parameters(name: str) -> "ParameterFile":
-    """Return a preset, all of its values, or those that a parameter file names.
+    """Return the values of a preset or of a parameter file.
 
-    :raises PerpImbalanceError: if there is none of the name, or if it has a wrong value or none.
+    :raises PerpImbalanceError: if neither exists, or if it has an invalid value or no value.
     """
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
 
@@ -145,7 +145,7 @@ def _parameters(name: str) -> "ParameterFile":
 
 
 def _values(name: str) -> dict[str, Any]:
-    """Return the values of a preset, or those that stand in a parameter file, by name."""
+    """Return the values of a preset, or of a parameter file, by name."""
     from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS
 
     if name in PRESETS:
@@ -154,19 +154,19 @@ def _values(name: str) -> dict[str, Any]:
     parameters.check_names(name, OUR_PARAMETERS)
     values: dict[str, Any] = {}
     for space, found in parameters.params.items():
-        # A ROI table has minutes for names.
+        # The keys of a ROI table are minutes.
         values |= {"minimal_roi": found} if space == "roi" else found
     return values
 
 
 def _preset_values(name: str) -> dict[str, Any]:
-    """Return the thresholds of a preset, and the sides that it enters."""
+    """Return a preset's thresholds and the sides that it enters."""
     sides = PRESET_SIDES.get(name, get_args(Side))
     return {**asdict(PRESETS[name]), "sides": list(sides)}
 
 
 def _table(columns: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return values side by side, one in a line."""
+    """Return a table of values with one line per parameter and one column per preset."""
     width = max(map(len, columns)) + 2
     names = next(iter(columns.values()))
     first = max(map(len, names))

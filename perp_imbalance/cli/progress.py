@@ -1,19 +1,19 @@
-"""The bar on standard error that says how far a command is."""
+"""The progress bar that commands show on standard error."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from perp_imbalance.freqtrade_bridge.process import raise_lost_signal
 
-#: Is told what is being done, the steps done and the steps in all.
+#: Called with the current step's name, the steps done and the total steps.
 Tell = Callable[[str, int, int], None]
 
 
 @contextmanager
 def progress() -> Iterator[Tell]:
-    """Show a bar while the block lasts, and leave nothing of it; none where no terminal is.
+    """Show a progress bar within the block and erase it at the end; none outside a terminal.
 
-    A step after an interrupt that got lost raises it again.
+    A lost interrupt is raised again at the next step.
 
     >>> with progress() as tell:
     ...     tell("BTC/USDT:USDT", 1, 3)

@@ -1,4 +1,4 @@
-"""``perp-imbalance reconcile``: what a bot really traded, beside a backtest of the same time."""
+"""``perp-imbalance reconcile``: compare a bot's real trades with a backtest of the same time."""
 
 import argparse
 import json
@@ -113,7 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         options["timeframe"] = arguments.timeframe
     complete = load_config(config_files(arguments), runmode=RunMode.BACKTEST, overlay=options)
     strategy = load_strategy(complete, with_parameters=True)
-    # freqtrade tells of each file that it opens.
+    # freqtrade logs each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
     if not hasattr(strategy, "entry_settings"):
         raise CommandError(f"{arguments.strategy} is not made of PerpImbalance")
@@ -129,7 +129,7 @@ def compare(
     settings: dict[str, Any],
     lock: "Lock | None",
 ) -> int:
-    """Compare a bot with a backtest, and print what was found."""
+    """Compare a bot with a backtest, and print the differences."""
     from rich.console import Console
 
     from perp_imbalance.reconcile import read_log, read_record, reconcile
@@ -167,7 +167,7 @@ def compare(
 def lock_band(
     arguments: argparse.Namespace, config: dict[str, Any], settings: dict[str, Any]
 ) -> int:
-    """Backtest what there is and write down what a band is drawn from."""
+    """Run a backtest and write the data of a band to a file."""
     from perp_imbalance.reconcile import Lock
     from perp_imbalance.reconcile.band import LEAST_TRADES
     from perp_imbalance.reconcile.span import first_start, last_candle, pairs_of
@@ -181,7 +181,7 @@ def lock_band(
     data, candle = candles(arguments, config)
     start, end = within_asked(asked, first_start(data, candle), last_candle(data))
     trades = backtest(plan_of(arguments, config, data, start, end), candle)
-    # As a time range, whose end is not part of it.
+    # As a time range, whose end is exclusive.
     span = f"{start:%Y%m%d}-{end.ceil('D'):%Y%m%d}"
     lock = Lock.of(trades, settings, arguments.pairs, span)
     drawn = lock.band(len(lock.profits_bps))
@@ -207,7 +207,7 @@ def lock_band(
 def candles(
     arguments: argparse.Namespace, config: dict[str, Any]
 ) -> "tuple[BacktestData, pd.Timedelta]":
-    """Return what there is of the pairs, and the length of a candle."""
+    """Return the stored candles of the pairs, and the length of a candle."""
     import pandas as pd
     from freqtrade.exchange import timeframe_to_seconds
 
@@ -222,9 +222,9 @@ def candles(
 def within_asked(
     timerange: str | None, start: "pd.Timestamp", end: "pd.Timestamp"
 ) -> "tuple[pd.Timestamp, pd.Timestamp]":
-    """Return the part of a time that a time range asks for.
+    """Return the part of a time span that lies in the requested time range.
 
-    :raises CommandError: if there is none.
+    :raises CommandError: if they do not overlap.
     """
     import pandas as pd
     from freqtrade.configuration import TimeRange
@@ -248,7 +248,7 @@ def plan_of(
     start: "pd.Timestamp",
     end: "pd.Timestamp",
 ) -> "Plan":
-    """Return what is to be backtested."""
+    """Return the plan of the backtest."""
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.rehearsal import Plan
@@ -256,7 +256,7 @@ def plan_of(
     overlay = backtest_overlay(config, data) | {
         "strategy": arguments.strategy,
         "strategy_path": str(strategy_folder(config, arguments.strategy)),
-        # A bot always has them.
+        # A bot always uses its protections.
         "enable_protections": True,
     }
     whole = merged_config(config_files(arguments), overlay)
@@ -265,7 +265,7 @@ def plan_of(
 
 
 def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
-    """Say what nothing is known of, and why."""
+    """Return notes on what cannot be determined, and why."""
     notes = []
     if not logs:
         notes.append(
@@ -282,7 +282,7 @@ def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
 
 
 def show(found: "Reconciliation") -> None:
-    """Print what bot and backtest did, where they differ and why."""
+    """Print what the bot and the backtest traded, where they differ and why."""
     from perp_imbalance.rehearsal import page
 
     console = page_console()
@@ -302,7 +302,7 @@ def show(found: "Reconciliation") -> None:
 
 
 def said_of_band(found: "Reconciliation") -> str:
-    """Say in a sentence where the bot's result lies."""
+    """Return a sentence on whether the bot's result lies inside the band."""
     if found.live_bps is None:
         return "no trade of the bot is closed"
     mean = f"{found.live_bps:+.1f} bps a trade over {found.live_trades} closed trades"

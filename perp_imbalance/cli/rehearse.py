@@ -1,4 +1,4 @@
-"""``perp-imbalance rehearse``: a bot's life on past candles, compared with a backtest of them."""
+"""``perp-imbalance rehearse``: run a bot on past candles and compare its trades with a backtest."""
 
 import argparse
 import logging
@@ -85,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.rehearsal import held_against_backtest, page
 
     plan, candle = plan_of(arguments)
-    # freqtrade tells of each file that it opens.
+    # freqtrade logs each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
     try:
         with progress() as tell:
@@ -97,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
                 ),
             )
     except (KeyboardInterrupt, SystemExit):
-        # plan_of has seen that it did not exist. Half of a rehearsal compares with nothing.
+        # plan_of checked that the folder was new. A partial rehearsal is useless: remove it.
         shutil.rmtree(plan.folder, ignore_errors=True)
         raise
     file = plan.folder / PAGE
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def as_values(plan: "Plan", comparison: "Comparison") -> dict[str, Any]:
-    """Return what ``--json`` prints."""
+    """Return the comparison as plain data for ``--json``."""
     from perp_imbalance.rehearsal import page
 
     return {
@@ -127,9 +127,9 @@ def as_values(plan: "Plan", comparison: "Comparison") -> dict[str, Any]:
 
 
 def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
-    """Return what is to be rehearsed, and the length of its candles.
+    """Return the plan of the rehearsal, and the length of a candle.
 
-    :raises CommandError: if options are missing or make no sense.
+    :raises CommandError: if options are missing or do not fit together.
     """
     from freqtrade.exchange import timeframe_to_seconds
 
@@ -146,7 +146,7 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
         raise CommandError("rehearse needs --datadir: the folder of candles, freqtrade's --datadir")
     start, stop = span(arguments.timerange)
     files = config_files(arguments)
-    # freqtrade opens it as soon as it reads a config: it is that of the bot that trades.
+    # freqtrade opens db_url as soon as it reads a config; this one belongs to the trading bot.
     no_log = {"logfile": ""}
     config = load_config(files, overlay=no_log)
     strategy = arguments.strategy or config.get("strategy")
@@ -178,21 +178,21 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
     looks = tuple(even_looks(arguments.looks, candle))
     whole = merged_config(files, overlay)
     plan = Plan(
-        # The names in our own section are those of pairs, such as TOKEN/USDT:USDT.
+        # Keys within our section of the config are pairs, such as TOKEN/USDT:USDT.
         {**without_secrets(whole), SECTION: whole[SECTION]},
         data.folder.for_freqtrade.resolve(),
         folder,
         start + timedelta(seconds=looks[0]),
         stop - timedelta(seconds=1),
         looks=looks,
-        # Where the price stands at its open, a bot would see no stop inside a candle.
+        # If the price stayed at the candle's open, a bot would not see stops within the candle.
         walk=True,
     )
     return plan, timedelta(seconds=candle)
 
 
 def span(timerange: str | None) -> tuple[datetime, datetime]:
-    """Return the two ends of a time range.
+    """Return the start and end of a time range.
 
     :raises CommandError: if one is missing.
     """
@@ -208,7 +208,7 @@ def span(timerange: str | None) -> tuple[datetime, datetime]:
 
 
 def show_tables(comparison: "Comparison") -> None:
-    """Print the tables of a comparison, each with what its words mean."""
+    """Print the tables of a comparison, each with an explanation of its terms."""
     from perp_imbalance.rehearsal import page
 
     console = page_console()
@@ -221,7 +221,7 @@ def show_tables(comparison: "Comparison") -> None:
 
 
 def show(plan: "Plan", comparison: "Comparison") -> None:
-    """Print what bot and backtest did, and where they differ."""
+    """Print what the bot and the backtest traded, and where they differ."""
     from perp_imbalance.rehearsal import page
 
     console = page_console()

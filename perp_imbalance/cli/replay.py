@@ -1,4 +1,4 @@
-"""``perp-imbalance replay``: serve a folder of candles as if it were Binance."""
+"""``perp-imbalance replay``: serve a folder of candles through a local copy of Binance's API."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ and in another terminal
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add the subcommand."""
+    """Add the subcommand ``replay``."""
     parser = subparsers.add_parser(
         "replay",
         help="serve a folder of candles on 127.0.0.1 as if it were Binance",
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             "--wallet needs a clock that runs, because orders are signed with the time: "
             "leave --clock out"
         )
-    # Imported late: freqtrade's modules take seconds, and other subcommands do not need these.
+    # Imported late: freqtrade takes seconds to import, and other subcommands do not need it.
     from perp_imbalance.replay import DEFAULT_PORT
     from perp_imbalance.replay.server import system_clock
     from perp_imbalance.replay.testing import AccountTerms, read_faults, running_test_replay
@@ -108,12 +108,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 @contextmanager
 def _config_of(url: str, *, standard: bool) -> Iterator[Path]:
-    """Yield the config file that leads freqtrade to a replay.
+    """Yield the config file that points freqtrade at the replay.
 
-    On a port of its own it is a file of its own, gone with the replay: a bot started later stops
-    at it, instead of trading on whatever answers on that port then.
+    A replay on a port other than the standard one gets a new config file, which is deleted when
+    the replay ends. A bot started later then stops because the file is missing, and does not trade
+    on whatever answers on that port.
 
-    :raises CommandError: if it cannot be written.
+    :raises CommandError: if the file cannot be written.
     """
     from perp_imbalance.replay import replay_config
 

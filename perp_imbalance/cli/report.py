@@ -1,4 +1,4 @@
-"""``perp-imbalance report``: what a trader asks after a backtest."""
+"""``perp-imbalance report``: write a page about a backtest result."""
 
 import argparse
 import json
@@ -62,7 +62,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the report and say where it is."""
+    """Write the report and print its path."""
     from perp_imbalance.freqtrade_bridge.config import load_config
     from perp_imbalance.reporting.backtest_result import newest_result
 
@@ -97,12 +97,12 @@ def write(
     output: Path | None = None,
     colors: tuple[str, bool] = ("classic", False),
 ) -> "Report":
-    """Write the report of a result file, telling on a terminal what is being done.
+    """Write the report of a result file; on a terminal, show the progress.
 
-    :param config: freqtrade's, with its defaults.
-    :param datadir: without, the folder that the result names, else the config's.
-    :param output: without, beside the result.
-    :param colors: name of the palette, and whether on a dark background.
+    :param config: freqtrade's config with its defaults.
+    :param datadir: folder of the candles; if None, the one in the result, else the config's.
+    :param output: file or folder of the page; if None, next to the result.
+    :param colors: name of the palette, and whether the background is dark.
     """
     import logging
 
@@ -111,7 +111,7 @@ def write(
     from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
     from perp_imbalance.reporting.build import make_report
 
-    # freqtrade tells of each file that it opens and of each setting it takes.
+    # freqtrade logs each file that it opens and each setting that it reads.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
     with Console(stderr=True).status("report") as status:
         return make_report(

@@ -1,4 +1,4 @@
-"""The stored candles that ``sweep`` and ``evidence`` read, gates and all."""
+"""Read the stored candles of ``sweep`` and ``evidence``, with the series of the gates."""
 
 import argparse
 from collections.abc import Mapping
@@ -27,15 +27,15 @@ def pair_histories(
     datadir: Path | None = None,
     pairs: "Sequence[str] | None" = None,
 ) -> "tuple[PairHistories, BacktestData]":
-    """Return the folder that the options of ``add_candles`` name, else the config's.
+    """Return the candles of the folder that the ``add_candles`` options name, else of the config's.
 
-    Its settings have the higher timeframe that a backtest of the folder would take.
+    The settings of the result have the higher timeframe that a backtest of the folder would use.
 
-    :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
-    :param costs: of funding fees, what is told of where it is missing, by names of ``COSTS``.
-    :param datadir: one of several folders, where the options name several; with ``pairs``.
-    :raises PerpImbalanceError: if it has no perp on the timeframe, or not the higher timeframe that
-        was named, or a file of it is broken.
+    :param uses_htf: whether the higher timeframe is used; if not, its candles may be missing.
+    :param costs: which costs to report as missing, by names of ``COSTS``; for funding fees.
+    :param datadir: one folder, if the options name several; requires ``pairs``.
+    :raises PerpImbalanceError: if the folder has no perp on the timeframe, or lacks the named
+        higher timeframe, or one of its files is broken.
     """
     from perp_imbalance.data.backtest_data import open_backtest_data
     from perp_imbalance.research.pair_history import PairHistories
@@ -50,7 +50,7 @@ def pair_histories(
         htf_timeframe=arguments.htf_timeframe,
         uses_htf=uses_htf,
         timerange=arguments.timerange,
-        # Of funding rates, thin_series tells.
+        # thin_series reports missing funding rates.
         costs=costs,
     )
     if data.htf_timeframe != data.timeframe:
@@ -69,10 +69,10 @@ def pair_histories(
 def lacking(
     candles: "PairHistory", gated: Mapping[str, Thresholds], folder: "PairHistories"
 ) -> dict[str, str]:
-    """Return which thresholds have a gate on without its series, and which gate that is.
+    """Return the thresholds that use a gate whose series is missing, with the name of that gate.
 
-    :param gated: thresholds by what they are called.
-    :raises DataError: if all of them have.
+    :param gated: thresholds by name.
+    :raises DataError: if all of them lack a series.
     """
     from perp_imbalance.research.series_checks import missing_series
 
@@ -90,13 +90,13 @@ def lacking(
 
 
 def check_costs(horizons: "Sequence[int]", fee: float, seed: int) -> None:
-    """Refuse numbers that no research can be done with.
+    """Raise if a horizon, the fee or the seed is out of range.
 
-    :raises SettingsError: naming the first.
+    :raises SettingsError: naming the first one.
     """
     if min(horizons) < 1:
         raise SettingsError(f"a horizon is {min(horizons)}, it must be at least 1")
-    # Not a number is neither.
+    # This comparison also refuses NaN.
     if not 0 <= fee < 1:
         raise SettingsError(f"--fee is {fee:g}, it must be at least 0 and below 1")
     check_seed(seed)

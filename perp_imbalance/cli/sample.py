@@ -50,8 +50,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the sample market and say what was written."""
-    # Imported late: pandas takes half a second, and other subcommands do not need this.
+    """Write the sample market and print a summary."""
+    # Imported late: pandas takes half a second to import, and other subcommands do not need it.
     from perp_imbalance.data.sample import (
         DEFAULT_DAYS,
         DEFAULT_SEED,

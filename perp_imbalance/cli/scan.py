@@ -1,4 +1,4 @@
-"""``perp-imbalance scan``: which perp is dislocated now."""
+"""``perp-imbalance scan``: rank the perps by how dislocated their premium is now."""
 
 import argparse
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: What a ranking may go by; ``scan.records`` has the same, and is slow to import.
+#: The rankings. ``scan.records`` has the same list, but is slow to import.
 BY = ("deviation", "premium", "z", "funding")
 
 EXAMPLE = """\
@@ -136,9 +136,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Refuse what cannot be done before anything is fetched.
+    """Raise if options do not fit together, before anything is downloaded.
 
-    :raises CommandError: saying what is wrong.
+    :raises CommandError: naming the option.
     """
     from perp_imbalance.scan.write import check_target, is_pairlist
 
@@ -155,10 +155,10 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 
 def chosen_columns(names: str | None) -> Sequence[str]:
-    """Return the columns that are named, all where none is.
+    """Return the named columns, or all columns if none are named.
 
     :param names: separated by commas.
-    :raises CommandError: if one is unknown.
+    :raises CommandError: if a name is unknown.
     """
     from perp_imbalance.scan.show import COLUMNS
 
@@ -176,7 +176,7 @@ def chosen_columns(names: str | None) -> Sequence[str]:
 
 
 class _Page:
-    """What is said of each look: on the terminal and in files."""
+    """Output of each scan, to the terminal and to files."""
 
     def __init__(self, arguments: argparse.Namespace, rules: "Rules", stake: str) -> None:
         from rich.console import Console
@@ -189,9 +189,9 @@ class _Page:
         self._silence: str | None = None
 
     def look(self, feed: "Feed") -> "Ranking":
-        """Ask the exchange and rank; a watch goes on where it does not answer.
+        """Fetch candles and rank the perps; a watch continues if the exchange does not answer.
 
-        :raises BridgeError: if the exchange answers no request for candles.
+        :raises BridgeError: if every request for candles fails.
         """
         from perp_imbalance.scan.rank import nothing_ranked, rank
 
@@ -208,7 +208,7 @@ class _Page:
         return rank(feed.matches, given, self.rules, arguments.top or None, by=arguments.by)
 
     def show(self, found: "Ranking", feed: "Feed", changes: "Changes | None" = None) -> None:
-        """Write files, then print; where nothing could be ranked, only say so.
+        """Write the files, then print the ranking; if nothing was ranked, print the reason only.
 
         :raises CommandError: if no perp can be ranked.
         """
@@ -218,7 +218,7 @@ class _Page:
         if why := self._why_nothing(found, feed):
             if not self.arguments.watch:
                 raise CommandError(why)
-            # It may be gone for a moment; what was written stays.
+            # The failure may be temporary; files written earlier stay.
             logger.warning("%s", why)
             return
         fresh = [perp for perp in found.left_out if perp.perp not in self._named]
@@ -235,7 +235,7 @@ class _Page:
             self._print(found, feed, changes)
 
     def _why_nothing(self, found: "Ranking", feed: "Feed") -> str | None:
-        """Return why there is nothing to show; None where there is."""
+        """Return why there is nothing to show; None if there is something."""
         if self._silence:
             return self._silence
         if not found.rows:
@@ -261,7 +261,7 @@ class _Page:
             found, self.rules, width=console.width, columns=self.columns, changes=changes
         )
         without = len(feed.matches) - len(feed.wanted)
-        # A console folds lines between words.
+        # The console wraps lines between words.
         for line in header(found, self.rules, self.stake):
             console.print(line, highlight=False)
         console.print(table)

@@ -1,4 +1,4 @@
-"""``perp-imbalance sweep``: what each combination of a grid would have traded, and earned."""
+"""``perp-imbalance sweep``: simulate every combination of a grid of thresholds and rank them."""
 
 import argparse
 import json
@@ -118,10 +118,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 class Start(NamedTuple):
-    """What a sweep goes out from.
+    """The starting point of a sweep.
 
-    :ivar base: thresholds that are not named.
-    :ivar notes: what of a parameter file is left out.
+    :ivar base: values of the thresholds that have no axis in the grid.
+    :ivar notes: what of the parameter file is left out.
     """
 
     preset: str
@@ -131,7 +131,7 @@ class Start(NamedTuple):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Sweep, write both files and say what stands out."""
+    """Run the sweep, write both files and print the best lines."""
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.grid_sweep import Plan, run_sweep
     from perp_imbalance.research.heatmap import maps_of
@@ -181,7 +181,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def horizons_of(arguments: argparse.Namespace) -> list[int]:
-    """Return the candles to hold entries for; none where the strategy trades.
+    """Return the holding times in candles; empty if the strategy's exits are simulated.
 
     :raises SettingsError: if they cannot be read, or options do not fit together.
     """
@@ -202,9 +202,9 @@ def horizons_of(arguments: argparse.Namespace) -> list[int]:
 
 
 def start_of(arguments: argparse.Namespace, config: "Mapping[str, Any]") -> Start:
-    """Return the thresholds that the options go out from, and the settings with them.
+    """Return the starting thresholds of the options, and the settings with these thresholds.
 
-    :raises PerpImbalanceError: if the parameter file cannot be read, or is no such file.
+    :raises PerpImbalanceError: if the parameter file is invalid or cannot be read.
     """
     from perp_imbalance.freqtrade_bridge.parameter_file import OUR_PARAMETERS, ParameterFile
     from perp_imbalance.indicators.gates import OPTIONAL_GATES
@@ -222,7 +222,7 @@ def start_of(arguments: argparse.Namespace, config: "Mapping[str, Any]") -> Star
     settings = settings.of_preset(preset)
     named = tuned.by_name
     own = {name: named[name] for name in SETTING_SPACES if name in named}
-    # As the strategy has it: the file outranks the config, but for the switches of gates.
+    # Same order as in the strategy: the file overrides the config, except for gate switches.
     kept = {name for name in OPTIONAL_GATES if name in settings.model_fields_set}
     settings = settings.model_copy(
         update={name: value for name, value in own.items() if name not in kept}
@@ -241,9 +241,9 @@ def start_of(arguments: argparse.Namespace, config: "Mapping[str, Any]") -> Star
 
 
 def grid_of(arguments: argparse.Namespace, start: Start) -> "Grid":
-    """Return the grid that the options name.
+    """Return the grid that the options define.
 
-    :raises SettingsError: if they name none, or values that cannot be traded with.
+    :raises SettingsError: if it has no axis, or values that the strategy cannot trade with.
     """
     from perp_imbalance.research.grid import Grid, axes_around, parse_values
     from perp_imbalance.strategy.named_values import check_decimals
@@ -257,7 +257,7 @@ def grid_of(arguments: argparse.Namespace, start: Start) -> "Grid":
         raise SettingsError("nothing to sweep over: name an axis, such as --enter-z 1.2:3:0.1")
     for name, values in axes.items():
         for value in values:
-            # Each alone beside values that always fit: what is wrong then is the value.
+            # Check each value next to values that always fit: an error is then due to this value.
             fitting: dict[str, Any] = {"enter_z": 1e9} if name == "exit_z" else {"exit_z": 1e-9}
             replace(start.base, **{**fitting, name: value})
             check_decimals(name, value)
@@ -265,9 +265,9 @@ def grid_of(arguments: argparse.Namespace, start: Start) -> "Grid":
 
 
 def check_counts(arguments: argparse.Namespace) -> None:
-    """Refuse counts that leave nothing to sweep over, or to say.
+    """Raise if a count leaves nothing to sweep or to print.
 
-    :raises SettingsError: naming the first.
+    :raises SettingsError: naming the first such option.
     """
     for option in ("sample", "min_trades"):
         count = getattr(arguments, option)
@@ -282,9 +282,9 @@ def read_pairs(
     settings: "Settings",
     grid: "Grid",
 ) -> "tuple[list[PairHistory], PairHistories, list[str]]":
-    """Return the pairs of the folder, and sentences about what results leave out.
+    """Return the pairs of the folder, and notes on what the results leave out.
 
-    :raises DataError: naming the first pair that lacks the series of a gate, and the series.
+    :raises DataError: naming the first pair that lacks the series of a gate, and that series.
     """
     from perp_imbalance.data.backtest_data import by_sentence
     from perp_imbalance.research.series_checks import thin_series, with_every_gate
@@ -304,16 +304,16 @@ def read_pairs(
 def rules_of(
     arguments: argparse.Namespace, config: "dict[str, Any]", start: Start
 ) -> "tuple[Rules, list[str]]":
-    """Return the rules by which a backtest of the preset's strategy trades.
+    """Return the trading rules that a backtest of the preset's strategy uses.
 
-    :return: the rules, and a sentence about what they leave out.
+    :return: the rules, and a note on what they leave out.
     """
     from perp_imbalance.freqtrade_bridge.strategies import load_strategy, strategy_folder
     from perp_imbalance.research.threshold_trades import left_out, rules_of_config
 
     name = strategy_of(start.preset)
     loaded = {**config, "strategy": name, "strategy_path": str(strategy_folder(config, name))}
-    # The strategy's own stoploss, scaled by the leverage, unless the config has one.
+    # The strategy's stoploss scales with the leverage, unless the config sets a stoploss.
     stoploss = load_strategy(loaded).stoploss
     found = {**config, "stoploss": stoploss}
     rules = rules_of_config(found, start.settings, stoploss, arguments.fee)

@@ -1,4 +1,4 @@
-"""The lines of a sweep: what each earned, in words, and the commands that trade it."""
+"""Text of the result lines of a sweep, and the commands that trade them."""
 
 import argparse
 import shlex
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def strategy_of(preset: str) -> str:
-    """Return the strategy of a preset.
+    """Return the class name of a preset's strategy.
 
     >>> strategy_of("deep_discount"), strategy_of("balanced")
     ('PerpImbalanceDeepDiscount', 'PerpImbalance')
@@ -37,7 +37,7 @@ PRESET_OF = {name: _preset_of(name) or "balanced" for name in STRATEGIES}
 
 
 class Command:
-    """The commands that trade a line, as a user types them."""
+    """Builds the commands that trade a result line, as a user types them."""
 
     def __init__(
         self,
@@ -57,11 +57,11 @@ class Command:
         self._after = [] if arguments.fee is None else ["--", "--fee", str(arguments.fee)]
 
     def values(self, line: "Line") -> str:
-        """Return the thresholds of a line in words."""
+        """Return a line's thresholds as ``NAME=VALUE`` words."""
         return " ".join(self._words(line))
 
     def backtest(self, line: "Line") -> str:
-        """Return the command that makes freqtrade trade it."""
+        """Return the command that backtests a line with freqtrade."""
         from perp_imbalance.research.grid_sweep import ALL
 
         pairs = self._pairs if line.selection.pair == ALL else [line.selection.pair]
@@ -69,7 +69,7 @@ class Command:
         return shlex.join([*self._before, *words, *self._after])
 
     def apply(self, line: "Line") -> str:
-        """Return the command that makes the bot trade it."""
+        """Return the command that writes a line's thresholds to the parameter file of the bot."""
         begin = ["perp-imbalance", "preset", "apply", *self._config, "--strategy", self._strategy]
         return shlex.join([*begin, *self._words(line)])
 
@@ -82,7 +82,7 @@ class Command:
 def summary_of(
     sweep: "Sweep", lines: "Sequence[Line]", losing: int, command: Command
 ) -> dict[str, Any]:
-    """Return where the files are, what is recommended, and what luck would show."""
+    """Return the summary: output files, recommended lines, and the result expected by chance."""
     from perp_imbalance.research.luck import said
     from perp_imbalance.research.plateau import as_row
 
@@ -132,7 +132,7 @@ def write_page(
 
 
 def held_said(held_pct: dict[str, float]) -> str:
-    """Return in words what holding would have made.
+    """Return a sentence on the profit of buy-and-hold.
 
     >>> held_said({"BTC/USDT:USDT": 60.0})
     'Holding meanwhile: BTC/USDT:USDT +60 %'
@@ -150,7 +150,7 @@ def _left_out(summary: "Mapping[str, Any]") -> list[str]:
 
 
 def _order_said(summary: "Mapping[str, Any]") -> list[str]:
-    """Say in which order lines stand, and which of their figures freqtrade has in another form."""
+    """Return a sentence on the order of lines and on figures that freqtrade defines differently."""
     if not summary["lines"]:
         return []
     return [
@@ -161,7 +161,7 @@ def _order_said(summary: "Mapping[str, Any]") -> list[str]:
 
 
 def text_of(summary: dict[str, Any]) -> str:
-    """Return a summary as a reader of the terminal sees it."""
+    """Return the summary as text for the terminal."""
     from perp_imbalance.research.luck import SURE
 
     lines = [summary["verdict"], *_left_out(summary), held_said(summary["held_pct"])]
@@ -186,7 +186,7 @@ def text_of(summary: dict[str, Any]) -> str:
 
 
 def _earned(row: "Mapping[str, Any]") -> str:
-    """Return in words what a line earned."""
+    """Return the result of a line as text."""
     pair = "all pairs together" if row["pair"] == "all" else row["pair"]
     said = f"{pair}: {row['net_bps']:+.1f} bps a trade, {row['trades']} trades, t {row['t']:.1f}"
     if row["horizon"]:
@@ -207,7 +207,7 @@ def _number(value: float | None) -> str:
 
 
 def _judged(row: "Mapping[str, Any]", summary: "Mapping[str, Any]") -> str:
-    """Return in words what luck and neighbours say of a line."""
+    """Return a line's p-value and the results of its neighbours as text."""
     luck = (
         f"p {row['p']:.2f} ({summary['combinations']} tried; the best of as many worthless ones: t "
         f"{summary['best_of_worthless_t']:.1f})"

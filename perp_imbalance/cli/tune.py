@@ -1,4 +1,4 @@
-"""``perp-imbalance tune``: thresholds by simulated trades, judged on candles never searched."""
+"""``perp-imbalance tune``: tune thresholds on simulated trades and test them on unused candles."""
 
 import argparse
 import json
@@ -165,7 +165,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def search(task: "Task", arguments: argparse.Namespace, tell: Tell) -> "Found":
-    """Search in as many processes as there are cores, or as the options say.
+    """Search in parallel processes; by default one per core.
 
     :raises CommandError: if no trial has enough trades.
     """
@@ -183,9 +183,9 @@ def search(task: "Task", arguments: argparse.Namespace, tell: Tell) -> "Found":
 
 
 def check_numbers(arguments: argparse.Namespace) -> None:
-    """Refuse numbers that nothing can be tuned with.
+    """Raise if a numeric option is out of range.
 
-    :raises SettingsError: naming them.
+    :raises SettingsError: naming the options.
     """
     workers = 1 if arguments.workers is None else arguments.workers
     if min(arguments.trials, arguments.min_trades, workers) < 1:
@@ -196,9 +196,9 @@ def check_numbers(arguments: argparse.Namespace) -> None:
 
 
 def space_options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what the options say of the thresholds to vary and to fix.
+    """Return the thresholds to vary and to fix, from the options.
 
-    :raises PerpImbalanceError: if a word of them cannot be read.
+    :raises PerpImbalanceError: if a word cannot be read.
     """
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.indicators.thresholds import PRESETS
@@ -212,7 +212,7 @@ def space_options(arguments: argparse.Namespace) -> dict[str, Any]:
             raise SettingsError(f"--vary has {name} twice")
         if has_values and not values:
             raise SettingsError(f"--vary {word} has no values: write {name}=1,2 or {name} alone")
-        # What is no threshold is refused with all others below.
+        # Unknown names are refused below, together with all others.
         is_known = bool(values) and name in PARAMETER_NAMES
         kind = type(getattr(PRESETS["balanced"], name)) if is_known else str
         vary[name] = tuple(parse_values(values, kind, f"value of {name}")) if is_known else None
@@ -222,7 +222,7 @@ def space_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Task:
-    """A tuning that is ready to run."""
+    """A tuning task that is ready to run."""
 
     candles: "Candles"
     traded: "Traded"
@@ -231,7 +231,7 @@ class Task:
     last: "LastPart"
 
     def parameters(self, thresholds: "Thresholds") -> "ParameterFile":
-        """Return thresholds as the parameter file of the strategy, with where they come from."""
+        """Return thresholds in the parameter file's format, with a record of the search."""
         from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile, TunedOn
         from perp_imbalance.strategy.parameters import PARAMETER_NAMES
 
@@ -247,7 +247,7 @@ class Task:
         return found.model_copy(update={"tuned_on": tuned_on})
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what was searched, as plain data."""
+        """Return what was searched as plain data."""
         window, data = self.last.window, self.candles.data
         return {
             "strategy": self.last.strategy,
@@ -260,9 +260,9 @@ class Task:
         }
 
     def notes(self, thresholds: "Thresholds", found: list[dict[str, Any]]) -> list[str]:
-        """Return what the result leaves out, and where freqtrade's trades are not the simulated.
+        """Return what the result leaves out, and where freqtrade's trades differ from simulated.
 
-        :param found: freqtrade's trades of the thresholds on the last part.
+        :param found: freqtrade's trades with these thresholds on the last part.
         """
         from perp_imbalance.research.threshold_trades import left_out
         from perp_imbalance.research.tuning.task import differences
@@ -276,9 +276,9 @@ class Task:
 
 
 def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> Task:
-    """Return what is to be searched, and what the winner is tested on.
+    """Return the search task, and the data on which the winner is tested.
 
-    :raises PerpImbalanceError: if candles, the strategy or values to try are missing or wrong.
+    :raises PerpImbalanceError: if candles, the strategy or values are missing or invalid.
     """
     from perp_imbalance.freqtrade_bridge.config import merged_config
     from perp_imbalance.research.strategy_sources import sources
@@ -324,9 +324,9 @@ def prepare(config: dict[str, Any], arguments: argparse.Namespace) -> Task:
 def next_steps(
     arguments: argparse.Namespace, winner: "ParameterFile", file: Path, *, replaces: bool
 ) -> list[str]:
-    """Return the commands that lead from the parameter file to a bot, in their order.
+    """Return the commands that lead from the parameter file to a bot, in order.
 
-    :param replaces: whether the strategy has a parameter file already.
+    :param replaces: whether the strategy already has a parameter file.
     """
     strategy, configs = arguments.strategy, arguments.config
     return [
@@ -337,7 +337,7 @@ def next_steps(
 
 
 def _lines(found: dict[str, Any], result_file: Path) -> list[str]:
-    """Return the result in words."""
+    """Return the result as lines of text."""
     searched = found["searched"]
     account = searched["account"]
     how = "all there are" if searched["is_exhaustive"] else "of very many"

@@ -1,4 +1,4 @@
-"""``perp-imbalance walk-forward``: fit on one span, trade the next, and say what held."""
+"""``perp-imbalance walk-forward``: fit on one window, trade the next, and summarise the results."""
 
 import argparse
 import json
@@ -49,7 +49,7 @@ travel to them. Once candles, strategies, options or the code have changed, begi
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")
-#: The engines of a fit, with the epochs of each window.
+#: The engines of a fit, with the default epochs per window.
 _EPOCHS = {"kernel": 2000, "freqtrade": 100}
 _LOSS = "SharpeHyperOptLossDaily"
 
@@ -110,7 +110,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run what is missing, and write the report."""
+    """Run the windows that have no result yet, and write the report."""
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.research.walk_forward.run import Cluster, Store, run_windows
     from perp_imbalance.research.walk_forward.summary import summarise, write_report, write_winner
@@ -157,7 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check_engine(arguments: argparse.Namespace) -> None:
-    """Put in place what was left to the engine, and refuse what it would leave aside.
+    """Set the engine's defaults, and raise for options that the engine would ignore.
 
     :raises PerpImbalanceError: naming the option.
     """
@@ -188,9 +188,9 @@ def check_engine(arguments: argparse.Namespace) -> None:
 def prepare(
     config: dict[str, Any], arguments: argparse.Namespace
 ) -> "tuple[Bundle, list[Window], list[str]]":
-    """Return what travels to the workers, the windows, and what the results leave out.
+    """Return the task for the workers, the windows, and notes on what the results leave out.
 
-    :raises PerpImbalanceError: if candles, the strategy or whole windows are missing.
+    :raises PerpImbalanceError: if candles, the strategy or complete windows are missing.
     """
     from freqtrade.exchange import timeframe_to_seconds
 
@@ -249,8 +249,8 @@ def prepare(
 def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
     """Return how each window is fitted.
 
-    :param texts: sources of the strategies there are.
-    :raises CommandError: if the strategy is none of them.
+    :param texts: source code of the available strategies.
+    :raises CommandError: if the strategy is not among them.
     """
     from perp_imbalance.research.walk_forward.task import Fit
 
@@ -273,10 +273,10 @@ def _fit_of(arguments: argparse.Namespace, texts: dict[str, str]) -> "Fit":
 
 
 def _check_fit(fit: "Fit", user_data: Path, place: Path) -> None:
-    """Raise where hyperopt would refuse how it is asked, or leave a part of it aside.
+    """Raise if hyperopt would refuse the fit's options or ignore some of them.
 
     :param place: folder of strategies.
-    :raises PerpImbalanceError: naming a space or a loss that there is not.
+    :raises PerpImbalanceError: naming an unknown space or loss function.
     """
     from freqtrade.constants import HYPEROPT_BUILTIN_SPACE_OPTIONS
 
@@ -287,12 +287,12 @@ def _check_fit(fit: "Fit", user_data: Path, place: Path) -> None:
     for space in fit.spaces:
         if space not in known:
             raise CommandError(f"--spaces: there is no space {space}, only {', '.join(known)}")
-    # Of the losses that travel.
+    # Only loss functions that are sent to the workers.
     check_loss(fit.loss, user_data)
 
 
 def windows_of(arguments: argparse.Namespace, timeframe: str, times: list[Any]) -> "list[Window]":
-    """Return the windows of the options, within the candles there are."""
+    """Return the windows that the options define within the available candles."""
     from freqtrade.configuration import TimeRange
     from freqtrade.exchange import timeframe_to_seconds
 
@@ -319,7 +319,7 @@ def _wallet(config: dict[str, Any]) -> float:
 
 
 def _lines(summary: dict[str, Any]) -> list[str]:
-    """Return a line for each window and each account."""
+    """Return one line for each window and for each account."""
     lines = []
     for row in summary["windows"]:
         if row["unsaid"]:

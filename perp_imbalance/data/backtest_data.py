@@ -1,4 +1,4 @@
-"""What a backtest reads of a folder: which perps can be traded, and what results leave out."""
+"""The candles that a backtest reads from a folder: tradable perps, and notes on missing data."""
 
 import logging
 import math
@@ -32,11 +32,11 @@ from perp_imbalance.strategy.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-#: What funding fees are computed from, by :func:`cost_keys`'s names.
+#: The series from which funding fees are computed, by their names in :func:`cost_keys`.
 COSTS = ("funding rates", "mark prices")
-# freqtrade takes seconds above this, a day in 2286, for milliseconds of 1970.
+# freqtrade reads larger numbers of seconds (a day in 2286) as milliseconds since 1970.
 _LATEST = 9_999_999_999
-#: More pairs than these are told of by their count.
+#: Longer lists of pairs are shortened to a count.
 FEW = 3
 
 
@@ -44,10 +44,10 @@ FEW = 3
 class BacktestData:
     """Perps of a folder that can be traded on a timeframe.
 
-    :ivar matches: the perps with what each is compared with.
-    :ivar htf_timeframe: the higher timeframe that the folder allows; the timeframe itself where
-        nothing looks at a higher one.
-    :ivar notes: a line for each thing that is left out.
+    :ivar matches: the perps, each with the series that it is compared with.
+    :ivar htf_timeframe: the higher timeframe that the folder supports; the timeframe itself if no
+        higher one is used.
+    :ivar notes: one line for each thing that is left out.
     """
 
     folder: CandleFolder
@@ -58,7 +58,7 @@ class BacktestData:
 
     @property
     def pairs(self) -> list[str]:
-        """The perps' names."""
+        """The names of the perps."""
         return [match.perp for match in self.matches]
 
 
@@ -76,21 +76,21 @@ def open_backtest_data(
     costs: Collection[str] = COSTS,
     startup: int = 0,
 ) -> BacktestData:
-    """Return the perps of a folder that a backtest can trade, after a look at every file it reads.
+    """Return the perps of a folder that a backtest can trade, after checking every file it reads.
 
-    Candles of the higher timeframe that the folder lacks are made of those of the timeframe.
+    Missing candles of the higher timeframe are made from those of the timeframe.
 
-    :param settings: the config's.
-    :param exchange: the config's.
+    :param settings: the project's settings of the config.
+    :param exchange: the exchange of the config.
     :param data_format: the config's ``dataformat_ohlcv``.
-    :param pairs: perps that were asked for; None for all.
-    :param htf_timeframe: the one that was asked for; None for the config's, or what fits where the
-        folder lacks that and it cannot be made.
-    :param uses_htf: whether anything looks at the higher timeframe; if not, none has to be there.
+    :param pairs: requested perps; None for all.
+    :param htf_timeframe: requested higher timeframe; None for the config's, or for the folder's
+        shortest if the config's is missing and cannot be made.
+    :param uses_htf: whether the higher timeframe is used; if not, its candles may be missing.
     :param timerange: freqtrade's ``--timerange``.
-    :param costs: as :func:`check_series`.
-    :param startup: as :func:`within_timerange`.
-    :raises DataError: if the folder lacks what was asked for, or a file of it is broken.
+    :param costs: see :func:`check_series`.
+    :param startup: see :func:`within_timerange`.
+    :raises DataError: if the folder lacks requested candles, or one of its files is broken.
     :raises SettingsError: if the higher timeframe is not a multiple of the timeframe.
     """
     folder = CandleFolder(datadir, data_format)
@@ -112,10 +112,10 @@ def open_backtest_data(
 def select_perps(
     folder: CandleFolder, timeframe: str, matching: Matching, wanted: Sequence[str] | None = None
 ) -> tuple[list[SpotMatch], list[str]]:
-    """Return the perps of a folder that can be traded, and lines about those that cannot.
+    """Return the perps of a folder that can be traded, and notes on those that cannot.
 
     :param wanted: freqtrade's names; None for every perp on the timeframe.
-    :raises DataError: if the folder lacks one that was named, or none can be traded.
+    :raises DataError: if a named perp is missing, or no perp can be traded.
     """
     contracts = folder.contracts(timeframe)
     missing = [pair for pair in wanted or () if pair not in contracts]
@@ -154,11 +154,11 @@ def within_timerange(
     timerange: str | None,
     startup: int = 0,
 ) -> tuple[list[SpotMatch], list[str]]:
-    """Return the perps with candles in a time range, and lines about what of it has none.
+    """Return the perps with candles in a time range, and notes on missing candles.
 
-    :param timerange: freqtrade's ``--timerange``; None for all there is.
-    :param startup: candles at the beginning of a perp that are only looked back on.
-    :raises DataError: if none has, saying from when to when there are candles.
+    :param timerange: freqtrade's ``--timerange``; None for all candles.
+    :param startup: number of leading candles of each perp that only warm up the indicators.
+    :raises DataError: if no perp has candles there; names the time of the existing candles.
     """
     span = TimeRange.parse_timerange(timerange)
     start, stop = span.startts or -math.inf, span.stopts or math.inf
@@ -191,7 +191,7 @@ def _minute(time: Timestamp) -> str:
     return f"{time:%Y-%m-%d %H:%M}"
 
 
-#: What perps that are left out have in common, by how the reason of one begins.
+#: Common reasons for left-out perps, by the first words of a perp's reason.
 _KINDS = {
     "no ": "without spot candles",
     "outside": "outside the time range",
@@ -202,7 +202,7 @@ _KINDS = {
 
 
 def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> str:
-    """Return one line about all perps that are left out, with their count.
+    """Return one line about all perps that are left out, with their number.
 
     :param left_out: pairs with the reason of each.
     """
@@ -218,7 +218,7 @@ def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> 
 
 
 def named(pairs: Sequence[str]) -> str:
-    """Return the first names of a list, and how many more there are.
+    """Return the first names of a list, and the number of the others.
 
     >>> named(["A", "B", "C", "D", "E"])
     'A, B, C and 2 more'
@@ -228,7 +228,7 @@ def named(pairs: Sequence[str]) -> str:
 
 
 def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
-    """Return each sentence once, behind all pairs of which it is said.
+    """Return each distinct sentence once, after the pairs that it applies to.
 
     :param said: pairs and sentences.
 
@@ -244,10 +244,10 @@ def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:
 def make_higher(
     folder: CandleFolder, timeframe: str, higher: str, matches: Sequence[SpotMatch]
 ) -> list[str]:
-    """Make candles of a higher timeframe of perps and their spot pairs where there are none.
+    """Make missing candles of a higher timeframe for perps and their spot pairs.
 
-    :param higher: the one that was asked for, or the config's.
-    :return: a line about the pairs of which some were made.
+    :param higher: the requested timeframe, or the config's.
+    :return: a note on the pairs for which candles were made.
     """
     if not can_be_made(timeframe, higher):
         return []
@@ -266,11 +266,11 @@ def make_higher(
 def fit_htf_timeframe(
     folder: CandleFolder, timeframe: str, configured: str, wanted: str | None = None
 ) -> str:
-    """Return the higher timeframe that a folder allows; warn where it is another one.
+    """Return the higher timeframe to use; log a warning if it is not the configured one.
 
-    :param wanted: the one that was asked for; without, the configured one, or the shortest one
-        that the folder has.
-    :raises DataError: if the folder lacks the one that was asked for.
+    :param wanted: the requested timeframe; if None, the configured one, or the shortest one that
+        the folder has.
+    :raises DataError: if the folder lacks the requested timeframe.
     """
     if wanted:
         if wanted not in folder.timeframes:
@@ -296,10 +296,10 @@ def fit_htf_timeframe(
 def series_keys(
     match: SpotMatch, timeframes: Sequence[str], kinds: Iterable[CandleType]
 ) -> list[Key]:
-    """Return the candles that a backtest reads of a perp, without those of funding fees.
+    """Return the series that a backtest of a perp reads, without those of funding fees.
 
     :param timeframes: the timeframe, and the higher one.
-    :param kinds: series of optional gates, on the first timeframe.
+    :param kinds: candle types of optional gates, on the first timeframe.
     """
     spot = [(str(match.spot), timeframe, CandleType(match.source)) for timeframe in timeframes]
     return [
@@ -317,13 +317,13 @@ def check_series(
     kinds: Collection[CandleType] = (),
     costs: Collection[str] = COSTS,
 ) -> list[str]:
-    """Read every file that a backtest of these perps reads; say what its results leave out.
+    """Check every file that a backtest of these perps reads; return what its results leave out.
 
     :param timerange: freqtrade's ``--timerange``.
-    :param kinds: series of the optional gates that are on.
-    :param costs: what is told of where it is missing, by :func:`cost_keys`'s names.
-    :return: a line for each series that is missing or that covers too little, behind its pairs.
-    :raises DataError: naming the first file that is broken.
+    :param kinds: candle types of the optional gates that are on.
+    :param costs: which costs to report as missing, by their names in :func:`cost_keys`.
+    :return: one line per series that is missing or covers too little time, with its pairs.
+    :raises DataError: naming the first broken file.
     """
     span = TimeRange.parse_timerange(timerange)
     said: list[tuple[str, str]] = []
@@ -344,7 +344,7 @@ def _about_candles(
     span: TimeRange,
     kinds: Collection[CandleType],
 ) -> list[str]:
-    """Say what is wrong with the candles of a perp, and with the series of its gates."""
+    """Return messages about a perp's candles and the series of its gates."""
     said = []
     timeframes = list(dict.fromkeys([data.timeframe, data.htf_timeframe]))
     for key in series_keys(match, timeframes, kinds):
@@ -357,7 +357,7 @@ def _about_candles(
             of = "" if kind == CandleType.FUTURES else f" of {match.name}"
             name, harm = f"{timeframe} candles{of}", "nothing is entered"
         if timeframe != data.timeframe:
-            # Where no perp has any, it was said of the folder.
+            # If no perp has any, a message about the folder says so.
             if timeframe not in data.folder.timeframes:
                 continue
             harm = "the HTF gate lets nothing pass"
@@ -372,7 +372,7 @@ def _about_costs(
     span: TimeRange,
     costs: Collection[str],
 ) -> list[str]:
-    """Say what funding fees lack, and what the perp's candles lack beside their series."""
+    """Return messages about missing funding fees, and candles that the perp lacks beside them."""
     said = []
     for name, key in keys.items():
         frame = trim_dataframe(data.folder.read(*key), span)
@@ -389,9 +389,9 @@ def _about_costs(
 
 
 def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
-    """Say what results lack without a series, and how to mend it.
+    """Return what results lack without a series, and how to mend it.
 
-    :param told: whether that is said even where no older file is at hand.
+    :param told: whether to return a message even if no older file exists.
     """
     pair, timeframe, kind = key
     harm = ": FUNDING FEES ARE LEFT OUT of results"

@@ -1,7 +1,7 @@
-"""What a file of candles must hold: its columns, times in UTC on their grid, and usable values.
+"""Check candle files: required columns, times in UTC on their grid, and usable values.
 
-freqtrade takes numbers as they are: of prices that are not above 0, or of candles that are late by
-half an hour, it says nothing, and results are wrong. Here such a file is refused.
+freqtrade accepts any numbers: it does not report prices that are not above 0, or candles that are
+half an hour late, and its results are wrong. This module refuses such files.
 """
 
 import zlib
@@ -20,15 +20,15 @@ from pyarrow import dataset
 
 from perp_imbalance.errors import DataError
 
-#: The timeframe under which freqtrade keeps funding rates; it reads no other, and pays a rate only
-#: where a mark price opens in the same second.
+#: The only timeframe under which freqtrade stores and reads funding rates. It pays a rate only
+#: if a mark price opens in the same second.
 FUNDING_TIMEFRAME = "1h"
-#: What pyarrow, pandas and freqtrade raise on a file that is not what its name says.
+#: What pyarrow, pandas and freqtrade raise on a file whose content does not match its name.
 READ_ERRORS = (pa.ArrowException, ValueError, TypeError, OSError, EOFError, zlib.error)
-#: How a broken file is mended.
+#: How to mend a broken file.
 DOWNLOAD = "delete it, then perp-imbalance download-data brings it anew"
 
-# No perpetual and no spot market of a coin is older than this.
+# No perpetual and no spot market is older than this.
 _OLDEST = Timestamp("2009-01-01", tz="UTC")
 _PRICES = ("open", "high", "low", "close")
 _PRICED = (CandleType.SPOT, CandleType.FUTURES, CandleType.MARK, CandleType.INDEX)
@@ -37,9 +37,9 @@ _INTEREST = ("open_interest_amount", "open_interest_value")
 
 
 def check_file(file: Path, data_format: str, timeframe: str, kind: CandleType) -> None:
-    """Raise unless a file holds what freqtrade reads as candles of a type, in order of time.
+    """Raise unless a file holds candles of a type that freqtrade can read, sorted by time.
 
-    :raises DataError: naming file and column, and how to mend it.
+    :raises DataError: naming file and column, and how to mend the file.
     """
     stored = _stored(file, data_format, kind)
     wanted = get_candle_columns(kind)
@@ -57,13 +57,13 @@ def check_file(file: Path, data_format: str, timeframe: str, kind: CandleType) -
 def read_times(file: Path, data_format: str, kind: CandleType) -> DatetimeIndex:
     """Return the times of a file's rows, in order.
 
-    :raises DataError: as :func:`check_file`, for its times.
+    :raises DataError: as :func:`check_file` does for times.
     """
     return _times(file, _stored(file, data_format, kind, ["date"]))
 
 
 def usable_rows(frame: DataFrame, kind: CandleType) -> NDArray[np.bool_]:
-    """Return which rows of a series hold values that a result can be computed from.
+    """Return a mask of the rows whose values are valid.
 
     :param frame: a series as freqtrade reads it.
 
@@ -81,14 +81,14 @@ def usable_rows(frame: DataFrame, kind: CandleType) -> NDArray[np.bool_]:
 
 
 def usable_value(kind: CandleType) -> str:
-    """Return what a row that is not among :func:`usable_rows` lacks, in words."""
+    """Return in words what a row needs to be usable, such as "price or volume"."""
     if kind == CandleType.FUNDING_RATE:
         return "rate at a full hour"
     return "open interest" if kind == CandleType.OPEN_INTEREST else "price or volume"
 
 
 def unreadable(file: Path, data_format: str, error: Exception | None = None) -> DataError:
-    """Return the error about a file that cannot be read."""
+    """Return the error for a file that cannot be read."""
     if isinstance(error, OSError) and error.strerror:
         return DataError(f"{file} cannot be read: {error.strerror}")
     return DataError(
@@ -97,7 +97,7 @@ def unreadable(file: Path, data_format: str, error: Exception | None = None) -> 
 
 
 def _rules(frame: DataFrame, kind: CandleType) -> list[tuple[tuple[str, ...], float, str]]:
-    """Return columns of a series with what one of them must hold: above what, and in words."""
+    """Return the value rules of a series: columns, their lower bound, and a description."""
     if kind == CandleType.FUNDING_RATE:
         column = "funding_rate" if "funding_rate" in frame else "open"
         return [((column,), -np.inf, "number")]
@@ -108,13 +108,13 @@ def _rules(frame: DataFrame, kind: CandleType) -> list[tuple[tuple[str, ...], fl
     if kind == CandleType.PREMIUMINDEX:
         rules = [((name,), -np.inf, "number") for name in _PRICES]
     if kind in _TRADED:
-        # A candle in which nothing was traded has a volume of 0.
+        # A candle without trades has a volume of 0.
         rules.append((("volume",), np.nextafter(0.0, -1.0), "number"))
     return rules
 
 
 def _is_number(values: "Series[Any]", least: float) -> NDArray[np.bool_]:
-    """Return which values are finite numbers above a bound."""
+    """Return a mask of the values that are finite numbers above a bound."""
     numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
     return np.asarray((numbers > least) & (numbers < np.inf))
 
@@ -122,9 +122,9 @@ def _is_number(values: "Series[Any]", least: float) -> NDArray[np.bool_]:
 def _stored(
     file: Path, data_format: str, kind: CandleType, columns: list[str] | None = None
 ) -> DataFrame:
-    """Return what a file holds as it is there, without freqtrade's conversions.
+    """Return the content of a file without freqtrade's conversions.
 
-    :param columns: those to read; None for all.
+    :param columns: columns to read; None for all.
     """
     if not file.is_file():
         raise DataError(f"{file} is not a file: move it elsewhere")
@@ -135,7 +135,7 @@ def _stored(
             table = dataset.dataset(file, format=data_format)
             known = [name for name in columns or table.schema.names if name in table.schema.names]
             return DataFrame(table.to_table(columns=known).to_pandas(ignore_metadata=True))
-        # Rows of numbers without names: freqtrade goes by their count.
+        # Rows without column names: freqtrade identifies columns by position.
         rows = pd.read_json(file, orient="values")
         names = get_candle_columns(kind)
         if kind == CandleType.FUNDING_RATE and rows.shape[1] == len(OHLCV_COLUMNS):
@@ -149,14 +149,14 @@ def _stored(
 
 
 def _is_legacy(stored: DataFrame) -> bool:
-    """Tell whether funding rates are kept as freqtrade did before 2026: as candles."""
+    """Return whether funding rates are stored as candles, as freqtrade did before 2026."""
     return set(OHLCV_COLUMNS).issubset(stored.columns)
 
 
 def _times(file: Path, stored: DataFrame) -> DatetimeIndex:
-    """Return the times of rows.
+    """Return the times of the rows.
 
-    :raises DataError: unless they are times in UTC that rise.
+    :raises DataError: unless they are ascending times in UTC.
     """
     if "date" not in stored or stored.empty:
         raise DataError(f"{file} holds no candles: {DOWNLOAD}")
@@ -199,8 +199,9 @@ def _times(file: Path, stored: DataFrame) -> DatetimeIndex:
 def _check_grid(file: Path, times: DatetimeIndex, timeframe: str, kind: CandleType) -> None:
     """Raise unless candles open at multiples of their length, counted from midnight.
 
-    freqtrade fills missing candles on that grid and moves all others back to it: a close is then
-    known before its time. Funding is settled when the exchange says; :func:`usable_rows` judges it.
+    freqtrade fills missing candles on that grid and moves all others back to it, so that a close
+    would be known too early. Funding is settled at the exchange's times; :func:`usable_rows`
+    checks these.
     """
     if kind == CandleType.FUNDING_RATE:
         return
@@ -215,7 +216,7 @@ def _check_grid(file: Path, times: DatetimeIndex, timeframe: str, kind: CandleTy
 
 
 def _check_values(file: Path, stored: DataFrame, kind: CandleType) -> None:
-    """Raise where a column holds text, or nothing that a result can be computed from."""
+    """Raise if a column holds text, or has no usable value."""
     for columns, least, wanted in _rules(stored, kind):
         for name in columns:
             if not pd.api.types.is_numeric_dtype(stored[name].dtype):
@@ -228,10 +229,10 @@ def _check_values(file: Path, stored: DataFrame, kind: CandleType) -> None:
 
 
 def _numbers(file: Path, stored: DataFrame, name: str) -> "Series[Any]":
-    """Return the numbers that a column holds as text or objects, which freqtrade reads so."""
+    """Return the numbers of a text or object column, converted as freqtrade does."""
     numbers = pd.to_numeric(stored[name], errors="coerce")
     text = numbers.isna() & stored[name].notna()
-    # Written so, a missing number is one to freqtrade, too.
+    # freqtrade reads these strings as a missing number too.
     text &= stored[name].astype(str).str.strip().str.lower() != "nan"
     if text.any():
         raise DataError(

@@ -8,9 +8,9 @@ from perp_imbalance.data.folder import CandleFolder, Key
 from perp_imbalance.indicators.higher_timeframe import timeframe_ns
 from perp_imbalance.indicators.premium import open_times
 
-#: A series that covers a smaller share of the perp's time is told of.
+#: A series that covers a smaller share of the perp's time is reported.
 ENOUGH_COVERED = 0.95
-# Every interval of funding, and every timeframe below it, has a row in each of these.
+# Long enough to contain a row of every funding interval and of every timeframe below it.
 _BUCKET = timeframe_ns("8h")
 
 

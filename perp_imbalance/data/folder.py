@@ -1,7 +1,7 @@
-"""A folder of candles in freqtrade's layout: what it has, and its files read and checked.
+"""A folder of candles in freqtrade's layout: list its series, read and check its files.
 
-freqtrade takes a file that it cannot read for one that does not exist, and says so in its log only.
-Here such a file is an error that names it.
+freqtrade treats a file that it cannot read as missing, and only logs that. This module raises an
+error that names the file.
 """
 
 import logging
@@ -32,18 +32,18 @@ from perp_imbalance.errors import DataError
 #: Pair, timeframe and type of a series, as freqtrade's data handlers list them.
 Key = tuple[str, str, CandleType]
 
-#: The format in which freqtrade reads and writes candles where a config names none.
+#: The candle format that freqtrade uses if a config names none.
 DEFAULT_FORMAT = "feather"
-#: The timeframe under which freqtrade keeps mark prices; it reads no other.
+#: The only timeframe under which freqtrade stores and reads mark prices.
 MARK_TIMEFRAME = FUNDING_TIMEFRAME
-#: The candles that freqtrade takes for mark prices, of exchanges that have none.
+#: The candles that freqtrade uses as mark prices on exchanges without mark prices.
 MARK_KINDS = {"hyperliquid": CandleType.FUTURES}
 
 _EXTENSIONS = {"feather": "feather", "parquet": "parquet", "json": "json", "jsongz": "json.gz"}
 
 
 def cost_keys(pair: str, exchange: str = "binance") -> dict[str, Key]:
-    """Return what freqtrade's backtest computes funding fees from, by its name in words.
+    """Return the series from which freqtrade's backtest computes funding fees, by descriptive name.
 
     >>> list(cost_keys("BTC/USDT:USDT"))
     ['funding rates', 'mark prices']
@@ -56,9 +56,9 @@ def cost_keys(pair: str, exchange: str = "binance") -> dict[str, Key]:
 
 
 def not_tradable(pair: str) -> str | None:
-    """Say why a contract is not a linear perpetual; None where it is one.
+    """Return why a contract is not a linear perpetual; None if it is one.
 
-    :param pair: freqtrade's name of it.
+    :param pair: freqtrade's name of the contract.
 
     >>> not_tradable("BTC/USDT:USDT-250926")
     'dated contract'
@@ -83,9 +83,9 @@ def split_pair(pair: str) -> tuple[str, str, str]:
 
 
 def available_candles(datadir: Path) -> dict[Key, list[str]]:
-    """Return every series below a folder with the formats in which it is there.
+    """Return every series in a folder with its file formats.
 
-    :raises DataError: where a file name has an unknown candle type.
+    :raises DataError: if a file name has an unknown candle type.
     """
     found: dict[Key, list[str]] = {}
     for data_format in AVAILABLE_DATAHANDLERS:
@@ -104,15 +104,15 @@ def available_candles(datadir: Path) -> dict[Key, list[str]]:
 
 
 class CandleFolder:
-    """The one reader of stored candles.
+    """Reads the stored candles of a folder.
 
     :param datadir: folder in freqtrade's layout, freqtrade's ``--datadir``.
-    :param data_format: the config's ``dataformat_ohlcv``: a series in another format is refused,
-        because freqtrade would not see it. None reads every format.
-    :ivar keys: the series that can be read, with their formats.
-    :ivar for_freqtrade: the folder that freqtrade has to read: ``datadir``, or where :meth:`make`
-        has made series, a temporary one that has these, too.
-    :raises DataError: if there is no such folder, or it has no candles in that format.
+    :param data_format: the config's ``dataformat_ohlcv``; series in other formats are refused,
+        because freqtrade would not find them. None accepts every format.
+    :ivar keys: the readable series with their formats.
+    :ivar for_freqtrade: the folder to pass to freqtrade: ``datadir``, or if :meth:`make` has made
+        series, a temporary folder that contains these as well.
+    :raises DataError: if the folder does not exist, or has no candles in that format.
 
     >>> CandleFolder(Path("user_data/data/binance")).perps("1h")  # doctest: +SKIP
     ['BTC/USDT:USDT', 'ETH/USDT:USDT']
@@ -141,7 +141,7 @@ class CandleFolder:
 
     @property
     def timeframes(self) -> list[str]:
-        """The timeframes on which there is any linear perp, shortest first."""
+        """The timeframes of all linear perps, shortest first."""
         found = {
             timeframe
             for pair, timeframe, kind in self._available
@@ -162,17 +162,17 @@ class CandleFolder:
         return [pair for pair in self.contracts(timeframe) if not not_tradable(pair)]
 
     def market(self, symbol: str) -> Mapping[str, Any] | None:
-        """Stand in for an exchange's list of markets: what the folder has is active."""
+        """Return the market entry of a pair, as an exchange lists it; None if it is missing."""
         if not any(pair == symbol for pair, _, _ in self._available):
             return None
         base, quote, settle = split_pair(symbol)
         return {"base": base, "quote": quote, "spot": not settle}
 
     def make(self, keys: Iterable[Key], higher: str) -> list[str]:
-        """Make candles of a higher timeframe where there are none, in a temporary folder.
+        """Make missing candles of a higher timeframe, in a temporary folder.
 
-        :param keys: the series that they are made of; see :func:`made_candles`.
-        :return: the pairs of which any were made.
+        :param keys: the source series; see :func:`made_candles`.
+        :return: the pairs for which candles were made.
         :raises DataError: if a file of those series is broken.
         """
         pairs: dict[str, None] = {}
@@ -191,13 +191,13 @@ class CandleFolder:
         return list(pairs)
 
     def file(self, pair: str, timeframe: str, kind: CandleType) -> Path:
-        """Return the file of a series that is there."""
+        """Return the file of an existing series."""
         data_format = self.keys[pair, timeframe, kind]
         folder, ending = self._place((pair, timeframe, kind)), ""
         if kind != CandleType.SPOT:
             folder, ending = folder / "futures", f"-{kind}"
         extension = _EXTENSIONS[data_format]
-        # As freqtrade names it: some file systems cannot tell 1M from 1m.
+        # Use freqtrade's file name: some file systems do not distinguish 1M from 1m.
         for length in (timeframe.replace("M", "Mo"), timeframe):
             file = folder / f"{pair_to_filename(pair)}-{length}{ending}.{extension}"
             if file.exists():
@@ -210,9 +210,9 @@ class CandleFolder:
         raise DataError(f"{file} is gone: something else is changing {self.datadir}")
 
     def span(self, pair: str, timeframe: str, kind: CandleType) -> tuple[Timestamp, Timestamp]:
-        """Return when the first and the last candle of a series that is there open.
+        """Return the open times of the first and the last candle of an existing series.
 
-        :raises DataError: if its file has no such times.
+        :raises DataError: if its file has no valid times.
         """
         key = (pair, timeframe, kind)
         times = read_times(self.file(*key), self.keys[key], kind)
@@ -228,14 +228,14 @@ class CandleFolder:
         timerange: TimeRange | None = None,
         startup: int = 0,
     ) -> DataFrame:
-        """Return a series through freqtrade's own reader; without rows where there is no file.
+        """Return a series, read by freqtrade; empty if its file is missing.
 
         :param fill: whether freqtrade fills missing candles with flat ones of volume 0, as it does
             in a backtest.
-        :param timerange: what a backtest would read; there may be no rows in it.
-        :param startup: candles before the time range that a backtest reads, too.
-        :raises DataError: if its file is broken, naming file and column and how to mend it, or if
-            it is there in another format only.
+        :param timerange: the time range of a backtest; it may contain no rows.
+        :param startup: candles before the time range that a backtest also reads.
+        :raises DataError: if the file is broken, naming file and column and how to mend it, or if
+            it exists in another format only.
         """
         key = (pair, timeframe, kind)
         if key not in self.keys:
@@ -263,14 +263,14 @@ class CandleFolder:
         return DataFrame(frame)
 
     def _place(self, key: Key) -> Path:
-        """Return the folder in which a series lies."""
+        """Return the folder that contains a series."""
         return self.for_freqtrade if key in self._made else self.datadir
 
     def _wrong_format(self, key: Key) -> DataError:
-        """Say that a series has a format that freqtrade is not configured to read."""
+        """Return the error for a series in a format that freqtrade is not configured to read."""
         pair, timeframe, kind = key
         found, wanted = self._available[key][0], self.data_format or DEFAULT_FORMAT
-        # Named, because freqtrade's command else converts what the config's whitelist has: perps.
+        # Pairs are named: freqtrade's command otherwise converts the config's whitelist only.
         pairs = sorted(
             {
                 name
@@ -287,7 +287,7 @@ class CandleFolder:
 
 @contextmanager
 def _silent_reader() -> Iterator[None]:
-    """Keep freqtrade's tracebacks about a broken file out of the log: our own line follows."""
+    """Hide freqtrade's tracebacks about a broken file; this module reports the file in one line."""
     logger = logging.getLogger("freqtrade.data.history.datahandlers")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -298,7 +298,7 @@ def _silent_reader() -> Iterator[None]:
 
 
 def _hint(datadir: Path) -> str:
-    """Name the folder that was meant, where it is one or two steps away."""
+    """Return a hint that names a nearby folder with candles, one or two levels away."""
     near = [datadir.resolve().parent, *sorted(datadir.glob("*/")), *sorted(datadir.glob("*/*/"))]
     for folder in near:
         with suppress(DataError, OSError):

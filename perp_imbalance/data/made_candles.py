@@ -1,4 +1,4 @@
-"""Candles of a higher timeframe, made of the candles at hand where a folder has none."""
+"""Make the candles of a higher timeframe from those of a lower one."""
 
 import shutil
 from atexit import register
@@ -12,16 +12,16 @@ from perp_imbalance.files import temporary_folder
 from perp_imbalance.indicators.higher_timeframe import check_higher, timeframe_ns
 
 _COLUMNS = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
-# Folders of candles are named in configs and results of this process: they stay until it ends.
+# Configs and results of this process name these folders: they stay until it ends.
 _until_exit = ExitStack()
 register(_until_exit.close)
 
 
 def can_be_made(timeframe: str, higher: str) -> bool:
-    """Tell whether candles of a timeframe are whole parts of those of a higher one.
+    """Return whether candles of a higher timeframe can be made from those of a timeframe.
 
-    An exchange begins candles that divide a day at midnight UTC; where it begins longer ones
-    differs, so these are not made.
+    Candles whose length divides a day open at midnight UTC on every exchange. Exchanges differ on
+    when longer candles open, so these are not made.
 
     >>> can_be_made("1h", "4h"), can_be_made("3h", "4h"), can_be_made("1h", "1w")
     (True, False, False)
@@ -34,12 +34,11 @@ def can_be_made(timeframe: str, higher: str) -> bool:
 
 
 def made_candles(frame: DataFrame, timeframe: str, higher: str) -> DataFrame:
-    """Return the closed candles of a higher timeframe that candles at hand make.
+    """Return the closed candles of a higher timeframe, made from candles of a lower one.
 
-    The first and the last are left out unless the candles reach from their open to their close.
-    Within, as on an exchange, a candle is made of the trades that there are: one with some of its
-    parts missing is made of the others, one with all of them missing is missing, and freqtrade
-    fills it as any other.
+    The first and the last are left out unless the candles cover them from open to close. A candle
+    with some parts missing is made from the others, as on an exchange; one with all parts missing
+    is missing, and freqtrade fills it like any other.
 
     :param frame: ``date`` (UTC, the open), ``open``, ``high``, ``low``, ``close`` and ``volume``,
         in order of time.
@@ -57,7 +56,7 @@ def made_candles(frame: DataFrame, timeframe: str, higher: str) -> DataFrame:
 
 
 def linked_folder(datadir: Path) -> Path:
-    """Return a temporary folder with links to the files of a folder of candles, gone at exit."""
+    """Return a temporary folder with links to a candle folder's files; it is deleted at exit."""
     place = _until_exit.enter_context(temporary_folder())
     (place / "futures").mkdir()
     for folder in (datadir, datadir / "futures"):
@@ -67,6 +66,6 @@ def linked_folder(datadir: Path) -> Path:
                 try:
                     link.symlink_to(file.resolve())
                 except OSError:
-                    # Windows lets only administrators make links.
+                    # On Windows only administrators may create links.
                     shutil.copy(file, link)
     return place

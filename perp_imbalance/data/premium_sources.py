@@ -1,4 +1,4 @@
-"""By what the perps of a folder are measured: by names, by the files that are there, by prices."""
+"""Find the premium source of each perp of a folder, by names, existing files and prices."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,9 +17,9 @@ from perp_imbalance.strategy.settings import Settings
 
 @dataclass(frozen=True)
 class Matching:
-    """How perps of a folder find what they are compared with.
+    """The rules by which a perp of a folder is matched with the series it is compared with.
 
-    :ivar exchange: ccxt's name.
+    :ivar exchange: ccxt's name of the exchange.
     :ivar overrides: the user's own spot pairs.
     """
 
@@ -29,7 +29,7 @@ class Matching:
 
     @classmethod
     def of(cls, exchange: str, settings: Settings) -> "Matching":
-        """Return what a config says of it."""
+        """Return the matching rules of a config."""
         return cls(exchange, settings.spot_pairs, settings.premium_source)
 
     def match(self, pair: str, folder: CandleFolder) -> SpotMatch:
@@ -44,7 +44,7 @@ class Matching:
 
 
 def with_candles(match: SpotMatch, folder: CandleFolder, timeframe: str) -> SpotMatch:
-    """Return the first source of a perp's premium of which the folder has candles, if any."""
+    """Return the first premium source of a perp that has candles in the folder, or None."""
 
     def is_there(one: SpotMatch) -> bool:
         return (str(one.spot), timeframe, CandleType(one.source)) in folder.keys
@@ -57,7 +57,7 @@ def with_candles(match: SpotMatch, folder: CandleFolder, timeframe: str) -> Spot
 def settled(
     folder: CandleFolder, timeframe: str, matches: Sequence[SpotMatch], timerange: str | None
 ) -> list[SpotMatch]:
-    """Return what each perp is measured by after a look at prices, as the strategy takes it."""
+    """Return each perp's premium source after the price check, as the strategy selects it."""
     span = TimeRange.parse_timerange(timerange)
 
     def of(match: SpotMatch) -> SpotMatch:

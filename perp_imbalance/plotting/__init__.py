@@ -1,1 +1,1 @@
-"""What a trader looks at: the indicator's chart, and the colours of everything drawn."""
+"""The indicator's chart, HTML pages, and the colours of all figures."""

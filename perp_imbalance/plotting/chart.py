@@ -1,6 +1,6 @@
-"""The indicator's chart as HTML: the columns, once, and the scripts that draw them.
+"""The indicator's chart as HTML: the columns as data, and the scripts that draw them.
 
-The library that draws is TradingView's lightweight-charts 5, in ``vendor/`` with its licence.
+The charting library is TradingView's lightweight-charts 5, in ``vendor/`` with its licence.
 """
 
 import base64
@@ -20,16 +20,16 @@ from perp_imbalance.indicators.rolling import Floats
 from perp_imbalance.indicators.thresholds import Thresholds
 from perp_imbalance.strategy.palette import Palette
 
-#: Columns that the script draws or shows, as the strategy has them.
+#: Columns that the script draws or shows, named as in the strategy.
 _FLOATS = (
     *("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower"),
     *("spot_close", "premium_pct", "z", "htf_z"),
 )
-#: Columns that are drawn where the frame has them.
+#: Columns that are drawn if the frame has them.
 _OPTIONAL = ("volume", *LEVELS)
 _LIBRARY = "vendor/lightweight-charts.standalone.production.js"
 _SCRIPTS = ("data.js", "layers.js", "panes.js", "legend.js", "chart.js")
-#: What the library's licence asks for: its NOTICE, and a link to its maker.
+#: Required by the library's licence: its NOTICE, and a link to its maker.
 _ATTRIBUTION = (
     '<p class="perp-attribution">Drawn with TradingView Lightweight Charts™, Copyright (c) 2023 '
     'TradingView, Inc. <a href="https://www.tradingview.com/">www.tradingview.com</a></p>'
@@ -38,15 +38,15 @@ _ATTRIBUTION = (
 
 @dataclass(frozen=True)
 class Chart:
-    """What is drawn of a pair.
+    """The chart data of one pair.
 
     :ivar seconds: length of a candle.
     :ivar frame: candles, columns of the signal and ``no_entry``: why a candle does not enter.
-        Volume and the levels of :func:`perp_imbalance.indicators.levels.levels` are drawn where
-        it has them.
-    :ivar trades: freqtrade's trades, of this pair or of any; None where none are drawn.
-    :ivar funding: what longs pay during each candle, in percent; None where it is not drawn.
-    :ivar note: what must be said beside the title, such as that the candles are synthetic.
+        Volume and the levels of :func:`perp_imbalance.indicators.levels.levels` are drawn if
+        present.
+    :ivar trades: freqtrade's trades, of this pair or of any; None to draw none.
+    :ivar funding: what longs pay during each candle, in percent; None to leave it out.
+    :ivar note: a note next to the title, such as that the candles are synthetic.
     """
 
     pair: str
@@ -62,7 +62,7 @@ class Chart:
 
     @property
     def trades_drawn(self) -> pd.DataFrame:
-        """The trades of the pair that are open during the candles drawn."""
+        """The trades of the pair that are open during the chart's candles."""
         trades = pd.DataFrame() if self.trades is None else self.trades
         if trades.empty:
             return trades
@@ -75,7 +75,7 @@ class Chart:
         return drawn
 
     def between(self, start: pd.Timestamp, end: pd.Timestamp) -> "Chart":
-        """Return the part with candles that open from ``start`` up to ``end``, that included."""
+        """Return the part of the chart whose candles open from ``start`` to ``end``, inclusive."""
         rows = self.frame["date"].between(start, end).to_numpy()
         return replace(
             self,
@@ -87,21 +87,21 @@ class Chart:
 def chart_section(
     chart: Chart, palette: Palette, *, labels: bool = False, small: bool = False
 ) -> str:
-    """Return a chart as HTML, to be put into a page that has :func:`chart_scripts` once.
+    """Return a chart as HTML, for a page that includes :func:`chart_scripts` once.
 
     :param labels: whether flips of the bias are labelled.
-    :param small: for one of several in a page: less high, no line of help, and drawn when it
-        comes into view.
+    :param small: whether the page has several charts; each is then lower, without help text, and
+        drawn when it scrolls into view.
     """
     content = json.dumps(_content(chart, palette, labels, small), separators=(",", ":"))
     kind = "perp-chart small" if small else "perp-chart"
-    # Of JSON, only this would end the element.
+    # In JSON, only this character could end the script element.
     content = content.replace("</", "<\\/")
     return f'<section class="{kind}"><script type="application/json">{content}</script></section>'
 
 
 def chart_scripts() -> str:
-    """Return style and scripts that draw every chart of a page, and whose library draws them.
+    """Return the style, the scripts that draw all charts of a page, and the library's attribution.
 
     They belong at the page's end, once.
     """
@@ -113,7 +113,7 @@ def chart_scripts() -> str:
 
 
 def chart_page(chart: Chart, palette: Palette, *, labels: bool = False) -> str:
-    """Return a self-contained page with one chart in it."""
+    """Return a self-contained page with one chart."""
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
@@ -126,15 +126,15 @@ def chart_page(chart: Chart, palette: Palette, *, labels: bool = False) -> str:
 
 
 def write_chart(file: Path, chart: Chart, palette: Palette, *, labels: bool = False) -> None:
-    """Write the page; it appears when it is whole.
+    """Write the chart page, atomically.
 
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     atomic_write_text(file, chart_page(chart, palette, labels=labels))
 
 
 def _content(chart: Chart, palette: Palette, labels: bool, small: bool) -> dict[str, Any]:
-    """Return what the script is given: plain data, and columns as the bytes of typed arrays."""
+    """Return the script's input: plain data, with columns as the bytes of typed arrays."""
     frame = chart.frame
     dates = pd.DatetimeIndex(frame["date"]).as_unit("ms").asi8
     names = (*_FLOATS, *(name for name in _OPTIONAL if name in frame))
@@ -164,12 +164,12 @@ def _content(chart: Chart, palette: Palette, labels: bool, small: bool) -> dict[
 
 
 def _source(frame: pd.DataFrame) -> str:
-    """Return what the premiums are measured against; one pair has one source."""
+    """Return the name of the premium source; a pair has one source."""
     if "premium_source" not in frame:
         return "spot"
     known = frame["premium_source"].dropna().unique().tolist()
     if known == ["premium_index"]:
-        # Its formula compares the order book with the index.
+        # The premium index compares the order book with the index price.
         return "index (premium index)"
     return str(known[0]) if known else "spot"
 
@@ -179,7 +179,7 @@ def _packed(values: Any, kind: str) -> str:
 
 
 def _trades(chart: Chart) -> list[dict[str, Any]] | None:
-    """Return the trades that are drawn as plain data."""
+    """Return the drawn trades as plain data."""
     if chart.trades is None:
         return None
     drawn: Any = chart.trades_drawn.itertuples()

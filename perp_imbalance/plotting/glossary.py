@@ -1,9 +1,9 @@
-"""What each term means: shown on hover in the HTML pages, and the glossary of the documentation."""
+"""The glossary: tooltips of the HTML pages, and a page of the documentation."""
 
 import re
 from collections.abc import Iterator
 
-#: A term, as the pages write it, and its meaning in one or two sentences.
+#: A term, as written in the pages, and its meaning in one or two sentences.
 GLOSSARY = {
     "basis point": "One hundredth of a percent: 100 bps are 1 %. Short: bp, bps.",
     "bias": "The side on which the strategy may enter now: SHORT, LONG or none.",
@@ -71,7 +71,7 @@ GLOSSARY = {
 }
 
 _BY_WORD = {term.casefold(): term for term in GLOSSARY}
-# Longer terms first. Those of a few letters, such as t, and names are terms only as written here.
+# Longer terms match first. Short terms, such as t, and names match in this spelling only.
 _TERM = re.compile(
     r"(?<![\w/|.-])("
     + "|".join(
@@ -83,7 +83,7 @@ _TERM = re.compile(
 
 
 def explained(text: str) -> Iterator[tuple[str, str | None]]:
-    """Yield the pieces of a text, each with the term of the glossary that it is; each term once.
+    """Yield the pieces of a text, each with its glossary term if it is one; a term is marked once.
 
     >>> list(explained("Premiums in bps, not in BPS"))
     [('Premiums', 'premium'), (' in ', None), ('bps', 'bps'), (', not in BPS', None)]

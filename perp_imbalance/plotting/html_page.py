@@ -1,6 +1,6 @@
-"""One self-contained HTML page: a verdict, a list of contents, sections of tables and figures.
+"""One self-contained HTML page: verdict, table of contents, sections of tables and figures.
 
-Callers give values. ``page.html.j2`` beside this module has the HTML, ``page.css`` the style.
+Callers pass values. ``page.html.j2`` in this package has the HTML, ``page.css`` the style.
 """
 
 import math
@@ -20,18 +20,18 @@ from perp_imbalance.plotting.glossary import GLOSSARY, explained
 from perp_imbalance.plotting.theme import theme
 from perp_imbalance.strategy.palette import Palette, palette
 
-#: What stands in place of a ratio that so few trades do not have.
+#: Shown instead of a ratio that has too few trades.
 TOO_FEW = "too few trades"
-#: What stands in place of a number that is not known.
+#: Shown instead of an unknown number.
 UNKNOWN = "–"
 _DIGITS = 4
 
 
 def number(value: float | None, places: int = 2, *, sign: bool = False) -> str:
-    """Return a number with at most four significant digits; a dash if it is not known.
+    """Return a number as text with at most four significant digits; a dash if it is unknown.
 
-    :param places: most digits behind the point.
-    :param sign: whether a positive number has its sign.
+    :param places: most digits after the decimal point.
+    :param sign: whether a positive number gets a plus sign.
 
     >>> [number(value) for value in (1234.56, 123.456, -0.001, None)]
     ['1235', '123.5', '0.00', '–']
@@ -45,22 +45,22 @@ def number(value: float | None, places: int = 2, *, sign: bool = False) -> str:
 
 @dataclass(frozen=True)
 class Link:
-    """A cell that leads to a part of the same page."""
+    """A table cell that links to a part of the same page."""
 
     text: str
     anchor: str
 
     def __str__(self) -> str:
-        """Return what is seen of it."""
+        """Return the text of the link."""
         return self.text
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows, the keys of the first as headings.
+    """A table; the keys of the first row are the headings.
 
-    :ivar rows: by heading a text, a whole number, a :class:`Link`, or None for an empty cell.
-    :ivar is_folded: whether a reader unfolds it to see it.
+    :ivar rows: cells by heading: a text, a whole number, a :class:`Link`, or None if empty.
+    :ivar is_folded: whether the table is collapsed until the reader opens it.
     """
 
     kind: ClassVar = "table"
@@ -69,7 +69,7 @@ class Table:
 
     @property
     def numbers(self) -> set[str]:
-        """The headings of columns without words, which are aligned by their last digit."""
+        """The headings of columns that have only numbers, which are right-aligned."""
         return {
             head
             for head in (self.rows[0] if self.rows else ())
@@ -84,9 +84,9 @@ def _is_number(cell: Any) -> bool:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plotly figure, drawn by the page's theme.
+    """A plotly figure, drawn in the page's theme.
 
-    :ivar least_width: in pixels; on a narrower screen, the figure scrolls in its box.
+    :ivar least_width: in pixels; on a narrower screen the figure scrolls horizontally.
     """
 
     kind: ClassVar = "figure"
@@ -107,7 +107,7 @@ class Charts:
 
 @dataclass(frozen=True)
 class Commands:
-    """Commands to copy, by what each is for."""
+    """Commands to copy, by their purpose."""
 
     kind: ClassVar = "commands"
     commands: Sequence[tuple[str, str]]
@@ -118,7 +118,7 @@ Part = str | Table | Figure | Charts | Commands
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page with a heading; a text is a paragraph."""
+    """A part of the page with a heading; a string in it becomes a paragraph."""
 
     title: str
     parts: Sequence[Part]
@@ -133,12 +133,12 @@ def write_page(
     notes: Sequence[str] = (),
     colors: Palette | None = None,
 ) -> None:
-    """Write a page; it appears when it is whole.
+    """Write a page, atomically.
 
-    :param verdict: the answer, in front of everything else.
+    :param verdict: the answer, shown at the top.
     :param notes: paragraphs below the verdict: what the result leaves out.
-    :param colors: the light classic ones, if None.
-    :raises CommandError: if it cannot be written there.
+    :param colors: palette name and dark mode; None for the light classic palette.
+    :raises CommandError: if the file cannot be written.
     """
     kinds = {
         part.kind for section in sections for part in section.parts if not isinstance(part, str)
@@ -168,9 +168,9 @@ def write_page(
 
 
 class _Page:
-    """What a page has used so far.
+    """The state of a page while it is rendered.
 
-    :ivar terms: those of the glossary.
+    :ivar terms: glossary terms used so far.
     """
 
     def __init__(self, colors: Palette) -> None:
@@ -179,13 +179,13 @@ class _Page:
         self._figures = 0
 
     def explained(self, text: Any) -> Iterator[tuple[str, str | None]]:
-        """Yield the pieces of a text, and remember its terms."""
+        """Yield the pieces of a text, and record its glossary terms."""
         for piece, term in explained(str(text)):
             self.terms |= {term} if term else set()
             yield piece, term
 
     def drawn(self, figure: Any) -> Markup:
-        """Return a figure as the HTML that plotly makes of it."""
+        """Return a figure as plotly's HTML."""
         self._figures += 1
         return Markup(
             figure.update_layout(template=self._theme).to_html(

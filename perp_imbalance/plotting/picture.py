@@ -1,4 +1,4 @@
-"""A picture of a page, taken by the Chromium that is installed."""
+"""Take a picture of a page with the installed Chromium."""
 
 import shutil
 import subprocess
@@ -7,9 +7,9 @@ from pathlib import Path
 from perp_imbalance.errors import CommandError
 from perp_imbalance.files import atomic_write, temporary_folder
 
-#: The names under which systems install it.
+#: Names of the executable on various systems.
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-#: Behind a page's address: it leaves out what is there to be pressed.
+#: URL fragment that hides a page's buttons.
 FRAGMENT = "picture"
 TIMEOUT_SECONDS = 120
 _OPTIONS = (
@@ -22,7 +22,7 @@ _OPTIONS = (
 def find_browser() -> str:
     """Return the path of an installed Chromium.
 
-    :raises CommandError: if there is none.
+    :raises CommandError: if none is installed.
     """
     for name in BROWSERS:
         found = shutil.which(name)
@@ -36,7 +36,7 @@ def find_browser() -> str:
 def take_picture(page: Path, picture: Path, *, width: int = 1400, height: int = 900) -> None:
     """Write a PNG of a page as a browser window of this size shows it.
 
-    :raises CommandError: if there is no Chromium, or it draws nothing.
+    :raises CommandError: if Chromium is missing or writes no picture.
     """
     browser = find_browser()
     with temporary_folder() as profile:

@@ -1,4 +1,4 @@
-"""The look of every plotly figure, in the colours of a palette."""
+"""The style of all plotly figures, in the colours of a palette."""
 
 from itertools import product
 from typing import Any
@@ -9,7 +9,7 @@ _DASHES = ("solid", "dash", "dot")
 
 
 def theme(palette: Palette) -> Any:
-    """Return plotly's template of a palette.
+    """Return the plotly template of a palette.
 
     Numbers are written in full: no exponent and no "µ".
     """
@@ -22,7 +22,7 @@ def theme(palette: Palette) -> Any:
         "exponentformat": "none",
         "separatethousands": True,
         "automargin": True,
-        # Keeps the lowest label of one axis apart from the first of the other.
+        # Keeps the lowest label of one axis away from the first label of the other.
         "ticks": "outside",
         "ticklen": 6,
         "tickcolor": palette.grid,
@@ -39,7 +39,7 @@ def theme(palette: Palette) -> Any:
             "margin": {"l": 56, "r": 16, "t": 24, "b": 48},
             "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
             "hoverlabel": {"bgcolor": palette.background, "font": {"color": palette.text}},
-            # A finger on a figure scrolls the page; the figure's own buttons zoom.
+            # A swipe on a figure scrolls the page; the figure's buttons zoom.
             "dragmode": False,
             "xaxis": axis,
             "yaxis": {**axis, "hoverformat": ".4~r"},
@@ -49,7 +49,7 @@ def theme(palette: Palette) -> Any:
 
 
 def colors(palette: Palette) -> list[str]:
-    """Return the colours of lines, in their order."""
+    """Return the line colours in order."""
     return [palette.long, palette.htf, palette.funding, palette.up, palette.down, palette.muted]
 
 

@@ -1,4 +1,4 @@
-"""What a bot's database tells: trades, orders, locks, what was stored at entries, signs of life."""
+"""Read a bot's database: trades, orders, locks, values stored at entries, times it was running."""
 
 import json
 import shutil
@@ -19,7 +19,7 @@ from perp_imbalance.files import temporary_folder
 from perp_imbalance.strategy.stored_entry import SETTINGS_KEY, SIGNAL_KEY
 
 _TABLES = ("trades", "orders", "pairlocks", "trade_custom_data", "KeyValueStore", "wallet_history")
-# What is read of those without which it is no database of freqtrade's, and which older ones lack.
+# Columns of freqtrade's tables that are required, and those that older versions lack.
 _NEEDED = {
     "trades": (
         *("id", "pair", "strategy", "is_open", "is_short", "open_date", "close_date", "open_rate"),
@@ -29,14 +29,14 @@ _NEEDED = {
     "orders": ("ft_trade_id", "ft_order_side", "status", "filled", "order_date"),
     "pairlocks": ("pair", "side", "reason", "lock_time", "lock_end_time"),
 }
-# When freqtrade writes down the wallet of a day.
+# The time of day at which freqtrade records the wallet.
 _WALLET_TIME = pd.Timedelta(minutes=7)
 
 
 class Unfilled(NamedTuple):
-    """An entry of which nothing was filled.
+    """An entry order without any fill.
 
-    :ivar removed: when it was taken back; None where it is still open
+    :ivar removed: when the order was cancelled; None while it is open
     """
 
     pair: str
@@ -47,16 +47,16 @@ class Unfilled(NamedTuple):
 
 @dataclass(frozen=True)
 class BotRecord:
-    """What a database has of one strategy.
+    """The records of one strategy in a bot's database.
 
-    :ivar trades: freqtrade's table, times in UTC; those of which anything was filled
+    :ivar trades: freqtrade's table of trades with a fill, times in UTC
     :ivar orders: freqtrade's table
     :ivar locks: freqtrade's ``pairlocks``
-    :ivar signals: by trade, what was seen at its entry
-    :ivar settings: by trade, what was set at its entry
-    :ivar starts: when the bot is known to have been started, in order
-    :ivar unfilled: entries of which nothing is filled yet
-    :ivar traces: every moment at which it is known to have been running, in order
+    :ivar signals: signal values stored at the entry, by trade
+    :ivar settings: settings stored at the entry, by trade
+    :ivar starts: known start times of the bot, in order
+    :ivar unfilled: entry orders without any fill yet
+    :ivar traces: all times at which the bot is known to have been running, in order
     """
 
     trades: pd.DataFrame
@@ -70,13 +70,13 @@ class BotRecord:
 
 
 def read_record(url: str, strategy: str, *, is_named: bool = True) -> BotRecord:
-    """Return what a bot's database tells of a strategy; nothing is written to it.
+    """Return the records of a strategy from a bot's database, which is opened read-only.
 
     :param url: SQLAlchemy's, such as ``sqlite:///tradesv3.sqlite``
-    :param strategy: whose trades to take
-    :param is_named: whether the user chose it among those that the database may have
-    :raises DataError: if there is no such database, none of freqtrade's, or no trade of it, or
-        if it has trades of several strategies and none was chosen
+    :param strategy: the strategy whose trades to read
+    :param is_named: whether the user named the strategy
+    :raises DataError: if the database does not exist, is not freqtrade's, or has no trade of the
+        strategy, or if it has trades of several strategies and none was named
     """
     shown = _shown(url)
     with _connection(url, shown) as connection:
@@ -112,7 +112,7 @@ def read_record(url: str, strategy: str, *, is_named: bool = True) -> BotRecord:
         raise DataError(f"{shown} has no trade of {strategy} that was filled: nothing to reconcile")
     custom = _custom(tables["trade_custom_data"])
     starts = _starts(tables["KeyValueStore"], custom.get(SETTINGS_KEY, {}))
-    # A database may have those of other strategies, too.
+    # A database may also contain records of other strategies.
     signals, settings = (
         {trade: value for trade, value in custom.get(key, {}).items() if trade in set(own["id"])}
         for key in (SIGNAL_KEY, SETTINGS_KEY)
@@ -132,7 +132,7 @@ def read_record(url: str, strategy: str, *, is_named: bool = True) -> BotRecord:
 def _filled(
     trades: pd.DataFrame, orders: pd.DataFrame
 ) -> tuple[pd.DataFrame, tuple[Unfilled, ...]]:
-    """Return the trades that have begun, and the orders of those that have not."""
+    """Return the trades with a fill, and the entry orders without one."""
     is_short = trades.set_index("id")["is_short"].astype(bool)
     sides = orders["ft_trade_id"].map(is_short).map({True: "sell", False: "buy"})
     entries = orders[orders["ft_order_side"] == sides]
@@ -173,7 +173,7 @@ def _connection(url: str, shown: str) -> Iterator[Connection]:
 
 @contextmanager
 def _readable(url: URL) -> Iterator[URL]:
-    """Yield a URL by which a database is read without a new file in its folder."""
+    """Yield a URL that opens the database without creating a file in its folder."""
     if url.get_backend_name() != "sqlite":
         yield url
         return
@@ -184,20 +184,20 @@ def _readable(url: URL) -> Iterator[URL]:
         raise DataError(f"there is no database {file}")
     log, index = (file.with_name(f"{file.name}-{end}") for end in ("wal", "shm"))
     if log.exists() and not index.exists():
-        # SQLite would write the index into the folder of a running bot's database.
+        # SQLite would write the index file into the folder of a running bot's database.
         with temporary_folder() as folder:
             for each in (file, log):
                 shutil.copy(each, folder / each.name)
             yield _sqlite(folder / file.name, "mode=rw")
         return
-    # Without a log of its own, nobody has a database of that kind open.
+    # Without a WAL file, no process has a database in WAL mode open.
     with file.open("rb") as header:
         writes_ahead = header.read(19)[18:] == b"\x02"
     yield _sqlite(file, "immutable=1" if writes_ahead and not log.exists() else "mode=ro")
 
 
 def _sqlite(file: Path, how: str) -> URL:
-    # Not from text, whose quotes SQLAlchemy would take away before SQLite reads them.
+    # Built from parts: SQLAlchemy removes quotes from the text of a URL, which SQLite needs.
     name, value = how.split("=")
     return URL.create(
         "sqlite", database=f"file:{quote(str(file.absolute()))}", query={name: value, "uri": "true"}
@@ -207,7 +207,7 @@ def _sqlite(file: Path, how: str) -> URL:
 def _shown(url: str) -> str:
     """Return a URL without its password."""
     try:
-        # A driver takes passwords among its options, too.
+        # A driver accepts passwords among its options as well.
         return make_url(url).set(query={}).render_as_string(hide_password=True)
     except (ArgumentError, ValueError):
         return "what --db names" if "@" in url else url
@@ -226,7 +226,7 @@ def _read(connection: Connection, name: str) -> pd.DataFrame:
 
 
 def _custom(stored: pd.DataFrame) -> dict[str, dict[int, dict[str, Any]]]:
-    """Return what was stored at entries by key and trade; what is no JSON object is left out."""
+    """Return the values stored at entries, by key and trade, if they are JSON objects."""
     found: dict[str, dict[int, dict[str, Any]]] = {}
     for row in stored.to_dict("records"):
         if row["cd_key"] in (SIGNAL_KEY, SETTINGS_KEY):
@@ -261,7 +261,7 @@ def _traces(tables: dict[str, pd.DataFrame], starts: list[pd.Timestamp]) -> list
             if column in tables[name]:
                 found |= set(tables[name][column].dropna())
     if "timestamp" in tables["wallet_history"]:
-        # The first days are made up when a database is new.
+        # freqtrade invents the first days when it creates a database.
         days = set(tables["wallet_history"]["timestamp"].dropna() + _WALLET_TIME)
         found |= {day for day in days if starts and day > starts[0]}
     return sorted(found)

@@ -1,4 +1,4 @@
-"""One call: read what a bot did, backtest the same time, compare, find causes, judge the result."""
+"""Read a bot's records, backtest the same time, compare both, and judge the result in one call."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -22,15 +22,14 @@ from perp_imbalance.rehearsal.comparison import matched
 
 @dataclass(frozen=True)
 class Reconciliation:
-    """What a bot really did beside what a backtest does.
+    """The comparison of a real bot with a backtest.
 
-    :ivar comparison: both, with the likely cause of each difference
+    :ivar comparison: the differences, each with its likely cause
     :ivar costs_bps: means over the trades that both have, in bps of the price: slippage of entry
-        and exit (positive: worse than the backtest), and fees of a round trip of bot and backtest
-    :ivar live_bps: the bot's mean profit of a closed trade, in bps of the stake
-    :ivar band: where it should lie; None with too few trades
-    :ivar changed: settings at the entry of trades that are not the config's, with the number of
-        trades
+        and exit (positive: worse than the backtest), and round-trip fees of bot and backtest
+    :ivar live_bps: the bot's mean profit per closed trade, in bps of the stake
+    :ivar band: the expected range of ``live_bps``; None with too few trades
+    :ivar changed: settings at entries that differ from the config, with their number of trades
     :ivar notes: what could not be compared
     """
 
@@ -47,16 +46,16 @@ class Reconciliation:
 
     @property
     def is_inside(self) -> bool | None:
-        """Whether the bot's result lies inside the band; None where there is none."""
+        """Whether the bot's result is inside the band; None without a band."""
         if self.band is None or self.live_bps is None:
             return None
         return self.band.holds(self.live_bps)
 
     @property
     def is_fine(self) -> bool:
-        """Whether each difference has a cause and the result does not lie outside the band.
+        """Whether each difference has a cause and the result is not outside the band.
 
-        A band that was locked judges no trades of other settings.
+        A locked band does not judge trades with other settings.
         """
         if self.changed:
             is_explained = not self.comparison.unexplained and self.locked is None
@@ -65,7 +64,7 @@ class Reconciliation:
         return is_explained and self.is_inside is not False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the comparison as plain values."""
         return {**asdict(self), "is_inside": self.is_inside, "is_fine": self.is_fine}
 
 
@@ -77,14 +76,14 @@ def reconcile(
     settings: Mapping[str, Any],
     lock: Lock | None = None,
 ) -> Reconciliation:
-    """Compare what a bot did in a time with what a backtest does in it.
+    """Compare a bot's trades with a backtest of the same time.
 
-    :param plan: the config, the candles and the time; no bot lives by it
-    :param candle: length of its candles
-    :param settings: of the config, as
+    :param plan: config, candles and time range of the backtest
+    :param candle: length of the plan's candles
+    :param settings: settings of the config, from
         :meth:`perp_imbalance.strategy.stored_entry.StoredEntries.entry_settings`
-    :param lock: what the band is drawn from; without, the backtest of the same time
-    :raises RehearsalError: if freqtrade refuses to backtest it
+    :param lock: source of the band; None for the backtest of the same time
+    :raises RehearsalError: if freqtrade refuses to run the backtest
     """
     tested = backtest(plan, candle)
     is_asked = record.trades["pair"].isin(plan.config["exchange"]["pair_whitelist"])
@@ -112,19 +111,19 @@ def reconcile(
 def changed_settings(
     bot: pd.DataFrame, record: BotRecord, settings: Mapping[str, Any]
 ) -> dict[str, int]:
-    """Return which settings of trades are not the config's, with the number of trades.
+    """Return the settings of trades that differ from the config, with the number of trades.
 
     :param bot: the trades
-    :param settings: as those of :func:`reconcile`
+    :param settings: as in :func:`reconcile`
     """
-    # Another version may trade alike: what it does differently is a difference of trades.
+    # The version is ignored: if another version trades differently, the trades show it.
     now = {name: value for name, value in settings.items() if name != "version"}
     stored = (record.settings.get(int(number), {}) for number in bot["id"])
     return dict(Counter(change for each in stored for change in changes(each, now)))
 
 
 def made_late(bot: pd.DataFrame, lock: Lock | None) -> list[str]:
-    """Say that a band was locked when trades that it judges were open already.
+    """Return a note if the band was locked after trades that it judges were opened.
 
     :param bot: the trades
     """
@@ -142,14 +141,14 @@ def made_late(bot: pd.DataFrame, lock: Lock | None) -> list[str]:
 def costs(bot: pd.DataFrame, tested: pd.DataFrame, candle: pd.Timedelta) -> dict[str, float]:
     """Return mean slippage and fees of the trades that both opened in the same candle, in bps.
 
-    An exit counts where both ended in the same candle.
+    An exit counts if both closed the trade in the same candle.
     """
     found: dict[str, list[float]] = {}
     for mine, other in matched(bot, tested, candle):
         sign = -1.0 if mine["is_short"] else 1.0
         move = mine["open_rate"] / other["open_rate"] - 1
         found.setdefault("entry slippage", []).append(sign * move)
-        # Without an end there is NaT, which equals nothing.
+        # An open trade has NaT, which equals nothing.
         if mine["close_date"].floor(candle) == other["close_date"].floor(candle):
             move = mine["close_rate"] / other["close_rate"] - 1
             found.setdefault("exit slippage", []).append(-sign * move)

@@ -20,12 +20,12 @@ from perp_imbalance.rehearsal.plan import Plan
 from perp_imbalance.replay import local_config, running_replay
 from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
-# freqtrade ends what is open in a backtest's last candle, and enters nothing there.
+# In the last candle of a backtest, freqtrade closes open trades and enters nothing.
 _CANDLES_BEYOND = 3
 
 
 def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
-    """Refuse a time range that bot and backtest cannot both trade completely.
+    """Raise if bot and backtest cannot both trade the whole time range.
 
     Without enough candles of history a backtest starts later. On the last candle of the folder it
     closes positions that a bot keeps open.
@@ -87,9 +87,9 @@ def within(trades: pd.DataFrame, end: datetime) -> pd.DataFrame:
 
 
 def price_range(plan: Plan) -> PriceRange:
-    """Return what tells the lowest and the highest price of a pair in a candle of a plan's folder.
+    """Return a function that gives the lowest and highest price of a pair in a candle.
 
-    :return: raises DataError where a file of the folder is broken
+    :return: the function; it raises DataError if a file of the plan's folder is broken
     """
 
     @cache

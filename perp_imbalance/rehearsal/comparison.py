@@ -1,4 +1,4 @@
-"""A bot's trades compared with those of a backtest: which differ, by how much, and why."""
+"""Compare a bot's trades with a backtest's: which trades differ, by how much, and why."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -9,37 +9,37 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-#: In bps of the stake: what may be left of a difference when its causes are subtracted.
+#: In bps of the stake: the largest difference of profit that may remain without a cause.
 TOLERANCE_BPS = 1.0
-#: What differs: an entry of the backtest alone, of the bot alone, one that the bot made later, the
-#: tag of one that both made, or how it ended.
+#: Kinds of differences: an entry of the backtest only, of the bot only, a later entry of the bot,
+#: another tag of the same entry, another exit.
 KINDS = ("missed", "extra", "late", "tag", "exit")
-#: In bps of the price: how far beyond the prices of its candle a fill may lie, by the spread of the
-#: order book and a tick. What lies further away has no cause.
+#: In bps of the price: how far a fill may lie outside the prices of its candle, due to the spread
+#: of the order book and a tick. Fills further away have no known cause.
 SPREAD_BPS = 5.0
-#: The parts that a difference of profit is split into.
+#: The causes into which a difference of profit is split.
 CAUSES = ("spread", "stop", "delay", "fees", "funding", "rest")
-# What a backtest calls a stop, and a bot whose stop lies on the exchange.
+# The names of a stop in a backtest, and in a bot whose stop order is on the exchange.
 _STOPS = {"stop_loss", "trailing_stop_loss", "stoploss_on_exchange"}
-# What the strategy logs where it refuses an entry.
+# The strategy's log message when it refuses an entry.
 _REFUSED = re.compile(r"^(\S+ \S+),\d+ - .* (\S+): no (long|short) entry, (.*)$", re.MULTILINE)
 
 Key = tuple[str, bool, pd.Timestamp]
 Trades = Mapping[Key, Mapping[str, Any]]
-#: Says of pair and candle why a bot could not act at its opening, and in which candle it could.
+#: For pair and candle: why a bot could not act at its opening, and the candle in which it could.
 HeldBack = Callable[[str, pd.Timestamp], tuple[str, pd.Timestamp] | None]
-#: Returns the lowest and the highest price of a pair in the candle that opens then, or NaN.
+#: Returns the lowest and highest price of a pair in the candle that opens at a time, or NaN.
 PriceRange = Callable[[str, pd.Timestamp], tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A trade that only one of the two has, or that ends in another way.
+    """A trade that only the bot or only the backtest has, or whose exit or tag differs.
 
     :ivar kind: one of :data:`KINDS`
-    :ivar time: the candle in which the backtest enters, or the bot where it alone does
-    :ivar cause: why, where it is known
-    :ivar bps: what the bot earned more by it, in bps of the stake; None while a trade is open
+    :ivar time: candle of the backtest's entry, or of the bot's if only the bot enters
+    :ivar cause: the cause, if known
+    :ivar bps: profit of the bot minus the backtest's, in bps of the stake; None if a trade is open
     """
 
     kind: str
@@ -54,7 +54,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class OpenTrade:
-    """A trade that is open when the time is over.
+    """A trade that is open at the end of the time range.
 
     :ivar held_by: ``bot``, ``backtest`` or ``both``
     """
@@ -67,15 +67,15 @@ class OpenTrade:
 
 @dataclass
 class Comparison:
-    """What a bot did, compared with what a backtest does.
+    """The comparison of a bot with a backtest.
 
     :ivar entries: trades that both opened in the same candle, on the same side
-    :ivar closed: those of them that ended in the same candle for the same reason
-    :ivar still_open: trades without an end, which no figure of profit counts
-    :ivar profit_bps: mean difference of the profit of these, bot minus backtest, in bps of the
-        stake, by cause; ``rest`` is what no cause accounts for
-    :ivar largest_rest_bps: the largest such rest of one trade, without its sign: in a mean, a gain
-        and a loss would hide each other
+    :ivar closed: those of them that both closed in the same candle for the same reason
+    :ivar still_open: trades without an exit, which count in no profit
+    :ivar profit_bps: mean difference of the profit of ``closed``, bot minus backtest, in bps of the
+        stake, by cause; ``rest`` has no known cause
+    :ivar largest_rest_bps: the largest absolute ``rest`` of one trade: in the mean, gains and
+        losses could cancel
     """
 
     backtest_trades: int
@@ -94,11 +94,11 @@ class Comparison:
 
     @property
     def explained(self) -> bool:
-        """Whether every difference has a cause, of trades and of profits."""
+        """Whether all differences of trades and of profits have a known cause."""
         return not self.unexplained and self.largest_rest_bps <= TOLERANCE_BPS
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it as plain values, with the number of differences of each kind."""
+        """Return plain values, with the number of differences of each kind."""
         counts = {kind: sum(each.kind == kind for each in self.differences) for kind in KINDS}
         return {**asdict(self), "counts": counts, "explained": self.explained}
 
@@ -112,14 +112,14 @@ def compare(
     log: str = "",
     held_back: HeldBack = lambda pair, time: None,
 ) -> Comparison:
-    """Return what a bot did, compared with what a backtest does in the same time.
+    """Compare a bot's trades with a backtest's of the same time.
 
-    :param bot: trades as the bot's database has them
-    :param backtest: trades as :func:`perp_imbalance.rehearsal.backtested.backtest` returns them
+    :param bot: trades from the bot's database
+    :param backtest: trades from :func:`perp_imbalance.rehearsal.backtested.backtest`
     :param candle: length of a candle
-    :param first_look: seconds after its opening at which the bot looks first
+    :param first_look: seconds from a candle's opening to the bot's first look
     :param prices: such as :func:`perp_imbalance.rehearsal.backtested.price_range` returns
-    :param log: the bot's, in which the strategy names the entries that it refused
+    :param log: the bot's log, in which the strategy names the entries that it refused
     :param held_back: such as :meth:`perp_imbalance.rehearsal.late_candles.LateCandles.held_back`
     """
     found = Comparison(len(backtest), len(bot))
@@ -143,7 +143,7 @@ def compare(
     found.profit_bps = {
         cause: sum(part[cause] for part in parts) / len(parts) for cause in CAUSES if parts
     }
-    # One that is not a number makes it none, so that nothing is explained.
+    # NaN stays NaN here, so that nothing counts as explained.
     found.largest_rest_bps = float(np.max([abs(part["rest"]) for part in parts], initial=0.0))
     return found
 
@@ -153,8 +153,8 @@ def matched(
 ) -> list[tuple[Mapping[Any, Any], Mapping[Any, Any]]]:
     """Return the trades that bot and backtest opened in the same candle, on the same side.
 
-    :param bot: as those of :func:`compare`
-    :param backtest: likewise
+    :param bot: as in :func:`compare`
+    :param backtest: as in :func:`compare`
     :return: pairs of a bot's trade and a backtest's, in order of pair, side and time
     """
     live, tested = _by_entry(bot, candle), _by_entry(backtest, candle)
@@ -168,11 +168,11 @@ def split(
     first_look: float,
     prices: PriceRange,
 ) -> dict[str, float]:
-    """Return by what a bot's profit of a trade differs from a backtest's, in bps of the stake.
+    """Split the difference of a trade's profit, bot minus backtest, by cause, in bps of the stake.
 
-    A price that differs at the first look of a candle does so by the spread, at a later one by the
-    delay, and at a stop by where that was filled: up to the prices of that candle and
-    :data:`SPREAD_BPS` beyond them. A price further away belongs to the rest.
+    A different price is due to the spread at the first look of a candle, to the delay at a later
+    look, and to the fill at a stop: up to the prices of that candle and :data:`SPREAD_BPS` beyond
+    them. Any further distance belongs to ``rest``.
     """
     parts = dict.fromkeys(CAUSES, 0.0)
     sign, leverage = (-1 if bot["is_short"] else 1), float(backtest["leverage"])
@@ -205,7 +205,7 @@ def _by_entry(trades: pd.DataFrame, candle: timedelta) -> dict[Key, dict[Any, An
     found: dict[Key, dict[Any, Any]] = {}
     for trade in trades.to_dict("records"):
         key = (trade["pair"], bool(trade["is_short"]), trade["open_date"].floor(candle))
-        # A second entry in one candle is another trade, which a backtest does not make.
+        # A second entry in one candle is a separate trade, which a backtest does not make.
         found[(*key[:2], trade["open_date"]) if key in found else key] = trade
     return found
 
@@ -224,7 +224,7 @@ def _told_apart(
     candle: timedelta,
     held_back: HeldBack,
 ) -> Iterator[Difference]:
-    """Yield in what two trades of one entry differ."""
+    """Yield the differences between two trades of the same entry."""
     pair, is_short, time = key
     side = _side(is_short)
     tags = str(backtest["enter_tag"]), str(bot["enter_tag"])
@@ -240,7 +240,7 @@ def _told_apart(
 
 
 def _gain(bot: Mapping[str, Any] | None, backtest: Mapping[str, Any] | None) -> float | None:
-    """Return what a bot earned more than a backtest, in bps of the stake; None if not known yet."""
+    """Return the profit of the bot minus the backtest's, in bps of the stake; None if open."""
     profits = []
     for trade, name in ((bot, "close_profit"), (backtest, "profit_ratio")):
         if trade is not None and pd.isna(trade["close_date"]):
@@ -250,7 +250,7 @@ def _gain(bot: Mapping[str, Any] | None, backtest: Mapping[str, Any] | None) -> 
 
 
 def _late(pair: str, due: pd.Timestamp, done: pd.Timestamp, held_back: HeldBack) -> str | None:
-    """Return why what was due in one candle was done in a later one; None if not known."""
+    """Return why an action due in one candle happened in a later one; None if unknown."""
     found = held_back(pair, due)
     if found is None or done <= due or found[1] != done:
         return None
@@ -258,7 +258,7 @@ def _late(pair: str, due: pd.Timestamp, done: pd.Timestamp, held_back: HeldBack)
 
 
 def _held_over(pair: str, due: pd.Timestamp, held_back: HeldBack) -> str | None:
-    """Return why a bot could act on a signal only when its candle was over; None if it could."""
+    """Return why a bot could act on a signal only after its candle; None if it could in time."""
     found = held_back(pair, due)
     if found is None or found[1] <= due:
         return None
@@ -272,7 +272,7 @@ def _unmatched(
     refused: Mapping[Key, str],
     held_back: HeldBack,
 ) -> Iterator[Difference]:
-    """Yield the entries that only one of the two has."""
+    """Yield the entries that only the bot or only the backtest has."""
     extra = {key: trade for key, trade in live.items() if key not in tested}
     for key, trade in tested.items():
         if key in live:
@@ -303,7 +303,7 @@ def _unmatched(
 def _occupied(
     trades: Trades, pair: str, time: pd.Timestamp, candle: timedelta, whose: str
 ) -> str | None:
-    """Return that one of the two still held the pair in a candle, so that it could not enter."""
+    """Return a cause if the bot or the backtest could not enter because it still held the pair."""
     for (other, _, opened), trade in trades.items():
         if other == pair and opened < time and not trade["close_date"] < time + candle:
             return f"{whose} still held its position of {opened:%Y-%m-%d %H:%M}"
@@ -311,7 +311,7 @@ def _occupied(
 
 
 def _still_open(live: Trades, tested: Trades) -> Iterator[OpenTrade]:
-    """Yield the trades of either that have no end."""
+    """Yield the trades of bot and backtest that have no exit."""
     bot, backtest = (
         {key for key, trade in trades.items() if pd.isna(trade["close_date"])}
         for trades in (live, tested)

@@ -1,4 +1,4 @@
-"""One call: rehearse, backtest, compare."""
+"""Rehearse, backtest and compare in one call."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -17,12 +17,12 @@ def held_against_backtest(
     cwd: Path | None = None,
     tell: Callable[[str, int, int], None] = lambda text, done, steps: None,
 ) -> Comparison:
-    """Let a bot live as planned and return its trades compared with a backtest's.
+    """Rehearse a plan and return the bot's trades compared with a backtest's.
 
     :param candle: length of the plan's candles
     :param cwd: folder to run in, by default this process's
-    :param tell: is told what is being done, the candles done and the candles in all
-    :raises RehearsalError: if either could not be run
+    :param tell: called with the current step, the candles done and the candles in total
+    :raises RehearsalError: if the rehearsal or the backtest cannot run
     """
     candles = int((plan.end - plan.start) / candle) + 1
     each = len(plan.looks or (0,))

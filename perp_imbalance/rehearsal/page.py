@@ -1,4 +1,4 @@
-"""What a rehearsal found, as tables for the terminal and as a page."""
+"""The result of a rehearsal as tables for the terminal and as an HTML page."""
 
 import re
 from collections import Counter
@@ -12,11 +12,11 @@ from perp_imbalance.strategy.palette import Palette
 
 Rows = list[dict[str, str]]
 
-# The first column of a table, whose heading says what its rows are.
+# Headings of the first column, each of which identifies its table.
 _TRADES, _PROFIT, _KIND = "trades", "profit, bot minus backtest", "difference"
 _CAUSE = "kind of cause"
 _UNEXPLAINED = "unexplained"
-#: Headings of numbers.
+#: Headings of numeric columns.
 NUMBERS = frozenset({"backtest", "bot", "same", "mean bps", "number", "unexplained", "bps"})
 _TITLES = {
     _TRADES: "Trades",
@@ -41,7 +41,7 @@ LEGENDS = {
 
 
 def heading(plan: Plan) -> str:
-    """Return in one line what was rehearsed."""
+    """Return one line that describes what was rehearsed."""
     candles = f"{plan.start:%Y-%m-%d %H:%M} to {plan.end:%Y-%m-%d %H:%M}"
     return f"{plan.config['strategy']} on {', '.join(pairs(plan))}, {candles} UTC"
 
@@ -52,7 +52,7 @@ def pairs(plan: Plan) -> list[str]:
 
 
 def verdict(comparison: Comparison) -> str:
-    """Return in one line whether all differences are explained."""
+    """Return one line on whether all differences are explained."""
     said = "all explained" if comparison.explained else "not all explained"
     if comparison.largest_rest_bps > TOLERANCE_BPS:
         said += (
@@ -120,7 +120,7 @@ def tables(comparison: Comparison) -> list[Rows]:
 
 
 def _kind_of(cause: str | None) -> str:
-    """Return how a cause begins, without what it says of one trade.
+    """Return the first words of a cause, without the details of one trade.
 
     >>> _kind_of("changed settings: enter_z was 2.0, is 1.7")
     'changed settings'
@@ -129,7 +129,7 @@ def _kind_of(cause: str | None) -> str:
 
 
 def _signed(value: float, places: int) -> str:
-    """Return a number with its sign; what rounds to zero has none.
+    """Return a number with its sign; a number that rounds to zero has none.
 
     >>> _signed(-0.001, 2)
     '0.00'
@@ -139,10 +139,10 @@ def _signed(value: float, places: int) -> str:
 
 
 def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None = None) -> None:
-    """Write the page; it appears when it is whole.
+    """Write the page, atomically.
 
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     sections = [
         Section(_TITLES[first], [LEGENDS[first], Table(rows)])

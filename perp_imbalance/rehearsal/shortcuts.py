@@ -1,9 +1,8 @@
-"""What a rehearsal leaves out of freqtrade's work because its result is known already.
+"""Skip work of freqtrade in a rehearsal if its result is known.
 
-Candles of a replay never change once they are over. So it is enough to ask for new ones, frames
-without gaps need no cleaning, funding fees change only when a new rate has been set, and no look is
-taken at which nothing can happen. Tests compare a bot with these shortcuts with one without,
-byte for byte.
+Closed candles of a replay never change. So the bot requests new candles only, does not clean frames
+without gaps, sums funding fees only after a new rate, and skips looks that cannot change anything.
+Tests compare a bot with these shortcuts to one without them, byte for byte.
 """
 
 import inspect
@@ -26,13 +25,13 @@ from perp_imbalance.replay.candle_store import Market
 from perp_imbalance.strategy.feed import WatchedFeed
 from perp_imbalance.strategy.positions import declaring_class
 
-#: Minutes between two readings of the market list, which here never changes.
+#: Minutes between two requests of the market list, which does not change in a rehearsal.
 MARKETS_MINUTES = 24 * 60
 
 Clean = Callable[..., DataFrame]
 
-# Of these two classes it is known that a look does nothing where nothing is open and no candle is
-# new. A strategy that overrides a method that runs at a look may do anything.
+# For these two classes, a look is known to do nothing if no trade is open and no candle is new.
+# A strategy that overrides a method that runs at each look may do anything.
 _KNOWN = (IStrategy, WatchedFeed)
 _AT_A_LOOK = (
     *("bot_loop_start", "analyze", "analyze_pair"),
@@ -48,7 +47,7 @@ _AT_A_LOOK = (
 def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) -> None:
     """Replace the parts of a running bot whose results are known.
 
-    :param store: the candles that the bot is given; they must not change
+    :param store: the candles that the bot receives; they must not change
     :param now: returns the time in ms
     """
     event.listen(Engine, "connect", leave_to_system)
@@ -65,12 +64,12 @@ def take_shortcuts(bot: RunningBot, store: CandleStore, now: Callable[[], int]) 
 
 
 def leave_to_system(connection: Any, record: Any) -> None:
-    """Let a database not wait for the disk; it is whole as long as the machine runs."""
+    """Make a database commit without waiting for the disk; only a machine crash can damage it."""
     connection.execute("PRAGMA synchronous = OFF")
 
 
 def ask_for_new_candles(build: Callable[..., Any]) -> Callable[..., Any]:
-    """Return freqtrade's request of candles, from the newest that it has on."""
+    """Return freqtrade's candle request, changed to start at the newest candle it already has."""
 
     def build_from_newest(
         self: Any,
@@ -82,7 +81,7 @@ def ask_for_new_candles(build: Callable[..., Any]) -> Callable[..., Any]:
     ) -> Any:
         key = (pair, timeframe, candle_type)
         request = build(self, pair, timeframe, candle_type, since_ms, cache)
-        # freqtrade itself drops what it has where a hole would come after it.
+        # freqtrade itself drops its candles if the new ones would leave a gap.
         held = self._klines.get(key) if cache and since_ms is None else None
         if held is None or held.empty:
             return request
@@ -96,7 +95,7 @@ def ask_for_new_candles(build: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def skip_cleaning(clean: Clean) -> Clean:
-    """Return freqtrade's cleaning of candles, left out where it would change nothing."""
+    """Return freqtrade's cleaning of candles, which is skipped if it would change nothing."""
 
     def clean_if_needed(
         dataframe: DataFrame,
@@ -123,9 +122,9 @@ def skip_cleaning(clean: Clean) -> Clean:
 
 
 def without_repeats(candles: DataFrame, timeframe: str) -> DataFrame | None:
-    """Return candles one timeframe apart, each once; None where they are not, or differ.
+    """Return candles one timeframe apart without duplicates; None if there are gaps or conflicts.
 
-    :param candles: date, OHLCV; a candle may be there twice, one after the other
+    :param candles: date, OHLCV; a candle may occur twice in a row
     """
     if "volume" not in candles.columns or len(candles) < 2:
         return None
@@ -145,7 +144,7 @@ def without_repeats(candles: DataFrame, timeframe: str) -> DataFrame | None:
 def fund_when_due(
     fetch: Callable[..., float], store: CandleStore, now: Callable[[], int]
 ) -> Callable[..., float]:
-    """Return freqtrade's sum of funding fees, computed anew when a rate has been set."""
+    """Return freqtrade's sum of funding fees, recomputed only after a new rate."""
     perps = {symbol.pair: symbol for symbol in store.symbols(Market.PERP).values()}
     known: dict[tuple[Any, ...], float] = {}
 
@@ -167,9 +166,9 @@ def fund_when_due(
 
 
 def skip_known_candles(analyze: Callable[..., None]) -> Callable[..., None]:
-    """Return freqtrade's analysis of a pair, left out where it would find its newest candle known.
+    """Return freqtrade's analysis of a pair, which is skipped if the newest candle was analysed.
 
-    freqtrade then copies all candles to throw the copy away.
+    freqtrade would otherwise copy all candles and discard the copy.
     """
 
     def analyze_unless_known(self: Any, pair: str) -> None:
@@ -185,16 +184,16 @@ def skip_known_candles(analyze: Callable[..., None]) -> Callable[..., None]:
 
 
 def skip_idle_looks(process: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return freqtrade's look at the market, left out where it would change nothing."""
+    """Return freqtrade's look at the market, which is skipped if it would change nothing."""
 
     def process_unless_idle(self: Any) -> None:
         if not (vars(self).get("rehearsal_looked") and is_idle(self)):
-            # Of a look that failed, it is not known how far it came.
+            # A failed look may have stopped at any point.
             self.rehearsal_looked = False
             process(self)
             self.rehearsal_looked = True
             return
-        # What the clock alone makes due, in the order of a whole look.
+        # Work that is due by the clock alone, in the order of a complete look.
         self.exchange.reload_markets()
         self._schedule.run_pending()
         Trade.commit()
@@ -203,13 +202,13 @@ def skip_idle_looks(process: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def is_idle(bot: Any) -> bool:
-    """Tell whether a look would change nothing: no trade, no order, no entry and no new candle.
+    """Return whether a look would change nothing: no trade, order, entry or new candle.
 
     With a position, every look matters: the price may have reached its stop, an order may be
-    filled or time out. Without one, a look enters on the signals of the newest candles, or gets
-    newer candles; freqtrade itself knows whether there can be any.
+    filled or time out. Without one, a look enters on the signals of the newest candles, or fetches
+    newer candles; freqtrade itself determines whether newer ones can exist.
 
-    :param bot: freqtrade's, whose last whole look did not fail
+    :param bot: freqtrade's bot, whose last complete look did not fail
     """
     strategy, pairs = bot.strategy, bot.active_pair_whitelist
     if not pairs or not strategy.process_only_new_candles or not bot.config["dry_run"]:
@@ -229,7 +228,7 @@ def is_idle(bot: Any) -> bool:
 
 
 def _waits_for_next_candle(bot: Any, pair: str) -> bool:
-    """Tell whether a pair's newest candle enters nothing, and lacks no premium to be told of."""
+    """Return whether a pair's newest candle has no entry, and no missing premium to report."""
     frame, _ = bot.dataprovider.get_analyzed_dataframe(pair, bot.strategy.timeframe)
     if frame.empty:
         return False

@@ -1,1 +1,1 @@
-"""What a trader asks after a backtest and freqtrade's own table does not show."""
+"""Answers to a trader's questions after a backtest that freqtrade's own tables do not show."""

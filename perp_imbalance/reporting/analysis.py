@@ -1,4 +1,4 @@
-"""The columns as the strategy computes them, in a plain run of freqtrade over local candles."""
+"""Compute a strategy's columns by running freqtrade over local candles."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,10 +26,10 @@ from perp_imbalance.research.pair_history import funding_by_candle
 
 
 class StrategyAnalysis:
-    """A strategy of this project, ready to compute the columns of any pair of a folder.
+    """A strategy of this project that can compute its columns for any pair of a folder.
 
     :ivar config: freqtrade's config of the run.
-    :ivar strategy: freqtrade's object of the strategy.
+    :ivar strategy: freqtrade's strategy object.
     """
 
     def __init__(self, config: dict[str, Any], exchange: Any) -> None:
@@ -45,10 +45,10 @@ class StrategyAnalysis:
             self.strategy.ft_bot_start()
 
     def chart(self, pair: str, *, funding: bool = False) -> Chart:
-        """Return what there is to draw of a pair, over the config's timerange.
+        """Return the chart of a pair over the config's timerange.
 
-        :param funding: whether the funding rate is drawn, too.
-        :raises DataError: if there are no candles, or no spot prices to compare them with.
+        :param funding: whether the chart includes the funding rate.
+        :raises DataError: if the pair has no candles, or no spot prices to compare them with.
         """
         frame = self._analysed(pair)
         return Chart(
@@ -63,7 +63,7 @@ class StrategyAnalysis:
         )
 
     def _analysed(self, pair: str) -> pd.DataFrame:
-        """Return candles and columns; candles before the timerange are only looked back on."""
+        """Return the timerange's candles and columns; earlier candles warm up the indicators."""
         timeframe, folder = self.config["timeframe"], self.config["datadir"]
         timerange = TimeRange.parse_timerange(self.config.get("timerange"))
         startup = self.strategy.startup_candle_count
@@ -93,7 +93,7 @@ class StrategyAnalysis:
         if not np.isfinite(analysed["premium"].to_numpy()).any():
             reason = self.strategy.unfit.get(pair, f"no candle of {spot.spot} is traded")
             raise DataError(f"{pair} has no premium in that time range: {reason}")
-        # Before the trim: of a zone that began earlier, the entry may lie earlier, too.
+        # Before the trim: the entry of a zone may lie before the timerange.
         analysed["no_entry"] = no_entry_reasons(
             analysed,
             self.strategy.thresholds(),
@@ -106,7 +106,7 @@ class StrategyAnalysis:
         return pd.DataFrame(frame).reset_index(drop=True)
 
     def _funding(self, pair: str, frame: pd.DataFrame) -> Floats:
-        """Return what longs pay during each candle, in percent; NaN where nothing is due."""
+        """Return what longs pay during each candle, in percent; NaN where no funding is due."""
         rates = self.strategy.dp.get_pair_dataframe(
             pair, self.config["timeframe"], CandleType.FUNDING_RATE
         )
@@ -122,12 +122,12 @@ class StrategyAnalysis:
 def open_strategy_analysis(
     config: Mapping[str, Any], *, strategy: str, datadir: Path, timerange: str | None = None
 ) -> Iterator[StrategyAnalysis]:
-    """Open a strategy on a folder of candles, with the folder's own list of markets.
+    """Return the analysis of a strategy on a folder of candles, whose pairs are the market list.
 
-    :param config: all of it, such as ``merged_config`` returns.
-    :param strategy: name of the strategy.
+    :param config: the complete config, as ``merged_config`` returns it.
+    :param strategy: class name of the strategy.
     :param timerange: freqtrade's ``--timerange``.
-    :raises BridgeError: if freqtrade refuses config or strategy.
+    :raises BridgeError: if freqtrade refuses the config or the strategy.
     """
     from perp_imbalance.replay import local_config, running_replay
 

@@ -1,4 +1,4 @@
-"""The file that freqtrade leaves of a backtest: its trades, wallets, market and settings."""
+"""Read and store freqtrade's backtest result files: trades, wallets, market and settings."""
 
 import json
 import tempfile
@@ -30,19 +30,19 @@ from perp_imbalance.strategy.settings import SECTION
 
 _DATES = ("open_date", "close_date")
 
-# What a file that is no result may be answered with, whatever is in it.
+# Errors that a file which is not a result may raise, whatever its content.
 _UNREADABLE = (
     *(ValueError, LookupError, TypeError, AttributeError, ArithmeticError, OSError, EOFError),
     *(RecursionError, RuntimeError, BadZipFile, zlib.error, FreqtradeException),
 )
 
-# A result may be somebody else's: what is larger than any backtest's is not unpacked.
+# A result may come from somebody else: a file larger than any backtest's is not unpacked.
 _MOST_BYTES = 512 * 2**20
 _MOST_TIMES = 200
 _SMALL_BYTES = 16 * 2**20
 
-#: What is taken of a result's config: what strategy and candles were, nothing that names a file, a
-#: network or code.
+#: Config entries that are read from a result: those of strategy and candles. Entries that name
+#: a file, a network or code are ignored.
 _TAKEN = (
     *("timeframe", "trading_mode", "margin_mode", "stake_currency", "stake_amount"),
     *("max_open_trades", "dry_run_wallet", "tradable_balance_ratio", "fee", "dataformat_ohlcv"),
@@ -57,7 +57,7 @@ _Flag = Annotated[bool, Field(strict=True)]
 _Number = Annotated[float, Field(strict=True)]
 _Amount = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-1e15, le=1e15)]
 _Price = Annotated[_Amount, Field(gt=0)]
-# From 2009, when there was a first coin, to 2100; ms.
+# 2009, the year of the first coin, to 2100; in ms.
 _FIRST, _LAST = 1_230_768_000_000, 4_102_444_800_000
 _Moment = Annotated[int, Field(strict=True, ge=_FIRST, le=_LAST)]
 
@@ -92,7 +92,7 @@ class _WalletStats(BaseModel):
 
 
 class _Stats(BaseModel):
-    """What is read of freqtrade's figures of a strategy."""
+    """The entries that are read from freqtrade's figures of a strategy."""
 
     trades: list[_Trade]
     timeframe: Annotated[str, Field(pattern=r"^[1-9]\d?[mhdw]$")]
@@ -118,9 +118,9 @@ class _Exchange(BaseModel):
 
 
 class _Config(BaseModel):
-    """What is taken of a result's config besides ``_TAKEN``.
+    """The entries that are read from a result's config in addition to ``_TAKEN``.
 
-    :ivar datadir: the folder of the candles, which are only read.
+    :ivar datadir: the folder of the candles, which is only read.
     """
 
     exchange: _Exchange
@@ -134,12 +134,12 @@ class _Parameters(BaseModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a backtest found of one strategy.
+    """The backtest result of one strategy.
 
     :ivar trades: freqtrade's trades.
     :ivar stats: freqtrade's own figures.
-    :ivar equity: the wallet by candle; by closed trade where the file has no wallet.
-    :ivar parameters: the parameter file that the strategy traded with, None without one.
+    :ivar equity: the wallet by candle; by closed trade if the file has no wallet.
+    :ivar parameters: the parameter file that the strategy used; None if it used none.
     """
 
     strategy: str
@@ -153,7 +153,7 @@ class Outcome:
 class Result:
     """A backtest of one or more strategies on the same candles.
 
-    :ivar config: the settings it was run with that are taken of it: no file, network or code.
+    :ivar config: the settings of the run that are safe to use: none names files, network or code.
     """
 
     file: Path
@@ -162,12 +162,12 @@ class Result:
 
     @property
     def timeframe(self) -> str:
-        """The candles it was run on."""
+        """The timeframe of the backtest."""
         return str(self.outcomes[0].stats["timeframe"])
 
     @property
     def span(self) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """When its first candle opened and its last."""
+        """Open times of the first and the last candle."""
         stats = self.outcomes[0].stats
         return tuple(  # type: ignore[return-value]
             pd.Timestamp(stats[f"backtest_{name}_ts"], unit="ms", tz="UTC")
@@ -178,7 +178,7 @@ class Result:
 def newest_result(folder: Path) -> Path:
     """Return the result file that freqtrade wrote last.
 
-    :raises CommandError: if there is none.
+    :raises CommandError: if there is no result file.
     """
     try:
         return folder / str(get_latest_backtest_filename(folder))
@@ -191,10 +191,10 @@ def newest_result(folder: Path) -> Path:
 
 @contextmanager
 def scratch_results(folder: Path) -> Iterator[Path]:
-    """Yield a folder for the result of one run: freqtrade names results by the second.
+    """Yield a temporary folder for one run: freqtrade names results by the second, which may clash.
 
-    :param folder: where results are kept; :func:`keep_result` moves this one there.
-    :raises CommandError: if it cannot be written.
+    :param folder: the folder of all results, to which :func:`keep_result` moves the run's result.
+    :raises CommandError: if the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,16 +206,16 @@ def scratch_results(folder: Path) -> Iterator[Path]:
 
 
 def keep_result(scratch: Path, folder: Path) -> Path | None:
-    """Move a run's result to the others, as the newest, and return it; None where there is none.
+    """Move a run's result to the folder of results as the newest; None if the run wrote none.
 
-    :param scratch: what freqtrade was told to write to, see :func:`scratch_results`.
-    :param folder: where results are kept.
+    :param scratch: the folder to which freqtrade wrote, see :func:`scratch_results`.
+    :param folder: the folder of all results.
     """
     if not (scratch / LAST_BT_RESULT_FN).is_file():
         return None
     written = newest_result(scratch)
     stem = _claimed(folder, written.stem)
-    # Before the result itself, which is complete with it.
+    # Written before the result itself, which is complete only with this file.
     for file in sorted(scratch.glob(f"{written.stem}*"), key=lambda file: file == written):
         if file == written and stem != written.stem:
             _rename_members(file, written.stem, stem)
@@ -227,7 +227,7 @@ def keep_result(scratch: Path, folder: Path) -> Path | None:
 
 
 def _claimed(folder: Path, stem: str) -> str:
-    """Return a name that no result has; an empty file holds it against other runs."""
+    """Return an unused result name; an empty file reserves it against other runs."""
     for number in count(1):
         name = stem if number == 1 else f"{stem}-{number}"
         try:
@@ -239,7 +239,7 @@ def _claimed(folder: Path, stem: str) -> str:
 
 
 def _rename_members(file: Path, stem: str, name: str) -> None:
-    """Rename what is in a result: freqtrade finds it by the name of the file."""
+    """Rename the files inside a result archive: freqtrade finds them by the archive's name."""
     part = file.with_suffix(".part")
     with ZipFile(file) as before, ZipFile(part, "w", ZIP_DEFLATED) as after:
         for member in before.namelist():
@@ -248,10 +248,10 @@ def _rename_members(file: Path, stem: str, name: str) -> None:
 
 
 def read_result(file: Path) -> Result:
-    """Return what a result file holds.
+    """Return the content of a result file.
 
-    :raises DataError: if it is no result, or names a strategy as no class can be named: the name
-        becomes that of a file.
+    :raises DataError: if the file is not a result, or contains a strategy name that is not a valid
+        class name: file names are made from it.
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")
@@ -263,7 +263,7 @@ def read_result(file: Path) -> Result:
             _check_size(file, archive)
             if not {f"{file.stem}.json", f"{file.stem}_config.json"} <= set(archive.namelist()):
                 raise nothing
-        # freqtrade logs what it does not find; it is said here.
+        # Hide freqtrade's log of missing files; the error below reports them.
         with silent_logs():
             stats = load_backtest_stats(file)["strategy"]
             if not stats:
@@ -283,9 +283,9 @@ def read_result(file: Path) -> Result:
 
 
 def _check_size(file: Path, archive: ZipFile) -> None:
-    """Raise where a file would become far larger than any backtest's.
+    """Raise if the unpacked file would be far larger than any backtest's.
 
-    :raises DataError: naming it.
+    :raises DataError: naming the file.
     """
     entries = archive.infolist()
     packed = sum(entry.file_size for entry in entries) > _MOST_BYTES or any(
@@ -296,9 +296,9 @@ def _check_size(file: Path, archive: ZipFile) -> None:
 
 
 def _taken(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of a result's config what is taken, and nothing else: it may be somebody else's."""
+    """Return the safe entries of a result's config; the result may come from somebody else."""
     kept = {name: config[name] for name in _TAKEN if name in config}
-    # What freqtrade needs besides to read a config.
+    # Entries that freqtrade requires to read a config.
     kept |= {"dry_run": True, "pairlists": [{"method": "StaticPairList"}]}
     return kept | _Config.model_validate(config).model_dump(exclude_none=True)
 

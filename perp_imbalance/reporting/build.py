@@ -1,4 +1,4 @@
-"""From a result file to its report."""
+"""Build the report of a result file."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -26,9 +26,9 @@ from perp_imbalance.strategy.palette import Palette
 
 @dataclass(frozen=True)
 class Report:
-    """A report that has been written.
+    """A report that was written.
 
-    :ivar notes: what it does without, and why.
+    :ivar notes: what the report leaves out, and why.
     """
 
     file: Path
@@ -37,7 +37,7 @@ class Report:
 
     @property
     def fees(self) -> str:
-        """One line: what the exchange was paid."""
+        """The fees that each strategy paid, as one line of text."""
         rows = self.tables["preset"].to_dict("records")
         said = ", ".join(
             f"{row['strategy']} {row['fees']:.2f} ({row['fees_pct']:.1f} % of the wallet)"
@@ -47,7 +47,7 @@ class Report:
         return f"Fees paid: {said}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything but the figures, as plain data."""
+        """Return everything but the figures as plain data."""
         tables = {
             name: json.loads(table.to_json(orient="records")) for name, table in self.tables.items()
         }
@@ -64,15 +64,15 @@ def make_report(
     palette: Palette,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Read a result, compute what it does not hold, write the page.
+    """Read a result, recompute the strategies' columns, and write the page.
 
     :param file: freqtrade's result file.
-    :param datadir: the candles that it was run on; None for the folder that the result names.
-    :param fallback: the candles, where it names none.
+    :param datadir: the candles of the backtest; None for the folder that the result names.
+    :param fallback: the candles to use if the result names no folder.
     :param strategies: folder of the strategies.
-    :param output: the page.
-    :param tell: is told what is being done.
-    :raises DataError: if the file is no result of this project's strategies.
+    :param output: file of the page.
+    :param tell: called with the current step.
+    :raises DataError: if the file is not a result of this project's strategies.
     """
     tell("result")
     result = read_result(file)
@@ -89,7 +89,7 @@ def make_report(
 
 
 def tables_of(seen: Sequence[StrategyRun]) -> dict[str, pd.DataFrame]:
-    """Return all tables of a report by their names."""
+    """Return all tables of a report by name."""
     traded = {found.outcome.strategy: found.trades for found in seen if len(found.trades)}
     tables = {name: by_strategy(traded, name) for name in GROUPINGS}
     rows = [summary(f.outcome.strategy, f.trades, f.outcome.stats, f.marked) for f in seen]
@@ -109,6 +109,6 @@ def tables_of(seen: Sequence[StrategyRun]) -> dict[str, pd.DataFrame]:
 
 
 def _said(result: Result, opened: ReportInput) -> list[str]:
-    """Return what stands below the verdict."""
+    """Return the notes below the verdict."""
     pairs = ", ".join(result.outcomes[0].stats["pairlist"])
     return [f"{result.file.name}: {pairs}. Times are UTC.", *opened.notes]

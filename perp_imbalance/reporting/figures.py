@@ -1,4 +1,4 @@
-"""Figures of a report, by plotly."""
+"""The plotly figures of a report."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -14,9 +14,9 @@ from perp_imbalance.reporting.strategy_runs import StrategyRun
 from perp_imbalance.reporting.tables import cumulative_share, thinned
 from perp_imbalance.strategy.palette import Palette
 
-#: Points of a line that a screen can tell apart; of more, each drawn one stands for several.
+#: Most points of a line; a screen cannot show more, so longer lines are thinned.
 MOST_POINTS = 1500
-#: Trades drawn of each strategy, where one is one mark.
+#: Most trades per strategy that are drawn, one mark each.
 MOST_MARKS = 400
 HOLD = "buy and hold"
 _DASHES = ("solid", "dash", "dot")
@@ -24,13 +24,13 @@ _SYMBOLS = ("circle", "diamond", "triangle-up")
 
 
 def _percent(run: StrategyRun) -> "pd.Series[float]":
-    """Return the wallet since the start, in percent of what it was then."""
+    """Return the wallet by candle, in percent of the starting wallet."""
     equity = run.outcome.equity if run.marked is None else run.marked
     return (equity / float(run.outcome.stats["starting_balance"]) - 1.0) * 100.0
 
 
 class Figures:
-    """The figures of one report: every strategy in the same colour, dash and symbol in all."""
+    """The figures of one report: a strategy has the same colour, dash and symbol in all of them."""
 
     def __init__(self, strategies: Sequence[str], palette: Palette) -> None:
         self.palette = palette
@@ -47,7 +47,7 @@ class Figures:
         }
 
     def equity(self, seen: Sequence[StrategyRun], market: "pd.Series[float]") -> go.Figure:
-        """Return wallets and their drawdown, beside one that bought all pairs and held them."""
+        """Return the figure of wallets and drawdowns, with buy-and-hold for comparison."""
         figure = make_subplots(
             rows=2, shared_xaxes=True, row_heights=[0.65, 0.35], vertical_spacing=0.06
         )
@@ -86,9 +86,9 @@ class Figures:
         return {"color": look["color"], "dash": look["dash"], "width": 2}
 
     def profit(self, table: pd.DataFrame, title: str) -> go.Figure:
-        """Return profit by group as bars.
+        """Return a bar chart of profit by group.
 
-        :param table: as ``by_strategy`` returns it, with ``profit_pct``: percent of the wallet.
+        :param table: as ``by_strategy`` returns it, with ``profit_pct`` in percent of the wallet.
         """
         figure = go.Figure()
         for strategy, rows in table.groupby("strategy", sort=False):
@@ -103,14 +103,14 @@ class Figures:
                     "%{customdata[1]:.0%} won, mean %{customdata[2]:+.2f} % of the stake",
                 )
             )
-        # By itself, plotly puts what the first strategy lacks behind all else.
+        # Otherwise plotly puts groups that the first strategy lacks last.
         order = list(table["group"].cat.categories)
         figure.update_xaxes(type="category", categoryarray=order, title_text=title)
         figure.update_yaxes(title_text="profit, % of the wallet")
         return figure.update_layout(barmode="group", height=340, showlegend=True)
 
     def cooling(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
-        """Return the share of trades that was over, and had cooled, after so many candles."""
+        """Return the shares of trades that ended, and cooled, within each number of candles."""
         figure = go.Figure()
         for strategy, found in trades.items():
             color = self.looks[strategy]["color"]
@@ -130,7 +130,7 @@ class Figures:
         return figure.update_layout(height=400, hovermode="x unified")
 
     def premium(self, trades: Mapping[str, pd.DataFrame]) -> go.Figure:
-        """Return each trade as a mark: how far the premium came back, how far the price moved."""
+        """Return a scatter plot of the trades: captured premium against price move."""
         figure = go.Figure()
         for strategy, found in trades.items():
             known = found.dropna(subset=["premium_captured"])

@@ -1,4 +1,4 @@
-"""The report as one page: the answer, tables, figures, and single trades with a chart."""
+"""The report as one HTML page: verdict, tables, figures, and charts of single trades."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,9 +25,9 @@ from perp_imbalance.reporting.tables import GROUPINGS, best_trades, worst_trades
 from perp_imbalance.research.account import LEAST_TRADES
 from perp_imbalance.strategy.palette import Palette
 
-#: Trades of each strategy that are drawn because they gained or lost most.
+#: Number of best and of worst trades drawn per strategy.
 MOST = 3
-#: Candles of a small chart before a trade and after it.
+#: Candles that a small chart shows before and after a trade.
 AROUND = 30
 #: Most candles of a trade that a small chart shows.
 LONGEST = 400
@@ -41,7 +41,7 @@ def _percent_of(share: float) -> str:
     return number(share * 100.0, 0)
 
 
-# Headings and formats of what has another name, or another format, than its number.
+# Headings and formats of columns that do not use their own name or the default format.
 _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "trades": ("trades", int),
     "won": ("won, %", _percent_of),
@@ -63,7 +63,7 @@ _COLUMNS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "won where it did": ("won where it did, %", _percent_of),
     "won where it did not": ("won where it did not, %", _percent_of),
 }
-# In candles.
+# Columns counted in candles.
 _COLUMNS |= {
     f"{name} {which}": (f"{name.replace('_', ' ')}, {which}", lambda candles: number(candles, 1))
     for name in ("held", "to_cool")
@@ -131,11 +131,11 @@ def write_report(
     market: "pd.Series[float]",
     colors: Palette,
 ) -> None:
-    """Write the page; it appears when it is whole.
+    """Write the report page, atomically.
 
     :param notes: paragraphs below the verdict.
     :param tables: as :func:`perp_imbalance.reporting.build.tables_of` returns them.
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     figures = Figures([run.outcome.strategy for run in runs], colors)
     traded = {run.outcome.strategy: run.trades for run in runs if len(run.trades)}
@@ -165,7 +165,7 @@ def write_report(
 
 
 def _verdict(summary: pd.DataFrame, market: "pd.Series[float]") -> str:
-    """Return in one line what every preset made, and what holding made."""
+    """Return one line with the result of each strategy and of buy-and-hold."""
     said = [
         f"{row['strategy']} {_signed(row['profit_pct'])} % ({row['verdict']})"
         for row in summary.to_dict("records")
@@ -178,7 +178,7 @@ def _verdict(summary: pd.DataFrame, market: "pd.Series[float]") -> str:
 def _groups(
     tables: Mapping[str, pd.DataFrame], runs: Sequence[StrategyRun], figures: Figures
 ) -> dict[str, Section]:
-    """Return a section for each grouping, with the profit in percent of the wallet."""
+    """Return a section for each grouping, with profits in percent of the wallet."""
     wallet = float(runs[0].outcome.stats["starting_balance"])
     sections = {}
     for name in GROUPINGS:
@@ -194,7 +194,7 @@ def _groups(
 
 
 def _table(table: pd.DataFrame, columns: Sequence[str] | None = None) -> Table:
-    """Return rows with the headings and formats for a reader."""
+    """Return a table with headings and number formats for the page."""
     rows = []
     for row in table.to_dict("records"):
         shown: dict[str, Any] = {}
@@ -218,7 +218,7 @@ def _single_trades(
     runs: Sequence[StrategyRun],
     colors: Palette,
 ) -> Section:
-    """Return trades as a table, and of those with candles a small chart each."""
+    """Return a section with a table of trades, and a small chart of each trade that has candles."""
     rows: list[dict[str, Any]] = []
     charts: dict[str, str] = {}
     for run in runs:
@@ -254,7 +254,7 @@ def _trade_row(run: StrategyRun, trade: Any, anchor: str | None) -> dict[str, An
 
 
 def _around(chart: Any, trade: Any, run: StrategyRun) -> Any:
-    """Return the part of a chart that a trade lies in."""
+    """Return the part of a chart around a trade."""
     candle = pd.Timedelta(seconds=chart.seconds)
     until = min(trade.close_date, trade.open_date + candle * LONGEST)
     part = chart.between(trade.open_date - candle * AROUND, until + candle * AROUND)

@@ -1,4 +1,4 @@
-"""What the strategies of a result saw: their columns, computed anew on its candles."""
+"""Recompute the columns of a result's strategies on the candles of the backtest."""
 
 import logging
 import shutil
@@ -36,10 +36,10 @@ from perp_imbalance.strategy.settings import Settings
 
 @dataclass(frozen=True)
 class StrategyRun:
-    """A strategy of a result with what it saw.
+    """A strategy of a result, with its recomputed columns.
 
-    :ivar trades: with the columns of :func:`with_signal_columns`.
-    :ivar charts: by pair; of pairs without candles there is none.
+    :ivar trades: the trades with the columns of :func:`with_signal_columns`.
+    :ivar charts: by pair; pairs without candles have none.
     :ivar marked: the wallet with open positions at each candle's close; None without candles.
     :ivar no_entry: candles of all pairs by bias and reason for no entry; empty without candles.
     """
@@ -54,10 +54,10 @@ class StrategyRun:
 
 @dataclass(frozen=True)
 class ReportInput:
-    """The strategies of a result that can be reported, and what cannot be said of them.
+    """The strategies of a result that can be reported, and notes on what is missing.
 
-    :ivar market: value of what bought all pairs for 1 at the beginning, by candle; empty where
-        the candles are gone.
+    :ivar market: value of buy-and-hold by candle, 1 at the beginning; empty if the candles are
+        missing.
     """
 
     seen: Sequence[StrategyRun]
@@ -68,13 +68,13 @@ class ReportInput:
 def load_report_input(
     result: Result, datadir: Path, strategies: Path, tell: Callable[[str], None] = lambda _: None
 ) -> ReportInput:
-    """Compute the columns of every strategy and pair of a result that traded.
+    """Compute the columns of every strategy and traded pair of a result.
 
-    :param datadir: the candles it was run on; without them, only trades are reported.
-    :param strategies: folder of the strategies; their parameters are those of the result.
-    :param tell: is told what is being computed.
-    :raises DataError: if the result has no trades, is of other strategies than this project's, or
-        a file of its candles is broken.
+    :param datadir: the candles of the backtest; if None, only trades are reported.
+    :param strategies: folder of the strategies; their parameters come from the result.
+    :param tell: called with the current step.
+    :raises DataError: if the result has no trades, has none of this project's strategies, or a
+        candle file is broken.
     """
     if not any(len(outcome.trades) for outcome in result.outcomes):
         raise DataError(f"{result.file} has no trades: there is nothing to report")
@@ -111,10 +111,10 @@ def load_report_input(
 
 
 def what_is_left_out(result: Result, datadir: Path) -> tuple[list[str], Path]:
-    """Say which series of a result's pairs the folder lacks, and what its trades leave out.
+    """Return notes on series that the folder lacks, and on costs that the trades leave out.
 
-    :return: the lines, and the folder in which freqtrade finds the higher timeframe, too.
-    :raises DataError: if a file of them is broken.
+    :return: the notes, and the folder in which freqtrade also finds the higher timeframe.
+    :raises DataError: if a candle file is broken.
     """
     data_format = str(result.config.get("dataformat_ohlcv", DEFAULT_FORMAT))
     if not datadir.is_dir() or not available_candles(datadir):
@@ -136,7 +136,7 @@ def what_is_left_out(result: Result, datadir: Path) -> tuple[list[str], Path]:
     )
     trades = pd.concat([outcome.trades for outcome in result.outcomes if len(outcome.trades)])
     lines = make_higher(folder, timeframe, settings.htf_timeframe, matches)
-    # What a trade has paid was not left out, whatever has become of the folder.
+    # Fees that a trade has paid count, even if their series is missing from the folder now.
     paid = set(trades.loc[trades["funding_fees"] != 0, "pair"])
     for costs, of in (
         (COSTS, [match for match in matches if match.spot and match.perp not in paid]),
@@ -148,7 +148,7 @@ def what_is_left_out(result: Result, datadir: Path) -> tuple[list[str], Path]:
 
 
 def closes(result: Result, datadir: Path) -> pd.DataFrame:
-    """Return the closes of all pairs of a result by candle; none where the candles are gone."""
+    """Return the closes of all pairs of a result by candle; empty if the candles are missing."""
     start, end = result.span
     candles = load_data(
         datadir,
@@ -163,9 +163,9 @@ def closes(result: Result, datadir: Path) -> pd.DataFrame:
 
 @contextmanager
 def _settings(result: Result, outcome: Outcome, strategies: Path) -> Iterator[dict[str, Any]]:
-    """Yield the config of a result, with the strategies in a folder that is gone afterwards.
+    """Yield the config of a result, with the strategies in a temporary folder.
 
-    Code is this project's and the trader's own; of the result only settings are taken.
+    The code comes from this project and the trader's folder; the result supplies settings only.
     """
     with temporary_folder() as folder:
         own = Path(folder, "strategies")
@@ -180,13 +180,13 @@ def _settings(result: Result, outcome: Outcome, strategies: Path) -> Iterator[di
             **result.config,
             **{"strategy_path": str(own), "user_data_dir": str(folder)},
             "timeframe": result.timeframe,
-            # Of a result, freqtrade strikes them out.
+            # freqtrade removes these from a result.
             "exchange": {**result.config.get("exchange", {}), "key": "", "secret": ""},
         }
 
 
 def _thresholds(config: Mapping[str, Any], strategy: str) -> Thresholds | None:
-    """Return what a strategy traded with; None if it is not made of PerpImbalance."""
+    """Return a strategy's thresholds; None if it is not based on PerpImbalance."""
     completed = complete_config(config, runmode=RunMode.PLOT, strategy=strategy)
     try:
         found = load_strategy(completed)
@@ -206,12 +206,12 @@ def _thresholds(config: Mapping[str, Any], strategy: str) -> Thresholds | None:
 def _charts(
     outcome: Outcome, datadir: Path, config: Mapping[str, Any]
 ) -> tuple[dict[str, Chart], Reasons, list[str]]:
-    """Return what there is to draw of traded pairs, why all had no entry, and what is missing."""
+    """Return charts of traded pairs, reasons for no entry of all pairs, and what is missing."""
     charts: dict[str, Chart] = {}
     reasons: Counter[tuple[int, str]] = Counter()
     missing = []
     traded = set(outcome.trades["pair"]) if len(outcome.trades) else set()
-    # It tells of each pair that the first candles are only looked back on.
+    # freqtrade logs for each pair that startup candles are skipped.
     quiet = logging.getLogger("freqtrade.configuration.timerange")
     try:
         with open_strategy_analysis(

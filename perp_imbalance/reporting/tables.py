@@ -1,4 +1,4 @@
-"""Tables of a report, from trades and the columns of the strategy. Nothing here draws or reads."""
+"""Tables of a report, computed from trades and the columns of the strategy, without I/O."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
@@ -14,13 +14,13 @@ from perp_imbalance.research.account import LEAST_TRADES
 
 #: Bounds of the groups by ``|z|`` at the entry.
 Z_BOUNDS = (0.0, 1.5, 2.0, 2.5, 3.0, 4.0, np.inf)
-#: What a group is called whose trades have no z: their candles are not at hand.
+#: The group of trades without z, whose candles are missing.
 UNKNOWN = "unknown"
 
-# What freqtrade has in place of a Sharpe ratio that there is not.
+# freqtrade's placeholder for an undefined Sharpe ratio.
 _NO_SHARPE = -100.0
 
-#: Columns that :func:`with_signal_columns` takes from the candles; NaN where there are none.
+#: Columns that :func:`with_signal_columns` takes from the candles; NaN without candles.
 FROM_CANDLES = ("z_entry", "z_exit", "premium_entry", "premium_exit", "to_cool")
 
 
@@ -30,13 +30,13 @@ def with_signal_columns(
     candle: pd.Timedelta,
     exit_z: float,
 ) -> pd.DataFrame:
-    """Return trades with what the strategy saw when it entered and left.
+    """Return trades with the signal's values at their entry and exit.
 
-    ``z_entry``, ``premium_entry``: of the last candle that had closed at the entry, which is the
-    signal's; ``z_exit``, ``premium_exit`` likewise at the exit. ``held``: candles. ``to_cool``:
-    candles from the signal's to the first with ``|z| < exit_z``; what an exit by that alone would
-    have held. ``price_move`` and ``premium_captured``: percent, and points of percent, in favour
-    of the side. ``turnover``, ``fees``: value and fees of all orders.
+    ``z_entry``, ``premium_entry``: values of the signal's candle, the last one that had closed at
+    the entry; ``z_exit``, ``premium_exit``: the same at the exit. ``held``: length in candles.
+    ``to_cool``: candles from the signal to the first with ``|z| < exit_z``. ``price_move``
+    (percent) and ``premium_captured`` (percentage points) are positive in favour of the side.
+    ``turnover``, ``fees``: value and fees of all orders.
 
     :param trades: freqtrade's, at least one.
     :param frames: ``date``, ``z`` and ``premium_pct`` by pair.
@@ -91,9 +91,9 @@ def _fill(
 
 
 def _fees(orders: Sequence[Mapping[str, Any]], rates: tuple[float, float]) -> float:
-    """Return what all orders of a trade cost, in the stake's currency.
+    """Return the fees of all orders of a trade, in the stake currency.
 
-    :param rates: of the orders that open, and of those that close.
+    :param rates: fee rates of entry orders and of exit orders.
     """
     return float(
         sum(o["amount"] * o["safe_price"] * rates[0 if o["ft_is_entry"] else 1] for o in orders)
@@ -101,9 +101,9 @@ def _fees(orders: Sequence[Mapping[str, Any]], rates: tuple[float, float]) -> fl
 
 
 def grouped(trades: pd.DataFrame, by: "pd.Series[Any]") -> pd.DataFrame:
-    """Return one row a group: trades, share won, mean profit in percent, profit and fees.
+    """Return one row per group: trades, share won, mean profit in percent, profit and fees.
 
-    :param by: the group of each trade; groups appear in the order of their values.
+    :param by: the group of each trade; groups are sorted by value.
     """
     groups = trades.groupby(by.rename("group"), observed=True)
     table = pd.DataFrame(
@@ -119,7 +119,7 @@ def grouped(trades: pd.DataFrame, by: "pd.Series[Any]") -> pd.DataFrame:
 
 
 def side_of(trades: pd.DataFrame) -> "pd.Series[Any]":
-    """Return ``short`` or ``long`` of each trade."""
+    """Return the side of each trade, ``short`` or ``long``."""
     return trades["is_short"].map({True: "short", False: "long"})
 
 
@@ -138,7 +138,7 @@ def z_group(trades: pd.DataFrame) -> "pd.Series[Any]":
     return pd.Series(ordered, index=trades.index).fillna(UNKNOWN)
 
 
-#: Every table by group: its name, and the group of each trade.
+#: All groupings of the tables: name, and the function that returns each trade's group.
 GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
     "pair": lambda trades: trades["pair"],
     "exit tag": lambda trades: trades["exit_reason"],
@@ -150,9 +150,9 @@ GROUPINGS: dict[str, Callable[[pd.DataFrame], "pd.Series[Any]"]] = {
 
 
 def by_strategy(trades: Mapping[str, pd.DataFrame], grouping: str) -> pd.DataFrame:
-    """Return a table of ``GROUPINGS`` for every strategy, beneath each other.
+    """Return the table of a grouping from ``GROUPINGS``, with the rows of all strategies.
 
-    :return: ``group`` is categorical, its categories in the order of the groups of all strategies.
+    :return: ``group`` is categorical; its categories have one order for all strategies.
     """
     group = GROUPINGS[grouping]
     groups = {strategy: group(found) for strategy, found in trades.items()}
@@ -172,11 +172,11 @@ def summary(
     stats: Mapping[str, Any],
     marked: "pd.Series[float] | None" = None,
 ) -> dict[str, Any]:
-    """Return what a strategy made, in percent of its first wallet.
+    """Return the result of a strategy, in percent of its starting wallet.
 
     :param trades: as :func:`with_signal_columns` returns them; may be empty.
     :param stats: freqtrade's own figures.
-    :param marked: the wallet as :func:`marked_wallet` returns it, where candles are at hand.
+    :param marked: the wallet as :func:`marked_wallet` returns it; None without candles.
     """
     wallet = float(stats["starting_balance"])
     paid = funding = turnover = 0.0
@@ -184,7 +184,7 @@ def summary(
         paid, funding, turnover = (
             float(trades[name].sum()) for name in ("fees", "funding_fees", "turnover")
         )
-    # Of the wallet's days, as freqtrade's own table has it; older results know trades only.
+    # From the wallet's daily values, as in freqtrade's table; older results have trades only.
     sharpe = float(stats.get("wallet_stats", stats)["sharpe"])
     row = {
         "strategy": strategy,
@@ -223,12 +223,12 @@ def verdict(row: Mapping[str, Any]) -> str:
     return "costs exceed the gain" if row["before_costs_pct"] > 0 else "lost"
 
 
-#: Candles by bias and reason for no entry: "" where one enters, commas between several reasons.
+#: Candle counts by bias and reason for no entry: "" is an entry, commas separate reasons.
 Reasons = Mapping[tuple[int, str], int]
 
 
 def signals(strategy: str, reasons: Reasons, trades: int) -> dict[str, Any]:
-    """Return how many candles had a bias, and how many were an entry signal."""
+    """Return the number of candles with a bias and of entry signals."""
     row: dict[str, Any] = {"strategy": strategy, "candles": sum(reasons.values())}
     for name, side in SIDES.items():
         row[f"{name.upper()} bias"] = sum(n for (bias, _), n in reasons.items() if bias == side)
@@ -237,7 +237,7 @@ def signals(strategy: str, reasons: Reasons, trades: int) -> dict[str, Any]:
 
 
 def no_entry(strategy: str, reasons: Reasons) -> list[dict[str, Any]]:
-    """Return a row for each bias and each reason for which its candles are no entry.
+    """Return the reasons for no entry, one row per bias and reason.
 
     :return: ``candles`` with that reason, their ``share`` of all candles of that bias, and how many
         have ``only this`` reason. The most frequent reason of a bias comes first.
@@ -257,7 +257,7 @@ def no_entry(strategy: str, reasons: Reasons) -> list[dict[str, Any]]:
 
 
 def cooling(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
-    """Return how long positions were held, beside how long z took to cool; candles."""
+    """Return how many candles positions were held, and how many z took to cool."""
     both = trades[["held", "to_cool"]].dropna()
     row: dict[str, Any] = {"strategy": strategy, "trades": len(trades)}
     for name in ("held", "to_cool"):
@@ -268,7 +268,7 @@ def cooling(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
 
 
 def premium_against_price(strategy: str, trades: pd.DataFrame) -> dict[str, Any]:
-    """Return the mean way back of the premium beside that of the price, in favour of the side."""
+    """Return the mean captured premium and the mean price move, both in favour of the side."""
     known = trades.dropna(subset=["premium_captured"])
     move, captured = known["price_move"], known["premium_captured"]
     return {
@@ -293,26 +293,26 @@ def _quantile(values: "pd.Series[Any]", share: float) -> float | None:
 
 
 def worst_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the trades that lost the greatest share of their stake, the worst first."""
+    """Return the trades that lost the largest share of their stake, the worst first."""
     return trades[trades["profit_ratio"] < 0].nsmallest(count, "profit_ratio")
 
 
 def best_trades(trades: pd.DataFrame, count: int) -> pd.DataFrame:
-    """Return the trades that gained the greatest share of their stake, the best first."""
+    """Return the trades that gained the largest share of their stake, the best first."""
     return trades[trades["profit_ratio"] > 0].nlargest(count, "profit_ratio")
 
 
 def marked_wallet(
     trades: pd.DataFrame, closes: pd.DataFrame, starting_balance: float
 ) -> "pd.Series[float]":
-    """Return what the wallet is worth at each candle's close, open positions at that price.
+    """Return the wallet's value at each candle's close, with open positions at that price.
 
-    A position that is open counts with its price's move and the fee that it has paid; funding
-    counts when it closes. freqtrade's own wallet of a backtest knows closed positions only.
+    An open position counts with its price move and the entry fee; funding counts when it closes.
+    freqtrade's own wallet of a backtest includes closed positions only.
 
     :param trades: freqtrade's.
-    :param closes: a column a pair, a row a candle, by the time at which it opens.
-    :param starting_balance: in the stake's currency.
+    :param closes: one column per pair, one row per candle, indexed by open time.
+    :param starting_balance: in the stake currency.
     """
     dates = pd.DatetimeIndex(closes.index)
     wallet = np.full(len(dates), starting_balance)
@@ -331,7 +331,7 @@ def marked_wallet(
 
 
 def thinned(values: "pd.Series[float]", most: int, keep: str = "last") -> "pd.Series[float]":
-    """Return at most so many values: of each stretch its last one, or its lowest.
+    """Return at most ``most`` values: the last or the lowest of each stretch.
 
     >>> thinned(pd.Series([4, 1, 3, 2]), 2, "min").tolist()
     [1, 2]
@@ -346,9 +346,9 @@ def thinned(values: "pd.Series[float]", most: int, keep: str = "last") -> "pd.Se
 
 
 def cumulative_share(values: "pd.Series[float]") -> tuple[Sequence[float], Sequence[float]]:
-    """Return the values that occur, and the percentage of all that are at most each.
+    """Return the distinct values, and the percentage of all values that are at most each of them.
 
-    Of unknown values, which may be longer than any, only the number counts.
+    NaN (unknown, possibly longer than any value) counts in the total only.
 
     >>> cumulative_share(pd.Series([3.0, 1.0, 3.0, np.nan]))
     ([1.0, 3.0], [25.0, 75.0])

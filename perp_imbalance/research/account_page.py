@@ -1,4 +1,4 @@
-"""Accounts of trades out of sample as a table, for the pages of tune and walk-forward."""
+"""A table of out-of-sample accounts, for the pages of tune and walk-forward."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from perp_imbalance.plotting.html_page import TOO_FEW, UNKNOWN, Table, number
 from perp_imbalance.research.account import TOO_FEW_TRADES
 
-#: What the columns of :func:`accounts_table` mean.
+#: Explains the columns of :func:`accounts_table`.
 ABOUT = (
     "Profit and drawdown in percent of the wallet. Sharpe: of daily returns, per year, with its "
     "standard error. Above 0: the probability that the true Sharpe is above 0. Best of worthless: "
@@ -16,7 +16,7 @@ ABOUT = (
 
 
 def accounts_table(accounts: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Return a row an account.
+    """Return a table with one row per account.
 
     :param accounts: by name, as ``Statistics.as_dict`` returns them.
     """
@@ -24,7 +24,7 @@ def accounts_table(accounts: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def percent(share: float | None, places: int = 2, *, sign: bool = False) -> str:
-    """Return a share in percent.
+    """Return a share in percent, as text.
 
     >>> percent(0.01234, sign=True)
     '+1.23'

@@ -1,4 +1,4 @@
-"""The evidence as a page: the trades in tables, then net returns over fixed horizons."""
+"""The evidence page: tables of the trades, then net returns over fixed horizons."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -47,7 +47,7 @@ _HEADS = {
     "premium_part": "part of the premium, bps",
     "has_edge": "edge",
 }
-# Digits behind the point; of what is in bps, one.
+# Decimal places; figures in bps have one.
 _PLACES = {"p": 3, "q": 3, "spa_p": 3, "t": 2, "t_doubled": 2}
 _KINDS = {
     "flip": "flips of the bias (no trade)",
@@ -117,8 +117,8 @@ def write_evidence(
 ) -> None:
     """Write one self-contained page: the trades' tables first, then the fixed horizons.
 
-    :param left_out: sentences about what could not be studied.
-    :param verdicts: what the trades amount to.
+    :param left_out: notes on what could not be studied.
+    :param verdicts: the conclusions from the trades.
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
     """
     overall = [finding for finding in findings if finding.group == ALL]
@@ -136,7 +136,7 @@ def write_evidence(
 
 
 def traded_sections(report: Report) -> list[Section]:
-    """Return the sections about the trades: what the figures mean, and a table."""
+    """Return the sections about the trades: explanations and tables."""
     values = report.as_values()
     sections = [Section("As traded", [_table(_first_rows(values["traded"])), _TRADED])]
     for name, (head, explained) in _SECTIONS.items():
@@ -150,7 +150,7 @@ def traded_sections(report: Report) -> list[Section]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
-    """Return rows with headings for a reader, numbers in bps with at most four digits."""
+    """Return a table with readable headings; numbers in bps have at most four digits."""
     return Table(
         [
             {
@@ -167,7 +167,7 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _first_rows(traded: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a human reads first, in few columns."""
+    """Return the rows of the first table, which has few columns."""
     names = ("part", "preset", "side", "trades", "net", "t", "interval", "net_doubled", "held")
     return [
         {name: _interval(row) if name == "interval" else row[name] for name in (*names, "p", "q")}
@@ -195,15 +195,15 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _overall_rows(overall: Sequence[Finding]) -> list[dict[str, Any]]:
-    """Return the rows of the table, in which no flip can be taken for a trade."""
+    """Return the table's rows; flips are labelled so that they are not mistaken for trades."""
     kinds = {"flip": "flip (no trade)", "entry": "entry"}
     return [row | {"kind": kinds[row["kind"]]} for row in as_rows(overall)]
 
 
 def net_figure(overall: Sequence[Finding], colors: Palette) -> Figure:
-    """Return net returns by horizon: a row a pair, a column a kind of event.
+    """Return net returns by horizon: one row per pair, one column per kind of event.
 
-    A preset has one colour, a side one dash.
+    Each preset has one colour, each side one dash.
 
     :param overall: findings over the whole time.
     """
@@ -260,7 +260,7 @@ def _line(shown: Sequence[Finding], name: str, look: Mapping[str, str]) -> go.Sc
 
 
 def _groups_figure(findings: Sequence[Finding]) -> list[Part]:
-    """Return entries' net returns by group, at the middle horizon."""
+    """Return the net returns of entries by group, at the middle horizon."""
     horizons = sorted({finding.horizon for finding in findings})
     horizon = horizons[len(horizons) // 2]
     shown = [f for f in findings if f.kind == "entry" and f.horizon == horizon]

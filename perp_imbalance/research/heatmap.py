@@ -1,4 +1,4 @@
-"""A sweep as a page: the ranked lines, how to trade them, and the map around the best first."""
+"""The page of a sweep: ranked lines, commands that trade them, and heat maps around the best."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ from perp_imbalance.research.plateau import RULE, Line
 from perp_imbalance.research.trade_figures import Calendar, figures_of
 from perp_imbalance.strategy.palette import Palette
 
-#: Values of an axis that a map shows at most, and maps of a page.
+#: Most values per axis of a map, and most maps of a page.
 MOST_VALUES, MOST_MAPS = 25, 6
 
 _HEADS = {
@@ -49,10 +49,10 @@ _FIGURES = (
 
 
 class Map(NamedTuple):
-    """Two thresholds around a line, all others as the line has them.
+    """Results by two thresholds around a line; all other thresholds are the line's.
 
-    :ivar x: name of the threshold across; ``y`` of the one upward.
-    :ivar figures: by name, a row for each value of ``y``; NaN where trades are too few.
+    :ivar x: threshold of the horizontal axis; ``y`` of the vertical one.
+    :ivar figures: by name, one row per value of ``y``; NaN where there are too few trades.
     """
 
     line: Line
@@ -64,7 +64,7 @@ class Map(NamedTuple):
 
 
 def maps_of(plan: Plan, lines: Sequence[Line]) -> Iterator[Map]:
-    """Yield the maps around lines, those that lie on one map once."""
+    """Yield the maps around lines; lines that share a map yield it once."""
     seen: set[tuple[Any, ...]] = set()
     for line in lines:
         here = line.thresholds
@@ -81,9 +81,9 @@ def maps_of(plan: Plan, lines: Sequence[Line]) -> Iterator[Map]:
 
 
 def map_axes(grid: Grid, thresholds: Thresholds) -> tuple[str, str] | None:
-    """Return what a map has upward and across; None where no number varies.
+    """Return the thresholds of a map's vertical and horizontal axis; None if no number varies.
 
-    ``enter_z`` and ``exit_z`` if they vary, then the numbers that vary most.
+    ``enter_z`` and ``exit_z`` are preferred, then the numbers with the most values.
     """
     names = grid.numbers(thresholds)
     if not names:
@@ -95,7 +95,7 @@ def map_axes(grid: Grid, thresholds: Thresholds) -> tuple[str, str] | None:
 
 
 def _shown(values: Sequence[Any], here: Any) -> list[Any]:
-    """Return at most so many values, evenly, the line's own among them."""
+    """Return at most ``MOST_VALUES`` evenly spaced values, including the line's own."""
     step = math.ceil(len(values) / MOST_VALUES)
     return list(values[values.index(here) % step :: step])
 
@@ -132,7 +132,7 @@ def write_sweep(
     """Write one self-contained page.
 
     :param said: the verdict, then paragraphs below it.
-    :param rows: the lines as :func:`as_row` gives them, with ``values`` and ``command`` in words.
+    :param rows: the lines as :func:`as_row` returns them, with ``values`` and ``command`` as text.
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
     """
     numbered = list(enumerate(rows, start=1))
@@ -152,7 +152,7 @@ def write_sweep(
 
 
 def _shown_line(rank: int, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a reader sees of a line."""
+    """Return the row of a line as shown in the page's table."""
     percent = {name: None if row[name] is None else row[name] * 100.0 for name in ("won", "shared")}
     values = {**row, **percent, "is_plateau": _PLATEAU[row["is_plateau"]]}
     skipped = _HELD if row["horizon"] else ("horizon",)
@@ -171,7 +171,7 @@ def _name(found: Map) -> str:
 
 
 def _pictures(found: Map) -> list[Figure]:
-    """Return one picture of net returns and one of t, the line marked in both."""
+    """Return one heat map of net returns and one of t; both mark the line."""
     trades = found.figures["trades"]
     pictures = []
     for name, title in (("net_bps", "net, bps a trade"), ("t", "t")):

@@ -1,4 +1,4 @@
-"""Where strategies, configs and the Pine script are, installed or in a checkout.
+"""Locate the shipped strategies, configs and Pine script, installed or in a checkout.
 
 In a checkout, this folder has links to them; a wheel has copies.
 """

@@ -1,6 +1,6 @@
-"""Copy strategies and a config fragment into freqtrade's folder of user data.
+"""Copy strategies and a config fragment into freqtrade's user data folder.
 
-``write(plan_changes(Path("user_data")), force=False)`` installs them, or upgrades them.
+``write(plan_changes(Path("user_data")), force=False)`` installs or upgrades them.
 """
 
 import json
@@ -18,7 +18,7 @@ from perp_imbalance.shipped import shipped
 FRAGMENT = "perp-imbalance.json"
 STRATEGIES = "strategies"
 
-#: Settings of the shipped config that these strategies need: no keys, pairs, stake or mode.
+#: Settings of the shipped config that the strategies need: no keys, pairs, stake or mode.
 _NEEDED = (
     ("perp_imbalance",),
     ("enable_protections",),
@@ -31,11 +31,11 @@ _NEEDED = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file of the user's folder: what is in it and what init would write.
+    """One file that ``init`` manages: its content now, and the content to write.
 
-    :ivar file: its path, as the folder was named.
-    :ivar content: what the installed version ships.
-    :ivar existing: what it holds now; None where it is missing.
+    :ivar file: path of the file, inside the folder as the user named it.
+    :ivar content: content in the installed version.
+    :ivar existing: content now; None if the file is missing.
     """
 
     file: Path
@@ -44,7 +44,7 @@ class Change:
 
     @property
     def differs(self) -> bool:
-        """Whether the user has another file of this name."""
+        """Whether the user's file exists with other content."""
         return self.existing is not None and self.existing != self.content
 
     def diff(self) -> str:
@@ -58,7 +58,7 @@ class Change:
 
 
 def config_fragment() -> dict[str, Any]:
-    """Return the part of the shipped ``config.json`` that an existing config needs.
+    """Return the settings of the shipped ``config.json`` that an existing config needs.
 
     >>> config_fragment()["exchange"]["ccxt_config"]
     {'options': {'defaultType': 'future'}}
@@ -74,10 +74,10 @@ def config_fragment() -> dict[str, Any]:
 
 
 def plan_changes(userdir: Path) -> list[Change]:
-    """Return what init would write to a folder of user data, with what is there now.
+    """Return the files that ``init`` would write to a user data folder, with their content now.
 
-    :param userdir: freqtrade's, which ``freqtrade create-userdir`` makes.
-    :raises CommandError: if it is not such a folder, or something in it is in the way.
+    :param userdir: freqtrade's user data folder, as ``freqtrade create-userdir`` makes it.
+    :raises CommandError: if it is not such a folder, or a path that must be a file is not one.
     """
     if not (userdir / STRATEGIES).is_dir():
         missing = userdir / STRATEGIES if userdir.is_dir() else userdir
@@ -95,10 +95,10 @@ def plan_changes(userdir: Path) -> list[Change]:
 
 
 def write(changes: Sequence[Change], *, force: bool = False) -> list[Path]:
-    """Write the files that are missing and return their paths; equal ones stay as they are.
+    """Write missing files and return their paths; equal files stay as they are.
 
     :param force: whether to replace files that differ.
-    :raises CommandError: if a file differs, before anything is written.
+    :raises CommandError: if a file differs and ``force`` is false; nothing is written then.
     """
     differing = [str(change.file) for change in changes if change.differs]
     if differing and not force:
@@ -115,7 +115,7 @@ def write(changes: Sequence[Change], *, force: bool = False) -> list[Path]:
 
 
 def parameter_files(userdir: Path) -> list[Path]:
-    """Return the parameter files of these strategies, which freqtrade reads beside them."""
+    """Return the parameter files of these strategies, which freqtrade reads next to them."""
     names = (source.stem for source in sorted(shipped(STRATEGIES).glob("*.py")))
     files = (userdir / STRATEGIES / f"{name}.json" for name in names)
     return [file for file in files if file.exists()]

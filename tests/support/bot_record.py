@@ -1,4 +1,4 @@
-"""What a bot's database and a backtest have, made up for tests of reconcile."""
+"""Hand-made records of a bot's database and a backtest, for tests of reconcile."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,17 +16,17 @@ SETTINGS: dict[str, Any] = {
 
 
 def at(hour: float, day: int = 1) -> pd.Timestamp:
-    """Return a moment of a day of March 2025."""
+    """Return a time on a day of March 2025."""
     return pd.Timestamp(2025, 3, day, tz="UTC") + pd.Timedelta(hours=hour)
 
 
 def with_config(**values: Any) -> dict[str, Any]:
-    """Return settings whose config differs."""
+    """Return stored settings with another config."""
     return {**SETTINGS, "config": {**SETTINGS["config"], **values}}
 
 
 def trades(*rows: Mapping[str, Any]) -> pd.DataFrame:
-    """Return trades with what a comparison reads: longs of one pair from 12:00 to 15:00."""
+    """Return trades with the columns of a comparison: longs of one pair from 12:00 to 15:00."""
     usual = {
         **{"pair": PAIR, "is_short": False, "leverage": 1.0, "enter_tag": "long_zone_z"},
         **{"open_date": at(12), "close_date": at(15), "exit_reason": "cooled", "is_open": False},
@@ -48,7 +48,7 @@ def locks(*rows: tuple[str, str, str, float, float]) -> pd.DataFrame:
 
 
 def orders(*rows: Mapping[str, Any]) -> pd.DataFrame:
-    """Return orders: sold ones of the first trade that were cancelled."""
+    """Return cancelled sell orders of the first trade."""
     usual = {"ft_trade_id": 1, "ft_order_side": "sell", "status": "canceled", "filled": 0.0}
     names = [*usual, "order_date"]
     return pd.DataFrame([{**usual, **row} for row in rows], columns=names)

@@ -1,4 +1,4 @@
-"""A page in headless Chromium, as a trader sees it: pixels, hover, keys, console."""
+"""A page in headless Chromium, as a user sees it: pixels, hover, keys, console."""
 
 import io
 import shutil
@@ -17,9 +17,9 @@ Color = tuple[int, int, int]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The installed Chromium; tests that look are skipped where there is none.
+    """The installed Chromium; without it, tests that need it are skipped.
 
-    Of a module only: while it runs, playwright keeps the event loop of the process for itself.
+    Module-scoped: while it runs, playwright occupies the event loop of the process.
     """
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
@@ -32,7 +32,7 @@ def browser() -> Iterator[Browser]:
 
 
 class Look:
-    """One page that is open.
+    """An open page.
 
     :ivar complaints: warnings and errors of its console, and exceptions.
     """
@@ -47,7 +47,7 @@ class Look:
         fragment: str = "",
     ) -> None:
         self.complaints: list[str] = []
-        # A clock that is not UTC, with a change to summer time on 2024-03-10.
+        # A timezone other than UTC, with a change to summer time on 2024-03-10.
         self.page: Page = browser.new_page(
             viewport={"width": width, "height": height}, timezone_id="America/New_York"
         )
@@ -62,29 +62,29 @@ class Look:
         )
         self.page.on("request", lambda asked: self.requests.append(asked.url))
         self.requests: list[str] = []
-        # Time that its main thread worked, whatever else the machine does meanwhile.
+        # Busy time of the page's main thread, independent of the machine's load.
         self._session = self.page.context.new_cdp_session(self.page)
         self._session.send("Performance.enable", {"timeDomain": "threadTicks"})
         self.page.goto(file.resolve().as_uri() + fragment)
 
     def work_seconds(self) -> float:
-        """Return how long the page's main thread has worked since it was opened."""
+        """Return the busy time of the page's main thread since the page was opened."""
         metrics = self._session.send("Performance.getMetrics")["metrics"]
         return float(next(one["value"] for one in metrics if one["name"] == "TaskDuration"))
 
     def ask(self, script: str, argument: Any = None) -> Any:
-        """Return what a script says; ``chart`` is the first chart, ``library`` the library's."""
+        """Return a script's result; it can use ``chart``, the first chart, and ``library``."""
         begin = "const chart = document.querySelector('.perp-chart').perpChart, "
         begin += "library = chart.chart, frame = () => new Promise(requestAnimationFrame);"
         return self.page.evaluate(f"async (argument) => {{ {begin} {script} }}", argument)
 
     def show(self, first: int, last: int) -> None:
-        """Show candles by their rows, the last one included."""
-        # The library draws in the next frame; that of legends follows.
+        """Show candles by row; the last row is included."""
+        # The library draws in the next frame, the legends in the one after.
         self.ask("chart.view(...argument); await frame(); await frame();", [first, last])
 
     def place(self, row: int, value: float, pane: int = 0) -> tuple[float, float]:
-        """Return where on the page a value of a candle is drawn."""
+        """Return the position on the page of a value of a candle."""
         x, y = self.ask(
             "const [row, value, at] = argument, pane = library.panes()[at];"
             "const box = pane.getHTMLElement().getBoundingClientRect();"
@@ -95,7 +95,7 @@ class Look:
         return x, y
 
     def pane_top(self, pane: int) -> float:
-        """Return where on the page a pane begins."""
+        """Return the top of a pane on the page."""
         return float(
             self.ask(
                 "return library.panes()[argument].getHTMLElement().getBoundingClientRect().top",
@@ -104,11 +104,11 @@ class Look:
         )
 
     def candle_width(self) -> float:
-        """Return the pixels of a candle."""
+        """Return the width of a candle in pixels."""
         return float(self.ask("return library.timeScale().options().barSpacing"))
 
     def colors_near(self, place: tuple[float, float], reach: int) -> list[Color]:
-        """Return the colours of the pixels around a place, up to so many pixels away."""
+        """Return the colours of the pixels around a position, up to ``reach`` pixels away."""
         left, top = (int(at) - reach for at in place)
         size = 2 * reach + 1
         clip: Any = {"x": left, "y": top, "width": size, "height": size}
@@ -117,7 +117,7 @@ class Look:
         return list(pixels)
 
     def hover(self, row: int, value: float, pane: int) -> list[str]:
-        """Return what the legends of the panes say when the pointer is on a candle."""
+        """Return the text of the panes' legends while the pointer is on a candle."""
         self.page.mouse.move(0, 0)
         self.page.mouse.move(*self.place(row, value, pane))
         self.page.wait_for_function(

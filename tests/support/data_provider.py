@@ -9,7 +9,7 @@ from freqtrade.enums import CandleType
 
 
 class Candles:
-    """Stands in for freqtrade's data provider: the sample market's candles and market list."""
+    """Replaces freqtrade's data provider with the sample market's candles and market list."""
 
     def __init__(self, datadir: Path) -> None:
         self.datadir = datadir

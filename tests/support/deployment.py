@@ -1,4 +1,4 @@
-"""The files that deploy the bot, read as Docker, compose and a shell read them."""
+"""Read the deployment files as Docker, compose and a shell do."""
 
 import json
 import os
@@ -16,12 +16,12 @@ import yaml  # type: ignore[import-untyped]
 
 from support.freqtrade import ROOT, TIMEOUT_SECONDS
 
-# As a shell would print it: a set variable, or one that is commented out.
+# A variable assignment as a shell writes it, possibly commented out.
 ENV_LINE = re.compile(r"^(?P<off>#?)(?P<name>[A-Z][A-Z0-9_]*)=(?P<value>.*)$", re.MULTILINE)
 
 
 def compose(name: str) -> dict[str, Any]:
-    """Return the one service of a compose file."""
+    """Return the only service of a compose file."""
     services = yaml.safe_load((ROOT / name).read_text("utf-8"))["services"]
     assert list(services) == ["bot"]
     service: dict[str, Any] = services["bot"]
@@ -44,11 +44,11 @@ def without_options(rest: str) -> list[str]:
 
 
 class Image:
-    """The Dockerfile's steps, taken in a folder and a virtual environment instead of an image.
+    """Runs the Dockerfile's steps in a folder and a virtual environment instead of an image.
 
-    What freqtrade's image brings along is here the already installed, pinned dependencies, put on
-    the environment's path by a .pth file: nothing is downloaded. Only the path of the folder of
-    the packages is there, not its own .pth files, so the editable project is not found through it.
+    The dependencies of freqtrade's image are replaced by the installed, pinned ones, added to the
+    environment's path by a .pth file: nothing is downloaded. That path does not read the packages'
+    own .pth files, so the editable install of the project is not found through it.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,10 +69,10 @@ class Image:
             "PATH": f"{self.venv / 'bin'}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(folder),
             "COLUMNS": "220",
-            # pip's spelling of --no-build-isolation: the pinned setuptools builds, no download.
+            # pip's variable for --no-build-isolation: the pinned setuptools builds offline.
             "PIP_NO_BUILD_ISOLATION": "0",
             "PIP_NO_INDEX": "1",
-            # The checkout's own installation stays what it is.
+            # Leaves the checkout's own installation unchanged.
             "PIP_IGNORE_INSTALLED": "1",
         }
 
@@ -81,7 +81,7 @@ class Image:
             getattr(self, f"_{name.lower()}")(rest)
 
     def mount(self, volumes: Sequence[str]) -> None:
-        """Copy what compose mounts; a folder that git does not track is made empty."""
+        """Copy the files that compose mounts; folders that git does not track are made empty."""
         for volume in volumes:
             source, target = volume.split(":")[:2]
             if (ROOT / source).is_file():
@@ -92,7 +92,7 @@ class Image:
                 self.path(target).mkdir()
 
     def path(self, target: str) -> Path:
-        """Return where a path of the image lies here."""
+        """Return the local path of a path in the image."""
         return self.root / target.lstrip("/") if target.startswith("/") else self.workdir / target
 
     def start(

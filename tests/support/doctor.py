@@ -1,4 +1,4 @@
-"""A market for the doctor: the sample's, and one coin for each way in which spot is wrong."""
+"""A market for tests of the doctor: the sample's, and one coin for each kind of wrong spot."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def perp(base: str) -> str:
 
 @pytest.fixture(scope="module")
 def doctor_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample market around now, and beside it one coin for each way in which spot is wrong."""
+    """The sample market around now, and one more coin for each kind of wrong spot candles."""
     datadir = tmp_path_factory.mktemp("market") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     write_sample_market(datadir, start=midnight - timedelta(days=60), days=62, pairs=SAMPLE_PAIRS)
@@ -65,7 +65,7 @@ def doctor_market(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scaled(frame: pd.DataFrame, prices: list[str]) -> pd.DataFrame:
-    """Return the candles of a coin so cheap that its tick is a decimal place, as freqtrade's."""
+    """Return the candles of a coin so cheap that its tick is a decimal place, as in freqtrade."""
     return frame.assign(**{name: (frame[name] / 1e7).round(9) for name in prices})
 
 
@@ -77,7 +77,7 @@ def doctor_replay(doctor_market: Path) -> Iterator[Replay]:
 
 @pytest.fixture
 def configure(doctor_replay: Replay, tmp_path: Path) -> Configure:
-    """Return the config files of a bot on the replay, with settings of the test."""
+    """Return the config files of a bot on the replay, with the test's settings."""
     (tmp_path / "user_data").mkdir()
 
     def files(
@@ -95,7 +95,7 @@ def configure(doctor_replay: Replay, tmp_path: Path) -> Configure:
 
 @pytest.fixture
 def doctor(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Examine:
-    """Examine a bot in this process."""
+    """Run the doctor in this process."""
     monkeypatch.chdir(ROOT)
 
     def run(pairs: list[str] | None = None, strategy: str | None = None, **settings: Any) -> Report:
@@ -105,7 +105,7 @@ def doctor(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Examine:
 
 
 def to_fix(report: Report) -> list[Check]:
-    """Return what must be fixed; the verdict and the exit code must say the same."""
+    """Return what must be fixed, after checking that verdict and exit code agree."""
     found = report.of(Level.MUST_FIX)
     assert (report.verdict, report.exit_code) == (("FIX", 1) if found else ("PASS", 0))
     assert all("\n" not in check.message for check in report.checks)

@@ -12,10 +12,10 @@ PAGES = [
     *(ROOT / "README.md", ROOT / "CONTRIBUTING.md"),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-#: The languages of blocks with commands; a block without a language is one, too.
+#: Languages of code blocks with commands; blocks without a language count too.
 SHELLS = ("", "bash", "sh", "console")
 _FENCE = re.compile(r"^( *)```(\S*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
-# Between the simple commands of a line.
+# Separators of the commands of a line.
 _BETWEEN = {"&&", ";", "|", "||", "&"}
 
 
@@ -27,23 +27,23 @@ class Documented(NamedTuple):
 
     @property
     def line(self) -> str:
-        """The command as it can be typed."""
+        """The command as typed."""
         return shlex.join(self.words)
 
 
 def name_of(page: Path) -> str:
-    """Return what a test calls a page."""
+    """Return the name of a page for a test's id."""
     return page.relative_to(ROOT).as_posix()
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """Return language and text of the page's blocks of code."""
+    """Return language and text of the page's code blocks."""
     found = _FENCE.findall(page.read_text("utf-8"))
     return [(language, text) for _, language, text in found]
 
 
 def commands(page: Path) -> list[Documented]:
-    """Return the commands of a page, in its order."""
+    """Return the commands of a page, in order."""
     text = "\n".join(text for language, text in blocks(page) if language in SHELLS)
     return list(_commands(name_of(page), text))
 

@@ -1,6 +1,6 @@
-"""Let strategies trade once in a dry-run each: ``dry_run.py CONFIG [CONFIG ...] -- NAME ...``.
+"""Let each strategy trade once in a dry-run: ``dry_run.py CONFIG [CONFIG ...] -- NAME ...``.
 
-A process of its own: a bot has one database and one set of signal handlers per process.
+Runs in a separate process: a process has one database and one set of signal handlers.
 """
 
 import json
@@ -13,7 +13,7 @@ from freqtrade.persistence import Trade
 
 
 def run(files: list[str], name: str) -> dict[str, object]:
-    """Start a bot, enter a position by hand, and let it look at it once."""
+    """Start a bot, enter a position manually, and let the bot process it once."""
     arguments = {"config": files, "strategy": name, "db_url": "sqlite://"}
     bot = FreqtradeBot(Configuration(arguments, RunMode.DRY_RUN).get_config())
     try:

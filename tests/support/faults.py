@@ -1,4 +1,4 @@
-"""A market with one pair for each fault, and what each pair is meant to show."""
+"""A market with one pair for each fault, and what the test of each pair expects."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ TIMEFRAME = "5m"
 CANDLE = pd.Timedelta(TIMEFRAME)
 START = datetime(2025, 3, 10, 0, 0, tzinfo=UTC)
 THRESHOLDS = PRESETS["aggressive"]
-# Candles before the life: the bot loads 450 of them, and a part passes while it starts.
+# Candles before the start: the bot loads 450 of them, some of which pass while it starts.
 HISTORY = 530
 # The first candle on which the bot must be ready to trade.
 FIRST = 1
-# The candle with which faults begin; one before it is for the entry of what a fault then meets.
+# The candle in which faults begin; the candle before is for the entry that a fault then meets.
 BEGIN = FIRST + 2
-# Of the candles with bad prices, the one with the most misleading of them.
+# Of the candles with bad prices, the one with the most misleading prices.
 ABSURD = BEGIN + 3
 SOURCES = ["BTC/USDT", "ETH/USDT"]
 SIDES = {-1: "short", 1: "long"}
@@ -38,13 +38,13 @@ Afterwards = Literal["gone", "there"]
 
 
 def moment(candle: float) -> pd.Timestamp:
-    """Return when a candle of the life begins."""
+    """Return the opening time of a candle of the life."""
     return pd.Timestamp(START) + candle * CANDLE
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long the bot lives, and how long what lasts, in candles."""
+    """The length of the bot's life, and of lasting faults, in candles."""
 
     candles: int
     stale: int
@@ -53,7 +53,7 @@ class Plan:
 
     @property
     def end(self) -> int:
-        """The candle with which the long faults are over."""
+        """The candle in which the long faults end."""
         return BEGIN + self.gone
 
 
@@ -65,16 +65,16 @@ FULL_PLAN = Plan(candles=70, stale=12, brief=5, gone=50)
 class Case:
     """A pair and its fault.
 
-    :ivar base: names the pair
-    :ivar title: names the fault in the published table
-    :ivar faults: what goes wrong with pair and spot pair
-    :ivar lasts: candles, counted from the start of the life, that the fault hits
-    :ivar fits: whether a stretch of candles shows what the case is about
-    :ivar holes: those that have no premium for a backtest either
-    :ivar blind: those that the bot may have to judge without what a backtest knows
-    :ivar stale: whether the position that is open when the fault begins must end as stale
+    :ivar base: base currency of the pair
+    :ivar title: name of the fault in the published table
+    :ivar faults: the faults of pair and spot pair
+    :ivar lasts: candles that the fault affects, counted from the start of the life
+    :ivar fits: whether a stretch of candles is suitable for the case
+    :ivar holes: affected candles that have no premium in a backtest either
+    :ivar blind: affected candles on which the bot may lack data that a backtest has
+    :ivar stale: whether the position that is open when the fault begins must exit as stale
     :ivar warnings: how often our log must say that the pair gives no signals
-    :ivar recovers: whether it must give signals again
+    :ivar recovers: whether the pair must give signals again
     """
 
     base: str
@@ -98,19 +98,19 @@ class Case:
 
     @property
     def unseen(self) -> list[int]:
-        """The candles whose spot price the bot cannot have had when it judged them."""
+        """The candles whose spot price the bot cannot have when it judges them."""
         return [candle for candle in self.blind if candle in self.lasts]
 
 
 def table_of(perp: pd.DataFrame, spot: pd.DataFrame, stale: int) -> pd.DataFrame:
-    """Return columns and signals as a backtest of these candles has them."""
+    """Return columns and signals of these candles, as in a backtest."""
     columns = imbalance_columns(perp, spot, thresholds=THRESHOLDS, max_stale_candles=stale)
     table = columns.assign(date=perp["date"], close=perp["close"])
     return pd.concat([table, entry_signals(table, THRESHOLDS), exit_signals(table)], axis=1)
 
 
 def held(table: pd.DataFrame) -> bool:
-    """Tell whether a position is entered before the faults begin, and open when they do."""
+    """Return whether a position is entered before the faults begin, and open when they do."""
     bias = int(table["bias"].iloc[BEGIN - 1])
     if bias == 0:
         return False
@@ -118,14 +118,14 @@ def held(table: pd.DataFrame) -> bool:
 
 
 def enters(table: pd.DataFrame, candles: range) -> bool:
-    """Tell whether there is an entry signal on one of these candles."""
+    """Return whether one of these candles has an entry signal."""
     signals = table[["enter_short", "enter_long"]].iloc[candles.start : candles.stop]
     return bool(signals.to_numpy().any())
 
 
 def _bad_prices(base: str, pair: str) -> Case:
     market = "perp" if ":" in pair else "spot"
-    # The side that ten times the price would enter.
+    # The side that a tenfold price would enter.
     wrong = -1 if market == "perp" else 1
 
     def misleads(table: pd.DataFrame) -> bool:
@@ -143,13 +143,13 @@ def _bad_prices(base: str, pair: str) -> Case:
         range(BEGIN, ABSURD + 1),
         misleads,
         holes=list(kinds.values()),
-        # Two troubles with a good candle between them.
+        # Two faults with a good candle between them.
         warnings=2,
     )
 
 
 def late_by_seconds(begin: int, end: int) -> Case:
-    """Return the fault of spot candles that come while the bot waits for them."""
+    """Return the fault of spot candles that arrive while the bot waits for them."""
     # A candle is late if it ends within the fault.
     late = LateCandles(
         pair="LATESEC/USDT", seconds=60, start=moment(begin + 0.5), end=moment(end + 0.5)
@@ -200,7 +200,7 @@ def _missing(plan: Plan) -> list[Case]:
             *("BACK", f"{title}, all of them there afterwards"),
             *(missing("BACK", lasts, "there"), lasts),
             lambda table: held(table) and enters(table, range(plan.end, plan.end + 2)),
-            # The last of them is there when the bot looks for it.
+            # The last of them is there when the bot requests it.
             blind=lasts[:-1],
             stale=True,
         ),
@@ -214,10 +214,10 @@ def _delisted(plan: Plan, base: str, title: str, *, removed: bool) -> Case:
     return Case(
         *(base, title, [fault], forever, held),
         holes=forever,
-        # The candle before is judged anew where the market list is read before it ends.
+        # The candle before is judged again if the market list is read before it ends.
         blind=range(BEGIN - 1, plan.candles),
         stale=True,
-        # One for the candles that stay away, one when the market list says why.
+        # One warning for the missing candles, one when the market list gives the reason.
         warnings=2,
         recovers=False,
     )
@@ -260,7 +260,7 @@ def _sources(sample: Path) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, pd.Data
 
 
 def write_fault_market(sample: Path, datadir: Path, plan: Plan, cases: list[Case]) -> None:
-    """Cut for each case a stretch that fits out of the sample market, as candles of 5 minutes."""
+    """Write a suitable stretch of the sample market for each case, as 5-minute candles."""
     (datadir / "futures").mkdir(parents=True)
     sources = list(_sources(sample))
     taken = HISTORY
@@ -275,7 +275,7 @@ def write_fault_market(sample: Path, datadir: Path, plan: Plan, cases: list[Case
             else:
                 continue
             _write(datadir, case, perp.iloc[window], spot)
-            # Each case has a stretch of its own.
+            # Each case has a different stretch.
             taken = first + 1
             break
         else:
@@ -304,7 +304,7 @@ def _write(datadir: Path, case: Case, perp: pd.DataFrame, spot: pd.DataFrame) ->
 
 
 def read(datadir: Path, pair: str) -> pd.DataFrame:
-    """Return the candles of a pair as they were traded."""
+    """Return the true candles of a pair."""
     kind = CandleType.FUTURES if ":" in pair else CandleType.SPOT
     frame = get_datahandler(datadir, "feather").ohlcv_load(
         pair, TIMEFRAME, kind, fill_missing=False
@@ -313,7 +313,7 @@ def read(datadir: Path, pair: str) -> pd.DataFrame:
 
 
 def expected_table(datadir: Path, case: Case, plan: Plan) -> pd.DataFrame:
-    """Return what a backtest has of a case's candles, by their number in the life."""
+    """Return a backtest's columns of a case's candles, by their number in the life."""
     perp, spot = read(datadir, case.pair), read(datadir, case.spot)
     holes = [moment(candle) for candle in case.holes]
     table = table_of(perp, spot[~spot["date"].isin(holes)].reset_index(drop=True), plan.stale)

@@ -1,4 +1,4 @@
-"""A bot's life among faults, and what of it is as in a backtest."""
+"""Run a bot with faults, and compare its life with a backtest."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from support.rehearsal import live, logged, messages_in, read_records, sample_pl
 from support.stages import FaultyStage, faulty
 
 # Seconds after a candle's opening at which the bot looks. At 61 s a spot candle that is a minute
-# late has come, at 91 s freqtrade waits for none, at 121 s a missing price is told.
+# late has arrived, at 91 s freqtrade waits for none, at 121 s a missing price is reported.
 LOOKS = (1.0, 31.0, 61.0, 91.0, 121.0, 211.0)
 MARKETS_REFRESH_MINUTES = 15
 COLUMNS = ["premium", "z_raw", "z", "bias"]
@@ -28,7 +28,7 @@ SAME_COIN = 0.2
 
 
 class MarketStage(FaultyStage):
-    """Faults, and a market list that the bot reads every quarter of an hour."""
+    """A stage with faults, whose bot reads the market list every quarter of an hour."""
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
         """Return the bot's config."""
@@ -37,7 +37,7 @@ class MarketStage(FaultyStage):
 
 
 class Trade(NamedTuple):
-    """A position by the candles in which it was opened and closed."""
+    """A position, by the candles of its entry and exit."""
 
     side: str
     opened: int
@@ -46,7 +46,7 @@ class Trade(NamedTuple):
 
 
 class Life(NamedTuple):
-    """What the bot did, and with what."""
+    """What the bot did, and the data it had."""
 
     plan: Plan
     datadir: Path
@@ -56,14 +56,14 @@ class Life(NamedTuple):
     posts: list[str]
 
     def seen(self, case: Case) -> pd.DataFrame:
-        """Return a pair's candles as the bot had them last, by their number."""
+        """Return a pair's candles as the bot last had them, by number."""
         rows = self.recorded[self.recorded["pair"] == case.pair]
         rows = rows.assign(candle=((rows["date"] - moment(0)) / CANDLE).round().astype(int))
         rows = rows[rows["candle"] < self.plan.candles]
         return rows.drop_duplicates("candle", keep="last").set_index("candle").sort_index()
 
     def traded(self, case: Case) -> list[Trade]:
-        """Return a pair's trades, as far as they belong to candles of the life."""
+        """Return a pair's trades in candles of the life."""
         found = []
         for row in self.entered(case).to_dict("records"):
             opened, closed = (
@@ -75,20 +75,20 @@ class Life(NamedTuple):
         return within(found, self.plan)
 
     def entered(self, case: Case) -> pd.DataFrame:
-        """Return the rows of a pair's trades in the order of entries."""
+        """Return the rows of a pair's trades, in order of entry."""
         return self.trades[self.trades["pair"] == case.pair].sort_values("open_date")
 
     def expected(self, case: Case) -> pd.DataFrame:
-        """Return what a backtest has of a pair."""
+        """Return a backtest's columns of a pair."""
         return expected_table(self.datadir, case, self.plan)
 
     def backtested(self, case: Case) -> list[Trade]:
-        """Return what a backtest trades on the signals that the bot has lived to see."""
+        """Return a backtest's trades on the signals up to the end of the life."""
         table = self.expected(case)
         return within(simulated(table.loc[-1 : self.plan.candles]), self.plan)
 
     def different(self, case: Case) -> list[int]:
-        """Return the candles that are not as in a backtest."""
+        """Return the candles that differ from a backtest."""
         seen = self.seen(case)
         wanted = self.expected(case).loc[seen.index]
         columns = COLUMNS + SIGNALS
@@ -101,7 +101,7 @@ class Life(NamedTuple):
         return [int(candle) for candle in seen[~same.all(axis=1)].index]
 
     def told(self, case: Case, level: str = "WARNING") -> list[str]:
-        """Return what our log says of a pair, alone or with others of the same look."""
+        """Return our log's messages about a pair, alone or with others of the same look."""
         ours = self.log[~self.log["logger"].str.startswith("freqtrade")]
         ours = ours[ours["level"] == level]
         alone = ours["text"].str.startswith(f"{case.pair} gives")
@@ -109,7 +109,7 @@ class Life(NamedTuple):
         return list(ours["text"][alone | ours["text"].str.contains(named)])
 
     def noise(self, case: Case, until: pd.Timestamp | None = None) -> int:
-        """Return how often freqtrade's own log warns of a pair or its spot pair."""
+        """Return the number of freqtrade's own warnings about a pair or its spot pair."""
         theirs = self.log[self.log["logger"].str.startswith("freqtrade")]
         if until is not None:
             theirs = theirs[theirs["time"] < until]
@@ -117,7 +117,7 @@ class Life(NamedTuple):
         return int((theirs["level"].isin(["WARNING", "ERROR", "CRITICAL"]) & named).sum())
 
     def baseless(self, case: Case) -> list[str]:
-        """Return the trades whose candle had no price of perp and spot when they were opened."""
+        """Return the trades whose candle had no price of perp and spot at their entry."""
         found = []
         for opened in self.entered(case)["open_date"].tolist():
             signal = opened.floor(CANDLE) - CANDLE
@@ -131,7 +131,7 @@ class Life(NamedTuple):
 
 
 def within(trades: list[Trade], plan: Plan) -> list[Trade]:
-    """Leave out what comes after the last candle."""
+    """Return the trades up to the last candle."""
     last = plan.candles - 1
     return [
         trade
@@ -143,7 +143,7 @@ def within(trades: list[Trade], plan: Plan) -> list[Trade]:
 
 
 def simulated(table: pd.DataFrame) -> list[Trade]:
-    """Return the trades of a table's signals: orders are filled in the candle that follows."""
+    """Return the trades of a table's signals; orders are filled in the next candle."""
     trades: list[Trade] = []
     position: Trade | None = None
     for candle, row in table.iterrows():
@@ -160,7 +160,7 @@ def simulated(table: pd.DataFrame) -> list[Trade]:
 def price_at(
     datadir: Path, case: Case, pair: str, candle: pd.Timestamp, now: pd.Timestamp
 ) -> float | None:
-    """Return the close of a candle if the exchange had shown it, and it was traded, by now."""
+    """Return a candle's close if the exchange had shown it, and it was traded, by now."""
     frame = read(datadir, pair)
     times = frame["date"].dt.tz_convert(None).to_numpy("datetime64[ms]").astype(np.int64)
     values = frame[["open", "high", "low", "close", "volume"]].to_numpy(float)
@@ -185,7 +185,7 @@ def live_through(
     looks: tuple[float, ...] = LOOKS,
     faults: Sequence[Fault] = (),
 ) -> Life:
-    """Let a bot live through the cases and further faults of the whole exchange.
+    """Run a bot on the cases, with further faults of the whole exchange.
 
     Its first look is at the opening of candle 0, its last one in the candle after the plan's last.
     """
@@ -195,7 +195,7 @@ def live_through(
         "exchange": {"pair_whitelist": [case.pair for case in cases]},
         "timeframe": TIMEFRAME,
         "max_open_trades": len(cases),
-        # An hour's move in five minutes: signals alone are to end a trade here.
+        # A 5-minute candle moves as far as the sample's hours: only signals may end a trade.
         "stoploss": -0.99,
         "perp_imbalance": {
             "max_stale_candles": plan.stale,
@@ -208,7 +208,7 @@ def live_through(
         moment(plan.candles + 1) - timedelta(seconds=1),
         settings=settings,
         looks=looks,
-        # What is left out is known of candles that never change.
+        # Shortcuts are off: they assume candles that never change.
         shortcuts=False,
         stage="support.faulty_run:MarketStage",
         options=faulty([*faults, *(fault for case in cases for fault in case.faults)]),

@@ -1,4 +1,4 @@
-"""freqtrade itself, run on the sample market against a replay of it."""
+"""Run freqtrade on the sample market with a replay of it."""
 
 import json
 import os
@@ -34,16 +34,16 @@ PRESET_STRATEGIES = [
     "PerpImbalanceAggressive",
     "PerpImbalanceDeepDiscount",
 ]
-#: What leaves nothing behind in a process. A bot sets signal handlers, hyperopt starts workers.
+#: Commands that leave no trace in a process. A bot sets signal handlers, hyperopt starts workers.
 HERE = frozenset({"backtesting", "lookahead-analysis", "recursive-analysis"})
-# After this time a process is taken to be stuck, not slow: a busy machine takes minutes.
+# After this time a process is considered stuck; a busy machine takes minutes.
 TIMEOUT_SECONDS = 900
 
 Freqtrade = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def shared_candles(name: str) -> Path:
-    """Return a folder of real candles; the test is skipped where there is none."""
+    """Return a folder of real candles; the test is skipped if it does not exist."""
     datadir = SHARED / name / "binance"
     if not datadir.is_dir():
         pytest.skip(f"no real candles: ../shared/market_data/{name} is absent")
@@ -78,7 +78,7 @@ def run_freqtrade(
 ) -> "subprocess.CompletedProcess[str]":
     """Run a freqtrade command at the repository's root with its own config.json.
 
-    Where it is in :data:`HERE`, it runs in this process.
+    Commands in :data:`HERE` run in this process.
     """
     userdir.mkdir(exist_ok=True)
     with running_replay(datadir) as replay:
@@ -95,11 +95,11 @@ def run_freqtrade(
 
 
 def freqtrade_here(arguments: Sequence[str]) -> None:
-    """Leave as the process of :func:`capture_freqtrade` does."""
+    """Run freqtrade and exit as the process of :func:`capture_freqtrade` does."""
     with pytest.MonkeyPatch.context() as patch:
         for name in filter(is_variable, list(os.environ)):
             patch.delenv(name)
-        # It would end this process where its parent has ended.
+        # It would end this process if its parent has ended.
         patch.setattr(process, "_end_with_parent", lambda: None)
         process.freqtrade_main(list(arguments))
 
@@ -113,7 +113,7 @@ def freqtrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Freqtrade:
 
 
 def spot_to_index(datadir: Path, spot: str, perp: str, scale: float = 1.0) -> None:
-    """Make a perp one without a spot pair: what was spot is the exchange's index, as it gives it.
+    """Turn the spot candles of a perp into its index candles, as the exchange returns them.
 
     An index has the scale of the perp and no volume.
     """
@@ -121,14 +121,14 @@ def spot_to_index(datadir: Path, spot: str, perp: str, scale: float = 1.0) -> No
         timeframe = file.stem.rpartition("-")[2]
         index = pd.read_feather(file)
         index[["open", "high", "low", "close"]] *= scale
-        # freqtrade's file has no candle where the exchange gave none.
+        # freqtrade's file has no candle where the exchange returned none.
         index = index[index["volume"] > 0].assign(volume=0.0).reset_index(drop=True)
         index.to_feather(datadir / "futures" / f"{perp}_USDT_USDT-{timeframe}-index.feather")
         file.unlink()
 
 
 def add_open_interest(datadir: Path, perps: Sequence[str], seed: int = 7) -> None:
-    """Give perps of a folder hourly open interest, a random walk as freqtrade stores it."""
+    """Add hourly open interest to perps of a folder, a random walk in freqtrade's layout."""
     rng = np.random.default_rng(seed)
     for perp in perps:
         stem = datadir / "futures" / perp.replace("/", "_").replace(":", "_")
@@ -144,7 +144,7 @@ def perp_imbalance(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedPr
 
 
 def perp_imbalance_process(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
-    """Run our own command line in a process of its own."""
+    """Run our own command line in a new process."""
     code = "from perp_imbalance.cli.main import run; run()"
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
@@ -159,7 +159,7 @@ def perp_imbalance_process(*arguments: str, cwd: Path = ROOT) -> "subprocess.Com
 def refused(
     arguments: list[str], capsys: pytest.CaptureFixture[str], command: str = "evidence"
 ) -> str:
-    """Run a command that must leave with code 2, and return its message."""
+    """Run a command that must exit with code 2, and return its message."""
     with pytest.raises(SystemExit) as left:
         run([command, *arguments])
     assert left.value.code == 2
@@ -179,9 +179,9 @@ def backtest_trades(userdir: Path) -> dict[str, pd.DataFrame]:
 
 
 def assert_fails_in_one_line(process: "subprocess.CompletedProcess[str]", message: str) -> None:
-    """Check an exit code that is not 0, the message, and that no traceback hides it."""
+    """Check for a nonzero exit code and the message, without a traceback."""
     said = process.stdout + process.stderr
     assert process.returncode != 0
     assert "Traceback" not in said
-    # freqtrade's log folds long lines.
+    # freqtrade's log wraps long lines.
     assert message in " ".join(said.split())

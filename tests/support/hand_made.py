@@ -1,4 +1,4 @@
-"""Candles and signals made by hand, and what the simulation makes of them."""
+"""Hand-made candles and signals, and the trades that the simulation makes of them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from perp_imbalance.simulation import (
 HOUR = 3_600_000_000_000
 FLAT = (100.0, 100.0, 100.0, 100.0)
 Candle = tuple[float, float, float, float]
-#: One trade at a time of 100, without a fee.
+#: One trade at a time with a stake of 100, without a fee.
 PLAIN = Rules(fee=0.0, stake_amount=100.0, stoploss=-0.10)
 
 
@@ -42,7 +42,7 @@ def at_times(pair: Markets, times: Any) -> Markets:
 
 
 def said(count: int, middle: Sequence[float] | None = None, **rows: Sequence[int]) -> Signals:
-    """Return the signals that stand on these rows."""
+    """Return signals on the given rows."""
     given = {}
     for name in ("enter_long", "exit_long", "enter_short", "exit_short"):
         given[name] = np.isin(np.arange(count), rows.get(name, ()))

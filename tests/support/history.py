@@ -1,4 +1,4 @@
-"""Histories of pairs made of numbers: a coin that reacts to the premium, or does not."""
+"""Generated histories of pairs: a coin that reacts to the premium, or does not."""
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,14 @@ def made_history(
 ) -> PairHistory:
     """Return a random walk, its candles without shadows, and a premium that comes and goes.
 
-    :param reaction: what the coin does on the candle after a premium, as a share of it.
-    :param size: of a premium.
+    :param reaction: the coin's return in the candle after a premium, as a share of the premium.
+    :param size: size of a premium.
     """
     rng = np.random.default_rng(seed)
     premium = rng.normal(0, size, ROWS)
     steps = rng.normal(0, 2e-3, ROWS)
     steps[1:] += reaction * premium[:-1]
-    # On ticks, as traded prices are: an order at the open of a candle lies inside it.
+    # On ticks, as traded prices are: an order at a candle's open lies inside the candle.
     close = np.round(100 * np.exp(np.cumsum(steps)), 4)
     opens = np.append(close[0], close[:-1])
     dates = pd.date_range("2023-10-01", periods=ROWS, freq="1h", tz="UTC")

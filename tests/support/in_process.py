@@ -1,4 +1,4 @@
-"""Commands that are run in this process: to start one costs more than most of their work."""
+"""Run commands in this process: to start a process takes longer than most of their work."""
 
 import logging
 import os
@@ -10,7 +10,7 @@ from contextlib import ExitStack, chdir, contextmanager, redirect_stderr, redire
 from pathlib import Path
 from tempfile import TemporaryFile
 
-# Modules from elsewhere are strategies and their neighbours, which each run loads anew.
+# Modules from other places are strategies and their neighbours, which each run loads anew.
 _ROOT = Path(__file__).parents[2]
 _KEPT = (sys.prefix, sys.base_prefix, str(_ROOT / "perp_imbalance"), str(_ROOT / "tests"))
 
@@ -18,9 +18,9 @@ _KEPT = (sys.prefix, sys.base_prefix, str(_ROOT / "perp_imbalance"), str(_ROOT /
 def run_here(
     command: Callable[[Sequence[str]], None], arguments: Sequence[str], cwd: Path
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command as a process of its own would, with what it and its children print.
+    """Run a command as in a new process, and capture its output and that of its children.
 
-    :param command: takes the arguments, and leaves with ``SystemExit``
+    :param command: takes the arguments, and ends with ``SystemExit``
     """
     with ExitStack() as stack:
         files = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(2)]
@@ -40,7 +40,7 @@ def run_here(
 
 
 def _code_of(command: Callable[[Sequence[str]], None], arguments: Sequence[str]) -> int:
-    """Return the code with which a process would leave."""
+    """Return the exit code of a process that runs the command."""
     try:
         command(arguments)
     except SystemExit as left:
@@ -54,7 +54,7 @@ def _code_of(command: Callable[[Sequence[str]], None], arguments: Sequence[str])
 
 @contextmanager
 def descriptors_to(*targets: int) -> Iterator[None]:
-    """Let descriptors 1 and 2, which children inherit, lead to others until the block is left."""
+    """Redirect descriptors 1 and 2, which children inherit, during the block."""
     kept = [os.dup(descriptor) for descriptor in (1, 2)]
     try:
         for descriptor, target in zip((1, 2), targets, strict=True):
@@ -68,7 +68,7 @@ def descriptors_to(*targets: int) -> Iterator[None]:
 
 @contextmanager
 def logging_of_its_own() -> Iterator[None]:
-    """Let logging begin as in a new process, and be as before when the block is left."""
+    """Start logging as in a new process, and restore it after the block."""
     before = {
         each: (each.level, each.handlers[:], each.filters[:], each.disabled, each.propagate)
         for each in all_loggers()
@@ -85,21 +85,21 @@ def logging_of_its_own() -> Iterator[None]:
 
 
 def begin_anew() -> None:
-    """Give every logger the state in which a process begins."""
+    """Reset every logger to the state at a process's start."""
     for each in all_loggers():
         each.setLevel(logging.WARNING if each is logging.root else logging.NOTSET)
         each.handlers, each.filters, each.disabled, each.propagate = [], [], False, True
 
 
 def all_loggers() -> list[logging.Logger]:
-    """Return every logger that there is, the root first."""
+    """Return all loggers, the root first."""
     named = logging.root.manager.loggerDict.values()
     return [logging.root, *(each for each in named if isinstance(each, logging.Logger))]
 
 
 @contextmanager
 def modules_of_its_own() -> Iterator[None]:
-    """Forget the modules and paths that a run has loaded from a trader's folder."""
+    """Forget, after the block, modules and paths that a run has loaded from a trader's folder."""
     modules, paths = set(sys.modules), sys.path[:]
     try:
         yield

@@ -1,4 +1,4 @@
-"""freqtrade's dry-run on replayed candles, with bot and exchange on one clock that runs fast."""
+"""Run freqtrade's dry-run on replayed candles; bot and exchange share one accelerated clock."""
 
 import json
 import os
@@ -23,21 +23,21 @@ from perp_imbalance.replay import Replay, replay_config
 from support.freqtrade import CONFIG, ROOT, SAMPLE_PAIRS
 from support.rehearsal import STRATEGIES, read_records
 
-# After this time a bot is taken to be stuck, not slow: minutes of a machine that is busy.
+# After this time a bot is considered stuck; a busy machine takes minutes.
 PATIENCE_SECONDS = 300
-# What ccxt and the webhook wait for an answer, in seconds of the machine.
+# Timeout of ccxt and of the webhook, in real seconds.
 ANSWER_SECONDS = 60
 
 
 def faketime_library() -> Path:
-    """Return the library of Debian's faketime; the test is skipped where there is none."""
+    """Return the library of Debian's faketime; the test is skipped if it is not installed."""
     for path in sorted(Path("/usr/lib").glob("**/faketime/libfaketimeMT.so.1")):
         return path
     pytest.skip("no faketime: install the package faketime to run a bot on a fast clock")
 
 
 class FastClock:
-    """A clock that began at ``start`` when it was made and runs ``speed`` times as fast."""
+    """A clock that starts at ``start`` and runs ``speed`` times as fast."""
 
     def __init__(self, start: datetime, speed: int) -> None:
         self.start, self.speed = start.timestamp(), speed
@@ -64,7 +64,7 @@ class Mailbox(ThreadingHTTPServer):
             "url": f"http://127.0.0.1:{self.server_port}",
             "format": "json",
             "timeout": ANSWER_SECONDS * speed,
-            # Without it freqtrade keeps a strategy's messages to itself.
+            # Without it freqtrade does not send a strategy's messages.
             "allow_custom_messages": True,
             "strategy_msg": {"text": "{msg}"},
         }
@@ -80,12 +80,12 @@ class _Receiver(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def mailbox() -> Iterator[Mailbox]:
-    """Receive webhooks until the block is left."""
+    """Receive webhooks during the block."""
     with Mailbox() as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -97,7 +97,7 @@ def mailbox() -> Iterator[Mailbox]:
 
 
 class LiveBot:
-    """A bot in a folder of its own, with its database, its records and its log."""
+    """A bot in a new folder, with its database, its records and its log."""
 
     def __init__(
         self, folder: Path, clock: FastClock, replay: Replay, overlay: dict[str, Any]
@@ -112,14 +112,14 @@ class LiveBot:
         settings["exchange"]["pair_whitelist"] = SAMPLE_PAIRS
         settings["exchange"]["ccxt_config"]["timeout"] = ANSWER_SECONDS * 1000 * clock.speed
         settings |= {"strategy": "Recorder", "strategy_path": str(strategies)}
-        # One line for each message, which the terminal's log folds.
+        # One line for each message, which the terminal's log wraps.
         settings["logfile"] = str(folder / "messages.log")
         settings = deep_merge_dicts(overlay, settings)
         (folder / "overlay.json").write_text(json.dumps(settings), encoding="utf-8")
 
     @contextmanager
     def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """Run the bot on the fast clock until the block is left, then end it as Ctrl-C does."""
+        """Run the bot on the fast clock during the block, then end it as Ctrl-C does."""
         command = [sys.executable, "-m", "freqtrade", "trade"]
         command += ["--userdir", str(self.folder / "user_data"), "-c", str(CONFIG)]
         command += ["-c", str(self.folder / "overlay.json")]
@@ -129,7 +129,7 @@ class LiveBot:
             **{"LD_PRELOAD": str(faketime_library()), "FAKETIME": self.clock.faketime()},
             **{"TZ": "UTC", "RECORD": str(self.records), "COLUMNS": "220"},
         }
-        # Under pytest, freqtrade writes no file of its log.
+        # Under pytest, freqtrade writes no log file.
         environment.pop("PYTEST_VERSION", None)
         with self.log.open("ab") as log:
             process = subprocess.Popen(
@@ -145,7 +145,7 @@ class LiveBot:
                 process.kill()
 
     def wait(self, process: "subprocess.Popen[bytes]", until: Callable[[], bool]) -> None:
-        """Wait for an event while the bot runs; patience ends only where the bot is stuck."""
+        """Wait for an event while the bot runs; fail only if the bot is stuck."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not until():
             assert process.poll() is None, self.log.read_text("utf-8")
@@ -155,6 +155,6 @@ class LiveBot:
     def recorded(self) -> pd.DataFrame:
         """Return every candle as the bot had it when it decided, in the order of decisions."""
         text = self.records.read_text("utf-8") if self.records.exists() else ""
-        # The bot may be about to write the last line.
+        # The bot may be writing the last line.
         whole = text[: text.rfind("\n") + 1]
         return read_records(whole) if whole else pd.DataFrame(columns=["pair", "date"])

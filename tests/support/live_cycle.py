@@ -1,4 +1,4 @@
-"""A life of a bot that trades for real at the replay exchange, with dummy keys, step by step."""
+"""Scripted runs of a bot that trades at the replay exchange with an account and dummy keys."""
 
 import json
 import pickle
@@ -26,24 +26,24 @@ from support.stages import FaultyStage, faulty, kept_account
 BTC, ETH, PEPE = SAMPLE_PAIRS
 SYMBOLS = {BTC: "BTCUSDT", ETH: "ETHUSDT", PEPE: "1000PEPEUSDT"}
 START = datetime(2025, 8, 5, 2, 2, tzinfo=UTC)
-# By then, the first run is over.
+# The first run ends before this time.
 RESTART = datetime(2025, 8, 5, 5, 2, tzinfo=UTC)
 # In the days after it the real strategy closes some positions in two parts.
 STRATEGY_START = datetime(2025, 8, 18, 2, 0, 1, tzinfo=UTC)
 WALLET = Decimal(1000)
 SHARE = 0.4
-# How long a part of an entry waits for its rest: long enough to be seen.
+# How long a partly filled entry waits for the rest: long enough to be observed.
 UNFILLED_MINUTES = 40
 # Half of the last digit of an amount of money.
 NEXT_TO_NOTHING = 5e-9
 REFUSALS = {-2019: "Margin is insufficient.", -2010: "Order would be rejected for this test."}
-# How many more times a bot has gone through its trades until it is taken to leave them as they are.
+# Number of further looks after which a bot's trades are considered final.
 LOOKS = 4
 # Looks in a candle, ten and twenty minutes apart.
 CYCLE_LOOKS, STRATEGY_LOOKS = (tuple(even_looks(count, 3600)) for count in (6, 3))
-# By then, everything has happened.
+# All events have occurred by this time.
 PATIENCE = timedelta(hours=24)
-# What docs/reliability.md says above the tables that a full run publishes.
+# Text of docs/reliability.md above the tables that a full run publishes.
 ABOUT = """\
 A bot with `"dry_run": false` and dummy keys; a small strategy that does as it is told. Amounts are
 of the perp's coin, negative for a short. Between the first part of an entry and the end of its
@@ -57,7 +57,7 @@ the exchange has closed is missing in freqtrade's database."""
 
 
 class BotState(NamedTuple):
-    """What exchange and database had at one moment."""
+    """The state of exchange and database at one time."""
 
     positions: dict[str, Decimal]
     stops: dict[str, Decimal]
@@ -72,7 +72,7 @@ class BotState(NamedTuple):
 
 
 class Cycle(NamedTuple):
-    """A whole life: what was seen after each step, and at its end."""
+    """The states after each step of all runs, and at the end."""
 
     steps: dict[str, BotState]
     account: Account
@@ -80,14 +80,14 @@ class Cycle(NamedTuple):
     log: str
 
 
-#: What is waited for after each look, until a life is over.
+#: The condition to wait for after each look, until a run is over.
 Script = Iterator[Callable[[], bool]]
 
 
 class Trader:
-    """Both sides of a bot that trades: its database, and its account at the exchange.
+    """Both sides of a trading bot: its database, and its account at the exchange.
 
-    Lives in the bot's process and looks at them after each of the bot's own looks.
+    It runs in the bot's process and is read after each of the bot's looks.
     """
 
     def __init__(self, plan: Plan, replay: AccountReplay) -> None:
@@ -96,7 +96,7 @@ class Trader:
         self.looks, self.now = 0, 0.0
 
     def want(self, pair: str, **what: Any) -> None:
-        """Tell ``OnDemand`` what to do; a restart finds it still told."""
+        """Tell ``OnDemand`` what to do; a restarted bot reads it again."""
         path = self.plan.folder / "plan.json"
         wants = json.loads(path.read_text("utf-8")) if path.exists() else {}
         path.write_text(json.dumps({**wants, pair: what}), encoding="utf-8")
@@ -105,7 +105,7 @@ class Trader:
         return read_table(self.plan.database, "trades")
 
     def price_is_calm(self) -> bool:
-        """Tell whether the next candle, which brings another price, is far away."""
+        """Return whether the next candle, which changes the price, is far away."""
         return 3 <= self.now // 60 % 60 <= 15
 
     def held(self, pair: str) -> Decimal:
@@ -115,7 +115,7 @@ class Trader:
         return [algo.request.quantity for algo in self.account.open_algos(SYMBOLS[pair])]
 
     def protected(self, pair: str) -> bool:
-        """Tell whether there is a position, a trade and a stop, all of the same size."""
+        """Return whether position, trade and stop exist and have the same size."""
         amount = abs(self.held(pair))
         if not amount or self.stops(pair) != [amount]:
             return False
@@ -130,23 +130,23 @@ class Trader:
         return over and not self.held(pair) and not self.stops(pair)
 
     def more_looks(self) -> Callable[[], bool]:
-        """Return what holds some looks later."""
+        """Return a condition that holds a number of looks later."""
         end = self.looks + LOOKS
         return lambda: self.looks >= end
 
     def settled(self, pair: str) -> bool:
-        """Tell whether both sides have the same of a pair, and a stop for all of it."""
+        """Return whether both sides agree on a pair, and a stop covers all of its position."""
         trades = self.trades()
         known = trades.loc[(trades["pair"] == pair) & (trades["is_open"] == 1), "amount"].sum()
         amount = abs(self.held(pair))
         return bool(known == float(amount)) and sum(self.stops(pair), Decimal(0)) >= amount
 
     def knows(self, pair: str) -> bool:
-        """Tell whether there is a trade of a pair."""
+        """Return whether the database has a trade of a pair."""
         return bool(self.trades()["pair"].eq(pair).any())
 
     def knows_funding(self, pair: str) -> bool:
-        """Tell whether there was a funding fee, and the bot has it in its database."""
+        """Return whether a funding fee was paid and is in the bot's database."""
         trades = self.trades()
         paid = funding(self.account, pair)
         known = trades.loc[trades["pair"] == pair, "funding_fees"].iloc[-1]
@@ -156,7 +156,7 @@ class Trader:
         return words in self.plan.log.read_text("utf-8")
 
     def note(self, step: str) -> None:
-        """Keep what both sides have now."""
+        """Record the state of both sides."""
         self.steps[step] = BotState(
             {pair: self.held(pair) for pair in SAMPLE_PAIRS},
             {pair: sum(self.stops(pair), Decimal(0)) for pair in SAMPLE_PAIRS},
@@ -168,14 +168,14 @@ class Trader:
 
 
 class ScriptedStage(FaultyStage):
-    """Follows a script in the bot's process, and ends the bot when the script is over."""
+    """Runs a script in the bot's process, and ends the bot when the script ends."""
 
     trader: Trader
     script: Script
 
     @contextmanager
     def exchange(self) -> Iterator[AccountReplay]:
-        """Serve the exchange, and begin the script."""
+        """Serve the exchange, and start the script."""
         with super().exchange() as replay:
             self.trader = Trader(self.plan, replay)
             self.script = SCRIPTS[self.plan.options["script"]](self.trader)
@@ -189,7 +189,7 @@ class ScriptedStage(FaultyStage):
         return super().config(config)
 
     def looked(self, worker: Worker, now: float) -> None:
-        """Go on in the script as far as what it waits for has come."""
+        """Continue the script while its conditions hold."""
         self.trader.looks += 1
         self.trader.now = now
         while self.waited_for():
@@ -199,18 +199,18 @@ class ScriptedStage(FaultyStage):
             self.waited_for = following
 
     def ended(self) -> None:
-        """Keep what was seen and asked."""
+        """Save the recorded states and requests."""
         seen = self.trader.steps, self.trader.replay.requests
         notes_of(self.plan).write_bytes(pickle.dumps(seen))
 
 
 def notes_of(plan: Plan) -> Path:
-    """Return the file of what was seen in a run."""
+    """Return the file with a run's recorded states."""
     return plan.folder / f"{plan.options['script']}.pickle"
 
 
 def cycle_of(plans: Sequence[Plan]) -> Cycle:
-    """Let a bot live through its runs, and return what was seen."""
+    """Run the bot of each plan, and return the recorded states."""
     steps: dict[str, BotState] = {}
     requests: list[ServedRequest] = []
     for plan in plans:
@@ -223,7 +223,7 @@ def cycle_of(plans: Sequence[Plan]) -> Cycle:
 
 
 def live_cycle(datadir: Path, folder: Path, default_type: str) -> Cycle:
-    """Live through entry, partial fill, rejection, restart, stop, funding and exit."""
+    """Run entry, partial fill, rejection, restart, stop, funding and exit."""
 
     def plan(script: str, start: datetime, end: datetime) -> Plan:
         return sample_plan(
@@ -264,7 +264,7 @@ def first_run(trader: Trader) -> Script:
 
 
 def second_run(trader: Trader) -> Script:
-    """Find three positions, see their funding, lose one to its stop and close the others."""
+    """Find three positions, get their funding, lose one to its stop and close the others."""
     yield trader.more_looks()
     trader.note("restart")
     yield lambda: all(trader.knows_funding(pair) for pair in SAMPLE_PAIRS)
@@ -281,9 +281,9 @@ def second_run(trader: Trader) -> Script:
 
 
 def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle:
-    """Let the real strategy trade for some candles, and on until both sides agree.
+    """Let the real strategy trade for a number of candles, and on until both sides agree.
 
-    Half of each position is closed on the way out.
+    Half of each position is closed before the exit.
     """
     settings = {"max_entry_drift": 1.0, "scale_out": 0.5}
     end = STRATEGY_START + timedelta(hours=candles)
@@ -300,7 +300,7 @@ def live_with(strategy: str, datadir: Path, folder: Path, candles: int) -> Cycle
 
 
 def strategy_run(trader: Trader) -> Script:
-    """Wait for the end of a time, and for a moment at which no order is open."""
+    """Wait for the end of a time span, then until no order is open."""
     yield lambda: trader.now >= trader.plan.options["until"]
     yield lambda: all(trader.settled(pair) for pair in SAMPLE_PAIRS)
     trader.note("end")
@@ -314,7 +314,7 @@ SCRIPTS: dict[str, Callable[[Trader], Script]] = {
 
 
 def money(cycle: Cycle, trade: Any, orders: pd.DataFrame) -> Decimal:
-    """Return what a trade of the database has changed in the wallet of the exchange."""
+    """Return the change of the exchange's wallet due to a trade of the database."""
     account = cycle.account
     placed = {str(algo.id): algo.order.id for algo in account.algos if algo.order}
     named = orders.loc[orders["ft_trade_id"] == trade.id, "order_id"]
@@ -327,7 +327,7 @@ def money(cycle: Cycle, trade: Any, orders: pd.DataFrame) -> Decimal:
 
 
 def funding(account: Account, pair: str, begin: int = 0, end: int | None = None) -> Decimal:
-    """Return the funding fees of a perp in a span of time, in ms."""
+    """Return the funding fees of a perp in a time span, in ms."""
     return sum(
         (
             income.amount

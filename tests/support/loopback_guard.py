@@ -1,7 +1,7 @@
-"""Fails every attempt to reach another machine, in this process and in its children.
+"""Make every connection to another machine fail, in this process and in its children.
 
-Audit hooks see sockets whatever opens them. freqtrade retries what fails, so an attempt is written
-down, too, and a test fails by that.
+Audit hooks see sockets of all libraries. Since freqtrade retries failed requests, attempts are also
+recorded in a file, which makes the test fail.
 """
 
 import os
@@ -19,7 +19,7 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
     if LOG not in os.environ or event not in ("socket.connect", "socket.getaddrinfo"):
         return
     target = args[1] if event == "socket.connect" else args[0]
-    # The address of a socket in the file system is a text.
+    # The address of a Unix socket is a string.
     host = target[0] if isinstance(target, tuple) else target
     if event == "socket.connect" and not isinstance(target, tuple):
         return
@@ -31,14 +31,14 @@ def _watch(event: str, args: tuple[Any, ...]) -> None:
 
 
 def install() -> None:
-    """Watch this process; aiohttp resolves names in Python then, where a hook sees it."""
+    """Guard this process; also make aiohttp resolve names in Python, where a hook sees it."""
     sys.addaudithook(_watch)
     sys.modules.setdefault("aiodns", None)  # type: ignore[arg-type]
 
 
 @contextmanager
 def loopback_only(folder: Path) -> Iterator[None]:
-    """Let this process and its children reach 127.0.0.1 alone; fail if they tried more."""
+    """Restrict this process and its children to 127.0.0.1; fail if they tried another address."""
     import aiohttp.connector
     from aiohttp.resolver import ThreadedResolver
 

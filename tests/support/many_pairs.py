@@ -1,4 +1,4 @@
-"""A market of many pairs, cut out of the sample market, and a bot that lists them by volume."""
+"""A market of many pairs, cut from the sample market, and a bot with a volume pair list."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ import pandas as pd
 
 from perp_imbalance.rehearsal.stage import Stage
 
-#: The first candle that a bot can be started at: before it are those that it looks back on.
+#: The first candle at which a bot can start: the candles before are for the indicators.
 START = datetime(2025, 3, 1, tzinfo=UTC)
 CANDLES, BEFORE = 560, 520
-# Hours after the start in which spot stands above the perp of every third pair, and how far.
+# Hours after the start in which the spot of every third pair is above its perp, and how far.
 DISLOCATED, SHIFT = (5, 9), 0.003
 
 
 def many_pairs(sample: Path, folder: Path, count: int) -> dict[str, tuple[str | None, float]]:
-    """Write pairs whose candles are BTC's of other weeks; return the spot of each and its scale.
+    """Write pairs with BTC's candles of other weeks; return the spot and scale of each pair.
 
     :param sample: the sample market
-    :param folder: gets the candles, in freqtrade's layout
+    :param folder: receives the candles, in freqtrade's layout
     """
     (folder / "futures").mkdir(parents=True)
     kinds = ("", "futures/*-futures", "futures/*-mark")
@@ -43,7 +43,7 @@ def many_pairs(sample: Path, folder: Path, count: int) -> dict[str, tuple[str | 
                 shift = 1 + SHIFT * hours.between(*DISLOCATED)
                 prices = ["open", "high", "low", "close"]
                 cut[prices] = cut[prices].mul(shift, axis=0).round(2)
-            # So that the pairs have an order by volume.
+            # Gives the pairs an order by volume.
             cut = cut.assign(volume=cut["volume"] * (1 + number / 7 % 1)).reset_index(drop=True)
             cut.to_feather(_file(folder, coin, kind))
         near = rates[rates["date"].isin(dates)].reset_index(drop=True)
@@ -60,10 +60,10 @@ def _file(folder: Path, coin: str, kind: str) -> Path:
 
 
 class VolumeListStage(Stage):
-    """The pairs of the market with most volume, asked for anew every half hour."""
+    """A stage whose pair list has the pairs with the highest volume, updated every half hour."""
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
-        """Return the bot's config with a list by volume; ``Plan.options`` has how many pairs."""
+        """Return the bot's config with a volume pair list of the size in ``Plan.options``."""
         number = self.plan.options["number_assets"]
         listed = {"method": "VolumePairList", "number_assets": number, "refresh_period": 1800}
         return config | {"pairlists": [listed]}

@@ -1,4 +1,4 @@
-"""Every kind of HTML page, made of results by hand: no backtest, no search, no bot."""
+"""Every kind of HTML page, made from hand-made results: no backtest, no search, no bot."""
 
 import html
 import re
@@ -30,11 +30,11 @@ from perp_imbalance.strategy.palette import Palette, palette
 from perp_imbalance.strategy.settings import Settings
 from support.reports import EQUITY, PAIR, seen, trade
 
-#: A name that would run as a script where a page did not escape it.
+#: A name that would run as a script if a page did not escape it.
 SCRIPT = "<script>isRun=1</script>"
 LONG_PAIR = "1000PEPE/USDT:USDT"
 FOLDER = "/a/long/folder" * 6
-#: Sections of each kind of page, in their order.
+#: Sections of each kind of page, in order.
 SECTIONS = {
     "report": [
         *("By preset", "Costs", "Equity and drawdown", "By pair", "Why there was no entry"),
@@ -67,7 +67,7 @@ SECTIONS = {
 
 
 def page_text(file: Path) -> str:
-    """Return what a page says: its text without HTML, styles and scripts."""
+    """Return the text of a page without HTML, styles and scripts."""
     body = file.read_text("utf-8").partition("<main>")[2].partition("</main>")[0]
     body = re.sub("<script.*?</script>", "", body, flags=re.S)
     return html.unescape(re.sub("<.*?>", "", body))
@@ -76,7 +76,7 @@ def page_text(file: Path) -> str:
 def write_kind(
     kind: str, folder: Path, name: str = "PerpImbalance", colors: Palette | None = None
 ) -> Path:
-    """Write the page of a kind; ``name`` is in it as a strategy or a pair."""
+    """Write the page of a kind that shows ``name`` as a strategy or a pair."""
     file = folder / f"{kind}.html"
     _WRITERS[kind](file, name, colors or palette())
     return file
@@ -100,7 +100,7 @@ def _report(file: Path, name: str, colors: Palette) -> None:
 
 
 def _sweep(file: Path, name: str, colors: Palette) -> None:
-    """Two lines and two maps, with words as long as they come."""
+    """Write a page with two lines and two maps, whose words are as long as possible."""
     thresholds = PRESETS["balanced"]
     figures = Figures(879, 150, 123.4, 2.25, 152.73, 1.41, 10.5, 1.27, 0.46)
     near = Around(4, 3, 0.94, 195, -7.9)

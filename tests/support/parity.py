@@ -1,4 +1,4 @@
-"""What a backtest has of the sample market, to hold a running bot against."""
+"""A backtest's columns of the sample market, to compare a running bot with."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ SPOTS = {
     **{"BTC/USDT:USDT": ("BTC/USDT", 1), "ETH/USDT:USDT": ("ETH/USDT", 1)},
     **{"1000PEPE/USDT:USDT": ("PEPE/USDT", 1000)},
 }
-# Half of a position ends at the middle of the bands: the one thing that is off by default.
+# Half of a position is closed at the middle band: the only feature that is off by default.
 SETTINGS = {"perp_imbalance": {"scale_out": 0.5}}
 COLUMNS = ["premium", "z_raw", "z", "bb_upper", "bb_lower", "bias"]
 SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
@@ -25,7 +25,7 @@ SIGNALS = ["enter_short", "enter_long", "exit_short", "exit_long"]
 def expected_columns(
     datadir: Path, spots: Mapping[str, tuple[str | None, float]] = SPOTS
 ) -> pd.DataFrame:
-    """Return all columns and signals of the sample market's candles, as a backtest has them.
+    """Return a backtest's columns and signals of the sample market's candles.
 
     :param spots: spot pair and scale of each perp; None for its index
     """
@@ -37,7 +37,7 @@ def expected_columns(
             for name, kind in ((pair, CandleType.FUTURES), other)
         )
         if spot_pair is None:
-            # An index has no volume: where freqtrade filled a gap, nothing moves.
+            # An index has no volume: where freqtrade filled a gap, the price does not move.
             still = spot[["open", "high", "low", "close"]].eq(spot["close"].shift(), axis=0)
             spot = spot.assign(volume=~still.all(axis=1))
         thresholds = PRESETS[PRESET]
@@ -49,7 +49,7 @@ def expected_columns(
 
 
 def as_candles(trades: pd.DataFrame) -> pd.DataFrame:
-    """Return trades with the candles in which they were opened and closed."""
+    """Return trades with the candles of their entry and exit."""
     dates = {name: pd.to_datetime(trades[f"{name}_date"], utc=True) for name in ("open", "close")}
     candles = {name: date.dt.floor("h") for name, date in dates.items()}
     return trades.assign(is_short=trades["is_short"].astype(bool), **candles)

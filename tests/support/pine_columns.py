@@ -1,4 +1,4 @@
-"""What the Pine script must plot: the columns of the strategy, on candles with gaps."""
+"""The expected plots of the Pine script: the strategy's columns, on candles with gaps."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -25,7 +25,7 @@ PINE = ROOT / "pine" / "perp_imbalance.pine"
 PINE_REFERENCE = ROOT / "tests" / "support" / "pine_reference"
 CANDLES = 1200
 TAGS = ("", "cooled", "flipped", "stale_spot")
-#: Columns and how far PyneCore's may be from ours: relative and absolute.
+#: Columns, with PyneCore's relative and absolute tolerance.
 TOLERANCES = {
     "premium": (1e-12, 1e-15),
     "z_raw": (0, 1e-6),
@@ -43,9 +43,9 @@ TOLERANCES = {
     "exit_long": (0, 0),
     "exit_tag": (0, 0),
 }
-#: Where TradingView has the open interest of BTC.
+#: TradingView's symbol of BTC's open interest.
 INTEREST = "BINANCE:BTCUSDT.P_OI"
-#: What the script does not plot, or only where a gate is on.
+#: Columns that the script does not plot, or only if a gate is on.
 PLOTS = {
     "premium": "premium",
     "every htf_z": "htf_z",
@@ -54,14 +54,14 @@ PLOTS = {
 
 
 def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Candles of the sample market; of its spot pair some are taken out, some were not traded."""
+    """Return sample candles of a perp and its spot pair, with missing and untraded candles."""
     perps = pd.read_feather(datadir / "futures" / f"{perp}_USDT_USDT-1h-futures.feather")
     spots = pd.read_feather(datadir / f"{spot}_USDT-1h.feather")
     first = int(np.flatnonzero(perps["date"].dt.hour % 4 == 0)[0])
     perps = perps.iloc[first : first + CANDLES].reset_index(drop=True)
     spots = spots[spots["date"].between(perps["date"].iloc[0], perps["date"].iloc[-1])]
     spots = spots.reset_index(drop=True)
-    # As freqtrade fills: flat at the close before, with a volume or without.
+    # As freqtrade fills gaps: flat at the previous close; some get a volume.
     for candles, rows in ((perps, (250, 251)), (spots, (260, 261))):
         for row in rows:
             candles.loc[row:row, NUMBERS[:4]] = float(candles["close"].iloc[row - 1])
@@ -73,7 +73,7 @@ def market(datadir: Path, perp: str, spot: str) -> tuple[pd.DataFrame, pd.DataFr
 
 
 def reference_market(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Candles of perp and spot of a file in ``pine_reference``, as many as of the sample."""
+    """Return candles of perp and spot from ``pine_reference``, as many as the sample's."""
     rows = pd.read_csv(PINE_REFERENCE / f"{name}.csv", nrows=CANDLES)
     dates = pd.to_datetime(rows["timestamp"], unit="ms", utc=True)
     perp = rows[NUMBERS].astype(float).assign(date=dates)
@@ -82,7 +82,7 @@ def reference_market(name: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def interest_of(perp: pd.DataFrame) -> pd.DataFrame:
-    """Return a drawn open interest as freqtrade has it: some candles missing, some at 0."""
+    """Return random open interest in freqtrade's form: some candles missing, some at 0."""
     random = np.random.default_rng(17)
     coins = 80_000 * np.exp(np.cumsum(random.normal(0, 0.006, len(perp))))
     coins[[90, 91]] = 0.0
@@ -92,7 +92,7 @@ def interest_of(perp: pd.DataFrame) -> pd.DataFrame:
 
 
 def interest_candles(interest: pd.DataFrame) -> pd.DataFrame:
-    """Return open interest as TradingView has it: a candle opens at the value of its time."""
+    """Return open interest in TradingView's form: a candle opens at the value of its time."""
     opens = interest["open_interest_amount"]
     candles = pd.DataFrame({"date": interest["date"], **dict.fromkeys(NUMBERS, opens)})
     return candles.assign(high=opens + 5_000, close=opens + 5_000)

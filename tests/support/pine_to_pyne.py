@@ -1,7 +1,7 @@
-"""Our Pine script as a script for PyneCore: line by line, so that a changed line changes results.
+"""Translate our Pine script for PyneCore, line by line, so that changed lines change results.
 
-Pine's own compiler runs on TradingView only. This reads the part of Pine v6 that
-``pine/perp_imbalance.pine`` uses and refuses the rest; it computes nothing itself.
+Pine's own compiler runs on TradingView only. This module reads the part of Pine v6 that
+``pine/perp_imbalance.pine`` uses and refuses everything else; it computes nothing itself.
 """
 
 import ast
@@ -25,19 +25,19 @@ _FUNCTION = re.compile(r"(?P<name>\w+)\((?P<arguments>[\w, ]*)\) =>$")
 _BINARY = (("or",), ("and",), ("==", "!="), ("<", ">", "<=", ">="), ("+", "-"), ("*", "/", "%"))
 _PYTHON_NAMES = {"true": "True", "false": "False"}
 _NAMESPACES = {"str": "string"}
-# PyneCore's ticker has the exchange in front of it, TradingView's has not.
+# PyneCore's ticker includes the exchange as a prefix, TradingView's does not.
 _VARIABLES = {"syminfo.ticker": "syminfo.root"}
 _PYNE_TYPES = ("Color", "Persistent", "PersistentSeries", "Series", "Table")
 _TYPES = {"string": "str", "color": "Color", "table": "Table", "array<float>": "list"}
 
 
 class UnknownPineError(Exception):
-    """The script uses a part of Pine that is not read here."""
+    """The script uses a part of Pine that this module does not read."""
 
 
 @dataclass
 class _Expression:
-    """A parser of one expression; every operation it writes stands in parentheses."""
+    """A parser of one expression; it writes parentheses around every operation."""
 
     text: str
     tokens: list[tuple[str, str]] = field(default_factory=list)
@@ -131,7 +131,7 @@ class _Expression:
 
 
 def expression(text: str) -> str:
-    """Return an expression of Pine in Python.
+    """Return a Pine expression in Python.
 
     >>> expression('a ? -b[1] : not c == 2')
     '((- b[1]) if a else ((not c) == 2))'
@@ -162,7 +162,7 @@ class PyneScript:
     def text(self, more: str = "") -> str:
         """Return the script.
 
-        :param more: lines to add at the end of it, such as plots of what it does not plot.
+        :param more: lines to append, such as additional plots.
         """
         code = "\n".join(
             (
@@ -184,7 +184,7 @@ from pynecore.lib import {library}
 
 
 def _unknown_names(code: str) -> set[str]:
-    """Return the names that a script uses and does not define: those of Pine."""
+    """Return the names that a script uses but does not define: Pine's own."""
     nodes = list(ast.walk(ast.parse(code)))
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     stored = {
@@ -204,7 +204,7 @@ def _unknown_names(code: str) -> set[str]:
 def translate(pine: str) -> PyneScript:
     """Return a Pine script as a Pyne script.
 
-    :raises UnknownPineError: if it uses a part of Pine that is not read here.
+    :raises UnknownPineError: if it uses a part of Pine that this module does not read.
     """
     if not pine.startswith("//@version=6\n"):
         raise UnknownPineError("not version 6")

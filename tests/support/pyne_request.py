@@ -1,4 +1,4 @@
-"""Values of other symbols for a Pyne script, in place of ``request.security``.
+"""Values of other symbols for a Pyne script, as a replacement of ``request.security``.
 
 The functions have the names of those that the Pine script passes to ``request.security``.
 """
@@ -17,7 +17,7 @@ asked: list[str] = []
 
 
 def serve(others: Mapping[str, pd.DataFrame]) -> None:
-    """Serve these candles from now on, by symbol."""
+    """Set the candles to serve, by symbol."""
     asked.clear()
     _closes.clear()
     _opens.clear()
@@ -29,12 +29,12 @@ def serve(others: Mapping[str, pd.DataFrame]) -> None:
 
 
 def traded_close(symbol: str, time: float) -> float:
-    """Return the close of a traded candle that opens at a time, else NaN."""
+    """Return the close of a traded candle by its opening time; NaN if there is none."""
     if symbol not in asked:
         asked.append(symbol)
     return _closes.get(symbol, {}).get(int(time), float("nan"))
 
 
 def known_interest(symbol: str, time: float) -> float:
-    """Return the open interest at the opening of a candle, else NaN."""
+    """Return the open interest at the opening of a candle; NaN if there is none."""
     return _opens.get(symbol, {}).get(int(time), float("nan"))

@@ -1,4 +1,4 @@
-"""Pine scripts run by PyneCore over candles, with other symbols to request."""
+"""Run Pine scripts with PyneCore over candles, with other symbols to request."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ _SECURITY = re.compile(r"request\.security\((\w+), timeframe\.period, (\w+)\(\),
 
 
 def bars(candles: pd.DataFrame) -> list[OHLCV]:
-    """Return candles as PyneCore has them."""
+    """Return candles in PyneCore's form."""
     times = candles["date"].astype("datetime64[ms, UTC]").astype(np.int64)
     numbers = candles[NUMBERS].to_numpy(dtype=np.float64).tolist()
     return [OHLCV(int(opens), *row) for opens, row in zip(times, numbers, strict=True)]
@@ -53,7 +53,7 @@ def symbol(ticker: str, exchange: str = EXCHANGE, quote: str = QUOTE) -> SymInfo
 
 def _stored(folder: Path, name: str, candles: pd.DataFrame) -> Path:
     file = folder / f"{name.replace(':', '_')}.ohlcv"
-    # With a grid of prices this fine, none is stored as a 32-bit number.
+    # With a price grid this fine, no price is stored as a 32-bit number.
     with OHLCVWriter(file, PERIOD, truncate=True, minmove=1, pricescale=10**9) as writer:
         for bar in bars(candles):
             writer.write(bar)
@@ -72,12 +72,12 @@ def run_pyne(
     plots: Mapping[str, str] | None = None,
     inputs: dict[str, Any] | None = None,
 ) -> pd.DataFrame:
-    """Return what a script plots, a row a candle.
+    """Return what a script plots, one row per candle.
 
     :param others: candles by the symbol that ``request.security`` may ask for.
-    :param in_processes: whether PyneCore runs ``request.security`` as its own: a process each,
-        which takes seconds to start. Else the values are looked up.
-    :param plots: expressions to plot beside those of the script, by title.
+    :param in_processes: whether PyneCore runs ``request.security`` in separate processes, which
+        take seconds to start. Otherwise values are looked up in this process.
+    :param plots: expressions to plot in addition to the script's, by title.
     """
     more = "\n".join(f'plot({value}, "{title}")' for title, value in (plots or {}).items())
     code = script.text(more)
@@ -104,7 +104,7 @@ def run_pyne(
         lossless_volume=True,
     )
     rows = [
-        # PyneCore's na, where it is no number.
+        # PyneCore's na, which is not a number.
         {title: value if isinstance(value, int | float) else np.nan for title, value in plotted}
         for plotted in (row[1].items() for row in runner.run_iter())
     ]

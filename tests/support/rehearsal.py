@@ -1,4 +1,4 @@
-"""Plans of a bot on the sample market, and what it leaves behind."""
+"""Plans of bots on the sample market, and readers of their output."""
 
 import json
 import re
@@ -30,7 +30,7 @@ def sample_plan(
 ) -> Plan:
     """Return the plan of a bot with the shipped config and a strategy of the tests.
 
-    :param settings: what is merged over the config
+    :param settings: settings merged over the config
     :param choices: see :class:`perp_imbalance.rehearsal.Plan`
     """
     strategies, userdir = folder / "strategies", folder / "user_data"
@@ -48,13 +48,13 @@ def sample_plan(
 
 
 def live(plan: Plan) -> Path:
-    """Rehearse a plan and return the file in which ``Recorder`` wrote down each candle."""
+    """Rehearse a plan and return the file in which ``Recorder`` recorded each candle."""
     records = plan.folder / "records.jsonl"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RECORD", str(records))
-        # Where the stages of the tests are.
+        # The folder of the tests' stages.
         patch.setenv("PYTHONPATH", str(ROOT / "tests"))
-        # Under pytest, freqtrade writes no file of its log.
+        # Under pytest, freqtrade writes no log file.
         patch.delenv("PYTEST_VERSION")
         rehearse(plan)
     return records
@@ -68,7 +68,7 @@ def read_records(records: str) -> pd.DataFrame:
 
 def logged(log: str) -> pd.DataFrame:
     """Return the messages of a bot's log: time, logger, level and text."""
-    # What follows a traceback's first line belongs to it.
+    # The lines after a traceback's first line belong to it.
     parts = [line.split(" - ", 3) for line in log.splitlines()]
     frame = pd.DataFrame(
         [part for part in parts if len(part) == 4], columns=["time", "logger", "level", "text"]
@@ -78,5 +78,5 @@ def logged(log: str) -> pd.DataFrame:
 
 
 def messages_in(log: str) -> list[str]:
-    """Return what the strategy told the trader."""
+    """Return the messages that the strategy sent to the trader."""
     return re.findall(r"Sending rpc strategy_msg: (.*)", log)

@@ -1,4 +1,4 @@
-"""The sections of docs/reliability.md that test runs write: what was found, not what was hoped."""
+"""The sections of docs/reliability.md that test runs write from their results."""
 
 import fcntl
 import os
@@ -16,14 +16,14 @@ def _section(name: str) -> re.Pattern[str]:
 
 
 def published(name: str) -> str:
-    """Return the text of a section as it is published."""
+    """Return the published text of a section."""
     found = _section(name).search(DOCUMENT.read_text("utf-8"))
     assert found, f"docs/reliability.md has no section {name}"
     return found[2].strip()
 
 
 def publish(name: str, text: str) -> None:
-    """Write a section in a full run; a shorter run leaves what is published."""
+    """Write a section in a full run; a shorter run keeps the published one."""
     if not FULL:
         return
     published(name)
@@ -39,6 +39,6 @@ def publish(name: str, text: str) -> None:
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a markdown table."""
+    """Return a Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -1,4 +1,4 @@
-"""Trades and strategies of a report, made by hand."""
+"""Hand-made trades and strategies of a report."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ STATS = {
 
 
 def trade(opened: int, closed: int, **values: Any) -> dict[str, Any]:
-    """A trade of 2 coins that is opened and closed at the open of these candles."""
+    """Return a trade of 2 coins that opens and closes at the opens of these candles."""
     rates = {"open_rate": 100.0, "close_rate": 98.0, "fee_open": 0.0005, "fee_close": 0.001}
     rates |= {name: values[name] for name in rates if name in values}
     orders = [
@@ -44,7 +44,7 @@ def trade(opened: int, closed: int, **values: Any) -> dict[str, Any]:
 
 
 def seen(*trades: dict[str, Any], name: str = "a") -> StrategyRun:
-    """A strategy that saw a premium which grows from candle to candle."""
+    """Return a strategy run whose premium grows from candle to candle."""
     columns = ("open", "high", "low", "close", "bb_upper", "bb_middle", "bb_lower", "spot_close")
     frame = pd.DataFrame(
         {

@@ -1,4 +1,4 @@
-"""freqtrade's REST API, as FreqUI asks it."""
+"""Call freqtrade's REST API as FreqUI does."""
 
 import json
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 USER, PASSWORD = "trader", "only-for-this-test"
-# The first question makes a webserver load markets and candles.
+# The first request makes a webserver load markets and candles.
 ANSWER_SECONDS = 60
 
 
@@ -36,7 +36,7 @@ class RestApi:
         return self._answer(f"{what}?{urlencode(parameters)}", None)
 
     def ask_for(self, what: str, **payload: Any) -> Any:
-        """Ask as FreqUI does: with what is wanted as JSON."""
+        """Send a request as FreqUI does, with a JSON body."""
         return self._answer(what, json.dumps(payload).encode())
 
     def _answer(self, path: str, payload: bytes | None) -> Any:

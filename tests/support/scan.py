@@ -1,4 +1,4 @@
-"""A made market to scan: perps with their spot pairs, on two timeframes."""
+"""A hand-made market to scan: perps with their spot pairs, on two timeframes."""
 
 from dataclasses import replace
 from functools import cache
@@ -17,7 +17,7 @@ NOW = pd.Timestamp("2026-01-01 12:05", tz="UTC")
 
 
 def candles(closes: Any, timeframe: str) -> pd.DataFrame:
-    """Return candles of these closes, the last of which closed last before ``NOW``."""
+    """Return candles with these closes; the last one closed last before ``NOW``."""
     last = NOW.floor(timeframe) - pd.Timedelta(timeframe)
     closes = np.round(closes, 4)
     return pd.DataFrame(
@@ -36,7 +36,7 @@ def rules(preset: str = "balanced") -> Rules:
 
 
 def snapshot(frames: dict[Key, pd.DataFrame]) -> Snapshot:
-    """Return these candles as what an exchange gave, with fees of 10 bps for a round trip."""
+    """Return these candles as fetched from an exchange, with round-trip fees of 10 bps."""
     fees = {pair: 10.0 for pair, _, kind in frames if kind == CandleType.FUTURES}
     return Snapshot(frames, NOW, {}, {}, {}, fees)
 
@@ -81,7 +81,7 @@ def table_market() -> Ranking:
 
 @cache
 def market(pairs: int, count: int) -> tuple[list[SpotMatch], Snapshot]:
-    """Return candles of so many perps with their spot pairs, on two timeframes."""
+    """Return candles of a number of perps with their spot pairs, on two timeframes."""
     rng = np.random.default_rng(3)
     matches, frames = [], {}
     for number in range(pairs):

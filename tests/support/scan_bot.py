@@ -1,4 +1,4 @@
-"""A running bot that follows the pair list of a scan."""
+"""A running bot that uses the pair list of a scan."""
 
 import subprocess
 import time
@@ -10,14 +10,14 @@ from support.rest_api import RestApi
 
 
 class Bot(RestApi):
-    """A running bot that is asked for its whitelist."""
+    """A running bot whose whitelist can be requested."""
 
     def __init__(self, port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
         super().__init__(port)
         self.process, self.log = process, log
 
     def wait_for_words(self, words: str) -> str:
-        """Return the log when it has the words in it."""
+        """Return the log once it contains the words."""
         end = time.monotonic() + TIMEOUT_SECONDS
         while words not in (log := " ".join(self.log.read_text("utf-8").split())):
             assert self.process.poll() is None, log

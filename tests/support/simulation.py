@@ -1,4 +1,4 @@
-"""freqtrade's own backtest inside the test's process, and the same simulated."""
+"""Run freqtrade's own backtest inside the test's process, and simulate the same."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ REAL_CANDLES = [
 
 
 def real_overlay(timeframes: tuple[str, str], timerange: str | None) -> dict[str, Any]:
-    """Return the settings with which real candles are backtested; None: all of them."""
+    """Return the settings for a backtest of real candles; a time range of None means all."""
     timeframe, higher = timeframes
     overlay: dict[str, Any] = {"timeframe": timeframe}
     overlay["perp_imbalance"] = {"htf_timeframe": higher}
@@ -58,7 +58,7 @@ def real_overlay(timeframes: tuple[str, str], timerange: str | None) -> dict[str
 
 
 class Backtest:
-    """A strategy's backtest by freqtrade, whose rules can be varied without a new process."""
+    """freqtrade's backtest of a strategy, whose rules can be changed without a new process."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class Backtest:
         self.frames = self.strategy.advise_all_indicators(self.candles)
 
     def expected(self) -> pd.DataFrame:
-        """Return the trades of freqtrade."""
+        """Return freqtrade's trades."""
         frames = {pair: self.frames[pair].copy() for pair in self.pairs}
         traded = trim_dataframes(frames, self.timerange, self.freqtrade.required_startup)
         start, end = history.get_timerange(traded)
@@ -136,7 +136,7 @@ class Backtest:
         return traded
 
     def simulated(self, rules: Rules) -> pd.DataFrame:
-        """Return the trades of the simulation in freqtrade's columns."""
+        """Return the simulation's trades in freqtrade's columns."""
         frames = self.signals()
         pairs = list(frames)
         markets = join([self.market(pair, frames[pair]) for pair in pairs])
@@ -145,7 +145,7 @@ class Backtest:
         return named(simulate(markets, join_signals(parts), rules), frames)
 
     def market(self, pair: str, frame: pd.DataFrame) -> Markets:
-        """Return a pair as the simulation takes it, with the rules that freqtrade has of it."""
+        """Return a pair for the simulation, with freqtrade's trading rules of it."""
         freqtrade, exchange = self.freqtrade, self.freqtrade.exchange
         ticks = freqtrade.price_pair_prec[pair].reindex(frame["date"], method="ffill").to_numpy()
         limits = exchange.markets[pair]["limits"]
@@ -206,7 +206,7 @@ def named(trades: Trades, frames: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 
 
 def assert_same_trades(found: pd.DataFrame, expected: pd.DataFrame, told: str = "") -> None:
-    """Compare trade for trade; numbers within 1e-9."""
+    """Compare trade by trade; numbers must agree within 1e-9."""
     keys = ["open_date", "pair", "is_short"]
     tables = []
     for table in (found, expected):
@@ -225,7 +225,7 @@ def assert_same_trades(found: pd.DataFrame, expected: pd.DataFrame, told: str = 
 def backtest(
     datadir: Path, strategy: str, pairs: Sequence[str], folder: Path, **overlay: Any
 ) -> Iterator[Backtest]:
-    """Prepare a backtest against a replay of its candles."""
+    """Prepare a backtest with a replay of its candles."""
     with running_replay(datadir) as replay:
         made = Backtest(datadir, replay.url, strategy, pairs, folder, overlay)
         try:

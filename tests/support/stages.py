@@ -1,4 +1,4 @@
-"""What bots of the tests are rehearsed on: an exchange with faults, and with an account."""
+"""Rehearsal stages of the tests: an exchange with faults, and with an account."""
 
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ from perp_imbalance.replay.testing import (
     running_test_replay,
 )
 
-#: Where an account is kept between a bot's end and its restart.
+#: The file that keeps an account between a bot's end and its restart.
 ACCOUNT_FILE = "account.pickle"
 
 
 class FaultyStage(Stage):
-    """Faults, and an account that the bot places its orders at; a restart finds it as it was.
+    """A stage with faults, and an account for the bot's orders that survives a restart.
 
     ``Plan.options`` has what :func:`faulty` returns.
     """
@@ -35,7 +35,7 @@ class FaultyStage(Stage):
 
     @contextmanager
     def exchange(self) -> Iterator[AccountReplay]:
-        """Serve the exchange until the block is left."""
+        """Serve the exchange during the block."""
         options = self.plan.options
         wallet = options["wallet"]
         with running_test_replay(
@@ -55,7 +55,7 @@ class FaultyStage(Stage):
                 file.write_bytes(pickle.dumps(account_state(self.replay.account)))
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
-        """Return the bot's config, with the keys of the account where there is one."""
+        """Return the bot's config, with the keys of the account if there is one."""
         if not self.plan.options["wallet"]:
             return config
         merged: dict[str, Any] = deep_merge_dicts(account_config(), config)
@@ -63,14 +63,14 @@ class FaultyStage(Stage):
 
 
 class NotingStage(FaultyStage):
-    """Writes down when the bot has looked, and that it has ended."""
+    """Records the times of the bot's looks, and its end."""
 
     def looked(self, worker: Worker, now: float) -> None:
-        """Note the moment."""
+        """Record the time."""
         self._note(f"{now:.0f}")
 
     def ended(self) -> None:
-        """Note the end."""
+        """Record the end."""
         self._note("end")
 
     def _note(self, line: str) -> None:
@@ -79,12 +79,12 @@ class NotingStage(FaultyStage):
 
 
 def account_state(account: Account) -> dict[str, Any]:
-    """Return what an account holds, without the market that it trades in."""
+    """Return the state of an account, without its market."""
     return {name: value for name, value in vars(account).items() if name != "prices"}
 
 
 def kept_account(folder: Path) -> Account:
-    """Return the account of a bot that has ended, to look into."""
+    """Return the saved account of a bot that has ended."""
     account = Account.__new__(Account)
     vars(account).update(pickle.loads((folder / ACCOUNT_FILE).read_bytes()))
     return account

@@ -1,4 +1,4 @@
-"""Strategies loaded as freqtrade loads them, from a folder of their own."""
+"""Load strategies as freqtrade does, from a new folder."""
 
 import shutil
 from pathlib import Path
@@ -9,7 +9,7 @@ from freqtrade.resolvers import StrategyResolver
 
 from support.freqtrade import ROOT
 
-#: What Binance needs to answer for spot pairs with their own candles.
+#: Settings with which Binance returns spot candles for spot pairs.
 SAFE = {"options": {"defaultType": "future"}}
 _BASE = "from freqtrade.strategy import *\nfrom PerpImbalance import PerpImbalance\n"
 _BASE += "from perp_imbalance.strategy.parameters import with_preset\n"
@@ -36,7 +36,7 @@ def load(folder: Path, name: str = "PerpImbalance", **config: Any) -> Any:
 
 
 def define(folder: Path, body: str, *, decorator: str = "", name: str = "MyOwn") -> None:
-    """Write a class with these lines beside our strategies."""
+    """Write a class with these lines next to our strategies."""
     lines = "\n".join(f"    {line}" for line in body.splitlines())
     (folder / f"{name}.py").write_text(
         f"{_BASE}\n{decorator}\nclass {name}(PerpImbalance):\n{lines}\n"

@@ -29,7 +29,7 @@ TINY_PAIRS = [
 
 
 def milliseconds(moment: pd.Timestamp) -> int:
-    """Return a time as Binance counts it."""
+    """Return a time in ms, as Binance counts it."""
     return int(moment.timestamp() * 1000)
 
 
@@ -78,13 +78,13 @@ def _candles(
 
 
 def read_candles(datadir: Path, pair: str, candle_type: CandleType) -> pd.DataFrame:
-    """Return the 1h candles of a folder as freqtrade reads them, gaps left as they are."""
+    """Return a folder's 1h candles as freqtrade reads them, without filling gaps."""
     frame = get_datahandler(datadir).ohlcv_load(pair, "1h", candle_type, fill_missing=False)
     return pd.DataFrame(frame)
 
 
 def get(url: str, path: str, **params: Any) -> tuple[int, Any]:
-    """Ask a replay exchange and return the status and the JSON of its answer."""
+    """Request a path of a replay exchange; return the status and the JSON of the response."""
     address = f"{url}{path}?{urllib.parse.urlencode(params)}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

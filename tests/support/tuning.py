@@ -1,4 +1,4 @@
-"""A strategy and a market for the search, without freqtrade's start and without candles."""
+"""A strategy and a market for the search, without starting freqtrade and without candles."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +15,10 @@ HOUR_NS = DAY_NS // 24
 
 
 def strategy(fixed: dict[str, Any] | None = None, **changed: Any) -> Any:
-    """Return what a search asks of a strategy.
+    """Return the parts of a strategy that a search reads.
 
-    :param fixed: values that its class gives.
-    :param changed: thresholds that are not the preset's.
+    :param fixed: values that the strategy's class sets.
+    :param changed: thresholds that differ from the preset.
     """
     thresholds = Thresholds(**(fixed or {}), **changed)
     parameters = {
@@ -31,7 +31,7 @@ def strategy(fixed: dict[str, Any] | None = None, **changed: Any) -> Any:
 def trades(*rows: tuple[float, float, float]) -> NDArray[np.void]:
     """Return trades of one pair on hourly candles.
 
-    :param rows: when each opens and closes, in days, and what it makes of a wallet of 1000.
+    :param rows: entry and exit of each trade in days, and its profit on a wallet of 1000.
     """
     found = np.zeros(len(rows), TRADE)
     for trade, (opened, closed, profit) in zip(found, rows, strict=True):
@@ -41,5 +41,5 @@ def trades(*rows: tuple[float, float, float]) -> NDArray[np.void]:
 
 
 def hours(days: int) -> list[NDArray[np.int64]]:
-    """Return the opening of the candles of one pair."""
+    """Return the opening times of one pair's candles."""
     return [np.arange(days * 24 + 1, dtype=np.int64) * HOUR_NS]

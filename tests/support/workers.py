@@ -1,4 +1,4 @@
-"""Work for processes of their own, which load nothing else."""
+"""Work for child processes, which import nothing else."""
 
 import os
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""The sample market around now, with a perp whose spot pair is another coin, and one without any.
+"""A sample market around now: one perp has the wrong spot pair, one has none.
 
-Neither has an index; all have a premium index.
+Neither has an index; all perps have a premium index.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -13,7 +13,7 @@ from freqtrade.enums import CandleType
 from perp_imbalance.data.sample import write_sample_market
 from support.freqtrade import SAMPLE_PAIRS
 
-#: Of names whose leverage tiers freqtrade knows.
+#: Names whose leverage tiers freqtrade knows.
 WRONG, LONELY = "SOL/USDT:USDT", "XRP/USDT:USDT"
 _PRICES = ["open", "high", "low", "close"]
 _KINDS = {
@@ -24,7 +24,7 @@ _KINDS = {
 
 @pytest.fixture(scope="session")
 def wrong_spot(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two months up to tomorrow; not to be changed."""
+    """Two months up to tomorrow; tests must not change it."""
     datadir = tmp_path_factory.mktemp("wrong_spot") / "binance"
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     write_sample_market(datadir, start=midnight - timedelta(days=60), days=62, pairs=SAMPLE_PAIRS)

@@ -1,4 +1,4 @@
-"""A sample market: seeded, generated, SYNTHETIC candles in freqtrade's own layout.
+"""The sample market: generated, SYNTHETIC candles from a seed, in freqtrade's own layout.
 
 ``ensure_sample_market(Path("user_data/sample/binance"))`` returns a folder for ``--datadir``.
 """

@@ -1,8 +1,8 @@
-"""Random numbers that are the same to the last bit on every machine and with every numpy.
+"""Random numbers that are identical to the last bit on every machine and with every numpy.
 
-numpy promises that for the raw stream of a bit generator only, not for its distributions; and exp
-or log differ in the last bit between processors. So everything here, and in the model that uses
-it, is made of the raw stream, ``+ - * /`` and the square root, which IEEE 754 defines exactly.
+numpy guarantees this for the raw stream of a bit generator only, not for its distributions, and
+exp and log differ in the last bit between processors. So this module, and the model that uses it,
+compute with the raw stream, ``+ - * /`` and square roots only, which IEEE 754 defines exactly.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-# The widest a fat-tailed draw is stretched; without an end to it one candle could go to zero.
+# Limits the stretch of a fat-tailed draw; an unlimited one could take a price to zero.
 _MAX_STRETCH = 8.0
 _LOG_MAX_STRETCH = 2.0794415416798357
 
@@ -21,7 +21,7 @@ class Draws:
     """One independent stream of random numbers.
 
     :param seed: seed of the whole market, >= 0.
-    :param stream: number of this stream; streams of one seed are independent of each other.
+    :param stream: number of the stream; streams with the same seed are independent.
     """
 
     def __init__(self, seed: int, stream: int) -> None:

@@ -26,18 +26,18 @@ DEFAULT_SEED = 20250101
 DEFAULT_START = datetime(2025, 1, 1, tzinfo=UTC)
 DEFAULT_DAYS = 365
 MIN_DAYS, MAX_DAYS = 30, 3650
-#: All perps of the sample market.
+#: The perps of the sample market.
 PAIRS = tuple(coin.perp_pair for coin in COINS)
 
 TIMEFRAME, HIGHER_TIMEFRAME = "1h", "4h"
 FUNDING_HOURS = 8
-# Binance: rate = premium + clamp(interest - premium, ±0.05 %), then held within ±0.3 %.
+# Binance: rate = premium + clamp(interest - premium, ±0.05 %), then limited to ±0.3 %.
 INTEREST, FUNDING_CLAMP, FUNDING_CAP = 1 * BPS, 5 * BPS, 30 * BPS
 
 _RATE_DECIMALS = 8
-# Mean of a candle's wick as a share of the hour's volatility, as on Binance's BTC candles.
+# Mean wick of a candle as a share of the hour's volatility, as on Binance's BTC candles.
 _WICK = 0.35
-# Lag-1 autocorrelation of how busy the market is beyond what volatility explains.
+# Lag-1 autocorrelation of trading activity beyond what volatility explains.
 _MOOD_MEMORY = 0.95
 _MISSING_PERP_BASE = "ETH"
 _AGGREGATION = {"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}
@@ -55,7 +55,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Market:
-    """A sample market before it is written: its series and what happens in it on purpose."""
+    """A generated sample market before it is written: its series and its planned events."""
 
     seed: int
     start: datetime
@@ -67,14 +67,14 @@ class Market:
 def generate_market(
     seed: int, start: datetime, days: int, pairs: Collection[str] = PAIRS
 ) -> Market:
-    """Return a market: the same for the same arguments, to the last digit, on every machine.
+    """Return a market, identical to the last digit on every machine for the same arguments.
 
     :param seed: seed, >= 0.
     :param start: open of the first candle: midnight UTC.
-    :param days: length; the statistics hold from about 180 days on, shorter ones are rougher
-        because at least four extreme episodes are in any sample.
-    :param pairs: perps of :data:`PAIRS`; the others change nothing of their candles.
-    :raises CommandError: an argument out of range.
+    :param days: length; below about 180 days the statistics are rougher, because every sample
+        has at least four extreme episodes.
+    :param pairs: perps of :data:`PAIRS`; the candles of a pair do not depend on the other pairs.
+    :raises CommandError: if an argument is out of range.
     """
     if seed < 0:
         raise CommandError(f"The seed of the sample market must be 0 or more, not {seed}.")
@@ -140,33 +140,33 @@ class _Wicks:
     """The shape of a coin's candles around open and close: the same for perp, spot and mark."""
 
     def __init__(self, draws: Draws, volatility: Floats) -> None:
-        # Three times a squared uniform: mean 1, mostly small, now and then long.
+        # Three times a squared uniform: mean 1, mostly small, sometimes long.
         size = 3.0 * _WICK * volatility
         self._up = size * np.square(draws.uniform(len(volatility)))
         self._down = size * np.square(draws.uniform(len(volatility)))
         self._gap = np.rint(2.0 * draws.uniform(len(volatility)) - 1.0)
 
     def candles(self, price: Floats, decimals: int, dates: pd.Series) -> pd.DataFrame:
-        """Return candles on the price grid that open within a tick of the last close.
+        """Return candles on the price grid; each opens within a tick of the previous close.
 
-        :param price: one price more than there are candles, the one before the first included.
+        :param price: one price more than there are candles; the first is the price before them.
         """
         ticks = np.maximum(np.rint(price * 10**decimals), 2.0)
         opens, closes = ticks[:-1] + self._gap, ticks[1:]
         top, bottom = np.maximum(opens, closes), np.minimum(opens, closes)
         highs = np.rint(top * (1.0 + self._up))
         lows = np.maximum(np.rint(bottom * (1.0 - self._down)), 1.0)
-        # A whole number over a power of ten is the nearest float to the decimal price.
+        # A whole number divided by a power of ten is the float nearest to the decimal price.
         columns = {"open": opens, "high": highs, "low": lows, "close": closes}
         prices = {name: values / 10**decimals for name, values in columns.items()}
         return pd.DataFrame({"date": dates, **prices})
 
 
 def _activity(draws: Draws, coin: Coin, path: CoinPath) -> Floats:
-    """Return how much is traded in each hour, about 1: more in wild hours and on large moves."""
+    """Return each hour's trading activity, around 1: higher with volatility and large moves."""
     move = np.abs(path.index[1:] / path.index[:-1] - 1.0)
     mood = autoregressive(draws.normal(len(move)), _MOOD_MEMORY)
-    # Squared where others take exp, which is not the same everywhere.
+    # Squared instead of exp, whose result depends on the processor.
     busy = 1.0 + 0.25 * math.sqrt(1.0 - _MOOD_MEMORY * _MOOD_MEMORY) * mood
     return np.asarray(
         busy * busy * (0.4 + 0.4 * path.volatility / coin.sigma + 0.2 * move / coin.sigma)
@@ -174,14 +174,14 @@ def _activity(draws: Draws, coin: Coin, path: CoinPath) -> Floats:
 
 
 def _volumes(draws: Draws, activity: Floats, typical: float, decimals: int) -> Floats:
-    """Return volumes on their grid, never zero."""
+    """Return volumes rounded to the volume step, never zero."""
     noise = 0.8 + 0.4 * draws.uniform(len(activity))
     lots = np.rint(typical * activity * noise * 10**decimals)
     return np.asarray(np.maximum(lots, 1.0) / 10**decimals)
 
 
 def _stop_spot(spot: pd.DataFrame, events: Events) -> pd.DataFrame:
-    """Freeze spot in the halt and leave its candles out in the outage."""
+    """Freeze spot prices during the halt, and remove spot candles during the outage."""
     first, length = events.halt
     halted = slice(first, first + length - 1)
     spot.loc[halted, ["open", "high", "low", "close"]] = float(spot["close"].iloc[first - 1])
@@ -191,21 +191,21 @@ def _stop_spot(spot: pd.DataFrame, events: Events) -> pd.DataFrame:
 
 
 def _premium_index(draws: Draws, coin: Coin, path: CoinPath, dates: pd.Series) -> pd.DataFrame:
-    """Return candles of the premium index: 0 while the index lies inside the impact spread.
+    """Return candles of the premium index: 0 while the index price is inside the impact spread.
 
     ``[max(0, impact bid - index) - max(0, index - impact ask)] / index``, with impact prices around
-    the perp's that are further apart in wild hours.
+    the perp's that are further apart in volatile hours.
     """
     wildness = np.concatenate(([1.0], path.volatility / coin.sigma))
     inside = coin.half_spread * wildness
     outside = np.maximum(np.abs(path.premium) - inside, 0.0) * np.sign(path.premium)
-    # Within the hour, the premium goes further by a share of what it moves.
+    # Within the hour, the premium overshoots by a share of its move.
     reach = 0.5 * np.abs(np.diff(outside))
     opens, closes = outside[:-1], outside[1:]
     highs = np.maximum(opens, closes) + reach * draws.uniform(len(closes))
     lows = np.minimum(opens, closes) - reach * draws.uniform(len(closes))
     columns = {"open": opens, "high": highs, "low": lows, "close": closes}
-    # No negative zero: a file would keep it.
+    # Remove negative zeros, which a file would keep.
     rounded = {
         name: np.rint(values * 10**_RATE_DECIMALS) / 10**_RATE_DECIMALS + 0.0
         for name, values in columns.items()
@@ -214,23 +214,23 @@ def _premium_index(draws: Draws, coin: Coin, path: CoinPath, dates: pd.Series) -
 
 
 def _in_buckets(candles: pd.DataFrame) -> pd.DataFrame:
-    """Return the higher timeframe's candles."""
+    """Return the candles of the higher timeframe."""
     buckets = candles["date"].dt.floor(HIGHER_TIMEFRAME)
     return candles.groupby(buckets).agg(_AGGREGATION).reset_index()
 
 
 def _aggregate(candles: pd.DataFrame, volume_decimals: int) -> pd.DataFrame:
-    """Return the higher timeframe's candles: of what traded, and none where nothing did."""
+    """Return the candles of the higher timeframe; candles without trades are left out."""
     higher = _in_buckets(candles)
     higher["volume"] = higher["volume"].round(volume_decimals)
     return higher[higher["volume"] > 0.0]
 
 
 def _funding(premium: Floats, dates: pd.Series) -> pd.DataFrame:
-    """Return the funding rates: each from the average premium of the hours before it."""
+    """Return the funding rates, each computed from the mean premium of the hours before it."""
     closed = premium[1:]
     total = sum((closed[hour::FUNDING_HOURS] for hour in range(FUNDING_HOURS)), start=0.0)
-    # The first rate has no hours before it; the premium starts at 0.
+    # No hours precede the first rate; the premium starts at 0.
     average = np.concatenate(([0.0], np.asarray(total)[:-1])) / FUNDING_HOURS
     rate = average + np.clip(INTEREST - average, -FUNDING_CLAMP, FUNDING_CLAMP)
     rate = np.clip(rate, -FUNDING_CAP, FUNDING_CAP)

@@ -1,16 +1,16 @@
 """The stochastic model behind the sample market: index prices and premiums of its coins.
 
-Returns are fat-tailed shocks on a GARCH(1,1) variance, which one market factor gives to all coins.
+Returns are fat-tailed shocks with a GARCH(1,1) variance; all coins share one market factor.
 The premium of a perp is the sum of
 
 - a *slow* component that reverts over about two weeks and rises with returns (longs crowd after
   rallies), and
-- a *fast* one, AR(1) with fat-tailed shocks, which carries a modest tendency to reverse: a fast
-  premium of 1 bp lets the next hour's return expect ``-REVERSAL`` bps (times the coin's volatility
-  over BTC's). On Binance's BTC candles of 2020-2023 the same slope is about 0.7. It is put in on
-  purpose: a result on this market proves that the machinery runs, and nothing about money.
-- a few *extreme episodes*, in which crash or rally and premium build up together over hours; some
-  are given back by the price, some are not.
+- a *fast* one, AR(1) with fat-tailed shocks, with a modest reversal built in: a fast premium of
+  1 bp lowers the next hour's expected return by ``REVERSAL`` bps (times the coin's volatility
+  over BTC's). On Binance's BTC candles of 2020-2023 the same slope is about 0.7. Since it is
+  built in, a result on this market proves that the software runs, not that money can be made.
+- a few *extreme episodes*, in which a crash or rally and the premium build up together over
+  hours; the price reverts after some of them, not after all.
 """
 
 import math
@@ -29,20 +29,20 @@ _GARCH_SHOCK, _GARCH_MEMORY = 0.05, 0.935
 _VARIANCE_RANGE = (0.1, 15.0)
 
 SLOW_MEMORY, _SLOW_SHOCK = 0.997, 0.39 * BPS
-# Per hour of one standard deviation of return; makes the premium follow the last day's return.
+# Per hour and standard deviation of return; makes the premium follow the last day's return.
 _CROWDING = 0.2 * BPS
 FAST_MEMORY, _FAST_SD = 0.65, 3.4 * BPS
 REVERSAL = 0.5
 MAX_PREMIUM = 180 * BPS
 
-# A weak pull to the starting price keeps a long sample from prices of a few ticks.
+# A weak pull to the starting price keeps prices of long samples above a few ticks.
 _PULL = 1.0 / (120 * HOURS_PER_DAY)
 _MAX_FALL = -0.3
 
 _DAYS_PER_EPISODE, _MIN_EPISODES = 60, 4
 EPISODE_PEAKS = (60 * BPS, 150 * BPS)
 _PEAK_DECAY = 0.45
-# The price leads: the crowd comes in when most of the move is over.
+# The price leads: the crowd enters when most of the move is over.
 _LEAD_HOURS = 2
 _RETRACE_HOURS = 24
 
@@ -52,14 +52,14 @@ _HALT_FALL = 0.025
 
 @dataclass(frozen=True)
 class Coin:
-    """One coin's market: names, levels and the grids of its prices and volumes.
+    """The parameters of one coin: names, levels and the grids of its prices and volumes.
 
     ``sigma`` is the standard deviation of an hour's return as a fraction, ``loading`` its
     correlation with the market factor, ``scale`` the spot units in one perp contract.
-    Decimals give the tick: 2 means 0.01. Volumes are typical hours in base units. ``half_spread``
-    is that of the impact prices around the perp's, in a usual hour, as a fraction: the premium
-    index is 0 while the index lies inside it. ``streams`` are the numbers of the random streams of
-    its path and of its candles: a coin has the same candles whichever others there are.
+    Decimals give the tick: 2 means 0.01. Volumes are typical hourly volumes in base units.
+    ``half_spread`` is half the spread of the impact prices in a usual hour, as a fraction: the
+    premium index is 0 while the index price is inside it. ``streams`` are the numbers of the random
+    streams of its path and of its candles, so that they do not depend on the other coins.
     """
 
     base: str
@@ -100,7 +100,7 @@ COINS = (
 
 @dataclass(frozen=True)
 class Episode:
-    """An extreme episode: the hour of its peak, its side and how the price goes with it."""
+    """An extreme episode: the hour of its peak, its side, and how the price moves with it."""
 
     peak: int
     build_up: int
@@ -112,7 +112,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class Events:
-    """What happens on purpose, in hours since the start of the sample.
+    """The planned events, in hours since the start of the sample.
 
     ``outage``: no spot candles; ``halt``: spot candles without volume at a frozen price; both as
     (first hour, number of hours). ``missing_perp``: the hour whose ETH perp candle is missing.
@@ -126,11 +126,11 @@ class Events:
 
 @dataclass(frozen=True)
 class CoinPath:
-    """One coin's path of n hours.
+    """The simulated path of one coin over n hours.
 
-    ``index`` holds n + 1 prices, the one before the first hour included; ``premium`` (a fraction)
-    the same; ``mark_premium`` is the smoother one by which the mark price leaves the index;
-    ``volatility`` (n) is the standard deviation expected for each hour's return.
+    ``index`` holds n + 1 prices; the first is the price before the first hour. ``premium`` (a
+    fraction) has the same length. ``mark_premium`` is the smoothed premium of the mark price over
+    the index; ``volatility`` (n) is the expected standard deviation of each hour's return.
     """
 
     index: Floats
@@ -140,10 +140,10 @@ class CoinPath:
 
 
 def plan_events(seed: int, hours: int) -> Events:
-    """Return the events of a sample, apart from each other by construction.
+    """Return the events of a sample, which never overlap.
 
-    The sample is cut into equal parts: an episode peaks in the middle half of each, all else
-    happens on the borders between them.
+    The sample is divided into equal parts: an episode peaks in the middle half of each part, all
+    other events happen at the borders between parts.
     """
     draws = Draws(seed, 0)
     count = max(_MIN_EPISODES, round(hours / (_DAYS_PER_EPISODE * HOURS_PER_DAY)))
@@ -165,9 +165,9 @@ def plan_events(seed: int, hours: int) -> Events:
     border = [number * part // 4 * 4 for number in range(1, count)]
     return Events(
         episodes=tuple(episodes),
-        # From the last hour of one 4h candle to the first of the next but one: one goes missing.
+        # From the last hour of one 4h candle to the first hour of the second next: one is missing.
         outage=(border[0] + 3, OUTAGE_HOURS),
-        # The last three hours of a 4h candle: it still has the trades of its first.
+        # The last three hours of a 4h candle, which still has the trades of its first hour.
         halt=(border[-1] + 1, HALT_HOURS),
         missing_perp=border[len(border) // 2] + 2,
     )
@@ -176,12 +176,12 @@ def plan_events(seed: int, hours: int) -> Events:
 def simulate(
     seed: int, hours: int, events: Events, coins: Sequence[Coin] = COINS
 ) -> dict[str, CoinPath]:
-    """Return the path of every coin, by its base.
+    """Return the path of every coin, by base currency.
 
     :param seed: seed, >= 0.
     :param hours: length of the sample.
     :param events: from :func:`plan_events`.
-    :param coins: of :data:`COINS`.
+    :param coins: some of :data:`COINS`.
     """
     draws = Draws(seed, 1)
     factor = draws.fat_tailed(hours)
@@ -214,7 +214,7 @@ def _simulate_coin(
     )
     extreme, moves = _episode_profiles(coin, draws, events, hours)
     slow_shocks = _SLOW_SHOCK * draws.normal(hours)
-    # Half of the premium's own shocks grows with the market's variance, as in a real book.
+    # Half of the premium's own shocks scale with the market's variance, as in a real order book.
     fast_sd = _FAST_SD * math.sqrt(1.0 - FAST_MEMORY * FAST_MEMORY)
     fast_shocks = fast_sd * np.sqrt(0.5 + 0.5 * variance) * draws.fat_tailed(hours)
     fast = autoregressive(fast_shocks, FAST_MEMORY)
@@ -257,7 +257,7 @@ def _episode_profiles(
 
 
 def autoregressive(shocks: Floats, memory: float) -> Floats:
-    """Return the AR(1) process that starts at 0 and adds each shock to ``memory`` of the last."""
+    """Return the AR(1) process from 0: ``memory`` times the previous value, plus a shock."""
     current, values = 0.0, []
     for shock in shocks.tolist():
         current = memory * current + shock
@@ -266,7 +266,7 @@ def autoregressive(shocks: Floats, memory: float) -> Floats:
 
 
 def _walk(coin: Coin, impulses: Floats, slow_shocks: Floats, fast: Floats) -> tuple[Floats, Floats]:
-    """Return index prices (one more than hours) and the slow premium, hour by hour."""
+    """Return index prices (hours + 1) and the slow premium, computed hour by hour."""
     price, slow, fast_before = coin.price, 0.0, 0.0
     prices, slows = [price], []
     reversal = REVERSAL * coin.sigma / COINS[0].sigma

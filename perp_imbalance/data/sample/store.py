@@ -1,4 +1,4 @@
-"""Writing the sample market where freqtrade finds it, whole or not at all, and labelled."""
+"""Write the sample market in freqtrade's layout, with a label; a write is complete or undone."""
 
 import logging
 from collections.abc import Collection
@@ -19,7 +19,7 @@ from perp_imbalance.files import temporary_folder
 
 logger = logging.getLogger(__name__)
 
-# Raised by one whenever the same seed gives other candles; ensure_sample_market then rewrites.
+# Increased whenever the same seed gives other candles; ensure_sample_market then rewrites.
 GENERATOR_VERSION = 2
 
 LABEL_NAME = "README.txt"
@@ -29,7 +29,7 @@ _FILES_TITLE = "files:"
 
 @dataclass(frozen=True)
 class SampleMarket:
-    """What was written.
+    """A sample market that was written.
 
     :ivar datadir: the folder, for freqtrade's ``--datadir``.
     :ivar start: open of the first candle.
@@ -62,18 +62,18 @@ def write_sample_market(
 ) -> SampleMarket:
     """Write a SYNTHETIC market of 1h and 4h candles, mark prices and funding rates.
 
-    Perps with their spot pairs and premium indices. The candles are realistic in shape; a modest
-    tendency of the premium to reverse is put in on purpose (see
-    :mod:`perp_imbalance.data.sample.model`), so a result on them says nothing about money.
-    An older sample in the folder is replaced; the folder is complete at any time or absent.
+    The market has perps with their spot pairs and premium indices. The candles are realistic in
+    shape; a modest reversal of the premium is built in (see
+    :mod:`perp_imbalance.data.sample.model`), so results on them do not show that money can be made.
+    An older sample in the folder is replaced; at any time, the folder is complete or absent.
 
     :param datadir: folder to write, for freqtrade's ``--datadir``; new, empty or an older sample.
     :param seed: seed, >= 0: the same seed gives the same candles everywhere.
     :param start: open of the first candle: midnight UTC.
     :param days: length of the sample, 30 to 3650.
-    :param pairs: its perps, all of :data:`PAIRS` by default.
-    :raises CommandError: an argument out of range.
-    :raises DataError: the folder holds something else, or cannot be written.
+    :param pairs: the perps of the sample, by default all of :data:`PAIRS`.
+    :raises CommandError: if an argument is out of range.
+    :raises DataError: if the folder holds other files, or cannot be written.
     """
     datadir = datadir.expanduser().resolve()
     market = generate_market(seed, start, days, pairs)
@@ -101,13 +101,13 @@ def ensure_sample_market(
     days: int = DEFAULT_DAYS,
     pairs: Collection[str] = PAIRS,
 ) -> Path:
-    """Return the folder of a complete sample market, written if it is absent or outdated.
+    """Return the folder of a sample market; write it if it is absent or outdated.
 
     :param datadir: folder for freqtrade's ``--datadir``.
-    :param seed: seed the sample must have been made with.
-    :param days: length it must have.
-    :param pairs: perps it must have, and no others.
-    :raises DataError: the folder holds something else, or cannot be written.
+    :param seed: required seed of the sample.
+    :param days: required length.
+    :param pairs: required perps; the sample has no others.
+    :raises DataError: if the folder holds other files, or cannot be written.
     """
     datadir = datadir.expanduser().resolve()
     label = _read_label(datadir)
@@ -120,8 +120,8 @@ def ensure_sample_market(
 
 
 def _store(market: Market, folder: Path) -> tuple[str, ...]:
-    """Write all series with freqtrade's own data handler; return the names of the files."""
-    # Here, because importing freqtrade takes seconds that --help and a ready sample need not.
+    """Write all series with freqtrade's own data handler, and return the file names."""
+    # Imported here: freqtrade takes seconds to import; --help and a ready sample do not need it.
     from freqtrade.data.history import get_datahandler
     from freqtrade.enums import CandleType
 
@@ -134,7 +134,7 @@ def _store(market: Market, folder: Path) -> tuple[str, ...]:
 
 
 def _describe(market: Market, datadir: Path, files: tuple[str, ...]) -> SampleMarket:
-    """Return what was written, with dates in place of hours."""
+    """Return the description of what was written, with dates instead of hours."""
 
     def span(first: int, length: int) -> tuple[datetime, datetime]:
         return moment(first), moment(first + length - 1)
@@ -161,7 +161,7 @@ def _candle_files(folder: Path) -> list[Path]:
 
 
 def _heading(seed: int, start: datetime, days: int, pairs: Collection[str]) -> str:
-    """Return the label's first lines: they tell one sample from another."""
+    """Return the first lines of the label, which identify the sample."""
     return (
         f"{_TITLE}\n"
         "Made by perp-imbalance to show that everything runs. Results on them say nothing about "
@@ -186,7 +186,7 @@ def _label(sample: SampleMarket, days: int) -> str:
 
 
 def _read_label(datadir: Path) -> str:
-    """Return the label of a folder, empty where there is none."""
+    """Return the text of a folder's label; empty if it has none."""
     try:
         return Path(datadir, LABEL_NAME).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -196,7 +196,7 @@ def _read_label(datadir: Path) -> str:
 
 
 def is_sample_market(datadir: Path) -> bool:
-    """Tell whether the candles of a folder are a generated sample market's."""
+    """Return whether a folder holds a generated sample market."""
     return _read_label(datadir).startswith(_TITLE)
 
 
@@ -205,7 +205,7 @@ def _labelled_files(label: str) -> list[str]:
 
 
 def _refuse_foreign(datadir: Path) -> None:
-    """Raise DataError where writing would destroy what this module did not write."""
+    """Raise DataError if writing would destroy files that this module did not write."""
     if not datadir.exists():
         return
     if not datadir.is_dir():

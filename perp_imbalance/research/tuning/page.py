@@ -1,4 +1,4 @@
-"""A tuning as a page: what the winner made where it was not searched, and how it was found."""
+"""The page of a tuning: the winner's result on unused candles, and how it was found."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,11 +22,11 @@ _STEPS = ("Take the parameters", "Backtest them", "Check the bot")
 
 
 def write_tuning(file: Path, result: Mapping[str, Any], colors: Palette | None = None) -> None:
-    """Write the page of a tuning; it appears when it is whole.
+    """Write the page of a tuning, atomically.
 
     :param result: what ``perp-imbalance tune --json`` prints.
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     searched = result["searched"]
     last: list[Part] = [
@@ -64,7 +64,7 @@ def _about(result: Mapping[str, Any]) -> str:
 
 
 def _folds(objective: str, searched: Mapping[str, Any]) -> list[Part]:
-    """Return the winner's figure of each fold, and what the folds before each would have chosen."""
+    """Return the winner's figure per fold, and the result of choosing by earlier folds alone."""
     figures = searched["folds"]
     names = [str(place) for place in range(1, len(figures) + 1)]
     figure = go.Figure(go.Bar(x=names, y=figures, name=objective))

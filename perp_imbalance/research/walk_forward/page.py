@@ -1,4 +1,4 @@
-"""A walk-forward as a page: accounts, windows, and the parameters of each."""
+"""The page of a walk-forward: accounts, windows, and the parameters of each window."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +21,10 @@ _ABOUT_WINDOWS = (
 def write_walk_forward(
     file: Path, title: str, summary: Mapping[str, Any], colors: Palette | None = None
 ) -> None:
-    """Write the page of what :func:`summary.summarise` returns; it appears when it is whole.
+    """Write the page of a summary from :func:`summary.summarise`, atomically.
 
     :param colors: as :func:`perp_imbalance.plotting.html_page.write_page` takes them.
-    :raises CommandError: if it cannot be written there.
+    :raises CommandError: if the file cannot be written.
     """
     windows = summary["windows"]
     fitted = [row for row in windows if not row["unsaid"]]

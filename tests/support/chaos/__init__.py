@@ -1,5 +1,5 @@
-"""Chaos from a seed: a bot trades at an exchange on its worst days, and must stay right.
+"""Chaos tests: bots trade at an exchange with random faults, and invariants must hold.
 
-``python -m support.chaos --seeds 200`` lets 200 bots live, two at a time; ``--seed 17`` one of them
-again. What is drawn from a seed: :mod:`.schedule`. What must hold: :mod:`.invariants`.
+``python -m support.chaos --seeds 200`` runs 200 bots, two at a time; ``--seed 17`` repeats one.
+:mod:`.schedule` draws the faults from a seed; :mod:`.invariants` has what must hold.
 """

@@ -1,4 +1,4 @@
-"""``python -m support.chaos``: let bots live through what their seeds draw."""
+"""``python -m support.chaos``: run bots with the faults that their seeds draw."""
 
 import argparse
 import json
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from support.chaos.life import Outcome
 
 AT_ONCE = 2
-#: How the processes of all lives begin, so that a seed tells everything.
+#: Environment variables of all processes, so that a seed determines a run completely.
 FIXED = {"PYTHONHASHSEED": "1", "TZ": "UTC"}
 POLL_SECONDS = 0.05
-#: With as many seeds, a run writes the tables of docs/chaos.md.
+#: Runs with at least this many seeds write the tables of docs/chaos.md.
 PUBLISHED = 200
 _signals: list[int] = []
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("a seed is 1 or more")
     seeds = options.seed or list(range(1, options.seeds + 1))
     folder = options.folder or Path(tempfile.mkdtemp(prefix="chaos-"))
-    # A bot's log and database, of 200 lives, are not worth their space.
+    # The logs and databases of 200 lives take too much disk space.
     keep = bool(options.seed) or options.folder is not None
     try:
         return _live(seeds, folder, keep, options)
@@ -67,7 +67,7 @@ def _live(seeds: list[int], folder: Path, keep: bool, options: argparse.Namespac
 
 
 def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Outcome]":
-    """Yield what comes of each seed, two lives at a time; nothing is left running."""
+    """Yield the outcome of each seed; two lives run at a time, and none is left running."""
     from support.chaos.life import Life
     from support.chaos.market import sample_market
 
@@ -95,7 +95,7 @@ def outcomes_of(seeds: Sequence[int], folder: Path, keep: bool) -> "Iterator[Out
 
 
 def _note(number: int, _: object) -> None:
-    """Note a signal: raised in the middle of a fork, an interrupt would be lost."""
+    """Record a signal: an exception raised in the middle of a fork would be lost."""
     _signals.append(number)
 
 

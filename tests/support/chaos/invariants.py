@@ -1,7 +1,7 @@
-"""What must hold after every look, whatever goes wrong.
+"""Invariants that must hold after every look, whatever goes wrong.
 
-Where freqtrade itself is known to get something wrong, the exception is one of :data:`KNOWN`, bound
-to its cause: the same finding without that cause is a failure.
+Known errors of freqtrade are listed in :data:`KNOWN`, each bound to its cause: the same finding
+without that cause is a failure.
 """
 
 import re
@@ -26,14 +26,14 @@ from support.chaos.memory import Memory
 from support.chaos.schedule import Schedule
 from support.parity import COLUMNS, SIGNALS, SPOTS
 
-#: Sound looks after which all must be right again.
+#: Number of looks without faults after which all invariants must hold again.
 PATIENCE = 2
 #: How far the price of an entry may be beyond the true close of its signal.
 DRIFT = 0.0101
-#: Candles at the end of which signals must be those of a backtest.
+#: Number of last candles on which signals must equal those of a backtest.
 LAST_ROWS = 6
 DISORDERED = (RepeatedCandles, ReorderedCandles)
-#: Minutes after which freqtrade cancels what is not filled (``unfilledtimeout``).
+#: Minutes after which freqtrade cancels unfilled orders (``unfilledtimeout``).
 UNFILLED_MINUTES = 10
 LOOK_MINUTES = 61
 SIDES = {"short": -1, "long": 1}
@@ -50,9 +50,9 @@ INVARIANTS = (NO_SUCH_PRICE, ONE_POSITION, AGREE, STOPPED, ENDED, ONCE, SAME_SIG
 
 
 class Known(NamedTuple):
-    """Something that freqtrade gets wrong.
+    """A known error of freqtrade.
 
-    :ivar does: what it does
+    :ivar does: what freqtrade does
     :ivar mend: what a trader must do
     """
 
@@ -112,9 +112,9 @@ _TROUBLE = re.compile(r"(\S+) (gives no signals: .*|gives signals again)")
 
 
 class Invariants:
-    """Looks at account, database, log and candles after each look.
+    """Checks account, database, log and candles after each look.
 
-    :param memory: where findings go
+    :param memory: receives the findings
     """
 
     def __init__(
@@ -122,11 +122,11 @@ class Invariants:
     ) -> None:
         self.plan, self.schedule, self.memory = plan, schedule, memory
         self.account, self.market = account, market
-        # A bot that was started again does not know what it told before.
+        # A restarted bot does not remember which messages it sent.
         memory.told.clear()
 
     def check(self, worker: Worker, now: float, sound: bool) -> None:
-        """Check all of it.
+        """Check all invariants.
 
         :param sound: whether the exchange answered every request of this look
         """
@@ -147,7 +147,7 @@ class Invariants:
                 self._signals(pair)
 
     def can_vanish(self, symbol: str) -> bool:
-        """Tell whether a position is whole, known, and has its stop: one to be taken away."""
+        """Return whether a position is complete, known to the bot and has its stop."""
         pair = self._pair_of(symbol)
         trades = [trade for trade in self.trades if trade.pair == pair]
         stopped = bool(self.account.open_algos(symbol))
@@ -163,7 +163,7 @@ class Invariants:
         return round((now - self.schedule.start.timestamp()) / 3600, 2)
 
     def _lasts(self, pair: str, what: str, wrong: bool) -> bool:
-        """Count the sound looks for which something is wrong; tell when they are too many."""
+        """Count fault-free looks while something is wrong; return whether there are too many."""
         if not wrong:
             self.memory.pending.pop((pair, what), None)
             return False
@@ -171,7 +171,7 @@ class Invariants:
         self.memory.pending[pair, what] = looks
         if looks <= PATIENCE:
             return False
-        # Once is enough, unless it gets right in between.
+        # Reported once, unless it is right in between.
         self.memory.pending[pair, what] = -1000
         return True
 
@@ -231,13 +231,13 @@ class Invariants:
                 self._broken(ONCE, name)
 
     def _filled(self, trade: int, entry: bool) -> int:
-        """Return how many orders have opened a trade, or closed some of it."""
+        """Return the number of filled entry orders of a trade, or of its filled exit orders."""
         orders = [order for order in self.stored if order.ft_trade_id == trade and order.filled]
         first = orders[0].side if orders else ""
         return sum((order.side == first) is entry for order in orders)
 
     def _told(self, pair: str, message: str) -> None:
-        # The candle in it changes from candle to candle, and is no news.
+        # The candle's time in the text changes with every candle and is ignored.
         told = re.sub(r"\d", "", message)
         if self.memory.told.get(pair) == told:
             self._broken(ONCE, f"{pair} {message}")
@@ -277,14 +277,14 @@ class Invariants:
             self._broken(ONE_POSITION, f"{pair}: made of {len(orders)} entries")
 
     def _lasts_at_once(self, pair: str, what: str, wrong: bool) -> bool:
-        """Tell when something becomes wrong."""
+        """Return whether something has just become wrong."""
         before = self.memory.pending.pop((pair, what), 0)
         if wrong:
             self.memory.pending[pair, what] = 1
         return wrong and not before
 
     def _entered(self, symbol: str) -> set[int]:
-        """Return the orders that a position is made of."""
+        """Return the entry orders of a position."""
         amount, orders = ZERO, set[int]()
         for fill in self.account.fills:
             request = fill.order.request
@@ -298,7 +298,7 @@ class Invariants:
         return orders
 
     def _is_late(self, order: StoredOrder) -> bool:
-        """Tell whether an order rests longer than freqtrade lets it, and a look more."""
+        """Return whether an order is open for longer than freqtrade's timeout plus one look."""
         minutes = (self.now - order.order_date_utc.timestamp()) / 60
         return bool(minutes > UNFILLED_MINUTES + LOOK_MINUTES)
 
@@ -327,7 +327,7 @@ class Invariants:
                 yield order
 
     def _reload(self, pair: str, symbol: str, trades: list[Trade]) -> None:
-        """Do what a trader does: ``/reload_trade``."""
+        """Send ``/reload_trade``, as a trader would."""
         for trade in trades:
             self.worker.freqtrade.handle_onexchange_order(trade)
         Trade.commit()
@@ -339,7 +339,7 @@ class Invariants:
             self._broken(AGREE, f"{pair}: reloaded, {held:f} at the exchange, {left:f} known")
 
     def _delete(self, pair: str) -> None:
-        """Do what a trader does where nothing is left to ask for: ``/delete``."""
+        """Send ``/delete``, as a trader would if the exchange has nothing left of a trade."""
         for trade in Trade.get_open_trades():
             if trade.pair == pair:
                 self._known(DELISTED, str(trade))
@@ -360,7 +360,7 @@ class Invariants:
         bias = int(table["bias"].iloc[-1]) if len(table) else 0
         wrong = [trade for trade in trades if bias != SIDES[trade.trade_direction]]
         if not self.market.is_traded(SPOTS[pair][0]):
-            # A bot that was started since knows no candle of it: it waits as for a stale price.
+            # A restarted bot has no earlier candle: it waits as it does for a stale price.
             opened = self.now - MAX_STALE_CANDLES * HOUR_MS / 1000
             wrong = [trade for trade in wrong if trade.open_date_utc.timestamp() < opened]
         ends = bool(wrong) and bool(held) and all(trade.has_open_position for trade in wrong)
@@ -373,7 +373,7 @@ class Invariants:
                 self._broken(ENDED, what)
 
     def _was_disordered(self) -> bool:
-        """Tell whether candles came repeated or misplaced in this candle or the two before."""
+        """Return whether candles came repeated or misplaced in this candle or the two before."""
         times = [int(self.now * 1000) - hours * HOUR_MS for hours in range(3)]
         faults = [fault for fault in self.schedule.faults if isinstance(fault, DISORDERED)]
         return any(fault.lasts(time) for fault in faults for time in times)
@@ -391,7 +391,7 @@ class Invariants:
             self._broken(SAME_SIGNALS, f"{pair}: other candles, to {found['date'].max()}")
             return
         if not self.market.is_traded(spot):
-            # A bot knows no spot pair then; a backtest has its candles up to the end.
+            # A bot knows no spot pair then; a backtest has all of its candles.
             wanted = wanted.assign(**dict.fromkeys(SIGNALS, 0))
         names = (*COLUMNS, *SIGNALS) if self.market.is_traded(spot) else SIGNALS
         for name in names:

@@ -1,4 +1,4 @@
-"""The whole life of a seed: one process after the other, until its end."""
+"""Run the whole life of a seed, one process after the other."""
 
 import os
 import re
@@ -21,7 +21,7 @@ from support.rehearsal import sample_plan
 
 STAGE = "support.chaos.stage:ChaosStage"
 SETTINGS = {"perp_imbalance": {"leverage": 3}}
-#: Seconds after which a supervisor starts a bot again that has died.
+#: Seconds after which a supervisor restarts a bot that ended.
 RESTARTED_AFTER = 600.0
 MOST_STARTS = 20
 _ERROR = re.compile(
@@ -32,7 +32,7 @@ _ERROR = re.compile(
 
 @dataclass
 class Outcome:
-    """What came of a life.
+    """The outcome of a life.
 
     :ivar seconds: of processor time
     """
@@ -44,11 +44,11 @@ class Outcome:
 
 
 class Life:
-    """A life that goes on while :meth:`step` is called.
+    """A life that advances with each call of :meth:`step`.
 
-    Its processes are forks of this one, which has imported all that a bot needs.
+    Its processes are forks of this one, which has already imported what a bot needs.
 
-    :param folder: for this life alone
+    :param folder: used by this life only
     """
 
     def __init__(self, seed: int, datadir: Path, folder: Path) -> None:
@@ -81,7 +81,7 @@ class Life:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         os.environ["RECORD"] = str(self.folder / "records.jsonl")
-        # Under pytest, freqtrade writes no file of its log.
+        # Under pytest, freqtrade writes no log file.
         os.environ.pop("PYTEST_VERSION", None)
         plan = sample_plan(
             *(self.datadir, self.folder, start, self.schedule.end),
@@ -94,7 +94,7 @@ class Life:
         rehearse(plan, BytesIO())
 
     def step(self) -> Outcome | None:
-        """Start the next process where one has ended; return what came of it at the end."""
+        """Start the next process if one has ended; return the outcome at the end."""
         pid, status, usage = os.wait4(self.pid, os.WNOHANG)
         if not pid:
             return None
@@ -139,7 +139,7 @@ class Life:
             memory.broken.append((hours, ALIVE, self._said()))
 
     def _said(self) -> str:
-        """Return the last error that the bot told of."""
+        """Return the last error in the bot's log."""
         text = ""
         for name in ("printed.txt", "rehearsal.log"):
             file = self.folder / name
@@ -148,7 +148,7 @@ class Life:
         return str(errors[-1])[:200]
 
     def stop(self) -> None:
-        """End the process that runs, if any."""
+        """End the running process, if any."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)

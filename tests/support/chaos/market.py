@@ -1,4 +1,4 @@
-"""What the exchange shows of the market now, and what a backtest of it has."""
+"""The market as the exchange shows it now, and what a backtest computes from it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from perp_imbalance.replay.testing import BadPrices, Delisted, Fault, Halted
 from perp_imbalance.replay.testing.faults import FaultyStore
 from support.parity import PRESET, SPOTS
 
-#: More candles than a bot has at hand.
+#: More candles than a bot loads.
 ROWS = 800
 HOUR_MS = 3_600_000
 OHLCV = ["open", "high", "low", "close", "volume"]
@@ -24,8 +24,8 @@ OHLCV = ["open", "high", "low", "close", "volume"]
 class Tables(NamedTuple):
     """Columns and signals of a pair on closed candles.
 
-    :ivar shown: of the candles that the exchange shows, right or wrong
-    :ivar sound: of those among them whose prices were there
+    :ivar shown: from the candles that the exchange shows, right or wrong
+    :ivar sound: the same without candles that have wrong prices
     """
 
     shown: pd.DataFrame
@@ -48,13 +48,13 @@ class MarketNow:
         self._known: dict[str, tuple[object, Tables]] = {}
 
     def is_traded(self, pair: str) -> bool:
-        """Tell whether a perp or spot pair is listed and open for trade."""
+        """Return whether a perp or spot pair is listed and open for trading."""
         market = Market.PERP if ":" in pair else Market.SPOT
         listed = {symbol.pair: symbol for symbol in self._store.symbols(market).values()}
         return pair in listed and listed[pair].status == "TRADING"
 
     def tables(self, pair: str) -> Tables:
-        """Return what a backtest has of a perp's candles that are over now."""
+        """Return the columns and signals of a backtest on a perp's closed candles."""
         spot, scale = SPOTS[pair]
         rows = {name: self._closed(self._store, name) for name in (pair, spot)}
         key = [(len(found.times), found.times[-1:].tolist()) for found in rows.values()]
@@ -68,7 +68,7 @@ class MarketNow:
         return self._known[pair][1]
 
     def close(self, pair: str, date: pd.Timestamp) -> float:
-        """Return at what price a candle truly closed; NaN where there was none."""
+        """Return the true close of a candle; NaN if it does not exist."""
         found = self._closed(self._true, pair)
         at = np.flatnonzero(found.times == int(date.timestamp() * 1000))
         return float(found.values[at[0], 3]) if len(at) else float("nan")
@@ -100,7 +100,7 @@ def _table(perp: Series, spot: Series, scale: float) -> pd.DataFrame:
 
 
 def _frame(series: Series) -> pd.DataFrame:
-    """Return candles as freqtrade has them, with flat ones where some are missing."""
+    """Return candles as freqtrade returns them; missing ones are filled with flat candles."""
     frame = pd.DataFrame(series.values, columns=OHLCV)
     frame.insert(0, "date", pd.to_datetime(series.times, unit="ms", utc=True))
     if (np.diff(series.times) == HOUR_MS).all():
@@ -109,7 +109,7 @@ def _frame(series: Series) -> pd.DataFrame:
 
 
 def sample_market(folder: Path) -> Path:
-    """Return the folder of the sample market, written once."""
+    """Return the folder of the sample market, which is written once."""
     from perp_imbalance.data.sample import ensure_sample_market
 
     return ensure_sample_market(folder / "binance", pairs=SPOTS)

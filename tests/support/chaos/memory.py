@@ -1,4 +1,4 @@
-"""What is known of a life across the processes that it takes."""
+"""State of a life that its successive processes share."""
 
 import pickle
 from collections import Counter
@@ -9,22 +9,22 @@ from typing import Any
 
 from perp_imbalance.replay.testing import Account
 
-# What the account of an exchange keeps when the bot's process has ended.
+# The state of the exchange's account that outlives the bot's process.
 _ACCOUNT = ("wallet", "positions", "orders", "algos", "fills", "incomes", "_settled", "_split")
 
 
 @dataclass
 class Memory:
-    """Findings, and what they are found with.
+    """Findings, and the state from which they are made.
 
-    :ivar broken: invariants that did not hold: hour of the life, name, what was there
-    :ivar known: what freqtrade is known to get wrong, in the same way
-    :ivar happened: how often each kind of fault was met
-    :ivar done: events that have been done, by their number
-    :ivar pending: for how many sound looks something has been wrong
-    :ivar looks_before: how many looks there had been when this process began
-    :ivar orders: how many orders of the account have been looked at
-    :ivar read: how much of the log
+    :ivar broken: invariants that did not hold: hour of the life, name, details
+    :ivar known: known errors of freqtrade that occurred, in the same form
+    :ivar happened: number of occurrences of each kind of fault
+    :ivar done: numbers of the events that have been done
+    :ivar pending: number of fault-free looks for which something has been wrong
+    :ivar looks_before: number of looks before this process began
+    :ivar orders: number of the account's orders that have been checked
+    :ivar read: position in the log up to which it was read
     """
 
     broken: list[tuple[float, str, str]] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Memory:
 
 
 def save(path: Path, memory: Memory, account: Account, now: float) -> None:
-    """Keep memory and account for the next process."""
+    """Save memory and account for the next process."""
     kept = {name: vars(account)[name] for name in _ACCOUNT}
     state = {"memory": memory, "account": kept, "ids": next(account._ids), "now": now}
     path.write_bytes(pickle.dumps(state))
 
 
 def load(path: Path, account: Account) -> Memory:
-    """Give an account back what it had, and return the memory."""
+    """Restore an account and return the memory."""
     if not path.exists():
         return Memory()
     state: dict[str, Any] = pickle.loads(path.read_bytes())
@@ -65,11 +65,11 @@ def load(path: Path, account: Account) -> Memory:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """Return what a process that has ended kept: ``memory``, ``now`` and more."""
+    """Return the saved state of an ended process: ``memory``, ``now`` and more."""
     state: dict[str, Any] = pickle.loads(path.read_bytes())
     return state
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Keep it again, after a change."""
+    """Save the state after a change."""
     path.write_bytes(pickle.dumps(state))

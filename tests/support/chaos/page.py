@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "chaos.md"
 
 
 def write_page(lives: list[dict[str, Any]]) -> None:
-    """Write them from what came of each life."""
+    """Write the tables from the outcomes of all lives."""
     text = PAGE.read_text("utf-8")
     for name, part in (("run", _run(lives)), ("kinds", _kinds(lives)), ("known", _known(lives))):
         section = re.compile(rf"(<!-- {name} begin -->\n).*?(<!-- {name} end -->)", re.DOTALL)

@@ -1,4 +1,4 @@
-"""What came of lives, in words."""
+"""Texts about the outcomes of lives."""
 
 from collections import Counter
 from typing import Any
@@ -7,7 +7,7 @@ from support.chaos.life import Outcome, failures
 
 
 def as_dict(outcome: Outcome) -> dict[str, Any]:
-    """Return it as plain values."""
+    """Return an outcome as plain values."""
     memory = outcome.memory
     return {
         "seed": outcome.seed,
@@ -23,7 +23,7 @@ def as_dict(outcome: Outcome) -> dict[str, Any]:
 
 
 def line(life: dict[str, Any]) -> str:
-    """Return one life in one line, and one more for each invariant that did not hold."""
+    """Return one line about a life, and one more for each invariant that did not hold."""
     lines = [
         f"seed {life['seed']}: {life['looks']} looks, {life['entries']} entries, "
         f"{life['starts']} starts, {len(life['known'])} known of freqtrade, "
@@ -35,7 +35,7 @@ def line(life: dict[str, Any]) -> str:
 
 
 def summary(lives: list[dict[str, Any]], seconds: float) -> str:
-    """Return how many held, and which did not."""
+    """Return how many lives held all invariants, and which did not."""
     failed = [life for life in lives if life["broken"]]
     counts = Counter(what for life in failed for what in {what for _, what, _ in life["broken"]})
     number = f"{len(lives)} li{'fe' if len(lives) == 1 else 'ves'}"

@@ -1,4 +1,4 @@
-"""What goes wrong in a life, drawn from its seed."""
+"""The faults and events of a life, drawn from its seed."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -24,23 +24,23 @@ from perp_imbalance.replay.testing import (
 )
 from support.parity import SPOTS
 
-# A life begins on a day of the sample market that has enough candles before and after it.
+# A life starts on a day of the sample market with enough candles before and after it.
 FIRST_DAY, DAYS = datetime(2025, 3, 1, tzinfo=UTC), 290
-#: Candles of one hour in a life, and those in which something goes wrong.
+#: Number of 1h candles in a life, and of those in which a fault may begin.
 CANDLES, WRONG = 28, range(2, 17)
 #: Kinds of faults in a life.
 KINDS = 7
-#: Seconds after a candle's opening at which a bot looks: soon again, late again, or both.
+#: Seconds after a candle's opening at which a bot looks: early, late, or both.
 LOOKS = [(1.0, 61.0), (1.0, 1801.0), (1.0, 61.0, 1801.0)]
 HOUR = timedelta(hours=1)
 PERPS = sorted(SPOTS)
 SPOT_PAIRS = sorted(spot for spot, _ in SPOTS.values())
-# How far a price must be off to be taken for an error: a perp's is held against the price of now,
-# a spot pair's against the perp alone.
+# How far a price must be off to count as an error: a perp's is compared with the current price,
+# a spot pair's with the perp only.
 ABSURD_PERP, ABSURD_SPOT = (10.0, 0.1, 1.3, 0.75), (10.0, 0.1, 3.0)
 LATENESS = [{"seconds": 60}, {"seconds": 300}, {"candles": 1}, {"candles": 2}]
 CANDLE_PATHS = [["*/klines"], ["/api/v3/klines"], ["/fapi/v1/klines"]]
-# What a bot asks for: everything, candles, books, its account, its orders.
+# Groups of requests: all, candles, order books, account, orders.
 PATHS = [["*"], ["*/klines"], ["*/depth"], ["/fapi/v*/balance", "/fapi/v*/positionRisk"]]
 ORDERS = ["/fapi/v1/order"]
 STOPS = ["/fapi/v1/algoOrder"]
@@ -60,9 +60,9 @@ class Event:
 
 @dataclass(frozen=True)
 class Schedule:
-    """All that goes wrong in a life, and when it begins and ends.
+    """All faults and events of a life, with their times.
 
-    :ivar kinds: what was drawn, by name
+    :ivar kinds: names of the drawn kinds
     """
 
     seed: int
@@ -75,9 +75,9 @@ class Schedule:
 
 
 class Draw:
-    """What one kind of fault is drawn with.
+    """Draws random values for one kind of fault.
 
-    :param chance: the source of chance, one for each kind
+    :param chance: random generator of this kind
     """
 
     def __init__(self, chance: random.Random, start: datetime) -> None:
@@ -87,11 +87,11 @@ class Draw:
         return self.chance.choice(list(values))
 
     def hour(self) -> int:
-        """Return a candle in which something goes wrong."""
+        """Return the candle in which a fault begins."""
         return self.chance.choice(WRONG)
 
     def candles(self, *lengths: int) -> dict[str, Any]:
-        """Return begin and end of a fault of some candles."""
+        """Return begin and end of a fault that lasts for some candles."""
         first = self.hour()
         last = min(first + self.of(lengths), WRONG.stop)
         return {"start": self.start + first * HOUR, "end": self.start + last * HOUR}
@@ -122,12 +122,12 @@ def _refusals(status: int) -> Callable[[Draw], list[Fault]]:
 
 def _delisted(draw: Draw) -> list[Fault]:
     begin = draw.start + draw.hour() * HOUR + HOUR / 2
-    # A pair may be listed again, or never.
+    # A delisted pair may be listed again, or never.
     end = draw.of([begin + 4 * HOUR, None])
     return [Delisted(pair=draw.pair(), removed=draw.of([True, False]), start=begin, end=end)]
 
 
-#: By its name, how each fault of the exchange is drawn.
+#: How each fault of the exchange is drawn, by name.
 FAULTS: dict[str, Callable[[Draw], list[Fault]]] = {
     "late candles": lambda draw: [
         LateCandles(pair=draw.pair(), **draw.of(LATENESS), **draw.candles(1, 2, 4))
@@ -182,11 +182,11 @@ _CLASSES = {
 
 
 def kind_of(fault: Fault) -> str:
-    """Return the name under which a fault is drawn."""
+    """Return the name of the kind of a fault."""
     return str(fault.status) if isinstance(fault, HttpErrors) else _CLASSES[type(fault)]
 
 
-#: By its name, what is drawn of each event.
+#: How each event is drawn, by name.
 EVENTS: dict[str, Callable[[Draw], dict[str, Any]]] = {
     "partial fill": lambda draw: {
         "share": draw.of([0.2, 0.5, 0.9]),
@@ -208,7 +208,7 @@ ALL_KINDS = [*FAULTS, *EVENTS]
 
 
 def draw_schedule(seed: int) -> Schedule:
-    """Return what goes wrong in the life of a seed; always the same."""
+    """Return the schedule of a seed; the same seed gives the same schedule."""
     chance = random.Random(f"chaos {seed}")
     start = FIRST_DAY + timedelta(days=chance.randrange(DAYS), hours=chance.randrange(24))
     kinds = sorted(chance.sample(ALL_KINDS, KINDS), key=ALL_KINDS.index)
@@ -216,7 +216,7 @@ def draw_schedule(seed: int) -> Schedule:
     faults: list[Fault] = []
     events: list[Event] = []
     for kind in kinds:
-        # One source each: a change of one kind leaves the others as they were.
+        # One generator per kind: a change of one kind does not affect the others.
         draw = Draw(random.Random(f"chaos {seed} {kind}"), start)
         if kind in FAULTS:
             faults += FAULTS[kind](draw)

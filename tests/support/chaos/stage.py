@@ -1,4 +1,4 @@
-"""The exchange on its worst days, and an eye on every look of the bot."""
+"""A rehearsal stage with random faults, which checks invariants after every look of the bot."""
 
 import os
 import sys
@@ -41,17 +41,17 @@ from support.chaos.market import MarketNow
 from support.chaos.memory import Memory, load, save
 from support.chaos.schedule import Event, draw_schedule, kind_of
 
-#: With what a process ends whose bot is to be started again.
+#: Exit code of a process whose bot is to be restarted.
 RESTART, KILLED = 75, 76
 STATE = "state.pickle"
 WALLET = Decimal(1000)
 NEVER = float("inf")
-# What lasts without keeping a request from its answer; a lost answer is counted by itself.
+# Faults that last and do not suppress responses; lost responses are counted separately.
 HARMLESS = (RepeatedCandles, ReorderedCandles, LostAnswers)
 
 
 def skip_sorted(clean: Callable[..., DataFrame]) -> Callable[..., DataFrame]:
-    """Return freqtrade's cleaning of candles, given them in order, as it would order them."""
+    """Return freqtrade's cleaning of candles, which is skipped for candles that are in order."""
 
     def clean_sorted(dataframe: DataFrame, *arguments: Any, **options: Any) -> DataFrame:
         in_order = dataframe.sort_values("date", kind="stable", ignore_index=True)
@@ -61,7 +61,7 @@ def skip_sorted(clean: Callable[..., DataFrame]) -> Callable[..., DataFrame]:
 
 
 class ChaosStage(Stage):
-    """Serves the exchange of a seed, does what happens in it, and checks the invariants.
+    """Serves the exchange of a seed, applies its events, and checks the invariants.
 
     ``Plan.options`` has the ``seed``.
     """
@@ -79,8 +79,8 @@ class ChaosStage(Stage):
 
     @contextmanager
     def exchange(self) -> Iterator[AccountReplay]:
-        """Serve the exchange until the block is left."""
-        # What a rehearsal leaves out of freqtrade's work, as far as faults allow.
+        """Serve the exchange during the block."""
+        # The shortcuts of a rehearsal that are still correct with faults.
         event.listen(Engine, "connect", leave_to_system)
         clean = skip_sorted(skip_cleaning(converter.clean_ohlcv_dataframe))
         converter.clean_ohlcv_dataframe = exchange_module.clean_ohlcv_dataframe = clean
@@ -106,7 +106,7 @@ class ChaosStage(Stage):
         return merged
 
     def looked(self, worker: Worker, now: float) -> None:
-        """Check the invariants, then do what happens until the next look."""
+        """Check the invariants, then apply the events until the next look."""
         begun, self._begun = self._begun or now, None
         self.account.settle(int(now * 1000))
         self.invariants.check(worker, now, self._is_sound(begun, now))
@@ -120,11 +120,11 @@ class ChaosStage(Stage):
                 self._happens(number, happening, now)
 
     def ended(self) -> None:
-        """Keep what the next process needs."""
+        """Save the state that the next process needs."""
         save(self.plan.folder / STATE, self.memory, self.account, system_clock() / 1000)
 
     def _is_sound(self, begun: float, now: float) -> bool:
-        """Tell whether every request of a look could be answered rightly."""
+        """Return whether no fault affected the requests of a look."""
         lost, self.memory.lost = self.memory.lost, 0
         for fault in self.schedule.faults:
             if not isinstance(fault, HttpFault) or isinstance(fault, HARMLESS):
@@ -136,7 +136,7 @@ class ChaosStage(Stage):
         return not lost
 
     def _happens(self, number: int, happening: Event, now: float) -> None:
-        """Do what an event is about, or leave it for a later look if it cannot be done yet."""
+        """Apply an event, or postpone it to a later look if it is not possible yet."""
         values, time = happening.values, int(now * 1000)
         if happening.kind == "kill":
             self.memory.done.add(number)
@@ -175,7 +175,7 @@ class ChaosStage(Stage):
         self.memory.happened[happening.kind] += 1
 
     def _watch_requests(self) -> None:
-        """Note which faults a request meets, and kill the bot in the middle of one."""
+        """Record which faults a request meets, and kill the bot during a request."""
         fetch_async, fetch = AsyncClient.fetch, Client.fetch
 
         async def watched_async(client: Any, url: str, method: str = "GET", *rest: Any) -> Any:
@@ -201,7 +201,7 @@ class ChaosStage(Stage):
                     self.memory.lost += 1
                     self.memory.happened[kind_of(fault)] += 1
             elif isinstance(fault, ClockSkew):
-                # What is signed has a time in it, in the address or in the body.
+                # Signed requests contain a time, in the URL or in the body.
                 signed = "signature=" in url or method != "GET"
                 self.memory.happened[kind_of(fault)] += signed and fault.lasts(now)
             elif isinstance(fault, HttpFault) and fault.hits(path, now):
@@ -214,7 +214,7 @@ class ChaosStage(Stage):
             self._die()
 
     def _counts(self, path: str, method: str) -> bool:
-        """Count a request towards the one that the bot dies in, and tell whether this is it."""
+        """Count a request; return whether it is the one during which the bot dies."""
         if not self._kill:
             return False
         order = method == "POST" and path in ("/fapi/v1/order", "/fapi/v1/algoOrder")

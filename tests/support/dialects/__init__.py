@@ -1,7 +1,7 @@
-"""Exchanges other than Binance on 127.0.0.1, each in its own language, as ccxt reads it.
+"""Exchanges other than Binance on 127.0.0.1, each with its own API, as ccxt reads it.
 
-They show what ccxt and freqtrade make of an exchange's answers, and so live with the tests: the
-product's replay speaks Binance's language, whatever exchange the candles are of.
+They test how ccxt and freqtrade handle an exchange's responses. They belong to the tests: the
+product's replay has Binance's API, whatever exchange the candles are from.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -28,14 +28,14 @@ DIALECTS: dict[str, type[Dialect]] = {
 
 
 class Listening(NamedTuple):
-    """A dialect that is listening, and how freqtrade gets to it."""
+    """A running dialect, and how freqtrade connects to it."""
 
     dialect: Dialect
     replay: Replay
 
     @property
     def config(self) -> dict[str, Any]:
-        """The part of a freqtrade config that leads here."""
+        """The part of a freqtrade config that connects to it."""
         return loopback_config(self.dialect.name, self.replay.url)
 
 
@@ -43,7 +43,7 @@ class Listening(NamedTuple):
 def running_dialect(
     exchange: str, datadir: Path, extra_pairs: Iterable[str] = ()
 ) -> Iterator[Listening]:
-    """Serve a folder of candles in an exchange's language until the block is left.
+    """Serve a folder of candles with an exchange's API during the block.
 
     :param exchange: ccxt's name
     :param extra_pairs: freqtrade names of pairs that are listed but have no candles
@@ -54,14 +54,14 @@ def running_dialect(
 
 
 def loopback_config(exchange: str, url: str) -> dict[str, Any]:
-    """Return the part of a freqtrade config that leads to this machine instead of an exchange."""
+    """Return the part of a freqtrade config that replaces an exchange with this machine."""
     api = getattr(ccxt, exchange)().describe()["urls"]["api"]
     ccxt_config = {"enableRateLimit": False, "urls": {"api": _to_loopback(api, url)}}
     return {"exchange": {"enable_ws": False, "ccxt_config": ccxt_config}}
 
 
 def _to_loopback(urls: Any, url: str) -> Any:
-    """Return ccxt's addresses with this machine's in place of the exchange's."""
+    """Return ccxt's URLs with the exchange's host replaced by this machine's."""
     if isinstance(urls, Mapping):
         return {name: _to_loopback(address, url) for name, address in urls.items()}
     return url + urlsplit(urls.replace("{hostname}", "host")).path.rstrip("/")

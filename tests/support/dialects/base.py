@@ -1,4 +1,4 @@
-"""What every dialect answers from: candles, prices and trading rules as of the clock."""
+"""The common base of all dialects: candles, prices and trading rules at the clock's time."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,15 +15,15 @@ from perp_imbalance.replay.server import ReplayExchange, ServedRequest, system_c
 Params = Mapping[str, str]
 Handler = Callable[[Params], Any]
 
-#: What a perp costs to hold: one tier for all.
+#: The leverage tier of all perps.
 MAX_LEVERAGE, MAINTENANCE, MAX_POSITION = "50", "0.005", "2000000"
 
 
 class Dialect:
-    """Another exchange's language for the candles of a store.
+    """Another exchange's API for the candles of a store.
 
-    What is known at the clock is decided by :mod:`perp_imbalance.replay.binance`, whose answers are
-    only put into another form here. The forms are those that ccxt's own source shows and reads.
+    :mod:`perp_imbalance.replay.binance` decides what is known at the clock's time; a dialect only
+    converts its answers. The formats are those that ccxt's source documents and reads.
 
     :param store: the candles
     """
@@ -35,7 +35,7 @@ class Dialect:
         self.store = store
         self.exchange = ReplayExchange(store)
         self.exchange.prepare()
-        #: Paths that were asked and that the dialect does not have.
+        #: Requested paths that the dialect does not have.
         self.unknown: set[str] = set()
         self._own = {
             market: {self.own_name(symbol): symbol for symbol in store.symbols(market).values()}
@@ -43,7 +43,7 @@ class Dialect:
         }
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         raise NotImplementedError
 
     def own_name(self, symbol: Symbol) -> str:
@@ -56,7 +56,7 @@ class Dialect:
         return plain if plain.endswith("M") else plain.lower()
 
     def app(self) -> web.Application:
-        """Return the web application; each request is noted as the replay exchange does."""
+        """Return the web application; it records each request as the replay exchange does."""
         app, routes = web.Application(), self.routes()
 
         async def answer(request: web.Request) -> web.Response:
@@ -80,14 +80,14 @@ class Dialect:
         return system_clock()
 
     def listed(self, market: Market) -> list[tuple[str, Quote]]:
-        """Return the symbols of a market, each with its own name, price and trading rules."""
+        """Return the symbols of a market, each with its native name, price and trading rules."""
         return [
             (name, self.exchange.quote(symbol, self.now))
             for name, symbol in self._own[market].items()
         ]
 
     def find(self, market: Market, name: str) -> Symbol:
-        """Return the symbol of an own name."""
+        """Return the symbol with an exchange's name."""
         return self._own[market][name]
 
     def candles(
@@ -97,7 +97,7 @@ class Dialect:
         window: Window,
         candle_type: CandleType | None = None,
     ) -> list[list[Any]]:
-        """Return the candles of a window, the oldest first, as Binance's ``klines``.
+        """Return the candles of a window, the oldest first, like Binance's ``klines``.
 
         :param interval: the exchange's name of the timeframe
         :param candle_type: by default that of the symbol's trades
@@ -107,24 +107,24 @@ class Dialect:
         return binance.klines(series, self.now, window)
 
     def funding(self, symbol: Symbol, window: Window) -> list[tuple[int, str]]:
-        """Return time and rate of past fundings, the oldest first."""
+        """Return times and rates of past fundings, the oldest first."""
         series: Series = self.store.finest(symbol, CandleType.FUNDING_RATE)
         rates = binance.funding_rates(symbol, series, self.now, window)
         return [(rate["fundingTime"], rate["fundingRate"]) for rate in rates]
 
     def book(self, symbol: Symbol, limit: str | None = None) -> dict[str, Any]:
-        """Return bids and asks, the best first, as Binance's ``depth``."""
+        """Return bids and asks, the best first, like Binance's ``depth``."""
         quote = self.exchange.quote(symbol, self.now)
         return binance.depth(quote, int(limit or binance.DEPTH_LEVELS), self.now)
 
 
 def whole(params: Params, name: str) -> int | None:
-    """Return a parameter as a whole number, None where it was not sent."""
+    """Return a parameter as an integer; None if it was not sent."""
     return int(params[name]) if name in params else None
 
 
 def step(quote: Quote) -> str:
-    """Return the smallest step of an amount of the base."""
+    """Return the smallest step of an amount in the base currency."""
     return quote.rules.amount(10**-quote.rules.amount_decimals)
 
 

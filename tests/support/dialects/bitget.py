@@ -1,4 +1,4 @@
-"""Bitget's v2 interface: paths for spot apart from those for perps."""
+"""Bitget's v2 API: separate paths for spot and perps."""
 
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ class Bitget(Dialect):
     name = "bitget"
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         spot, mix = (partial(self._candles, market) for market in (Market.SPOT, Market.PERP))
         mark, index = (partial(mix, candle_type=kind) for kind in PRICES.values())
         answers: dict[str, Handler] = {

@@ -1,4 +1,4 @@
-"""Bybit's v5 interface: one path for all markets, which ``category`` tells apart."""
+"""Bybit's v5 API: one path for all markets; the parameter ``category`` selects the market."""
 
 from functools import partial
 from typing import Any
@@ -31,7 +31,7 @@ class Bybit(Dialect):
     name = "bybit"
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         answers: dict[str, Handler] = {
             "time": lambda params: {"timeNano": str(self.now * 1_000_000)},
             "instruments-info": self._instruments,
@@ -50,7 +50,7 @@ class Bybit(Dialect):
         }
 
     def timeframe(self, interval: str) -> str:
-        """Return ccxt's name of a timeframe: here minutes have no letter."""
+        """Return ccxt's name of a timeframe: Bybit writes minutes without a letter."""
         return TIMEFRAMES[interval]
 
     def _wrapped(self, answer: Handler, params: Params) -> Any:
@@ -78,7 +78,7 @@ class Bybit(Dialect):
     def _candles(self, params: Params, candle_type: CandleType | None = None) -> list[Any]:
         window = Window(whole(params, "start"), whole(params, "end"), int(params["limit"]))
         rows = self.candles(self._symbol(params), params["interval"], window, candle_type)
-        # Candles that are not of trades have no volume.
+        # Mark and index candles have no volume.
         kept = 5 if candle_type else 6
         return [[str(row[0]), *row[1:kept]] for row in reversed(rows)]
 

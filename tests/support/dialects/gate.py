@@ -1,4 +1,4 @@
-"""Gate's v4 interface: times in seconds, perps counted in contracts, candles of two shapes."""
+"""Gate's v4 API: times in seconds, perps counted in contracts, two formats of candles."""
 
 from typing import Any
 
@@ -17,20 +17,20 @@ from support.dialects.base import (
     tick,
 )
 
-#: Coins in a contract, as Gate lists them; other perps have 1.
+#: Coins per contract, as Gate lists them; other perps have 1.
 CONTRACTS = {"BTC": 0.0001, "ETH": 0.01, "PEPE": 10_000_000.0, "HYPE": 0.01}
 CANDLES_MOST = 1999
-# What a perp's candles are asked as that are not of its trades.
+# Prefixes of the contract name for candles of mark and index prices.
 PREFIXES = {"mark_": CandleType.MARK, "index_": CandleType.INDEX}
 
 
 class Gate(Dialect):
-    """Markets such as ``PEPE_USDT``, which are the spot pair and the perp on another path."""
+    """Markets such as ``PEPE_USDT``; spot pair and perp have the same name on two paths."""
 
     name = "gate"
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         routes: dict[str, Handler] = {
             "spot/time": lambda params: {"server_time": self.now},
             "spot/currency_pairs": self._pairs,

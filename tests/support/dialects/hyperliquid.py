@@ -1,4 +1,4 @@
-"""Hyperliquid's interface: one path, which the body's ``type`` tells apart."""
+"""Hyperliquid's API: one path; the ``type`` in the body selects the request."""
 
 from typing import Any
 
@@ -8,23 +8,23 @@ from perp_imbalance.replay.query import Window
 from support.dialects.base import Dialect, Handler, Params
 
 CANDLES_MOST, FUNDING_MOST, LEVELS = 5000, 500, 20
-#: Perps of a thousand coins, and spot tokens that Unit redeems for the coin itself.
+#: Perps of a thousand coins, and spot tokens that Unit redeems for the real coin.
 THOUSANDS = {"KBONK", "KPEPE", "KSHIB"}
 UNIT = {"BTC", "ETH", "SOL", "BONK"}
-# Of a price, the decimals are at most 6 less those of the amount.
+# A price has at most 6 decimals, less those of the amount.
 AMOUNT_DECIMALS_MOST = 5
 
 
 class Hyperliquid(Dialect):
-    """Perps such as ``kPEPE``, spot pairs such as ``@0``, which is of the token ``UBTC``."""
+    """Perps such as ``kPEPE``, spot pairs such as ``@0``, whose token is ``UBTC``."""
 
     name = "hyperliquid"
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         answers: dict[str, Handler] = {
             "exchangeStatus": lambda params: {"time": str(self.now)},
-            # Of others than Hyperliquid itself, there are none.
+            # Only Hyperliquid's own perps are served, no other deployer's.
             "perpDexs": lambda params: [None],
             "spotMeta": lambda params: self._spot_list(),
             "spotMetaAndAssetCtxs": lambda params: [self._spot_list(), self._prices(Market.SPOT)],

@@ -1,4 +1,4 @@
-"""The sample market under the names and in the units of another exchange."""
+"""The sample market with the names and units of another exchange."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,13 +12,13 @@ DECIMALS = 10
 
 
 class Coin(NamedTuple):
-    """A perp with what it is compared with, and whose candles of the sample market they get.
+    """A perp, the series that it is compared with, and the sample candles that both use.
 
     :ivar perp: base of the perp
-    :ivar spot: base of its spot pair; None where it has its index alone
-    :ivar scale: coins of spot in one unit of the perp
+    :ivar spot: base of its spot pair; None if it has only an index
+    :ivar scale: spot coins per unit of the perp
     :ivar sample: base of the sample's perp
-    :ivar divisors: of the sample's prices of perp and spot
+    :ivar divisors: divide the sample's prices of perp and spot
     """
 
     perp: str
@@ -29,11 +29,11 @@ class Coin(NamedTuple):
 
 
 class Exchange(NamedTuple):
-    """What an exchange lists.
+    """The markets of an exchange.
 
-    :ivar coins: one with each kind of name that it has
-    :ivar quote: of all pairs
-    :ivar digits: of a price, beside those of a whole number; None where its tick is fixed
+    :ivar coins: one for each naming pattern of the exchange
+    :ivar quote: quote currency of all pairs
+    :ivar digits: significant digits of a price, besides whole numbers; None if its tick is fixed
     """
 
     coins: list[Coin]
@@ -68,7 +68,7 @@ EXCHANGES = {
 
 
 def write_exchange_market(sample: Path, datadir: Path, exchange: Exchange) -> None:
-    """Write the sample market as an exchange would have it.
+    """Write the sample market as another exchange would list it.
 
     :param sample: folder of the sample market
     :param datadir: folder to write, in freqtrade's layout
@@ -86,13 +86,13 @@ def write_exchange_market(sample: Path, datadir: Path, exchange: Exchange) -> No
             if coin.spot:
                 frame.to_feather(datadir / f"{coin.spot}_{quote}-{timeframe}.feather")
             else:
-                # An index has no candle where the exchange gave none.
+                # An index has no candle where the exchange returned none.
                 traded = frame[frame["volume"] > 0].reset_index(drop=True)
                 traded.assign(volume=0.0).to_feather(f"{perp}-{timeframe}-index.feather")
 
 
 def _in_units(frame: pd.DataFrame, divisor: int, digits: int | None) -> pd.DataFrame:
-    """Return candles with other prices; funding rates as they are."""
+    """Return candles with prices divided and rounded; funding rates are unchanged."""
     if "funding_rate" in frame.columns:
         return frame
     prices = frame[PRICES].to_numpy() / divisor

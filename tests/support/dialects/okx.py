@@ -1,4 +1,4 @@
-"""OKX's v5 interface: perps are counted in contracts, and times are bounds that are left out."""
+"""OKX's v5 API: perps are counted in contracts, and time bounds are exclusive."""
 
 from functools import partial
 from typing import Any
@@ -20,18 +20,18 @@ from support.dialects.base import (
     whole,
 )
 
-#: Coins in a contract, as OKX lists them; other perps have 1.
+#: Coins per contract, as OKX lists them; other perps have 1.
 CONTRACTS = {"BTC": 0.01, "ETH": 0.1, "PEPE": 10_000_000.0}
 CANDLES_MOST = {None: 300, CandleType.MARK: 100, CandleType.INDEX: 100}
 
 
 class Okx(Dialect):
-    """Markets such as ``PEPE-USDT-SWAP`` and ``PEPE-USDT``; what has a time comes newest first."""
+    """Markets such as ``PEPE-USDT-SWAP`` and ``PEPE-USDT``; rows with times come newest first."""
 
     name = "okx"
 
     def routes(self) -> dict[str, Handler]:
-        """Return what answers each path."""
+        """Return the handler of each path."""
         mark = partial(self._candles, candle_type=CandleType.MARK)
         index = partial(self._candles, candle_type=CandleType.INDEX)
         answers: dict[str, Handler] = {
@@ -111,7 +111,7 @@ def _wrapped(answer: Handler, params: Params) -> Any:
 
 
 def _window(params: Params, most: int) -> Window:
-    """Return the newest rows before a time; those not after another are for the caller to drop."""
+    """Return the newest rows before a time; the caller drops those before the other bound."""
     after = whole(params, "after")
     limit = min(int(params.get("limit", 100)), most)
     return Window(None, None if after is None else after - 1, limit)
@@ -122,7 +122,7 @@ def _contract(symbol: Symbol) -> float:
 
 
 def _volume(symbol: Symbol, row: list[Any], candle_type: CandleType | None) -> list[str]:
-    """Return contracts, coins and money of a perp's candle; coins and money twice of spot's."""
+    """Return contracts, coins and money of a perp's candle; for spot coins and money twice."""
     if candle_type:
         return []
     coins, money = row[5], row[7]

@@ -1,4 +1,4 @@
-"""A bot's exchange, served in its own language on the stepped clock."""
+"""A rehearsal stage that serves an exchange's own API on the stepped clock."""
 
 import copy
 import json
@@ -13,24 +13,24 @@ from perp_imbalance.rehearsal.stage import Stage
 from perp_imbalance.replay import Replay
 from support.dialects import Listening, running_dialect
 
-#: In the plan's folder: which paths were asked how often, and which of them there are not.
+#: File in the plan's folder: number of requests per path, and requested unknown paths.
 ASKED = "asked.json"
 
 
 class DialectStage(Stage):
-    """The exchange that the plan's config names; the bot keeps the config's section on it."""
+    """The exchange that the plan's config names; the bot keeps the config's exchange section."""
 
     listening: Listening
 
     @contextmanager
     def exchange(self) -> Iterator[Replay]:
-        """Serve the exchange until the block is left."""
+        """Serve the exchange during the block."""
         name = self.plan.config["exchange"]["name"]
         with running_dialect(name, self.plan.datadir) as self.listening:
             yield self.listening.replay
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
-        """Return the bot's config as its user wrote it, but for the exchange's address."""
+        """Return the bot's config unchanged, except for the exchange's address."""
         section = copy.deepcopy(self.plan.config["exchange"])
         deep_merge_dicts(self.listening.config["exchange"], section)
         section["ccxt_config"]["timeout"] = PATIENCE_MS
@@ -39,7 +39,7 @@ class DialectStage(Stage):
         return {**local, "exchange": section}
 
     def ended(self) -> None:
-        """Write down what was asked."""
+        """Write the requests to a file."""
         paths = [request.path for request in self.listening.replay.requests]
         asked = {path: paths.count(path) for path in sorted(set(paths))}
         unknown = sorted(self.listening.dialect.unknown)

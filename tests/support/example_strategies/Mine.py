@@ -1,6 +1,6 @@
-"""Classes that a trader derives from PerpImbalance, with what freqtrade's docs let them override.
+"""Strategies derived from PerpImbalance that override what freqtrade's docs allow.
 
-Each override calls ``super()`` in the order of freqtrade's own arguments.
+Each override calls ``super()`` with freqtrade's own order of arguments.
 """
 
 from datetime import datetime
@@ -19,14 +19,14 @@ class MinePlain(PerpImbalance):
 
 
 class MineStrict(PerpImbalance):
-    """Sets a value by freqtrade's own dictionary."""
+    """Sets a value in freqtrade's own dictionary."""
 
     buy_params = {"enter_z": 3.0}  # noqa: RUF012
 
 
 @with_preset("aggressive")
 class MineFixed(PerpImbalance):
-    """Fixes values, and gives a parameter another range."""
+    """Fixes values, and changes the range of a parameter."""
 
     enter_z = 2.0
     use_htf = True
@@ -36,7 +36,7 @@ class MineFixed(PerpImbalance):
 
 
 class MineGuarded(PerpImbalance):
-    """Has protections, orders and exits of its own."""
+    """Adds protections, orders and exits."""
 
     minimal_roi = {"0": 1}  # noqa: RUF012
     stoploss = -0.2
@@ -125,7 +125,7 @@ class MineGuarded(PerpImbalance):
 
 @with_preset("aggressive")
 class MineDoubling(PerpImbalance):
-    """Adds to a position that loses, and has a parameter and protections of its own."""
+    """Adds to losing positions, and has another parameter and other protections."""
 
     position_adjustment_enable = True
     max_entry_position_adjustment = 1

@@ -1,4 +1,4 @@
-"""Enters and exits when the test says so, and asks for spot candles as the real strategy does."""
+"""A strategy that enters and exits on the test's command, and requests spot candles."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SPOT = {"1000PEPE/USDT:USDT": "PEPE/USDT"}
 
 
 class OnDemand(IStrategy):
-    """Reads what to do from a file beside the one that the environment names.
+    """Reads its commands from a file next to the file that the environment variable names.
 
     ``{"BTC/USDT:USDT": {"want": "long", "stop": 0.001}}``: ``want`` is ``long``, ``short`` or
     ``exit``; ``stop`` moves the stoploss to that share below or above the current rate.
@@ -25,7 +25,7 @@ class OnDemand(IStrategy):
 
     timeframe = "1h"
     can_short = True
-    # Else the bot would look into the file once an hour.
+    # Otherwise the bot would read the file once an hour.
     process_only_new_candles = False
     startup_candle_count = 10
     minimal_roi = {"0": 100}  # noqa: RUF012

@@ -1,11 +1,11 @@
-"""Gives up while the bot is running, as a strategy does that cannot go on."""
+"""A strategy that raises while the bot is running."""
 
 from freqtrade.exceptions import OperationalException
 from PerpImbalance import PerpImbalance
 
 
 class Quitter(PerpImbalance):
-    """Raises on the first look of a running bot; before, freqtrade asks for its pairs once."""
+    """Raises on the first look of a running bot; freqtrade asks for its pairs once before that."""
 
     asked = 0
 

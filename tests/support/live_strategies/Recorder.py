@@ -1,4 +1,4 @@
-"""The aggressive preset, writing down each candle as the bot has it when it decides."""
+"""The aggressive preset, which also records each candle as the bot has it when it decides."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from perp_imbalance.strategy.parameters import with_preset
 
 @with_preset("aggressive")
 class Recorder(PerpImbalance):
-    """Appends the last row to the file that the environment names."""
+    """Appends the last row to the file that the environment variable names."""
 
     def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         dataframe = super().populate_exit_trend(dataframe, metadata)
