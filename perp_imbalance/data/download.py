@@ -192,11 +192,11 @@ def read_extent(handler: Any, series: Series) -> Extent:
     if errors:
         raise DataError(
             f"{file} cannot be read as candles ({errors[0].splitlines()[0]}): restore it from a "
-            "backup, or delete it and download it anew"
+            "backup, or delete it and download it again"
         )
     dates = frame["date"]
     if dates.isna().any() or not dates.is_monotonic_increasing:
-        raise DataError(f"{file} has candles out of order: delete it and download it anew")
+        raise DataError(f"{file} has candles out of order: delete it and download it again")
     first, last = (dates.iloc[0], dates.iloc[-1]) if len(dates) else (None, None)
     return Extent(int(dates.nunique()), first, last, (state.st_mtime_ns, state.st_size))
 

@@ -189,11 +189,11 @@ def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
         ({"strategy_name": "Other", "params": {}}, "is for \"strategy_name\" 'Other', not"),
         (
             {"params": {"buy": {"enter_zz": 2.0}}},
-            "buy.enter_zz is no parameter of PerpImb",
+            "buy.enter_zz is not a parameter of PerpImb",
         ),
         (
             {"params": {"buy": {"len_prem": 90}}},
-            "buy.len_prem is no parameter of PerpImb",
+            "buy.len_prem is not a parameter of PerpImb",
         ),
         ({"params": {"buy": {"enter_z": 0.5}}}, "enter_z is 0.5"),
         ({"params": [1]}, 'has no "params" by space'),
@@ -361,7 +361,7 @@ def test_local_data(doctor: Examine, doctor_market: Path, tmp_path: Path) -> Non
     )
     fix = only_fix(doctor([pepe]))
     assert (fix.name, fix.pair) == ("local data", pepe)
-    assert "delete the file and download spot candles anew" in fix.message
+    assert "delete the file and download spot candles again" in fix.message
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])

@@ -1,4 +1,4 @@
-"""The wheel, installed beside a freqtrade that is there already, as docs/installation.md has it.
+"""The wheel, installed beside a freqtrade that exists already, as docs/installation.md has it.
 
 The way with a clone is ``make backtest``: test_backtest_with_freqtrade.py and the workflow.
 """

@@ -206,7 +206,7 @@ def test_band_is_locked_before_and_refused_for_another_config(
         (["--db", "sqlite:///nowhere.sqlite", "--datadir", "{data}"], "no database nowhere.sqlite"),
         (["--db", "{db}", "--datadir", "nowhere"], "no folder nowhere"),
         (["--db", "{db}", "--datadir", "{data}", "--lock", "band.json"], "there is no band.json"),
-        (["--lock", "config.json", "--datadir", "{data}"], "config.json is there already"),
+        (["--lock", "config.json", "--datadir", "{data}"], "config.json exists already"),
         (
             ["--db", "{db}", "--datadir", "{data}", "--strategy", "PerpImbalance"],
             "has no trades of",

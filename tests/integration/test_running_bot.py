@@ -52,7 +52,7 @@ def stored(plan: Plan, key: str) -> dict[int, Any]:
         ).fetchall()
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON, which FreqUI could not read")
+        raise AssertionError(f"{constant} is not JSON, which FreqUI could not read")
 
     return {trade: json.loads(value, parse_constant=refuse) for trade, value in rows}
 

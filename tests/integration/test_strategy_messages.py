@@ -208,7 +208,7 @@ def test_pair_whose_spot_is_the_perp_is_reported_once(folder: Path, sample_datad
     assert has_signals == [False, False, True, True, False, False]
     refusal = (
         "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
-        "spot candles anew"
+        "spot candles again"
     )
     assert strategy.dp.messages == [refusal, "BTC/USDT:USDT gives signals again", refusal]
 

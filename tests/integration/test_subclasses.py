@@ -168,7 +168,7 @@ def test_value_of_no_parameter_is_refused(written: Path, place: str, space: str,
     if place == "file":
         content = {"strategy_name": "MyOwn", "params": {space: {name: 3.0}}}
         (written / "MyOwn.json").write_text(json.dumps(content))
-    message = f"^MyOwn: {space}.{name} is no parameter of MyOwn: known are .*buy.enter_z"
+    message = f"^MyOwn: {space}.{name} is not a parameter of MyOwn: known are .*buy.enter_z"
     with pytest.raises(OperationalException, match=message):
         load(written, "MyOwn")
 
@@ -263,7 +263,7 @@ def test_protections_of_the_config_are_said_to_win(
 ) -> None:
     define(written, f"protections = {COOLDOWN}")
     load(written, "MyOwn", perp_imbalance={"protections": []})
-    assert caplog.text.count("the config's protections count, not those of MyOwn") == 1
+    assert caplog.text.count("the config's protections replace those of MyOwn") == 1
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_values_of_a_backtest_replace_presets_and_parameter_files(
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["enterz=2"], "enterz is no parameter: known are enter_z,"),
+        (["enterz=2"], "enterz is not a parameter: known are enter_z,"),
         (["enter_z=0.5", "exit_z=0.9"], "PerpImbalance: enter_z is 0.5, it must be above exit_z"),
     ],
 )

@@ -215,7 +215,7 @@ def test_old_funding_file_alone_is_told_with_its_new_name(market: Path) -> None:
         (line,) = notes(market, costs=costs)
         assert line.endswith(
             "freqtrade does not read BTC_USDT_USDT-8h-funding_rate.feather: rename it to "
-            "BTC_USDT_USDT-1h-funding_rate.feather, or download it anew"
+            "BTC_USDT_USDT-1h-funding_rate.feather, or download it again"
         )
 
 

@@ -46,11 +46,11 @@ BROKEN = {
     "without rows": (changed(lambda frame: frame[:0]), "holds no candles"),
     "integer dates": (
         changed(lambda frame: frame.assign(date=frame["date"].astype("int64"))),
-        'column "date" holds int64, not times: write it anew with pandas.to_datetime',
+        'column "date" holds int64, not times: write it again with pandas.to_datetime',
     ),
     "naive dates": (
         changed(lambda frame: frame.assign(date=frame["date"].dt.tz_localize(None))),
-        'column "date" has no timezone: write it anew with frame["date"].dt.tz_localize("UTC")',
+        'column "date" has no timezone: write it again with frame["date"].dt.tz_localize("UTC")',
     ),
     "dates of 1970": (
         changed(lambda frame: frame.assign(date=frame["date"] - pd.Timedelta(days=365 * 54))),
@@ -62,7 +62,7 @@ BROKEN = {
     ),
     "dates of text": (
         changed(lambda frame: frame.assign(date=frame["date"].astype(str))),
-        'column "date" holds text, not times: write it anew with '
+        'column "date" holds text, not times: write it again with '
         'pandas.to_datetime(frame["date"], utc=True), or',
     ),
     # freqtrade takes 05:30 for 05:00 and so knows a close half an hour early.

@@ -60,7 +60,7 @@ def test_a_folder_of_someone_else_is_refused_and_untouched(tmp_path: Path, write
     datadir = tmp_path / "binance"
     datadir.mkdir()
     (datadir / "BTC_USDT-1h.feather").write_bytes(b"real candles")
-    with pytest.raises(DataError, match="no sample market"):
+    with pytest.raises(DataError, match="do not belong to a sample market"):
         write(datadir, days=30)
     assert [path.read_bytes() for path in datadir.iterdir()] == [b"real candles"]
     assert list(tmp_path.iterdir()) == [datadir]

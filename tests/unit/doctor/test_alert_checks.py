@@ -25,7 +25,7 @@ FORM = {"text": "{msg}"}
             {},
             {"alert_only": True, "alerts": []},
             Level.WARNING,
-            "neither enters nor tells: name alerts",
+            "neither enters nor alerts: name alerts",
         ),
         ({"telegram": OPEN}, {}, Level.OK, "sent to telegram"),
         ({"telegram": {**OPEN, "enabled": False}}, {}, Level.OK, "written to the log only"),

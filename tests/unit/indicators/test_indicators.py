@@ -174,7 +174,7 @@ def test_htf_candle_is_visible_at_its_close(timeframe: str, first: str) -> None:
     ("timeframe", "higher"), [("1h", "1h"), ("1h", "90m"), ("4h", "1h"), ("1h", "1M"), ("1h", "x")]
 )
 def test_higher_timeframe_must_be_a_longer_multiple(timeframe: str, higher: str) -> None:
-    with pytest.raises(SettingsError, match=r"multiple|is no timeframe"):
+    with pytest.raises(SettingsError, match=r"multiple|is not a timeframe"):
         check_higher(timeframe, higher)
 
 

@@ -179,11 +179,11 @@ def test_open_interest_has_a_column_only_where_it_is_given() -> None:
         ),
         (
             *("hyperliquid", CandleType.INDEX, 'premium_source "index"'),
-            'index prices: take perp_imbalance.premium_source "index" off the config',
+            'index prices: remove perp_imbalance.premium_source "index" from the config',
         ),
         (
             *("okx", CandleType.PREMIUMINDEX, 'premium_source "premium_index"'),
-            'premium index: take perp_imbalance.premium_source "premium_index" off the config',
+            'premium index: remove perp_imbalance.premium_source "premium_index" from the config',
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_override_by_an_unknown_pair_is_refused_not_replaced() -> None:
     overrides = {"BTC/USDT:USDT": SpotPair(pair="NONE/USDT")}
     found = match("BTC/USDT:USDT", overrides=overrides)
     assert found.spot is None
-    assert found.reason == "the configured spot pair NONE/USDT is no spot market of the exchange"
+    assert found.reason == "the configured spot pair NONE/USDT is not a spot market of the exchange"
 
 
 def test_perp_of_the_same_name_is_no_spot() -> None:

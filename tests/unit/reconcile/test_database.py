@@ -120,11 +120,11 @@ def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
     [
         ("sqlite:///{folder}/nothing.sqlite", None, "there is no database {folder}/nothing.sqlite"),
         ("sqlite://", None, "in memory"),
-        ("bot.sqlite", None, "bot.sqlite is no URL of a database"),
+        ("bot.sqlite", None, "bot.sqlite is not the URL of a database"),
         ("nosuch://user:word@host/x", None, "nosuch://user:***@host/x cannot be opened"),
         ("nosuch://host/x?password=word", None, "nosuch://host/x cannot be opened"),
-        ("nosuch://user:word@host:port/x", None, "what --db names is no URL of a database"),
-        ("nosuch:/user:word@host/x", None, "what --db names is no URL of a database"),
+        ("nosuch://user:word@host:port/x", None, "what --db names is not the URL of a database"),
+        ("nosuch:/user:word@host/x", None, "what --db names is not the URL of a database"),
         (
             "sqlite:///{file}",
             "alter table trades drop column funding_fees",

@@ -196,7 +196,7 @@ def test_verdict_counts_what_chance_does_not_explain() -> None:
     assert said.startswith("of 3 combinations")
     assert "1 were followed by a move in their favour" in said
     assert "1 by one against them, and 1 earned more than fees and funding and beat" in said
-    assert "1 after entries and 0 after flips, which are no trades" in said
+    assert "1 after entries and 0 after flips, which are not trades" in said
 
 
 def test_too_few_events_say_nothing() -> None:
@@ -204,7 +204,7 @@ def test_too_few_events_say_nothing() -> None:
     # Without candles of the higher timeframe no gate of it passes.
     found = list(study(market(8), gated, Settings(), METHOD))
     assert {finding.kind for finding in found} == {"flip"}
-    assert verdict([]).startswith("too few trades to say anything")
+    assert verdict([]).startswith("too few trades for a conclusion")
 
 
 def test_span_of_few_blocks_gives_no_interval() -> None:

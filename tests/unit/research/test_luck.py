@@ -75,4 +75,4 @@ def test_verdict_says_tried_t_and_luck() -> None:
     assert words.endswith("the highest here is 2.0, p 0.50: not more than such luck")
     assert said(best, 100, [3.5]).endswith("p 0.00: more than such luck")
     nothing = Luck(WEEKS).result()
-    assert "nothing can be said of luck" in said(nothing, 100, [])
+    assert "luck cannot be estimated" in said(nothing, 100, [])

@@ -83,7 +83,7 @@ def test_parts_apart_in_time_or_pairs_are_taken() -> None:
     texts["test"] = f"20200101-@{ETH}"
     parts = [Part.parse(name, text) for name, text in texts.items()]
     check_parts(parts, [BTC, ETH])
-    with pytest.raises(DataError, match=r"--test names ETH/USDT:USDT, of which there are no"):
+    with pytest.raises(DataError, match=r"--test names pairs without candles: ETH/USDT:USDT"):
         check_parts(parts, [BTC])
 
 

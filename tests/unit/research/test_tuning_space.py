@@ -86,8 +86,8 @@ def test_enter_below_exit_is_no_combination() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vary": {"enter": None}}, "enter is no threshold to tune: enter_z, exit_z, bb_k"),
-        ({"fixed": {"stoploss": -0.1}}, "stoploss is no threshold to tune"),
+        ({"vary": {"enter": None}}, "enter is not a threshold to tune: enter_z, exit_z, bb_k"),
+        ({"fixed": {"stoploss": -0.1}}, "stoploss is not a threshold to tune"),
         ({"vary": {"bb_k": None}, "fixed": {"bb_k": 1.0}}, "bb_k is to be varied and fixed"),
         ({"fixed": {"bb_k": "x"}}, "bb_k is 'x', it must be a number"),
         ({"vary": {"bb_k": (0.0, 1.0)}}, "bb_k is 0, it must be above 0"),

@@ -182,7 +182,7 @@ def test_pairlist_replaces_only_a_pairlist(tmp_path: Path) -> None:
     check_target(file, force=False, replaceable=is_pairlist)
     for text in ("{", "[]", "{}", '{"pairs": [], "exchange": {}}'):
         file.write_text(text)
-        with pytest.raises(CommandError, match="is there already"):
+        with pytest.raises(CommandError, match="exists already"):
             check_target(file, force=False, replaceable=is_pairlist)
         check_target(file, force=True, replaceable=is_pairlist)
     assert list(tmp_path.iterdir()) == [file]
