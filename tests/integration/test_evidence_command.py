@@ -170,7 +170,7 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         (["--datadir", "nowhere"], "there is no folder nowhere"),
     ],
 )
-def test_study_of_nothing_is_refused_in_one_line(
+def test_study_without_candles_is_refused_in_one_line(
     folder: Path,
     sample_datadir: Path,
     arguments: list[str],
@@ -226,9 +226,7 @@ def test_pairs_of_several_folders_are_pooled(
     assert tables["nulls"] == []
 
 
-def test_test_part_is_computed_after_the_freeze_and_looks_are_counted(
-    folder: Path, sample_datadir: Path
-) -> None:
+def test_test_part_needs_a_freeze_and_looks_are_counted(folder: Path, sample_datadir: Path) -> None:
     command = [
         *("evidence", "--datadir", str(sample_datadir), "--pairs", BTC, ETH, "--horizons", "4"),
         *("--draws", "100", "--nulls", "200", "--block", "24", "--json"),

@@ -253,7 +253,7 @@ def difference(one: str, other: str, cones: str) -> float:
 
 @pytest.mark.parametrize("cones", CONES)
 @pytest.mark.parametrize("dark", [False, True])
-def test_safe_palette_is_told_apart_by_colour_blind_readers(dark: bool, cones: str) -> None:
+def test_safe_palette_is_distinct_for_colour_blind_readers(dark: bool, cones: str) -> None:
     assert PALETTES == ("classic", "safe")
     pairs = (
         ("premium_positive", "premium_negative"), ("short", "long"), ("up", "down"),

@@ -254,7 +254,7 @@ def test_typed_values_are_what_the_strategy_trades_with(
         (["stoploss=3"], "stoploss.stoploss is 3, it should be less than 0"),
     ],
 )
-def test_typed_value_that_is_none_is_refused_unwritten(
+def test_invalid_typed_value_is_refused_unwritten(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(folder)
@@ -265,7 +265,7 @@ def test_typed_value_that_is_none_is_refused_unwritten(
     assert list(folder.glob("strategies/*.json*")) == []
 
 
-def test_warning_of_a_tuned_file_is_told_and_stays_with_it(
+def test_warning_of_a_tuned_file_is_printed_and_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
@@ -315,7 +315,7 @@ def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None
     assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3 +1\.7$", text, re.MULTILINE)
 
 
-def test_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+def test_closed_pipe_is_not_an_error(folder: Path) -> None:
     code = "from perp_imbalance.cli.main import run; run()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "preset", "list", "--json"],

@@ -63,7 +63,7 @@ def place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_rehearsal_equals_the_backtest_and_is_its_own(
+def test_rehearsal_equals_its_backtest(
     place: Path,
     sample_datadir: Path,
     capsys: pytest.CaptureFixture[str],

@@ -170,7 +170,7 @@ def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Pa
     ]
 
 
-def test_without_candles_the_report_says_so_and_does_without(
+def test_report_without_candles_says_so(
     file: Path, configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
@@ -212,7 +212,7 @@ def test_newest_result_is_reported_from_the_candles_it_names(
     assert report(*configs, "--output", str(page), "--force") == 0
 
 
-def test_a_strategy_of_others_is_left_out_and_named(changed: Changed, sample_datadir: Path) -> None:
+def test_foreign_strategy_is_left_out_and_named(changed: Changed, sample_datadir: Path) -> None:
     def rename(content: Any) -> Any:
         content["strategy"]["Foreign"] = content["strategy"].pop("PerpImbalanceAggressive")
         return content
@@ -264,7 +264,7 @@ def test_results_that_cannot_be_reported_say_why(
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_result_fails_in_one_line(
+def test_invalid_result_file_fails_in_one_line(
     configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.zip").write_text("text")

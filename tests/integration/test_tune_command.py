@@ -169,7 +169,7 @@ def test_wrong_tuning_is_refused_in_one_line(
     assert not Path("user_data/tune").exists()
 
 
-def test_parameter_file_beside_the_strategy_has_no_say(folder: Path, sample_datadir: Path) -> None:
+def test_parameter_file_next_to_the_strategy_is_ignored(folder: Path, sample_datadir: Path) -> None:
     (folder / "strategies" / "PerpImbalance.json").write_text("{broken")
     assert prepared(sample_datadir, *FEW).search.space.base.len_prem == 50
 
@@ -189,7 +189,7 @@ def test_search_finds_the_same_in_one_process_and_in_two(
     assert one.best == two.best
 
 
-def test_ended_process_is_told_in_one_line() -> None:
+def test_ended_process_is_reported_in_one_line() -> None:
     with Processes(1, dying, ()) as processes, pytest.raises(CommandError, match="was ended"):
         processes.map([1])
 

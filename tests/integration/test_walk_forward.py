@@ -69,7 +69,7 @@ def test_span_too_short_for_a_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["180", "0d", "-3d", "1.5d", "6m", ""])
-def test_length_that_is_none_is_refused(text: str) -> None:
+def test_invalid_length_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is not a length"):
         parse_length(text, "--train")
 
@@ -318,7 +318,7 @@ def test_walk_forward_survives_interrupt_and_worker_death(
 
 
 @pytest.mark.freqtrade
-def test_window_fitted_by_simulated_trades_is_traded_by_freqtrade(
+def test_freqtrade_trades_a_window_fitted_by_simulation(
     sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
 ) -> None:
     options = ["--epochs", "60", "--workers", "1", "--timerange", "20250410-20250719", "--json"]

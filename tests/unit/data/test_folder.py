@@ -107,7 +107,7 @@ def test_broken_file_is_named_with_how_to_mend_it(market: Path, name: str) -> No
         CandleStore(market).span()
 
 
-def test_broken_columns_of_a_file_are_not_taken_for_its_absence(
+def test_file_with_broken_columns_is_not_treated_as_missing(
     market: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Its dates can be read, its prices cannot: freqtrade logs a traceback and goes on without it.
@@ -205,7 +205,7 @@ def test_other_format_is_refused_with_the_command_that_converts(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("step", ["futures", "..", "../.."])
-def test_folder_that_was_meant_is_named(market: Path, step: str) -> None:
+def test_error_names_the_folder_that_was_meant(market: Path, step: str) -> None:
     with pytest.raises(DataError, match=rf"has no candles in .*; {market} has: pass that one"):
         CandleFolder((market / step).resolve())
 
@@ -232,7 +232,7 @@ def test_folder_without_any_candles_has_no_hint(tmp_path: Path) -> None:
         ("BTC/USDT:USDT-250926-100000-C", "dated contract"),
     ],
 )
-def test_contracts_that_are_no_linear_perps(pair: str, reason: str | None) -> None:
+def test_contracts_that_are_not_linear_perps(pair: str, reason: str | None) -> None:
     assert not_tradable(pair) == reason
 
 

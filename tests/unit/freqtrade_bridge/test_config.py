@@ -127,7 +127,7 @@ def test_unreadable_config_is_one_line(content: str | None, message: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
-def test_folder_as_a_config_is_said_to_be_one(tmp_path: Path) -> None:
+def test_folder_named_as_config_is_reported_as_a_folder(tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="is a folder, and a config is a file: name one with -c"):
         merged_config([tmp_path])
 

@@ -163,7 +163,7 @@ def test_wrong_file_is_refused_with_its_name_and_key(content: Any, message: str)
 @pytest.mark.parametrize(
     "keys", [{"warning": 3}, {"tuned_on": "here"}, {"tuned_on": {"datadir": "x", "more": 1}}]
 )
-def test_keys_of_ours_that_are_none_are_refused_in_one_line(keys: dict[str, Any]) -> None:
+def test_unknown_keys_of_our_section_are_refused_in_one_line(keys: dict[str, Any]) -> None:
     found = reason({"params": {"buy": {}}} | keys)
     assert found is not None
     assert "\n" not in found

@@ -357,7 +357,7 @@ def ranked(rank_by: str, *tables: pa.Table) -> list[float]:
     return [one.thresholds.enter_z for one in sweep.best[Selection(BTC)]]
 
 
-def test_what_lost_or_traded_little_is_not_kept() -> None:
+def test_losing_and_rarely_traded_lines_are_dropped() -> None:
     nan = float("nan")
     bad: list[dict[str, Any]] = [{"net_bps": -1.0}, {"profit_pct": 0.0}, {"trades": 29}]
     bad += [{"t": nan}, {"net_bps": nan}]

@@ -58,7 +58,7 @@ def test_windows_compound_on_the_wallet_unless_stakes_are_fixed() -> None:
     assert list(stitch(windows, 1000, compounding=False)) == [1000, 1100, 1100, 1100, 1200]
 
 
-def test_held_pairs_are_equity_too() -> None:
+def test_buy_and_hold_is_drawn_in_the_equity_figure() -> None:
     found = growth_equity(
         {"2024-01-01": 1.1, "2024-01-03": 0.9}, 1000, day("2024-01-01"), day("2024-01-04")
     )

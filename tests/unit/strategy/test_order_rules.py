@@ -99,7 +99,7 @@ def test_leverage_without_room_for_a_stoploss_is_refused(leverage: float, buffer
 
 
 @pytest.mark.parametrize("stoploss", [0.0, 0.3, -1.01, -30.0, np.nan, np.inf, -np.inf])
-def test_stoploss_that_is_no_share_of_the_stake_is_refused(stoploss: float) -> None:
+def test_stoploss_outside_the_stake_is_refused(stoploss: float) -> None:
     with pytest.raises(
         SettingsError, match=f"^stoploss is {stoploss:g}, it must be from -1 to bel"
     ):
