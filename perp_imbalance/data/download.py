@@ -177,9 +177,9 @@ def stored_series(
 
 
 def read_extent(handler: Any, series: Series) -> Extent:
-    """Read a file of candles with freqtrade's own handler, which logs what it cannot read.
+    """Return the extent of a candle file, read with freqtrade's own handler, which logs its errors.
 
-    :raises DataError: if it cannot be read, or its candles are not in the order of time.
+    :raises DataError: if the file cannot be read, or its candles are not sorted by time.
     """
     file = _file(handler, series)
     pair, timeframe, kind = series
