@@ -270,8 +270,8 @@ def imbalance_columns(
     :return: ``spot_close, premium, premium_pct, z_raw, z, bb_middle, bb_upper, bb_lower, bias,
         htf_z, deviation_bps``, with the index of ``perp``.
     :raises DataError: if candles lack a column, or are not in order of time.
-    :raises SettingsError: if the higher timeframe is no multiple of the timeframe, or a window is
-        longer than the memory.
+    :raises SettingsError: if the higher timeframe is not a multiple of the timeframe, or a window
+        is longer than the memory.
     """
     htf_fraction = None
     if htf is not None:

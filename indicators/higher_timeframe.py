@@ -21,7 +21,7 @@ def timeframe_ns(timeframe: str) -> int:
     number, unit = timeframe[:-1], timeframe[-1:]
     if not (number.isascii() and number.isdigit() and int(number) > 0 and unit in _NANOSECONDS):
         raise SettingsError(
-            f"'{timeframe}' is no timeframe: use a number and m, h, d or w, such as 5m or 4h"
+            f"'{timeframe}' is not a timeframe: use a number and m, h, d or w, such as 5m or 4h"
         )
     return int(number) * _NANOSECONDS[unit]
 

@@ -65,7 +65,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
     )
     add_config(parser)
-    add_datadir(parser, f"without, the synthetic sample market, {SAMPLE_DATADIR}")
+    add_datadir(parser, f"default: the synthetic sample market, {SAMPLE_DATADIR}")
     add_timeframe(parser)
     add_htf_timeframe(parser)
     add_timerange(parser)
@@ -89,17 +89,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         nargs="+",
         dest="values",
         metavar="NAME=VALUE",
-        help="parameters that count in place of the strategies'; parameter files beside them are "
-        "left out, and none is written",
+        help="parameters that replace the strategies'; their parameter files are ignored, and none "
+        "is written",
     )
     parser.add_argument("--no-report", action="store_true", help="write no page about the result")
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument(
         "-v", "--verbose", action="count", help="show freqtrade's own log and tables"
     )
-    shown.add_argument("--json", action="store_true", help="the final table, for machines")
+    shown.add_argument("--json", action="store_true", help="print the table as JSON")
     parser.add_argument(
-        "freqtrade_options", nargs="*", metavar="-- OPTION", help="more for freqtrade's command"
+        "freqtrade_options", nargs="*", metavar="-- OPTION", help="further options for freqtrade"
     )
     parser.set_defaults(run=run)
 
@@ -257,7 +257,7 @@ def refuse_configs(options: Sequence[str]) -> None:
     """
     for option in options:
         if option.startswith("--conf") or (option.startswith("-c") and option[1] != "-"):
-            raise CommandError(f"{option} behind --: name config files in front of it, with -c")
+            raise CommandError(f"{option} after --: name config files before it, with -c")
 
 
 def reported(result: Path, config: dict[str, Any], datadir: Path, notes: Notes) -> Path | None:

@@ -27,7 +27,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``doctor``."""
     parser = subparsers.add_parser(
         "doctor",
-        help="say whether this bot would trade correctly, before it trades",
+        help="check before a bot starts whether it would trade correctly",
         description="Open config, strategy and exchange as the bot does, look at the candles of "
         "every pair, and end with PASS or with what to fix. Sends no order and uses no key.",
         epilog=EXAMPLE,

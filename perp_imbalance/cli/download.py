@@ -32,7 +32,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Download the whitelist's perps with mark prices and funding, and what they "
         "are compared with: their matched spot pairs, index prices or premium index, as "
         "premium_source says; on the timeframe and the higher timeframe, with freqtrade's own "
-        "downloader. Run again, it appends what is new and rewrites nothing.",
+        "downloader. Run again, it appends new candles and rewrites nothing.",
         epilog=EXAMPLE,
     )
     add_config(parser)

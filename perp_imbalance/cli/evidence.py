@@ -37,31 +37,30 @@ _EXAMPLE = """example:
       --design 20200101-20230101 --validation 20230101-20240101 \\
       --test 20240101- --freeze choices.json
 
-First what the strategy's trades earned, all pairs together: entries, exits, stop, fees and funding
-as in a backtest, one position a pair and slots for all, in bps of the stake at leverage 1. t and
-intervals know that trades of one week go together, whatever their pair. The same by pair, by year,
-by the size of the deviation (the premium less the median of the last 200) and by the premium; with
-doubled fees; beside nulls, which are signals that mean nothing, traded likewise; and what remains
-of the best result once it is known how many were looked at (SPA, StepM, false discovery rate).
+First, the profit of the strategy's trades over all pairs: entries, exits, stop, fees and funding
+as in a backtest, one position per pair without a limit of open trades, in bps of the stake at
+leverage 1. t and intervals allow trades of the same week to depend on each other. The same by pair,
+by year, by the size of the deviation (the premium less the median of the last 200) and by the
+premium; with doubled fees; for nulls, which are meaningless signals traded by the same rules; and
+the significance of the best result given the number of results (SPA, StepM, false discovery rate).
 
-Then what followed flips of the bias and entries, per pair, preset and side, over fixed horizons:
-gross, against the drift of the same side, and net of two taker fees and funding, with 95 %
-intervals of a block bootstrap; by year, by volatility; and how much of it was the premium's own way
-back. Writes JSON and HTML.
+Then the returns after flips of the bias and after entries, per pair, preset and side, over fixed
+horizons: gross, against the drift of the same side, and net of two taker fees and funding, with
+95 % intervals of a block bootstrap; by year, by volatility; and the part that came from the premium
+reverting. Writes JSON and HTML.
 
-A split names times, and pairs after an @ if not all are meant: --test 20200101-@SOL/USDT:USDT. The
-test part needs --freeze FILE. The first run writes thresholds, options, code version, hashes of the
-candles and a hash of it all to FILE, and computes the other parts; the same command again computes
-the test part, too, and counts the look in FILE. Every later look is counted and said; anything
-changed in between is refused, but for later candles that only the test part has. With a split, the
-fixed horizons are those of the design part alone.
+A part of a split is a time range, with pairs after an @ if not all are meant:
+--test 20200101-@SOL/USDT:USDT. The test part needs --freeze FILE. The first run writes thresholds,
+options, code version, hashes of the candles and a hash of it all to FILE, and computes the other
+parts; the same command run again also computes the test part, and counts the look in FILE. Every
+later look is counted and reported; a run with any change is refused, except for later candles in
+the test part only. With a split, the fixed horizons use the design part alone.
 
-A flip is no trade: what the strategy enters on are the entries, whose gates have passed. Nothing is
-said of fewer than 20 events, nor of a span of fewer than 20 blocks: intervals would be too narrow.
-Where few blocks hold events, or events of neighbouring blocks overlap, intervals are widened. Flips
-that are the very entries, because no gate is on, are listed and counted as entries only.
-Where a preset's gate has no series, its entries are left out, and that is said; so is where funding
-rates are missing, which net returns then leave out.
+A flip is not a trade: the strategy enters on entries, whose gates have passed. Fewer than 20
+events, or a time of fewer than 20 blocks, give no result: intervals would be too narrow. Intervals
+are widened if few blocks have events, or events of neighbouring blocks overlap. If no gate is on,
+flips and entries are the same and are listed as entries only. If a preset's gate has no series, its
+entries are left out; if funding rates are missing, net returns leave them out. Both are reported.
 """
 
 
@@ -69,7 +68,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``evidence``."""
     parser = subparsers.add_parser(
         "evidence",
-        help="whether the signal carries information, with intervals",
+        help="test whether the signal carries information, with intervals",
         description="An event study of the signal on stored candles.",
         epilog=_EXAMPLE,
     )
@@ -86,32 +85,32 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=int,
         default=168,
         metavar="N",
-        help="candles a block, at least the longest horizon (default: %(default)s)",
+        help="candles per block, at least the longest horizon (default: %(default)s)",
     )
     parser.add_argument(
         "--draws", type=int, default=2000, metavar="N", help="bootstrap (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of all draws")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all draws")
     parser.add_argument(
         "--stoploss",
         type=float,
         default=0.30,
         metavar="SHARE",
-        help="of the price, of the trades (default: %(default)s)",
+        help="stoploss of the trades, of the price (default: %(default)s)",
     )
     parser.add_argument(
         "--nulls",
         type=int,
         default=200,
         metavar="N",
-        help="of each kind; 0: none (default: %(default)s)",
+        help="number of each kind; 0: none (default: %(default)s)",
     )
     split = parser.add_argument_group("split", "as FROM-TO or FROM-TO@PAIR,PAIR")
-    split.add_argument("--design", metavar="PART", help="what choices were made on")
-    split.add_argument("--validation", metavar="PART", help="what they were checked on")
-    split.add_argument("--test", metavar="PART", help="what nobody has looked at; needs --freeze")
+    split.add_argument("--design", metavar="PART", help="part on which choices were made")
+    split.add_argument("--validation", metavar="PART", help="part on which they were checked")
+    split.add_argument("--test", metavar="PART", help="part not used before; needs --freeze")
     split.add_argument(
-        "--freeze", type=Path, metavar="FILE", help="what was decided, and the looks at the test"
+        "--freeze", type=Path, metavar="FILE", help="record of the decisions, and of each test"
     )
     add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON as well")

@@ -113,7 +113,7 @@ def named_values(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, equals, value = word.partition("=")
         if not (name and equals and value):
-            raise CommandError(f"{word!r} is no value: write NAME=VALUE, such as enter_z=2.2")
+            raise CommandError(f"{word!r} is not a value: write NAME=VALUE, such as enter_z=2.2")
         if name in values:
             raise CommandError(f"{name} is given twice: {values[name]} and {value}")
         values[name] = value
@@ -242,7 +242,7 @@ def refuse_existing(files: Sequence[Path | None], *, force: bool) -> None:
     """
     for file in files:
         if file is not None and file.exists() and not (force and file.is_file()):
-            raise CommandError(f"{file} is there already: name another file, or add --force")
+            raise CommandError(f"{file} exists already: name another file, or add --force")
 
 
 def check_writable(file: Path) -> None:

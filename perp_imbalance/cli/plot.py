@@ -54,7 +54,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_config(parser)
     parser.add_argument("-p", "--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
-    add_datadir(parser, f"without, the synthetic sample market, {SAMPLE_DATADIR}")
+    add_datadir(parser, f"default: the synthetic sample market, {SAMPLE_DATADIR}")
     add_timeframe(parser)
     add_htf_timeframe(parser)
     add_timerange(parser)
@@ -64,8 +64,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         nargs="?",
         const="",
         metavar="RESULT",
-        help="draw the trades of freqtrade's backtest of this pair and time range, or of a result "
-        "file that is there",
+        help="draw the trades of freqtrade's backtest of this pair and time range, or of an "
+        "existing result file",
     )
     parser.add_argument("--funding", action="store_true", help="a panel of the funding rate")
     parser.add_argument("--labels", action="store_true", help="label the flips of the bias")
@@ -79,8 +79,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="page to write (default: in user_data/plot)"
     )
-    parser.add_argument("--png", type=Path, metavar="FILE", help="write a picture, too")
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="also write a picture")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.set_defaults(run=run)
 
 
@@ -177,7 +177,7 @@ def check_trades(chart: "Chart", result: str) -> None:
     trades = trades[trades["pair"] == chart.pair]
     first, last = chart.frame["date"].iloc[[0, -1]]
     if trades.empty:
-        raise DataError(f"{result} has no trades of {chart.pair}: name a result that has")
+        raise DataError(f"{result} has no trades of {chart.pair}: name another result")
     if chart.trades_drawn.empty:
         raise DataError(
             f"{result} has trades of {chart.pair} from {trades['open_date'].min():%Y-%m-%d} to "

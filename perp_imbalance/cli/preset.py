@@ -31,9 +31,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "preset",
         help="list, show and apply presets and parameter files",
-        description="A preset, or values that hyperopt or a walk-forward found, become the\n"
-        "parameter file of a strategy: <Strategy>.json beside it, which it trades with from then\n"
-        "on. Delete that file to have the strategy's own preset back.",
+        description="A preset, or values found by hyperopt or a walk-forward, are written to the\n"
+        "parameter file of a strategy: <Strategy>.json next to it, which it trades with from then\n"
+        "on. Delete that file to return to the strategy's own preset.",
         epilog=_EXAMPLE,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
@@ -84,11 +84,11 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     if not source.is_file():
         there = ", ".join(sorted(file.stem for file in folder.glob("*.py"))) or "none"
         raise CommandError(
-            f"there is no strategy {source}: name one with --strategy, there are {there}"
+            f"there is no strategy {source}: name one with --strategy; available: {there}"
         )
     file = source.with_suffix(".json")
     if file.exists() and not arguments.force:
-        raise CommandError(f"{file} is there already: keep a copy, then replace it with --force")
+        raise CommandError(f"{file} exists already: keep a copy, then replace it with --force")
     values = tried({**config, "strategy": strategy}, source, parameters, name)
     parameters.write(file, strategy)
     print(f"{strategy} now trades with {name}: {file}")
@@ -97,14 +97,14 @@ def apply_preset(arguments: argparse.Namespace) -> int:
     named = parameters.values
     fixed = [f"{key} {values[key]}" for key in named if values[key] != named[key]]
     if fixed:
-        print(f"Not as in {name}, but as {strategy} has it: {', '.join(fixed)}")
+        print(f"Fixed by {strategy}, unlike in {name}: {', '.join(fixed)}")
     kept = [f"{key} {values[key]}" for key in PARAMETER_NAMES if key not in named]
     if kept:
         print(f"Not in {name}, kept from {strategy}: {', '.join(kept)}")
     if name in PRESET_SIDES:
         sides = json.dumps(list(PRESET_SIDES[name]))
         print(
-            f"A parameter file cannot say which sides are entered. {name} is made for one: set "
+            f"A parameter file cannot choose the sides to enter. {name} is for one: set "
             f'"sides": {sides} in the config\'s section "{SECTION}"'
         )
     print(f"Next: {backtest_command(strategy, arguments.config, parameters.tuned_on)}")
@@ -140,7 +140,7 @@ def _parameters(name: str) -> "ParameterFile":
         )
     parameters = ParameterFile.read(file)
     if not any(parameters.params.values()):
-        raise CommandError(f"{name} has no value of any parameter, so there is nothing to take")
+        raise CommandError(f"{name} has no value of any parameter, so there is nothing to apply")
     return parameters
 
 

@@ -48,7 +48,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``reconcile``."""
     parser = subparsers.add_parser(
         "reconcile",
-        help="hold a bot's real trades against a backtest of the same time",
+        help="compare a bot's real trades with a backtest of the same time",
         description="Compare what a bot really traded with freqtrade's backtest of the same time: "
         "matched, missed, extra and late trades with their likely cause, slippage and fees.",
         epilog=EXAMPLE,
@@ -73,8 +73,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--lock",
         type=Path,
         metavar="FILE",
-        help="the band of the result: without --db made of a backtest and written to this new "
-        "file, before the bot trades; with --db read from it, for the same config only",
+        help="file of the expected band: without --db, written from a backtest before the bot "
+        "trades; with --db, read and compared, for the same config only",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.set_defaults(run=run)
@@ -96,10 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     locks, exists = arguments.db is None, arguments.lock is not None and arguments.lock.exists()
     if locks and exists:
-        raise CommandError(f"{arguments.lock} is there already: name another file, or add --db")
+        raise CommandError(f"{arguments.lock} exists already: name another file, or add --db")
     if not locks and arguments.lock is not None and not exists:
         raise CommandError(
-            f"there is no {arguments.lock}: a band is locked before the bot trades, without --db"
+            f"there is no {arguments.lock}: lock a band before the bot trades, without --db"
         )
     lock = Lock.read(arguments.lock) if exists else None
     config = load_config(config_files(arguments))
@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
     # freqtrade logs each file that it opens.
     logging.getLogger("freqtrade").setLevel(logging.WARNING)
     if not hasattr(strategy, "entry_settings"):
-        raise CommandError(f"{arguments.strategy} is not made of PerpImbalance")
+        raise CommandError(f"{arguments.strategy} is not based on PerpImbalance")
     settings = json.loads(json.dumps(strategy.entry_settings(), default=str))
     if locks:
         return lock_band(arguments, config, settings)
@@ -269,8 +269,8 @@ def missing_evidence(record: "BotRecord", logs: list[Path]) -> list[str]:
     notes = []
     if not logs:
         notes.append(
-            "no --logfile: a bot that was down is known by its starts only, an order that was not "
-            "filled not at all"
+            "no --logfile: downtimes are known from the bot's starts only, and unfilled orders are "
+            "not known"
         )
     lacking = len(record.trades) - len(record.settings)
     if lacking:

@@ -57,14 +57,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--wallet",
         type=float,
         metavar="USDT",
-        help=f"take orders, too, for an account with so much in it; its keys are in "
+        help=f"also accept orders, for an account of this size; its keys are in "
         f"{ACCOUNT_CONFIG} (not together with --clock)",
     )
     parser.add_argument(
         "--faults",
         type=Path,
         metavar="FILE",
-        help="JSON list of what goes wrong and when, to see what a bot makes of a bad day",
+        help="JSON list of faults and their times, to test how a bot handles them",
     )
     parser.set_defaults(run=run)
 

@@ -25,9 +25,9 @@ examples:
       user_data/backtest_results/backtest-result-2026-01-31_12-00-00.zip
   perp-imbalance report -d user_data/data/binance --output report.html
 
-One page that needs no network: equity and drawdown beside buy-and-hold, profit by preset, exit tag,
-side, |z| at entry, hour and month, holding time beside the time z took to cool, what of a move was
-premium, and the worst trades with a small chart each.
+One page that needs no network: equity and drawdown compared with buy-and-hold, profit by preset,
+exit tag, side, |z| at entry, hour and month, holding time compared with the time z took to cool,
+captured premium and price move, and the worst trades with a small chart each.
 """
 
 
@@ -44,20 +44,20 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         nargs="?",
         type=Path,
         metavar="RESULT.zip",
-        help="freqtrade's result file, or a folder of them (default: the newest there is)",
+        help="freqtrade's result file, or a folder of them (default: the newest)",
     )
     add_config(parser)
-    add_datadir(parser, "without, the one that the result names, else the config's")
+    add_datadir(parser, "default: the one that the result names, else the config's")
     add_strategy_path(parser)
     add_palette(parser)
     parser.add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="page to write, or a folder for it (default: beside the result)",
+        help="page to write, or a folder for it (default: next to the result)",
     )
-    parser.add_argument("--force", action="store_true", help="replace a page that is there")
-    parser.add_argument("--json", action="store_true", help="all tables, for machines")
+    parser.add_argument("--force", action="store_true", help="replace an existing page")
+    parser.add_argument("--json", action="store_true", help="print all tables as JSON")
     parser.set_defaults(run=run)
 
 

@@ -44,7 +44,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--now",
         action="store_true",
-        help="let it end with tomorrow: for a dry-run, scan or doctor on perp-imbalance replay",
+        help="end the sample tomorrow: for a dry-run, scan or doctor on perp-imbalance replay",
     )
     parser.set_defaults(run=run)
 

@@ -32,14 +32,14 @@ examples:
   perp-imbalance scan -c config.json --preset aggressive --json
   perp-imbalance scan -c config.json --watch --pairlist user_data/pairs.json
 
-All perps of the config's stake currency that have a premium, as of the last closed candle, from the
-strategy's own columns and its thresholds. --by deviation ranks by how far the premium is from its
-median, less the two taker fees of a round trip; the others by size.
+Lists all perps of the config's stake currency that have a premium, as of the last closed candle,
+with the strategy's own columns and thresholds. --by deviation ranks by the distance of the premium
+from its median, less the two taker fees of a round trip; the others rank by size.
 
 columns, in the order in which they are shown as far as they fit:
   perp       the coin; --json has the whole pair
-  change     with --watch: of what the table is ranked by, since the last
-             candle; "new": was not ranked then
+  change     with --watch: change of the ranked figure since the last candle;
+             "new": was not ranked then
   deviation  premium less its median of the last dev_len premiums, in bps
              (hundredths of a percent)
   net        size of the deviation less two taker fees, in bps: the most that
@@ -48,12 +48,12 @@ columns, in the order in which they are shown as far as they fit:
   fees       premium in multiples of two taker fees
   z          the z-score that the bias goes by
   bias       the side that the strategy would enter
-  since      for how many candles; ">500": longer than the candles at hand
+  since      age of the bias in candles; ">500": more than the loaded candles
   funding    rate in percent as if paid every 8 hours, whatever the perp's own
              interval
-  gates      active gates that do not let the side of z enter, or all where
-             the strategy does not enter that side; "?": what it looks at is
-             not known, so nothing enters
+  gates      active gates that do not let the side of z enter, or all if the
+             strategy does not enter that side; "?": the gate's series is
+             unknown, so nothing enters
   yearly     the funding rate for a year, without compounding
   due        hours until funding is paid
   sound      whether z measures the market, by the doctor's bounds, on the
@@ -88,25 +88,25 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--preset",
         choices=list(PRESETS),
         metavar="NAME",
-        help="its thresholds, in place of a strategy's: %(choices)s",
+        help="use its thresholds instead of a strategy's: %(choices)s",
     )
     add_strategy_path(parser)
     parser.add_argument(
         "--by", choices=BY, default=BY[0], help="what to rank by (default: %(default)s)"
     )
     parser.add_argument(
-        "--columns", metavar="NAME,…", help="those to show (default: all that fit; see below)"
+        "--columns", metavar="NAME,…", help="columns to show (default: all that fit; see below)"
     )
     parser.add_argument(
         "--top", type=int, default=20, metavar="N", help="0: all (default: %(default)s)"
     )
-    parser.add_argument("--watch", action="store_true", help="again at each candle, until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="repeat at each candle until Ctrl-C")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a line a perp, too")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="also write one line per perp")
     parser.add_argument(
-        "--pairlist", type=Path, metavar="FILE", help="write a whitelist for RemotePairList, too"
+        "--pairlist", type=Path, metavar="FILE", help="also write a whitelist for RemotePairList"
     )
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--force", action="store_true", help="replace existing files")
     parser.set_defaults(run=run)
 
 

@@ -48,13 +48,13 @@ _EXAMPLE = """examples:
   perp-imbalance sweep -d user_data/data/binance \\
       --from user_data/walk_forward/winner.json
 
-An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included). What is not
-named keeps the preset's value, or that of --from; with --from and no axis, a few steps of each
-number around it are tried. Every combination is traded as `perp-imbalance backtest` would: entries,
-exits, stop, stakes, fees, funding and protections of the config; several pairs share a wallet
-(pair "all"), and each is traded alone, too. With --horizons, entries are held for so many candles
-instead, whatever would end them; a combination with which the strategy's own trades lose is not
-listed even so. Results: a parquet file with a row per combination and pair, and an HTML page.
+An axis is a list (25,50) or a range with its step (1.2:3:0.1, the last included). Thresholds
+without an axis keep the preset's value, or that of --from; with --from and no axis, a few steps
+around each number are tried. Every combination is traded as `perp-imbalance backtest` would:
+entries, exits, stop, stakes, fees, funding and protections of the config; several pairs share a
+wallet (pair "all"), and each is also traded alone. With --horizons, entries are held for N candles
+and all exits are ignored; a combination whose trades lose with the strategy's exits is still not
+listed. Results: a parquet file with one row per combination and pair, and an HTML page.
 
 """
 
@@ -63,7 +63,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``sweep``."""
     parser = subparsers.add_parser(
         "sweep",
-        help="trade a grid of thresholds, thousands of backtests a second, and rank it",
+        help="simulate a grid of thresholds, thousands of backtests a second, and rank it",
         description="Try every combination of a grid of thresholds on stored candles.",
         epilog=_EXAMPLE,
     )
@@ -81,12 +81,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=Path,
         dest="tuned",
         metavar="FILE",
-        help="parameter file whose values count in place of the preset's",
+        help="parameter file whose values replace the preset's",
     )
     for name in AXES:
         parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUES", dest=name)
-    parser.add_argument("--sample", type=int, metavar="N", help="so many at random, not all")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of sample and luck")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="try N random combinations, not all"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of --sample and the luck test"
+    )
     parser.add_argument(
         "--rank-by",
         choices=RANKS,
@@ -104,16 +108,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--horizons",
         metavar="N,N",
-        help="hold entries for so many candles, in place of the strategy's exits",
+        help="hold entries for N candles instead of using the strategy's exits",
     )
     parser.add_argument(
-        "--fee", type=float, metavar="SHARE", help="of one order (default: that of a backtest)"
+        "--fee", type=float, metavar="SHARE", help="of one order (default: a backtest's)"
     )
     parser.add_argument(
         "--scheduler", metavar="tcp://…", help="Dask scheduler (default: this process)"
     )
     add_palette(parser)
-    parser.add_argument("--json", action="store_true", help="summary for machines")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     parser.set_defaults(run=run)
 
 
@@ -318,5 +322,5 @@ def rules_of(
     found = {**config, "stoploss": stoploss}
     rules = rules_of_config(found, start.settings, stoploss, arguments.fee)
     names = left_out(config, start.settings)
-    said = f"what a backtest of this config has and a sweep leaves out: {', '.join(names)}"
+    said = f"used in a backtest of this config, left out by a sweep: {', '.join(names)}"
     return rules, [said] if names else []

@@ -154,7 +154,7 @@ def _order_said(summary: "Mapping[str, Any]") -> list[str]:
     if not summary["lines"]:
         return []
     return [
-        "Of each selection, lines on a plateau come first, then those that no neighbour judges, "
+        "In each selection, lines on a plateau come first, then those without enough neighbours, "
         f"then the others; within each by {summary['rank_by']}. Sharpe is of weekly returns, "
         "drawdown a share of the highest balance before it: freqtrade prints daily ones and its own"
     ]
@@ -174,7 +174,7 @@ def text_of(summary: dict[str, Any]) -> str:
     if summary["lines"]:
         first = summary["lines"][0]
         shown = first["p"] <= SURE and first["is_plateau"] is not False
-        even_so = "" if shown else ", although it is not shown to be more than luck"
+        even_so = "" if shown else ", although it may be luck"
         lines += [
             "Whether it holds on candles that it was not chosen on: its command with another "
             "--timerange; a tuning on these candles would not tell",
@@ -213,11 +213,11 @@ def _judged(row: "Mapping[str, Any]", summary: "Mapping[str, Any]") -> str:
         f"{summary['best_of_worthless_t']:.1f})"
     )
     if not row["neighbours"]:
-        return f"{luck}; no neighbours in the grid: a lucky line cannot be told"
+        return f"{luck}; no neighbours in the grid: luck cannot be ruled out"
     said = f"{luck}; {row['earning']} of {row['neighbours']} neighbours earned"
     if row["shared"] is not None:
         said += f", with {row['shared']:.0%} of their trades shared"
     if row["is_plateau"] is None:
-        return f"{said}; {row['others']} others are too few to tell a plateau from luck"
+        return f"{said}; {row['others']} others are too few to distinguish a plateau from luck"
     what = "a plateau" if row["is_plateau"] else "NO PLATEAU"
     return f"{said}; the {row['others']} others {row['others_bps']:+.1f} bps: {what}"

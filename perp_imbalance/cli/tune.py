@@ -44,19 +44,19 @@ _EXAMPLE = """examples:
   perp-imbalance tune --datadir user_data/data/binance \\
       --vary enter_z=1.2:3:0.1 exit_z use_sigma --fix len_prem=50
 
-The last quarter of the time range is put aside. On the rest, the trades that freqtrade's backtest
-would make are simulated for each trial, all pairs on one wallet, and scored in folds of time: the
-mean of the objective less half of its standard deviation across folds. A trade that crosses a
-fold's border does not count, nor one that opens sooner after it than the longest trade lasts. Then
-freqtrade itself backtests the winner, the presets and holding on the last quarter, and the verdict
-says what that proves. A winner that lost there, or whose probability of overfitting (CSCV) is above
-a half, is written with --force only, and carries a warning.
+The last quarter of the time range is not searched. On the rest, the trades of freqtrade's backtest
+are simulated for each trial, all pairs on one wallet, and scored in folds of time: the mean of the
+objective less half of its standard deviation across folds. Trades that cross a fold's border do not
+count, nor do trades that open after it within the duration of the longest trade. Then freqtrade
+itself backtests the winner, the presets and buy-and-hold on the last quarter, and the verdict
+states the result. A winner that lost there, or whose probability of overfitting (CSCV) is above a
+half, is written with --force only, and carries a warning.
 
-Values are a list (25,50) or a range with its step (1.2:3:0.1). A name without values has the
-strategy's own range, that of hyperopt. Without --vary, all varies that hyperopt would vary but
-entry_mode and max_stale_candles. Where all combinations are no more than --trials, each is tried.
+Values are a list (25,50) or a range with its step (1.2:3:0.1). A name without values uses the
+strategy's own range, as hyperopt does. Without --vary, everything varies that hyperopt varies,
+except entry_mode and max_stale_candles. If there are at most --trials combinations, all are tried.
 
-exit code: 0 where a parameter file was written, 1 where the winner is not worth it
+exit code: 0 if a parameter file was written, 1 if the winner is not worth it
 """
 _DEFAULT = "default: %(default)s"
 
@@ -65,28 +65,28 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``tune``."""
     parser = subparsers.add_parser(
         "tune",
-        help="find thresholds, and say whether they hold on candles never searched",
-        description="Search thresholds by thousands of simulated backtests, and prove the best.",
+        help="search thresholds and test the best on candles that were not searched",
+        description="Search thresholds by thousands of simulated backtests, and test the best.",
         epilog=_EXAMPLE,
     )
     add_config(parser)
     add_candles(parser)
     add_strategy(parser, STRATEGIES[0])
     values = "NAME[=VALUES]"
-    parser.add_argument("--vary", nargs="+", metavar=values, help="only these, within the values")
-    parser.add_argument("--fix", nargs="+", metavar="NAME=VALUE", help="these stay as they are")
+    parser.add_argument("--vary", nargs="+", metavar=values, help="vary only these, within VALUES")
+    parser.add_argument("--fix", nargs="+", metavar="NAME=VALUE", help="keep these values fixed")
     parser.add_argument(
         "--trials",
         type=int,
         default=2000,
         metavar="N",
-        help=f"what the sampler proposes twice is tried once; {_DEFAULT}",
+        help=f"proposals of the sampler; repeated ones are tried once; {_DEFAULT}",
     )
     parser.add_argument(
         "--objective",
         choices=OBJECTIVE_NAMES,
         default=OBJECTIVE_NAMES[0],
-        help=f"figure of each fold, {_DEFAULT}",
+        help=f"figure that scores a fold, {_DEFAULT}",
     )
     parser.add_argument(
         "--folds", type=int, default=8, metavar="N", help=f"an even number, {_DEFAULT}"
@@ -96,10 +96,14 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=float,
         default=25.0,
         metavar="PERCENT",
-        help=f"share of the time range that is put aside, {_DEFAULT}",
+        help=f"share of the time range that is not searched, {_DEFAULT}",
     )
     parser.add_argument(
-        "--min-trades", type=int, default=100, metavar="N", help=f"of a trial, {_DEFAULT}"
+        "--min-trades",
+        type=int,
+        default=100,
+        metavar="N",
+        help=f"least trades of a trial, {_DEFAULT}",
     )
     parser.add_argument(
         "--sampler",
@@ -114,7 +118,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--out", type=Path, metavar="FILE", help="default: a new name under user_data/tune"
     )
     parser.add_argument(
-        "--force", action="store_true", help="write a winner that is not worth it, too"
+        "--force", action="store_true", help="write a winner even if it is not worth it"
     )
     add_palette(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON")
@@ -270,7 +274,7 @@ class Task:
         notes = list(self.candles.data.notes)
         if missing := left_out(self.candles.config, self.candles.settings):
             said = ", ".join(missing)
-            notes.append(f"what a backtest of this config has and the search leaves out: {said}")
+            notes.append(f"used in a backtest of this config, left out by the search: {said}")
         traded = self.candles.traded(self.last.window.test_range)
         return notes + differences(traded.trades(), thresholds, found)
 
@@ -366,7 +370,7 @@ def _lines(found: dict[str, Any], result_file: Path) -> list[str]:
     if found["warning"]:
         lines.append(f"Warning: {found['warning']}")
     if found["parameter_file"] is None:
-        lines += ["No parameter file was written: --force writes it all the same"]
+        lines += ["No parameter file was written: --force writes it anyway"]
         return [*lines, str(result_file), found["html"]]
     files = [found["parameter_file"], str(result_file), found["html"]]
     return [*lines, *files, "Next:", *found["next"]]

@@ -38,14 +38,14 @@ _EXAMPLE = """example:
   perp-imbalance walk-forward -c config.json --datadir user_data/data/binance \\
       --timerange 20200101-20231231 --train 180d --test 60d --epochs 200
 
-For each window, thresholds are searched over simulated trades of the training part, as `tune` does
-(or by freqtrade's hyperopt: --engine freqtrade), and freqtrade's own backtesting trades what was
-found on the part after it. The trades of all test parts make one account. The same
-command again goes on with the windows that are missing. Results: report.html, report.json and
-winner.json, which `perp-imbalance preset apply` takes. A parameter file beside the strategy is left
-out: it may have been found on what is tested here.
-Workers of a cluster (--scheduler) need this package, of the same version, and nothing else; candles
-travel to them. Once candles, strategies, options or the code have changed, begin anew with --out.
+For each window, thresholds are searched on simulated trades of the training part, as `tune` does
+(or by freqtrade's hyperopt: --engine freqtrade), and freqtrade's own backtesting trades the best
+on the test part after it. The trades of all test parts make one account. The same command run again
+computes the missing windows. Results: report.html, report.json and winner.json, which
+`perp-imbalance preset apply` accepts. The strategy's parameter file is ignored: its values may have
+been found on the candles that are tested here.
+Workers of a cluster (--scheduler) need the same version of this package and nothing else; candles
+are sent to them. After a change of candles, strategies, options or code, start again with --out.
 """
 _DEFAULT = "default: %(default)s"
 _SPACES = ("buy", "sell", "lookback")
@@ -58,8 +58,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     """Add the subcommand ``walk-forward``."""
     parser = subparsers.add_parser(
         "walk-forward",
-        help="fit on one span, backtest on the next, all along a time range",
-        description="Tell what of a fit holds out of sample.",
+        help="fit on one window, backtest on the next, through a whole time range",
+        description="Test how fitted thresholds perform out of sample.",
         epilog=_EXAMPLE,
     )
     add_config(parser)
@@ -71,7 +71,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument("--train", default="180d", metavar="LENGTH", help=f"to fit on, {_DEFAULT}")
     parser.add_argument("--test", default="60d", metavar="LENGTH", help=f"to trade, {_DEFAULT}")
     parser.add_argument(
-        "--anchored", action="store_true", help="fit on all that lies before the test part"
+        "--anchored", action="store_true", help="fit on everything before the test part"
     )
     parser.add_argument(
         "--spaces",
@@ -88,13 +88,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser.add_argument(
         "--objective",
         choices=OBJECTIVE_NAMES,
-        help=f"of kernel: figure of each fold (default: {OBJECTIVE_NAMES[0]})",
+        help=f"of kernel: figure that scores a fold (default: {OBJECTIVE_NAMES[0]})",
     )
     parser.add_argument(
         "--hyperopt-loss", "--hyperoptloss", metavar="NAME", help=f"of freqtrade (default: {_LOSS})"
     )
     parser.add_argument(
-        "--min-trades", type=int, default=10, metavar="N", help=f"of an epoch, {_DEFAULT}"
+        "--min-trades",
+        type=int,
+        default=10,
+        metavar="N",
+        help=f"least trades of an epoch, {_DEFAULT}",
     )
     parser.add_argument("--seed", type=int, default=1, metavar="N", help=f"of the fit, {_DEFAULT}")
     parser.add_argument(
@@ -166,7 +170,7 @@ def check_engine(arguments: argparse.Namespace) -> None:
     other = {"kernel": "hyperopt_loss", "freqtrade": "objective"}[arguments.engine]
     if getattr(arguments, other) is not None:
         takes = next(engine for engine in _EPOCHS if engine != arguments.engine)
-        raise CommandError(f"--{other.replace('_', '-')} is of --engine {takes}")
+        raise CommandError(f"--{other.replace('_', '-')} is only for --engine {takes}")
     if arguments.engine == "kernel":
         for space in arguments.spaces:
             if space not in _SPACES:
@@ -242,7 +246,7 @@ def prepare(
     notes = list(data.notes)
     if arguments.engine == "kernel" and (missing := left_out(config, settings)):
         said = ", ".join(missing)
-        notes.append(f"what a backtest of this config has and the fits leave out: {said}")
+        notes.append(f"used in a backtest of this config, left out by the fits: {said}")
     return bundle, windows, notes
 
 

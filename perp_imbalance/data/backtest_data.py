@@ -399,5 +399,5 @@ def _mend_missing(folder: CandleFolder, key: Key, *, told: bool) -> str | None:
     if others and key not in folder.keys:
         file = folder.file(pair, others[0], kind).name
         right = file.replace(f"-{others[0]}-", f"-{timeframe}-")
-        return f"{harm}; freqtrade does not read {file}: rename it to {right}, or download it anew"
-    return f"{harm}; perp-imbalance download-data brings them" if told else None
+        return f"{harm}; freqtrade does not read {file}: rename it to {right}, or download it again"
+    return f"{harm}; perp-imbalance download-data downloads them" if told else None

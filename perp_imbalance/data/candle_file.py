@@ -26,7 +26,7 @@ FUNDING_TIMEFRAME = "1h"
 #: What pyarrow, pandas and freqtrade raise on a file whose content does not match its name.
 READ_ERRORS = (pa.ArrowException, ValueError, TypeError, OSError, EOFError, zlib.error)
 #: How to mend a broken file.
-DOWNLOAD = "delete it, then perp-imbalance download-data brings it anew"
+DOWNLOAD = "delete it, then perp-imbalance download-data downloads it again"
 
 # No perpetual and no spot market is older than this.
 _OLDEST = Timestamp("2009-01-01", tz="UTC")
@@ -166,13 +166,13 @@ def _times(file: Path, stored: DataFrame) -> DatetimeIndex:
         is_number = pd.api.types.is_numeric_dtype(dates.dtype)
         unit = ', unit="ms", utc=True) (the unit is the file\'s)' if is_number else ", utc=True)"
         raise DataError(
-            f"{column} holds {dates.dtype if is_number else 'text'}, not times: write it anew with "
-            f'pandas.to_datetime(frame["date"]{unit}, or {DOWNLOAD}'
+            f"{column} holds {dates.dtype if is_number else 'text'}, not times: write it again "
+            f'with pandas.to_datetime(frame["date"]{unit}, or {DOWNLOAD}'
         )
     times = DatetimeIndex(dates)
     if times.tz is None:
         raise DataError(
-            f'{column} has no timezone: write it anew with frame["date"].dt.tz_localize("UTC"), '
+            f'{column} has no timezone: write it again with frame["date"].dt.tz_localize("UTC"), '
             f"or {DOWNLOAD}"
         )
     if times.hasnans:
@@ -180,17 +180,17 @@ def _times(file: Path, stored: DataFrame) -> DatetimeIndex:
     if (times.tz_localize(None) != times.tz_convert(None)).any():
         raise DataError(
             f"{column} is in the timezone {times.tz}, in which freqtrade moves candles to other "
-            f'times: write it anew with frame["date"].dt.tz_convert("UTC"), or {DOWNLOAD}'
+            f'times: write it again with frame["date"].dt.tz_convert("UTC"), or {DOWNLOAD}'
         )
     if times.min() < _OLDEST:
         raise DataError(
             f"{column} begins at {times.min():%Y-%m-%d %H:%M}: its numbers have another unit than "
-            f"was assumed; write it anew, or {DOWNLOAD}"
+            f"was assumed; write it again, or {DOWNLOAD}"
         )
     if not times.is_monotonic_increasing or not times.is_unique:
         at = times[1:][times[1:] <= times[:-1]][0]
         raise DataError(
-            f"{column} repeats a time or is out of order at {at:%Y-%m-%d %H:%M}: write it anew "
+            f"{column} repeats a time or is out of order at {at:%Y-%m-%d %H:%M}: write it again "
             f'with frame.drop_duplicates("date").sort_values("date"), or {DOWNLOAD}'
         )
     return times

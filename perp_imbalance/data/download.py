@@ -177,9 +177,9 @@ def stored_series(
 
 
 def read_extent(handler: Any, series: Series) -> Extent:
-    """Read a file of candles with freqtrade's own handler, which logs what it cannot read.
+    """Return the extent of a candle file, read with freqtrade's own handler, which logs its errors.
 
-    :raises DataError: if it cannot be read, or its candles are not in the order of time.
+    :raises DataError: if the file cannot be read, or its candles are not sorted by time.
     """
     file = _file(handler, series)
     pair, timeframe, kind = series
@@ -192,11 +192,11 @@ def read_extent(handler: Any, series: Series) -> Extent:
     if errors:
         raise DataError(
             f"{file} cannot be read as candles ({errors[0].splitlines()[0]}): restore it from a "
-            "backup, or delete it and download it anew"
+            "backup, or delete it and download it again"
         )
     dates = frame["date"]
     if dates.isna().any() or not dates.is_monotonic_increasing:
-        raise DataError(f"{file} has candles out of order: delete it and download it anew")
+        raise DataError(f"{file} has candles out of order: delete it and download it again")
     first, last = (dates.iloc[0], dates.iloc[-1]) if len(dates) else (None, None)
     return Extent(int(dates.nunique()), first, last, (state.st_mtime_ns, state.st_size))
 

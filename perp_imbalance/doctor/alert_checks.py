@@ -24,7 +24,7 @@ def check_alerts(config: Mapping[str, Any], settings: Settings) -> Check:
     if not settings.alerts:
         if not settings.alert_only:
             return Check(NAME, Level.OK, "none")
-        message = "alert_only is true and alerts is empty, so the bot neither enters nor tells"
+        message = "alert_only is true and alerts is empty, so the bot neither enters nor alerts"
         return Check(NAME, Level.WARNING, f"{message}: name alerts in {SECTION}")
     enabled = [channel for channel in _CHANNELS if config.get(channel, {}).get("enabled")]
     lacking = {name: what for name in enabled if (what := _lacking(name, config[name]))}

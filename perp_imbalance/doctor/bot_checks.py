@@ -85,7 +85,7 @@ def check_clock(offset_ms: int | None, exchange: str) -> Check:
     :param offset_ms: this clock less the exchange's; None where the exchange does not tell.
     """
     if offset_ms is None:
-        message = f"{exchange} does not tell its time: ages are by this machine's clock"
+        message = f"{exchange} does not return its time: ages are measured by this clock"
         return Check("clock", Level.WARNING, message)
     seconds = abs(offset_ms) / 1000
     side = "ahead of" if offset_ms > 0 else "behind"
@@ -116,7 +116,7 @@ def check_startup(startup: int, perp_limit: int, spot_limit: int, requests: int)
     if requests > 1:
         message = (
             f"{startup} take {requests} requests of {perp_limit} for every pair at start: slow "
-            "with many pairs, right nevertheless"
+            "with many pairs, but correct"
         )
         return Check(name, Level.WARNING, message)
     return Check(name, Level.OK, f"{startup} fit into one request of {perp_limit}")
@@ -246,9 +246,7 @@ def check_parameter_file(
     except SettingsError as error:
         return Check(name, Level.MUST_FIX, f"{error}; mend or delete the file")
     if parameters is not None and found.warning:
-        return Check(
-            name, Level.WARNING, f"{file} is used, of which its tuning says: {found.warning}"
-        )
+        return Check(name, Level.WARNING, f"{file} is used; its tuning warns: {found.warning}")
     return Check(name, Level.OK, f"{file} is used")
 
 
@@ -281,7 +279,7 @@ def _lost(name: str, pair: str, markets: Mapping[str, Market], exchange: str) ->
     if ":" not in pair:
         meant = did_you_mean([pair], filter(lambda perp: _is_active_perp(markets[perp]), markets))
         mend = ": take it off the whitelist, a perp is called like BTC/USDT:USDT"
-        message = f"this is no perp's name{meant or mend}"
+        message = f"this is not the name of a perp{meant or mend}"
         return Check(name, Level.MUST_FIX, message, pair)
     if not _is_active_perp(markets.get(pair)):
         message = f"{exchange} has no active perp of this name: take it off the whitelist"

@@ -136,7 +136,7 @@ def check_tick_noise(noise: float, tick: float, market: str, enter_z: float) -> 
         return Check(name, Level.OK, f"one tick of {market} moves z by {noise:.2f}")
     if math.isinf(noise):
         message = (
-            "its premium does not move over most windows of len_prem candles, so z is no measure"
+            "its premium does not move over most windows of len_prem candles, so z means nothing"
         )
         return Check(name, Level.MUST_FIX, f"{message}; take the pair off the whitelist")
     said = (

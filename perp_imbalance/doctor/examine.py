@@ -199,7 +199,7 @@ def _examine_exchange(
     if not pairs:
         return
     if plan is None:
-        message = "not looked at: first fix what is named, then run the doctor again"
+        message = "not checked: fix the findings above, then run the doctor again"
         report.checks.append(Check("pairs", Level.WARNING, message))
         return
     report.checks += bot_checks.check_spot_pairs(plan.settings.spot_pairs, exchange.markets, name)

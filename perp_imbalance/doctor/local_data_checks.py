@@ -83,12 +83,12 @@ def check_complete(datadir: Path, missing: Sequence[Key], pairs: int) -> Check:
     :param pairs: number of checked pairs.
     """
     if not missing:
-        return Check(NAME, Level.OK, f"{datadir} has what a backtest of {pairs} pairs reads")
+        return Check(NAME, Level.OK, f"{datadir} has all that a backtest of {pairs} pairs reads")
     pair, timeframe, kind = missing[0]
     more = f" and {len(missing) - 1} more series" if len(missing) > 1 else ""
     message = (
         f"{datadir} lacks {kind} candles of {pair} {timeframe}{more}, which only a backtest needs: "
-        "perp-imbalance download-data brings them"
+        "perp-imbalance download-data downloads them"
     )
     return Check(NAME, Level.WARNING, message)
 
@@ -109,7 +109,7 @@ def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: s
     if not is_same_coin(ratio):
         message = (
             f"{said} do not fit the perp's (price ratio {ratio:.3g}): delete both files and "
-            "download them anew"
+            "download them again"
         )
         return Check(NAME, Level.MUST_FIX, message, match.perp)
     return Check(NAME, Level.OK, f"{said} are not the perp's", match.perp)

@@ -64,7 +64,7 @@ def open_config(files: Sequence[Path], report: Report, **options: Any) -> dict[s
         # Which says what is wrong with them, as for the other commands.
         load_config(files)
     except AttributeError:
-        raise CommandError(f"{names}: a config is one JSON object, {{...}}") from None
+        raise CommandError(f"{names}: a config is a single JSON object, {{...}}") from None
     except (OSError, ValueError) as error:
         raise CommandError(f"{names} cannot be read: {error}") from None
     return attempt(report, "config", lambda: load_config(files, **options))

@@ -168,9 +168,7 @@ def _about_match(match: SpotMatch) -> Check:
         return Check(SPOT_PAIR, Level.WARNING, f"{match.name}, because {match.passed_over}")
     if match.rule != "override":
         return Check(SPOT_PAIR, Level.OK, message)
-    message += (
-        ": your own assignment in perp_imbalance.spot_pairs, of which only prices are checked"
-    )
+    message += ": your own assignment in perp_imbalance.spot_pairs; only its prices are checked"
     return Check(SPOT_PAIR, Level.WARNING, message)
 
 
@@ -205,8 +203,8 @@ def _mend_no_candles(kind: CandleType, settings: Settings) -> str:
     if settings.premium_source in ("index", "premium_index"):
         return 'set perp_imbalance.premium_source to "spot", or take the pair off the whitelist'
     return (
-        f"premium_source {json.dumps(settings.premium_source)} takes it for want of a spot pair; "
-        "assign one in perp_imbalance.spot_pairs, or take the pair off the whitelist"
+        f"premium_source {json.dumps(settings.premium_source)} uses it because there is no spot "
+        "pair; assign one in perp_imbalance.spot_pairs, or take the pair off the whitelist"
     )
 
 

@@ -105,7 +105,7 @@ def check_stake(pair: str, stake: Stake, smallest: float | None, leverage: float
     :param leverage: the leverage for which it was computed.
     """
     if stake.amount is None:
-        return Check(STAKE, Level.OK, "what it is, only a running bot can tell", pair)
+        return Check(STAKE, Level.OK, "known only to a running bot", pair)
     if smallest is None or stake.amount >= smallest:
         return Check(STAKE, Level.OK, f"the exchange takes {stake}", pair)
     said = (

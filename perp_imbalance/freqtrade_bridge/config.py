@@ -185,7 +185,7 @@ def _unfit_file(files: Sequence[Path]) -> BridgeError:
     for file in files:
         content: object = load_config_file(str(file))
         if not isinstance(content, Mapping):
-            return BridgeError(f"a config is one JSON object, {{...}} ({_names([file])})")
+            return BridgeError(f"a config is a single JSON object, {{...}} ({_names([file])})")
         if _wrong_settings(content):
             return _wrong_type(content, _names([file]))
     return _wrong_type({}, _names(files))

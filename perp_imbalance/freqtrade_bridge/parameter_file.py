@@ -135,7 +135,7 @@ class ParameterFile(BaseModel):
             space = SPACES.get(name) or _OPTION_SPACES.get(name)
             if space is None:
                 known = ", ".join((*SPACES, *_OPTION_SPACES))
-                raise SettingsError(f"{name} is no parameter: known are {known}")
+                raise SettingsError(f"{name} is not a parameter: known are {known}")
             params.setdefault(space, {})[name] = _value_of(word)
         said = " ".join(map("=".join, words.items()))
         try:
@@ -158,7 +158,7 @@ class ParameterFile(BaseModel):
 
         >>> ParameterFile.parse('{"params": {"roi": {"soon": 1}}}', "X.json")
         Traceback (most recent call last):
-        perp_imbalance.errors.SettingsError: X.json: roi.soon is no number of minutes
+        perp_imbalance.errors.SettingsError: X.json: roi.soon is not a number of minutes
         """
         from freqtrade.optimize.hyperopt_tools import HyperoptTools
 
@@ -315,9 +315,9 @@ def _one_line(error: ValidationError, source: object) -> str:
     space, name = place[1:3]
     if first["type"] == "extra_forbidden":
         known = ", ".join(f"{space}.{option}" for option in _KNOWN[space])
-        return f"{source}: {space}.{name} is no option of freqtrade: known are {known}"
+        return f"{source}: {space}.{name} is not an option of freqtrade: known are {known}"
     if place[-1] == "[key]":
-        return f"{source}: {space}.{name} is no number of minutes"
+        return f"{source}: {space}.{name} is not a number of minutes"
     # Of a whole number or another, pydantic names the first.
     is_number = first["type"] in ("int_type", "float_type")
     wanted = "a number" if is_number else first["msg"].removeprefix("Input should be ")

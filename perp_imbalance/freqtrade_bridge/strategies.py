@@ -67,7 +67,7 @@ def check_strategies(names: Sequence[str], config: Mapping[str, Any]) -> None:
         # With a colon, it is not a name but the code itself.
         if name not in known and ":" not in name and not (folder / f"{name}.py").is_file():
             there = ", ".join(sorted(known)) or "none"
-            raise BridgeError(f"there is no strategy {name} in {folder}: there are {there}")
+            raise BridgeError(f"there is no strategy {name} in {folder}; available: {there}")
 
 
 def parameter_spaces(strategy: str, folder: Path, user_data: Path) -> list[str] | None:

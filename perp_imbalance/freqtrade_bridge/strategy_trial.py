@@ -45,7 +45,7 @@ def tried(
         if lacking:
             raise CommandError(
                 f"{strategy_name} has no parameter {lacking[0]}: a preset is for PerpImbalance and "
-                "strategies that are made of it"
+                "strategies that are based on it"
             )
         parameters.check_names(name, parameters_of(strategy), strategy_name)
         strategy.ft_load_hyper_params()

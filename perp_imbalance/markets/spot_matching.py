@@ -273,7 +273,7 @@ def _overridden(perp: str, override: SpotPair, markets: MarketLookup) -> SpotMat
     """Return the match with the user's own spot pair, or a refusal if it is not listed."""
     market = markets(override.pair)
     if market is None or not market.get("spot"):
-        reason = f"the configured spot pair {override.pair} is no spot market of the exchange"
+        reason = f"the configured spot pair {override.pair} is not a spot market of the exchange"
         return SpotMatch(perp, None, 1, None, reason)
     return SpotMatch(perp, override.pair, override.scale, "override", None)
 

@@ -151,7 +151,7 @@ def _connection(url: str, shown: str) -> Iterator[Connection]:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
         raise DataError(
-            f"{shown} is no URL of a database: write it as freqtrade's db_url, such as "
+            f"{shown} is not the URL of a database: write it as freqtrade's db_url, such as "
             "sqlite:///tradesv3.sqlite"
         ) from None
     try:

@@ -40,8 +40,8 @@ def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
     if start < first:
         raise RehearsalError(
             f"{start:%Y-%m-%d} is too early: {data.folder.datadir} begins "
-            f"{min(spans)[0]:%Y-%m-%d %H:%M}, and {STARTUP_CANDLES} candles are looked back on: "
-            f"start the time range at {first.ceil('D'):%Y%m%d} or later"
+            f"{min(spans)[0]:%Y-%m-%d %H:%M}, and {STARTUP_CANDLES} candles are needed "
+            f"before the time range: start it at {first.ceil('D'):%Y%m%d} or later"
         )
     if stop > last:
         raise RehearsalError(

@@ -39,7 +39,7 @@ class StrategyAnalysis:
             self.strategy.dp = DataProvider(config, exchange)
             if not hasattr(self.strategy, "thresholds"):
                 raise CommandError(
-                    f"{config['strategy']} is not made of PerpImbalance: the chart is drawn "
+                    f"{config['strategy']} is not based on PerpImbalance: the chart is drawn "
                     "from the columns and thresholds of PerpImbalance and its presets"
                 )
             self.strategy.ft_bot_start()
@@ -113,7 +113,7 @@ class StrategyAnalysis:
         if rates.empty:
             raise DataError(
                 f"{self.config['datadir']} has no funding rates of {pair}: perp-imbalance "
-                "download-data gets them"
+                "download-data downloads them"
             )
         return funding_by_candle(frame, rates) * 100.0
 

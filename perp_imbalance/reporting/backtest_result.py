@@ -255,7 +255,7 @@ def read_result(file: Path) -> Result:
     """
     if not file.is_file():
         raise DataError(f"there is no result file {file}")
-    nothing = DataError(f"{file} is no result of freqtrade's backtesting, which is a .zip")
+    nothing = DataError(f"{file} is not a result of freqtrade's backtesting, which is a .zip")
     if not is_zipfile(file):
         raise nothing
     try:
@@ -278,7 +278,7 @@ def read_result(file: Path) -> Result:
         raise nothing from None
     for name in stats:
         if not name.isidentifier():
-            raise DataError(f"{file} names a strategy {name!r}, which is no name of a class")
+            raise DataError(f"{file} names a strategy {name!r}, which is not a valid class name")
     return Result(file, config, outcomes)
 
 

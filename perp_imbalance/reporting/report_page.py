@@ -102,7 +102,7 @@ _EQUITY_TEXT = (
 _NO_ENTRY_TEXT = (
     "Each candle on which the strategy had a bias and did not enter, by reason. A candle with "
     "several reasons counts for each of them; the last column counts the candles that had this "
-    "reason only. A reason with many candles of its own is what keeps a preset from trading."
+    "reason only. A reason with many candles in that column keeps a preset from trading."
 )
 _COOLING_TEXT = (
     "Held: candles from entry to exit. To cool: candles from the signal's to the first with |z| "

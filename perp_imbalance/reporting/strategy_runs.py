@@ -100,7 +100,7 @@ def load_report_input(
         if len(trades) and len(prices):
             wallet = marked_wallet(trades, prices, float(outcome.stats["starting_balance"]))
         seen.append(StrategyRun(outcome, thresholds, trades, charts, wallet, no_entry))
-    said = f"{', '.join(others)}: no strategy in {strategies} that is made of PerpImbalance"
+    said = f"{', '.join(others)}: no strategy in {strategies} that is based on PerpImbalance"
     if not any(len(found.trades) for found in seen):
         raise DataError(f"{result.file} is a result of {said}, nothing to report")
     return ReportInput(

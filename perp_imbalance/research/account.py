@@ -22,7 +22,7 @@ Growth = dict[str, float]
 DAYS_A_YEAR = 365
 #: Fewer out-of-sample trades than this say nothing about the next ones.
 LEAST_TRADES = 30
-TOO_FEW_TRADES = "too few trades to say anything"
+TOO_FEW_TRADES = "too few trades for a conclusion"
 
 
 @dataclass(frozen=True)

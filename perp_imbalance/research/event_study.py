@@ -134,7 +134,7 @@ class Method:
     def too_short(self) -> str:
         """The message about a time range that is too short."""
         return (
-            f"too few candles to say anything: the span is shorter than {MIN_BLOCKS} blocks of "
+            f"too few candles for a conclusion: the span is shorter than {MIN_BLOCKS} blocks of "
             f"{self.block} candles"
         )
 
@@ -262,7 +262,7 @@ def verdict(findings: Sequence[Finding]) -> str:
     overall = [finding for finding in findings if finding.group == ALL]
     if not overall:
         return (
-            f"too few trades to say anything: no event happened {MIN_EVENTS} times, in "
+            f"too few trades for a conclusion: no event happened {MIN_EVENTS} times, in "
             f"{MIN_EVENT_BLOCKS} blocks of candles"
         )
     edges = [finding.kind for finding in overall if finding.has_edge]
@@ -283,8 +283,8 @@ def verdict(findings: Sequence[Finding]) -> str:
         "were followed by a move in their favour beyond the drift, "
         f"{contrary} by one against them, and {len(edges)} earned more than fees and funding and "
         f"beat the drift, {edges.count('entry')} after entries and {edges.count('flip')} after "
-        f"flips, which are no trades (each at 95 %; with the false discovery rate over all of them "
-        f"held at 5 %, {moves} of the moves in their favour and {paid} of the earnings remain)"
+        f"flips, which are not trades (each at 95 %; with the false discovery rate over all of "
+        f"them held at 5 %, {moves} of the moves in their favour and {paid} of the earnings remain)"
     )
 
 

@@ -211,7 +211,7 @@ def traded_verdict(report: Report) -> list[str]:
             f"{', '.join(family['better']) or 'none'} at 5 %, a false discovery rate of 5 % "
             f"{', '.join(kept) or 'none'}"
         )
-    return said or ["as traded: too few trades or weeks to say anything"]
+    return said or ["as traded: too few trades or weeks for a conclusion"]
 
 
 def _add_q(rows: Rows) -> None:

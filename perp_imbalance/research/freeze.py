@@ -101,7 +101,7 @@ class Freeze:
         if other:
             raise SettingsError(
                 f"{file} was frozen with other {', '.join(other)}: the test set is for what "
-                "was frozen; go back to that, or freeze anew to another file and count both looks"
+                "was frozen; go back to that, or freeze again to another file and count both looks"
             )
 
     def _read(self) -> dict[str, Any]:
@@ -120,8 +120,8 @@ class Freeze:
             )
         if hashes != (_hash(frozen), _hash([_hash(frozen), looks])):
             raise DataError(
-                f"{self.file} was changed after it was written: its hash does not fit; freeze anew "
-                "to another file, and say so where you show the result"
+                f"{self.file} was changed after it was written: its hash does not match; freeze "
+                "again to another file, and say so where you show the result"
             )
         self.looks = [str(look) for look in looks]
         return dict(frozen)

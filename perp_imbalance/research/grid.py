@@ -277,5 +277,5 @@ def parse_values(text: str, kind: type, what: str = "value to sweep over") -> li
             values += [kind(value) for value in found]
         except (KeyError, ValueError, ZeroDivisionError, OverflowError):
             example = "yes,no" if kind is bool else "20,50 or 20:80:10"
-            raise SettingsError(f"{part!r} is no {what}: write {example}") from None
+            raise SettingsError(f"{part!r} is not a {what}: write {example}") from None
     return values

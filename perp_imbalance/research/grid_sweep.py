@@ -291,8 +291,8 @@ def compute_there(plan: Plan, selection: Selection, part: slice, code: dict[str,
     here = code_versions()
     if other := [name for name, version in code.items() if here.get(name) != version]:
         raise CommandError(
-            f"a worker has other code than this machine ({', '.join(other)}): bring both to the "
-            "same version"
+            f"a worker has different code from this machine ({', '.join(other)}): bring both to "
+            "the same version"
         )
     return compute(plan, plan.source(selection), selection, part)
 
@@ -351,7 +351,7 @@ def _result(future: Any) -> _Done:
         found: _Done = future.result()
     except KilledWorker:
         raise CommandError(
-            "a part of the sweep was lost with its workers again and again: give them more memory, "
+            "a part of the sweep was lost with its workers repeatedly: give them more memory, "
             "or sweep without --scheduler"
         ) from None
     return found

@@ -39,7 +39,7 @@ _HEADS = {
     **{"others": "neighbours' other trades", "others_bps": "their net, bps"},
 }
 _HELD = ("profit_pct", "sharpe", "drawdown_pct")
-_PLATEAU = {True: "yes", False: "no", None: "cannot be told"}
+_PLATEAU = {True: "yes", False: "no", None: "unknown"}
 _FIGURES = (
     "Net, bps a trade: mean after fees and funding, in bps of the stake. t: that mean divided by "
     "its standard error, which allows the trades of one week to depend on each other, whatever "

@@ -125,7 +125,7 @@ def said(best: Best, combinations: int, ts: Sequence[float]) -> str:
     if best.expected is None or best.high is None:
         return (
             f"{combinations} combinations tried; none has trades and weeks enough to have a t, so "
-            "nothing can be said of luck"
+            "luck cannot be estimated"
         )
     begin = (
         f"{combinations} combinations tried, {best.tried} of them with enough trades: the best of "

@@ -31,7 +31,7 @@ RULE = (
     "line's own: those that share a candle with one of its trades in the same pair. What tells a "
     f"plateau from a lucky line are the others, if there are at least {MIN_OTHERS}: on a plateau "
     "they earn as well, and so does at least half of the neighbours. Lines on a plateau come "
-    "first, then those that cannot be told. A combination that shares "
+    "first, then those for which this is unknown. A combination that shares "
     f"{SAME:.0%} of its trades with a better line is not listed."
 )
 

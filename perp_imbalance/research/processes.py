@@ -89,7 +89,7 @@ class Processes:
                     idle.append(ready)
         except (EOFError, BrokenPipeError, ConnectionResetError):
             raise CommandError(
-                "a process of the search was ended, for want of memory perhaps: take fewer "
+                "a process of the search was ended, perhaps because memory ran out: take fewer "
                 "--workers, or fewer pairs"
             ) from None
         return answers

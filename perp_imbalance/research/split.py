@@ -100,12 +100,12 @@ def check_parts(parts: Sequence[Part], pairs: Sequence[str]) -> None:
         if one.shares_with(other):
             raise SettingsError(
                 f"--{one.name} and --{other.name} share candles: let them differ in time or in "
-                "pairs, or what was seen in one tells of the other"
+                "pairs, so that one part shows nothing of the other"
             )
     for part in parts:
         missing = [pair for pair in part.pairs if pair not in pairs]
         if missing:
             raise DataError(
-                f"--{part.name} names {', '.join(missing)}, of which there are no candles; there "
-                f"are {', '.join(pairs)}"
+                f"--{part.name} names pairs without candles: {', '.join(missing)}; pairs with "
+                f"candles: {', '.join(pairs)}"
             )

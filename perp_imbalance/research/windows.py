@@ -59,7 +59,9 @@ def parse_length(text: str, option: str) -> timedelta:
     """
     found = _LENGTH.fullmatch(text)
     if found is None:
-        raise SettingsError(f"{option} {text!r} is no length: write days or weeks, as 180d or 26w")
+        raise SettingsError(
+            f"{option} {text!r} is not a length: write days or weeks, such as 180d or 26w"
+        )
     return timedelta(days=int(found[1]) * _DAYS[found[2]])
 
 

@@ -74,7 +74,7 @@ def rules_of(config: dict[str, Any], *, preset: str | None = None) -> Rules:
             raise CommandError("the config names no strategy: name one with --strategy or --preset")
         strategy = load_strategy(config, with_parameters=True)
         if not isinstance(getattr(strategy, "settings", None), Settings):
-            raise CommandError(f"{name} is not made of PerpImbalance: name a --preset")
+            raise CommandError(f"{name} is not based on PerpImbalance: name a --preset")
         rules = Rules(
             name,
             str(config.get("timeframe", strategy.timeframe)),
@@ -163,7 +163,7 @@ class Feed:
                     # The next requests would wait as long, and fail, too.
                     raise BridgeError(
                         f"{self.exchange.id} answers no request for candles: check the network "
-                        "(it also refuses who asks too often)"
+                        "(it also refuses too many requests)"
                     )
                 frames |= answered
             tell("volumes and funding", len(keys), len(keys))

@@ -23,9 +23,11 @@ def check_target(file: Path, *, force: bool, replaceable: Callable[[Path], bool]
     """
     folder = file.absolute().parent
     if file.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise CommandError(f"{file} cannot be written: is its folder there, and yours to write in?")
+        raise CommandError(
+            f"{file} cannot be written: does its folder exist, and may you write to it?"
+        )
     if file.exists() and not force and not replaceable(file):
-        raise CommandError(f"{file} is there already: name another file, or add --force")
+        raise CommandError(f"{file} exists already: name another file, or add --force")
 
 
 def is_pairlist(file: Path) -> bool:

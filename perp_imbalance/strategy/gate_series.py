@@ -70,7 +70,7 @@ def check_series(exchange: str, kind: CandleType, setting: str) -> None:
     if described is not None and not described().has.get(ability):
         mend = f"set {SECTION}.{setting} to false in the config"
         if setting not in GATE_SERIES:
-            mend = f"take {SECTION}.{setting} off the config"
+            mend = f"remove {SECTION}.{setting} from the config"
         raise SettingsError(f"{exchange} gives no {words}: {mend}")
 
 

@@ -173,7 +173,7 @@ def entry_refusal(
     >>> entry_refusal(timedelta(seconds=5), 103.0, 100.0, "short", **limits)
     """
     if age < timedelta(0):
-        return "its candle is not over"
+        return "its candle has not closed"
     if age > max_age:
         return (
             f"its signal is {age.total_seconds():.0f} seconds old, "

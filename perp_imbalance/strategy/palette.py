@@ -134,4 +134,4 @@ def palette(name: str = "classic", dark: bool = False) -> Palette:
     try:
         return _PALETTES[name, dark]
     except KeyError:
-        raise SettingsError(f"no palette {name}: there are {', '.join(PALETTES)}") from None
+        raise SettingsError(f"no palette {name}; available: {', '.join(PALETTES)}") from None

@@ -137,7 +137,9 @@ def check_names(
         for name in values:
             if name not in known.get(space, ()):
                 there = ", ".join(f"{place}.{key}" for place in known for key in known[place])
-                raise SettingsError(f"{space}.{name} is no parameter of {owner}: known are {there}")
+                raise SettingsError(
+                    f"{space}.{name} is not a parameter of {owner}: known are {there}"
+                )
 
 
 def check_lookback(thresholds: Thresholds) -> None:

@@ -104,7 +104,7 @@ class Positions(IStrategy):
             self.stoploss = stoploss_of_stake(self.stoploss, self.settings.leverage, buffer)
         check_stoploss(self.config.get("stoploss", self.stoploss))
         if "protections" in named and kind.protections is not Positions.protections:
-            logger.warning("the config's protections count, not those of %s", kind.__name__)
+            logger.warning("the config's protections replace those of %s", kind.__name__)
         if self.settings.scale_out and not self.position_adjustment_enable:
             if isinstance(getattr(kind, _ADJUSTS), property):
                 raise SettingsError(

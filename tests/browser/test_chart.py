@@ -352,7 +352,7 @@ def test_entries_are_marked_where_no_trades_are_drawn(opened: Open, frame: pd.Da
     assert "entry signal" in look.page.inner_text(".key")
 
 
-def test_levels_are_drawn_and_said_to_gate_nothing(
+def test_levels_are_drawn_and_described_as_no_gate(
     opened: Open, frame: pd.DataFrame, full: Chart
 ) -> None:
     look = opened("full", full, labels=True)
@@ -505,7 +505,7 @@ def test_several_candles_on_a_pixel_keep_their_extremes(browser: Browser, tmp_pa
     look.page.close()
 
 
-def test_119000_candles_open_and_pan(browser: Browser, tmp_path: Path) -> None:
+def test_chart_opens_and_pans_119000_candles(browser: Browser, tmp_path: Path) -> None:
     frame = candles(9000)
     frame = pd.concat([frame] * (MANY // len(frame) + 1), ignore_index=True)[:MANY]
     frame["date"] = pd.date_range("2010-01-01", periods=MANY, freq="1h", tz="UTC")

@@ -51,7 +51,7 @@ def test_bars_tell_trades_won_and_mean_on_hover() -> None:
     assert bar.customdata.tolist() == [[2, 0.5, 1.0]]
 
 
-def test_dots_are_what_cooled_and_the_line_is_what_was_held() -> None:
+def test_dots_show_cooled_trades_and_the_line_held_ones() -> None:
     trades = pd.DataFrame({"held": [1.0, 3.0], "to_cool": [2.0, 4.0]})
     held, cooled = drawn("a").cooling({"a": trades}).data
     assert (held.name, list(held.x), held.line.dash) == ("a: held", [1.0, 3.0], "solid")
@@ -66,14 +66,14 @@ def test_marks_have_the_premium_across_and_the_price_upward() -> None:
     assert list(marks.text) == [f"{PAIR} 2024-01-31 22:00"]
 
 
-def test_so_many_marks_are_drawn_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_number_of_drawn_marks_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures_module, "MOST_MARKS", 2)
     one = seen(*(trade(at, 9) for at in range(2, 7))).trades
     (marks,) = drawn("a").premium({"a": one}).data
     assert [text[-5:] for text in marks.text] == ["22:00", "01:00"]
 
 
-def test_every_strategy_has_its_look_in_all_figures() -> None:
+def test_strategy_has_the_same_style_in_all_figures() -> None:
     trades = {name: seen(trade(2, 5), name=name).trades for name in ("a", "b")}
     figures = drawn("a", "b")
     colors = palette()

@@ -62,7 +62,7 @@ def missed(where: Callable[..., Rows], events: int, horizon: int, times: int = 1
         (wandering, 0, 144),
     ],
 )
-def test_random_events_are_taken_for_an_edge_as_rarely_as_said(
+def test_false_edges_of_random_events_have_the_stated_rate(
     where: Callable[..., Rows], events: int, horizon: int
 ) -> None:
     assert 0.035 < missed(where, events, horizon) < 0.065

@@ -191,7 +191,7 @@ def test_backtest_takes_no_config_behind_the_dashes(capsys: pytest.CaptureFixtur
         with pytest.raises(SystemExit) as left:
             run(["backtest", "--", option])
         assert left.value.code == 2
-        assert "name config files in front of it" in capsys.readouterr().err
+        assert "name config files before it" in capsys.readouterr().err
 
 
 def test_backtest_names_no_result_of_another_run(

@@ -55,7 +55,7 @@ def test_requests_of_all_pairs_are_held_against_a_candle(doctor: Examine) -> Non
     assert said in check.message
 
 
-def test_alerts_that_reach_nobody_are_warned_about(doctor: Examine) -> None:
+def test_alerts_without_a_channel_are_a_warning(doctor: Examine) -> None:
     report = doctor([BTC], perp_imbalance={"alert_only": True})
     (check,) = [check for check in report.checks if check.name == "alerts"]
     assert check.level is Level.WARNING
@@ -121,7 +121,7 @@ def test_stale_spot_uses_the_exchange_clock(doctor: Examine) -> None:
     assert pairs[BTC].spot_behind == 0
 
 
-def test_clock_that_is_far_off_must_be_fixed(doctor: Examine, doctor_market: Path) -> None:
+def test_clock_with_a_large_error_must_be_fixed(doctor: Examine, doctor_market: Path) -> None:
     with running_replay(doctor_market, clock=lambda: system_clock() - 3 * 60_000) as behind:
         fix = only_fix(doctor([BTC], url=behind.url))
     assert fix.name == "clock"
@@ -189,11 +189,11 @@ def test_exchange_that_does_not_answer_must_be_fixed(doctor: Examine) -> None:
         ({"strategy_name": "Other", "params": {}}, "is for \"strategy_name\" 'Other', not"),
         (
             {"params": {"buy": {"enter_zz": 2.0}}},
-            "buy.enter_zz is no parameter of PerpImb",
+            "buy.enter_zz is not a parameter of PerpImb",
         ),
         (
             {"params": {"buy": {"len_prem": 90}}},
-            "buy.len_prem is no parameter of PerpImb",
+            "buy.len_prem is not a parameter of PerpImb",
         ),
         ({"params": {"buy": {"enter_z": 0.5}}}, "enter_z is 0.5"),
         ({"params": [1]}, 'has no "params" by space'),
@@ -228,7 +228,7 @@ def test_strategy_that_is_not_there_must_be_fixed(doctor: Examine) -> None:
     assert (fix.name, "'Nope'" in fix.message) == ("strategy", True)
 
 
-def test_any_strategy_can_be_looked_at(doctor: Examine) -> None:
+def test_doctor_accepts_any_strategy(doctor: Examine) -> None:
     report = doctor([BTC], strategy="RsiWithImbalance")
     assert not to_fix(report)
     assert [pair.perp for pair in report.pairs] == [BTC]
@@ -261,7 +261,7 @@ def unreachable(exchange: str, folder: Path, **settings: Any) -> list[Path]:
     return [CONFIG, ROOT / "config" / f"exchange-{exchange}.json", folder / "overlay.json"]
 
 
-def test_gate_whose_series_the_exchange_has_not_must_be_fixed(
+def test_gate_without_its_series_must_be_fixed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -361,7 +361,7 @@ def test_local_data(doctor: Examine, doctor_market: Path, tmp_path: Path) -> Non
     )
     fix = only_fix(doctor([pepe]))
     assert (fix.name, fix.pair) == ("local data", pepe)
-    assert "delete the file and download spot candles anew" in fix.message
+    assert "delete the file and download spot candles again" in fix.message
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])

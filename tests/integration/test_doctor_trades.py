@@ -250,7 +250,7 @@ def test_report_has_stop_and_liquidation_of_each_pair(
     )
 
 
-def test_own_stoploss_is_told_as_freqtrade_takes_it(doctor: Examine, strategies: Path) -> None:
+def test_own_stoploss_is_reported_as_freqtrade_uses_it(doctor: Examine, strategies: Path) -> None:
     def source(name: str = "PerpImbalance", **config: Any) -> list[str]:
         report = doctor([BTC], name, strategy_path=str(strategies), **config)
         found = named(report, "stoploss", Level.OK)
@@ -288,7 +288,7 @@ class _Exchange:
         (("mark",), {"stoploss_on_exchange": False}, None, ""),
     ],
 )
-def test_price_that_triggers_the_stop_is_told(
+def test_price_type_that_triggers_the_stop_is_reported(
     prices: tuple[str, ...], types: dict[str, Any], level: Level | None, said: str
 ) -> None:
     strategy = OnExchange()
@@ -360,7 +360,7 @@ def test_gate_is_switched_off_where_it_is_on(doctor: Examine, strategies: Path) 
     assert not to_fix(doctor([BTC], **own, perp_imbalance={"use_oi": False}))
 
 
-def test_live_config_is_looked_at_as_one(doctor: Examine) -> None:
+def test_live_config_is_checked_as_live(doctor: Examine) -> None:
     """The balance of a live account is not that of a dry-run, and is not asked for."""
     live: dict[str, Any] = {"dry_run": False, "stake_amount": 5000, "max_open_trades": 1}
     report = doctor([BTC], **live, perp_imbalance={"leverage": 3.0})
@@ -374,6 +374,6 @@ def test_live_config_is_looked_at_as_one(doctor: Examine) -> None:
     assert "nothing guards a position" in named(report, "overrides", Level.WARNING)[0].message
 
 
-def test_bot_that_only_tells_needs_no_money(doctor: Examine) -> None:
+def test_alert_only_bot_needs_no_balance(doctor: Examine) -> None:
     telling = {"alert_only": True, "leverage": 100.0}
     assert not to_fix(doctor([BTC], stake_amount=1, max_open_trades=0, perp_imbalance=telling))

@@ -129,7 +129,7 @@ def test_every_exception_is_needed() -> None:
 
 
 @pytest.mark.parametrize("start", RUN_ELSEWHERE)
-def test_command_that_runs_elsewhere_does(start: str) -> None:
+def test_command_works_from_another_folder(start: str) -> None:
     test = (ROOT / RUN_ELSEWHERE[start]).read_text("utf-8")
     assert re.search(rf"\b{start.split()[1]}\b", test)
 

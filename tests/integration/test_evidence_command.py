@@ -136,7 +136,7 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
     ("arguments", "message"),
     [
         (["--horizons", "0"], "a horizon is 0, it must be at least 1"),
-        (["--horizons", "x"], "'x' is no number of candles to hold: write 20,50 or 20:80:10"),
+        (["--horizons", "x"], "'x' is not a number of candles to hold: write 20,50 or 20:80:10"),
         (["--block", "23"], "block is 23, it must be at least the longest horizon (24)"),
         (["--draws", "1"], "draws is 1, it must be at least 100"),
         (["--seed", "-1"], "--seed is -1, it must be from 0 to 2147483647"),
@@ -147,7 +147,10 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
             ["--pairs", "X/USDT:USDT"],
             "no 1h candles of X/USDT:USDT; perps there on 1h: 1000PEPE",
         ),
-        (["--timerange", "20251220-"], "too few candles to say anything: the span is shorter than"),
+        (
+            ["--timerange", "20251220-"],
+            "too few candles for a conclusion: the span is shorter than",
+        ),
         (["--stoploss", "0"], "--stoploss is 0, it must be above 0 and at most 1"),
         (["--stoploss", "nan"], "--stoploss is nan, it must be above 0 and at most 1"),
         (["--nulls", "20"], "--nulls is 20, it must be 0 (none) or at least 200"),
@@ -161,13 +164,13 @@ def test_pair_that_is_named_twice_counts_once(command: str) -> None:
         ),
         (
             ["--design", "20200101-20250301@X/USDT:USDT"],
-            "--design names X/USDT:USDT, of which there are",
+            "--design names pairs without candles: X/USDT:USDT; pairs",
         ),
         (["--design", "20200101-20200201"], "--design has no candles: name a time that"),
         (["--datadir", "nowhere"], "there is no folder nowhere"),
     ],
 )
-def test_study_of_nothing_is_refused_in_one_line(
+def test_study_without_candles_is_refused_in_one_line(
     folder: Path,
     sample_datadir: Path,
     arguments: list[str],
@@ -223,9 +226,7 @@ def test_pairs_of_several_folders_are_pooled(
     assert tables["nulls"] == []
 
 
-def test_test_part_is_computed_after_the_freeze_and_looks_are_counted(
-    folder: Path, sample_datadir: Path
-) -> None:
+def test_test_part_needs_a_freeze_and_looks_are_counted(folder: Path, sample_datadir: Path) -> None:
     command = [
         *("evidence", "--datadir", str(sample_datadir), "--pairs", BTC, ETH, "--horizons", "4"),
         *("--draws", "100", "--nulls", "200", "--block", "24", "--json"),

@@ -100,7 +100,7 @@ def test_noise_shows_no_edge(noise: Report) -> None:
     assert np.mean([row["p"] < 0.05 for row in noise.nulls]) < 0.3
 
 
-def test_groups_share_out_the_trades(planted: Report) -> None:
+def test_groups_partition_the_trades(planted: Report) -> None:
     for row in planted.traded:
         if row["side"] == BOTH:
             continue

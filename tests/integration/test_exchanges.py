@@ -234,7 +234,7 @@ def test_spot_pair_of_another_exchange_is_refused(opened: Opened) -> None:
     settings = Settings.model_validate({"spot_pairs": {perp: {"pair": "BTC/FDUSD"}}})
     (match,) = match_perps(opened.exchange.markets, settings, opened.name, [perp])
     assert match.spot is None
-    assert match.reason == "the configured spot pair BTC/FDUSD is no spot market of the exchange"
+    assert match.reason == "the configured spot pair BTC/FDUSD is not a spot market of the exchange"
 
 
 @pytest.mark.parametrize("stake", ["USDT", "USDC"])

@@ -108,7 +108,7 @@ def test_commands_refuse_another_format_with_what_converts_it(
     assert "freqtrade convert-data --format-from parquet --format-to feather --datadir" in said
 
 
-def test_command_that_converts_does_so(folder: Path, market: Path) -> None:
+def test_suggested_conversion_command_works(folder: Path, market: Path) -> None:
     file = market / "BTC_USDT-1h.feather"
     before = pd.read_feather(file)
     before.to_parquet(file.with_suffix(".parquet"))

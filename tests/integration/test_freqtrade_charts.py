@@ -75,12 +75,12 @@ def test_only_what_overlaps_the_asked_span_is_annotated() -> None:
     assert between(TABLE, 4, 5) == [between(TABLE, 0, 6)[5]]
 
 
-def test_the_first_candle_of_all_is_no_flip() -> None:
+def test_the_first_candle_is_not_a_flip() -> None:
     """A bot asks for its newest candles: the zone it is in began before them."""
     assert [found["type"] for found in between(rows([-1, -1], [2.0, 2.0]), 0, 1)] == ["area"]
 
 
-def test_35_000_candles_are_annotated_in_a_moment() -> None:
+def test_35_000_candles_are_annotated_quickly() -> None:
     rng = np.random.default_rng(3)
     bias = np.repeat(rng.choice([-1, 0, 1], 3500), 10)
     table = rows(bias.tolist(), rng.normal(0, 2, bias.size).tolist())

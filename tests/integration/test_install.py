@@ -1,4 +1,4 @@
-"""The wheel, installed beside a freqtrade that is there already, as docs/installation.md has it.
+"""The wheel, installed beside a freqtrade that exists already, as docs/installation.md has it.
 
 The way with a clone is ``make backtest``: test_backtest_with_freqtrade.py and the workflow.
 """
@@ -190,7 +190,7 @@ def test_installed_command_backtests_a_strategy_of_the_user(
     assert list((installed.workdir / "user_data" / "backtest_results").glob("*.zip"))
 
 
-def test_doctor_finds_all_that_the_fragment_sets(
+def test_doctor_reports_each_missing_setting_of_the_fragment(
     installed: Environment, sample_datadir: Path
 ) -> None:
     with running_replay(sample_datadir) as replay:

@@ -63,7 +63,7 @@ def test_pairs_are_those_that_freqtrade_means(
         ({}, {"pairlists": [{"method": "NoSuchList"}]}, "NoSuchList"),
     ],
 )
-def test_what_gives_no_pairs_is_one_line(
+def test_empty_pair_list_is_refused_in_one_line(
     files: list[Path], exchange: dict[str, Any], settings: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(PerpImbalanceError, match=message) as refused:

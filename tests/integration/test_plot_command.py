@@ -160,11 +160,11 @@ def test_reasons_are_those_of_the_configured_mode_and_sides(plot: Plot, tmp_path
         (("--timerange", "20250101-20250102"), "has no 1h candles of BTC/USDT:USDT in that time"),
         (("--timerange", "soon"), "(such as 20250101-20250301)"),
         (("--strategy", "Nobody"), "Impossible to load Strategy 'Nobody'"),
-        (("--strategy", "RsiWithImbalance"), "is not made of PerpImbalance"),
-        (("--output", "README.md"), "README.md is there already: name another file, or add"),
+        (("--strategy", "RsiWithImbalance"), "is not based on PerpImbalance"),
+        (("--output", "README.md"), "README.md exists already: name another file, or add"),
         (("--output", "/proc/chart.html"), "/proc/chart.html cannot be written: "),
         (("--trades", "nowhere.zip"), "there is no result file nowhere.zip"),
-        (("--trades", "config.json"), "config.json is no result of freqtrade's backtesting"),
+        (("--trades", "config.json"), "config.json is not a result of freqtrade's backtesting"),
         (("--datadir", "nowhere"), "there is no folder nowhere"),
         (("--png", "chart.jpg"), "chart.jpg would be a PNG: name it chart.png"),
         (("--output", "new.png", "--png", "./new.png"), "new.png is the page: name another file"),
@@ -253,7 +253,7 @@ def difference(one: str, other: str, cones: str) -> float:
 
 @pytest.mark.parametrize("cones", CONES)
 @pytest.mark.parametrize("dark", [False, True])
-def test_safe_palette_is_told_apart_by_colour_blind_readers(dark: bool, cones: str) -> None:
+def test_safe_palette_is_distinct_for_colour_blind_readers(dark: bool, cones: str) -> None:
     assert PALETTES == ("classic", "safe")
     pairs = (
         ("premium_positive", "premium_negative"), ("short", "long"), ("up", "down"),

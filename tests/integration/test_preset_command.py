@@ -80,7 +80,7 @@ def test_tuned_file_is_kept_unless_told_otherwise(folder: Path) -> None:
     }
     file.write_text(json.dumps(tuned))
     process = perp_imbalance("preset", "apply", "aggressive", cwd=folder)
-    assert_fails_in_one_line(process, "PerpImbalance.json is there already: keep a copy, then")
+    assert_fails_in_one_line(process, "PerpImbalance.json exists already: keep a copy, then")
     assert json.loads(file.read_text()) == tuned
     assert perp_imbalance("preset", "apply", "aggressive", "--force", cwd=folder).returncode == 0
     assert traded_with(folder).enter_z == PRESETS["aggressive"].enter_z
@@ -155,16 +155,22 @@ def test_part_of_the_values_leaves_the_others_to_the_strategy(
             "stoploss.stoploss is 0.2, it should be less than 0",
         ),
         ({"stoploss": {"stoploss": None}}, "part.json: stoploss.stoploss is None, it should be a"),
-        ({"stoploss": {"stop": -0.2}}, "part.json: stoploss.stop is no option of freqtrade: known"),
+        (
+            {"stoploss": {"stop": -0.2}},
+            "part.json: stoploss.stop is not an option of freqtrade: known",
+        ),
         ({"roi": {"0": "x"}}, "part.json: roi.0 is 'x', it should be a number"),
-        ({"roi": {"soon": 0.1}}, "part.json: roi.soon is no number of minutes"),
+        ({"roi": {"soon": 0.1}}, "part.json: roi.soon is not a number of minutes"),
         (
             {"trailing": {"trailing_stop": True, "trailing_stop_positive": 0}},
             "The config trailing_stop_positive needs to be different from 0",
         ),
         ({"max_open_trades": {"max_open_trades": "x"}}, "max_open_trades.max_open_trades is 'x'"),
-        ({"buy": {"exit_z": 0.5}}, "part.json: buy.exit_z is no parameter of PerpImbalance: known"),
-        ({"byu": {"enter_z": 2.0}}, "part.json: byu.enter_z is no parameter of PerpImbalance"),
+        (
+            {"buy": {"exit_z": 0.5}},
+            "part.json: buy.exit_z is not a parameter of PerpImbalance: known",
+        ),
+        ({"byu": {"enter_z": 2.0}}, "part.json: byu.enter_z is not a parameter of PerpImbalance"),
         ({"buy": {"enter_z": "2"}}, "part.json: buy.enter_z is '2', it must be a number"),
         ({"sell": {"exit_z": 1.9}}, "enter_z is 1.7, it must be above exit_z (1.9) (part.json for"),
         ({"lookback": {"bb_len": 600}}, "look back 600 candles, at most 209 fit into the candles"),
@@ -239,16 +245,16 @@ def test_typed_values_are_what_the_strategy_trades_with(
         (["enter_z=x"], "enter_z=x: buy.enter_z is 'x', it must be a number"),
         (["enter_z=1", "use_sigma=2"], "buy.use_sigma is 2, it must be true or false"),
         (["len_prem=2.5"], "lookback.len_prem is 2.5, it must be a whole number"),
-        (["enter=2"], "enter is no parameter: known are enter_z, exit_z"),
+        (["enter=2"], "enter is not a parameter: known are enter_z, exit_z"),
         (["enter_z=2", "enter_z=3"], "enter_z is given twice: 2 and 3"),
-        (["enter_z="], "'enter_z=' is no value: write NAME=VALUE, such as enter_z=2.2"),
-        (["balanced", "enter_z=2"], "'balanced' is no value: write NAME=VALUE"),
+        (["enter_z="], "'enter_z=' is not a value: write NAME=VALUE, such as enter_z=2.2"),
+        (["balanced", "enter_z=2"], "'balanced' is not a value: write NAME=VALUE"),
         (["enter_z=0.5"], "enter_z is 0.5, it must be above exit_z (0.9) (enter_z=0.5 for Perp"),
         (["bb_len=600"], "look back 600 candles, at most 209 fit into the candles"),
         (["stoploss=3"], "stoploss.stoploss is 3, it should be less than 0"),
     ],
 )
-def test_typed_value_that_is_none_is_refused_unwritten(
+def test_invalid_typed_value_is_refused_unwritten(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(folder)
@@ -259,7 +265,7 @@ def test_typed_value_that_is_none_is_refused_unwritten(
     assert list(folder.glob("strategies/*.json*")) == []
 
 
-def test_warning_of_a_tuned_file_is_told_and_stays_with_it(
+def test_warning_of_a_tuned_file_is_printed_and_kept(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(folder)
@@ -290,7 +296,7 @@ def test_foreign_file_is_replaced_only_with_force(
     monkeypatch.chdir(folder)
     file = folder / "strategies" / "PerpImbalance.json"
     file.write_text(there)
-    message = r"strategies/PerpImbalance.json is there already: .* replace it with --force"
+    message = r"strategies/PerpImbalance.json exists already: .* replace it with --force"
     with pytest.raises(PerpImbalanceError, match=message):
         apply(folder, {"buy": {"enter_z": 2.7}})
     assert file.read_text() == there
@@ -309,7 +315,7 @@ def test_list_has_every_preset_for_people_and_for_machines(folder: Path) -> None
     assert re.search(r"^enter_z +2\.0 +1\.7 +1\.3 +1\.7$", text, re.MULTILINE)
 
 
-def test_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+def test_closed_pipe_is_not_an_error(folder: Path) -> None:
     code = "from perp_imbalance.cli.main import run; run()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "preset", "list", "--json"],
@@ -370,5 +376,7 @@ def test_subclass_with_a_fixed_value_keeps_it(
     assert "Not as in part.json, but as MyOwn has it: enter_z 3.0\n" in capsys.readouterr().out
     strategy = loaded(folder, "MyOwn")
     assert (strategy.enter_z.value, strategy.bb_k.value, strategy.cooldown.value) == (3.0, 1.5, 5)
-    with pytest.raises(SettingsError, match=r"part.json: protection.cooldown is no parameter of"):
+    with pytest.raises(
+        SettingsError, match=r"part.json: protection.cooldown is not a parameter of"
+    ):
         apply(folder, params)

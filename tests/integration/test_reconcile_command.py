@@ -115,7 +115,7 @@ def causes(told: Mapping[str, Any]) -> dict[tuple[str, str], str | None]:
         (False, "bot down: started at 2025-09-19 00:00, without a trace since 2025-09-18 12:00"),
     ],
 )
-def test_bot_that_was_stopped_and_changed_is_told_so(
+def test_downtime_and_changed_settings_of_a_bot_are_reported(
     has_log: bool, down: str, stopped: Plan, reconcile: Reconcile
 ) -> None:
     log = ["--logfile", stopped.log] if has_log else []
@@ -138,7 +138,7 @@ def test_bot_that_was_stopped_and_changed_is_told_so(
     assert bool(told["notes"]) is not has_log
 
 
-def test_full_slots_and_unfilled_orders_are_told(narrow: Plan, reconcile: Reconcile) -> None:
+def test_full_slots_and_unfilled_orders_are_reported(narrow: Plan, reconcile: Reconcile) -> None:
     _, told = reconcile("--db", f"sqlite:///{narrow.database}", "--logfile", narrow.log)
     found = list(causes(told).values())
     full = "no slot: 1 of 1 taken, max_open_trades is 3 now"
@@ -149,7 +149,7 @@ def test_full_slots_and_unfilled_orders_are_told(narrow: Plan, reconcile: Reconc
     assert told["comparison"]["bot_trades"] == told["comparison"]["entries"]
 
 
-def test_forced_trades_are_told_and_the_unknown_is_not_explained_away(
+def test_forced_trades_are_reported_and_unknown_ones_stay(
     stopped: Plan, reconcile: Reconcile, tmp_path: Path
 ) -> None:
     database = tmp_path / "forced.sqlite"
@@ -206,7 +206,7 @@ def test_band_is_locked_before_and_refused_for_another_config(
         (["--db", "sqlite:///nowhere.sqlite", "--datadir", "{data}"], "no database nowhere.sqlite"),
         (["--db", "{db}", "--datadir", "nowhere"], "no folder nowhere"),
         (["--db", "{db}", "--datadir", "{data}", "--lock", "band.json"], "there is no band.json"),
-        (["--lock", "config.json", "--datadir", "{data}"], "config.json is there already"),
+        (["--lock", "config.json", "--datadir", "{data}"], "config.json exists already"),
         (
             ["--db", "{db}", "--datadir", "{data}", "--strategy", "PerpImbalance"],
             "has no trades of",

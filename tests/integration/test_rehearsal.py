@@ -116,7 +116,7 @@ def test_shortcuts_change_no_byte_where_stops_end_positions(
         assert whole[name] == short[name], name
 
 
-def test_rehearsal_tells_of_its_looks(sample_datadir: Path, tmp_path: Path) -> None:
+def test_rehearsal_reports_its_looks(sample_datadir: Path, tmp_path: Path) -> None:
     end, told = START + timedelta(hours=1), list[int]()
     plan = sample_plan(sample_datadir, tmp_path, START, end, strategy="PerpImbalance")
     rehearse(plan, tell=told.append)
@@ -124,7 +124,7 @@ def test_rehearsal_tells_of_its_looks(sample_datadir: Path, tmp_path: Path) -> N
     assert {0} <= set(told) <= {0, 1, 2}
 
 
-def test_back_off_moves_the_clock_and_waits_for_nothing(
+def test_back_off_moves_the_clock_without_waiting(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """freqtrade waits 1, 2 and 5 seconds where an exchange refuses three requests in a row."""
@@ -176,7 +176,7 @@ def test_requests_go_out_one_at_a_time_in_order(tmp_path: Path) -> None:
     [(None, 0, 0), (4, 4, 0), (10, 10, 3), (150, 10, 3)],
     ids=["at once", "late", "just too late", "silence"],
 )
-def test_answers_take_time_until_patience_ends(
+def test_slow_answers_time_out_on_the_bots_clock(
     takes: float | None, passed: float, given_up: int, tmp_path: Path
 ) -> None:
     """Three requests that are sent together wait together, ten seconds at most."""
@@ -262,7 +262,7 @@ def test_freqtrade_without_an_inner_name_is_refused(
         ("Quitter", "^the bot stopped itself: no pairs any more"),
     ],
 )
-def test_bot_that_cannot_go_on_is_told_in_one_line(
+def test_bot_that_stops_itself_is_reported_in_one_line(
     strategy: str, said: str, sample_datadir: Path, tmp_path: Path
 ) -> None:
     plan = sample_plan(sample_datadir, tmp_path, START, START, strategy=strategy)
@@ -272,7 +272,7 @@ def test_bot_that_cannot_go_on_is_told_in_one_line(
     assert "Traceback" not in str(refused.value)
 
 
-def test_stage_is_told_of_every_look_and_of_the_end(sample_datadir: Path, tmp_path: Path) -> None:
+def test_stage_is_called_at_every_look_and_at_the_end(sample_datadir: Path, tmp_path: Path) -> None:
     end = START + timedelta(hours=1)
     plan = sample_plan(
         *(sample_datadir, tmp_path, START, end),

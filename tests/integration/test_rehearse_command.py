@@ -63,7 +63,7 @@ def place(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_rehearsal_equals_the_backtest_and_is_its_own(
+def test_rehearsal_equals_its_backtest(
     place: Path,
     sample_datadir: Path,
     capsys: pytest.CaptureFixture[str],
@@ -126,7 +126,7 @@ def test_rehearsal_equals_the_backtest_and_is_its_own(
         ),
         (
             ["--datadir", "{data}", "--timerange", "20250105-20250201"],
-            "looked back on: start the time range at 20250121 or later",
+            "candles are needed before the time range: start it at 20250121 or later",
         ),
         (["--datadir", "nowhere", "--timerange", "20250918-20250919"], "no folder nowhere"),
     ],

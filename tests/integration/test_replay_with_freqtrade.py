@@ -121,7 +121,7 @@ def test_downloaded_candles_equal_the_replayed_ones(
         pd.testing.assert_frame_equal(downloaded, original, check_exact=True)
 
 
-def test_an_error_in_the_configuration_is_no_success(
+def test_error_in_the_configuration_exits_with_an_error_code(
     tiny_config: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = run_freqtrade(["list-pairs"], configs=[tiny_config], overlay={"stake_amount": "lots"})
@@ -129,13 +129,13 @@ def test_an_error_in_the_configuration_is_no_success(
     assert code == 2
 
 
-def test_an_unknown_option_is_no_success(tiny_config: Path) -> None:
+def test_unknown_option_exits_with_an_error_code(tiny_config: Path) -> None:
     done = capture_freqtrade(["list-pairs", "--no-such-option"], configs=[tiny_config])
     assert "unrecognized arguments: --no-such-option" in done.stderr
     assert done.returncode == 2
 
 
-def test_help_is_a_success() -> None:
+def test_help_exits_with_code_0() -> None:
     assert capture_freqtrade(["list-pairs", "--help"], configs=[]).returncode == 0
 
 
@@ -206,7 +206,7 @@ def test_a_dry_run_trades_on_replayed_candles(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, -2), (signal.SIGTERM, 143)])
-def test_nothing_is_left_of_an_interrupted_run(
+def test_interrupted_run_leaves_nothing(
     dry_run: "subprocess.Popen[bytes]", scratch: Path, number: signal.Signals, code: int
 ) -> None:
     wait_for(lambda: processes_with(str(scratch)))

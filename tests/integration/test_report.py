@@ -170,7 +170,7 @@ def test_parameters_are_those_of_the_result(changed: Changed, sample_datadir: Pa
     ]
 
 
-def test_without_candles_the_report_says_so_and_does_without(
+def test_report_without_candles_says_so(
     file: Path, configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = tmp_path / "page.html"
@@ -208,11 +208,11 @@ def test_newest_result_is_reported_from_the_candles_it_names(
                 row["profit_pct"] * 10, abs=1e-6
             )
     assert report(*configs, "--output", str(page)) == 2
-    assert f"{page} is there already: name another file, or add --force" in capsys.readouterr().err
+    assert f"{page} exists already: name another file, or add --force" in capsys.readouterr().err
     assert report(*configs, "--output", str(page), "--force") == 0
 
 
-def test_a_strategy_of_others_is_left_out_and_named(changed: Changed, sample_datadir: Path) -> None:
+def test_foreign_strategy_is_left_out_and_named(changed: Changed, sample_datadir: Path) -> None:
     def rename(content: Any) -> Any:
         content["strategy"]["Foreign"] = content["strategy"].pop("PerpImbalanceAggressive")
         return content
@@ -222,7 +222,7 @@ def test_a_strategy_of_others_is_left_out_and_named(changed: Changed, sample_dat
         name for name in PRESET_STRATEGIES if name != "PerpImbalanceAggressive"
     ]
     assert found.notes == [
-        f"Left out: Foreign: no strategy in {STRATEGIES} that is made of PerpImbalance."
+        f"Left out: Foreign: no strategy in {STRATEGIES} that is based on PerpImbalance."
     ]
 
 
@@ -247,10 +247,13 @@ def untraded(content: Any) -> Any:
     ("content", "message"),
     [
         (foreign, "is a result of RsiWithImbalance: no strategy in "),
-        (elsewhere, "names a strategy '/tmp/PerpImbalance', which is no name of a class"),
+        (elsewhere, "names a strategy '/tmp/PerpImbalance', which is not a valid class name"),
         (untraded, "has no trades: there is nothing to report"),
-        (lambda _: {"strategy": {"PerpImbalance": {}}}, "is no result of freqtrade's backtesting"),
-        (lambda _: [], "is no result of freqtrade's backtesting"),
+        (
+            lambda _: {"strategy": {"PerpImbalance": {}}},
+            "is not a result of freqtrade's backtesting",
+        ),
+        (lambda _: [], "is not a result of freqtrade's backtesting"),
     ],
 )
 def test_results_that_cannot_be_reported_say_why(
@@ -261,7 +264,7 @@ def test_results_that_cannot_be_reported_say_why(
     assert "\n" not in str(error.value)
 
 
-def test_what_is_no_result_fails_in_one_line(
+def test_invalid_result_file_fails_in_one_line(
     configs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "text.zip").write_text("text")
@@ -270,8 +273,8 @@ def test_what_is_no_result_fails_in_one_line(
         pass
     for name, message in (
         ("nowhere.zip", "there is no result file"),
-        ("text.zip", "is no result of freqtrade's backtesting"),
-        ("empty.zip", "is no result of freqtrade's backtesting"),
+        ("text.zip", "is not a result of freqtrade's backtesting"),
+        ("empty.zip", "is not a result of freqtrade's backtesting"),
         ("results", "there is no result of a backtest in"),
     ):
         assert report(str(tmp_path / name), *configs) == 2
@@ -279,7 +282,7 @@ def test_what_is_no_result_fails_in_one_line(
         assert message in said
         assert len(said.splitlines()) == 1
     assert report(str(CONFIG), *configs) == 2
-    assert "is no result of freqtrade's backtesting, which is a .zip" in capsys.readouterr().err
+    assert "is not a result of freqtrade's backtesting, which is a .zip" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

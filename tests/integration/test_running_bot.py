@@ -52,7 +52,7 @@ def stored(plan: Plan, key: str) -> dict[int, Any]:
         ).fetchall()
 
     def refuse(constant: str) -> None:
-        raise AssertionError(f"{constant} is no JSON, which FreqUI could not read")
+        raise AssertionError(f"{constant} is not JSON, which FreqUI could not read")
 
     return {trade: json.loads(value, parse_constant=refuse) for trade, value in rows}
 
@@ -76,7 +76,7 @@ def test_lines_of_entries_are_the_trades(lines: pd.DataFrame, lived: Plan) -> No
     assert {"entered in this zone before"} <= set(held["why"])
 
 
-def test_outage_of_all_pairs_is_told_once(lived: Plan) -> None:
+def test_outage_of_all_pairs_is_reported_once(lived: Plan) -> None:
     log = lived.log.read_text("utf-8").splitlines()
     for said_by in ("strategy.feed", "strategy_msg"):
         told = [line for line in log if re.search(rf"{said_by}.*(no signals|signals again)", line)]

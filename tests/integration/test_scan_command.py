@@ -232,8 +232,8 @@ def test_watch_says_once_that_the_network_is_lost(
     assert shown.count("Since the candle of ") == 1
     said = [record.getMessage() for record in caplog.records if record.levelname != "INFO"]
     assert said == [
-        "binance answers no request for candles: check the network (it also refuses who asks too "
-        "often)"
+        "binance answers no request for candles: check the network (it also refuses too "
+        "many requests)"
     ]
 
 
@@ -289,9 +289,9 @@ def test_watch_prints_a_table_and_ends_with_ctrl_c(configure: Configure, tmp_pat
     [
         ({"stake_currency": "EUR"}, [], "binance has no EUR perp with a price to compare it with"),
         ({}, ["--pairlist", "nowhere/pairs.json"], "nowhere/pairs.json cannot be written"),
-        ({}, ["--pairlist", "config.json"], "config.json is there already"),
-        ({}, ["--csv", "README.md"], "README.md is there already"),
-        ({}, ["--strategy", "RsiWithImbalance"], "is not made of PerpImbalance"),
+        ({}, ["--pairlist", "config.json"], "config.json exists already"),
+        ({}, ["--csv", "README.md"], "README.md exists already"),
+        ({}, ["--strategy", "RsiWithImbalance"], "is not based on PerpImbalance"),
         (
             *({"perp_imbalance": {"htf_timeframe": "90m"}}, ["--preset", "conservative"]),
             "htf_timeframe",

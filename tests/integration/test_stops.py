@@ -99,9 +99,7 @@ def test_own_stoploss_is_of_the_stake(folder: Path) -> None:
 
 @pytest.mark.parametrize("stoploss", [0, 0.3, -1.5, -30])
 @pytest.mark.parametrize("place", ["config", "class", "parameter file"])
-def test_stoploss_that_is_no_share_is_refused_in_one_line(
-    folder: Path, place: str, stoploss: float
-) -> None:
+def test_invalid_stoploss_is_refused_in_one_line(folder: Path, place: str, stoploss: float) -> None:
     config: dict[str, Any] = {}
     define(folder, f"stoploss = {stoploss}" if place == "class" else "'''No stop of its own.'''")
     if place == "config":

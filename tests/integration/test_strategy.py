@@ -48,7 +48,7 @@ def test_presets_share_no_parameter(folder: Path) -> None:
     assert aggressive.enter_z.value == PRESETS["aggressive"].enter_z
 
 
-def test_parameter_file_beside_the_strategy_is_used(folder: Path) -> None:
+def test_parameter_file_next_to_the_strategy_is_used(folder: Path) -> None:
     (folder / "PerpImbalance.json").write_text(
         '{"strategy_name": "PerpImbalance", "params": {"buy": {"enter_z": 2.5}, '
         '"lookback": {"len_prem": 33}}}'
@@ -103,7 +103,7 @@ def test_robust_z_with_a_low_enter_z_warns_once(
         ("PerpImbalance", {}, ["long", "short"]),
     ],
 )
-def test_sides_are_those_of_the_preset_unless_the_config_names_some(
+def test_sides_are_the_presets_unless_the_config_names_some(
     folder: Path, caplog: pytest.LogCaptureFixture, name: str, section: Any, sides: list[str]
 ) -> None:
     warn_once.cache_clear()

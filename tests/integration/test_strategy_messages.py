@@ -71,7 +71,7 @@ def test_candle_that_is_analysed_anew_repeats_no_message(
     assert len(strategy.dp.messages) == 2
 
 
-def test_flip_before_the_start_is_no_news(
+def test_flip_before_the_start_sends_no_message(
     folder: Path, sample_datadir: Path, first_entry: tuple[int, pd.Timestamp]
 ) -> None:
     row, close = first_entry
@@ -208,7 +208,7 @@ def test_pair_whose_spot_is_the_perp_is_reported_once(folder: Path, sample_datad
     assert has_signals == [False, False, True, True, False, False]
     refusal = (
         "BTC/USDT:USDT gives no signals: the candles of BTC/USDT are those of the perp: download "
-        "spot candles anew"
+        "spot candles again"
     )
     assert strategy.dp.messages == [refusal, "BTC/USDT:USDT gives signals again", refusal]
 
@@ -237,7 +237,7 @@ def test_candle_whose_spot_is_late_has_one_line_of_the_log(
     assert not on or "premium unknown" not in caplog.text
 
 
-def test_candle_that_got_no_spot_price_is_told_without(
+def test_candle_without_spot_price_is_logged_without_one(
     folder: Path, sample_datadir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Told when its price is awaited no longer, or else when the next candle is there."""

@@ -56,7 +56,7 @@ def test_overridden_callback_has_freqtrades_signature(strategies: Path, callback
 
 
 @pytest.mark.parametrize("order", [["MinePlain", "MineStrict"], ["MineStrict", "MinePlain"]])
-def test_no_two_classes_share_a_parameter(strategies: Path, order: list[str]) -> None:
+def test_classes_do_not_share_parameters(strategies: Path, order: list[str]) -> None:
     found = {name: load(strategies, name).enter_z.value for name in order}
     assert found == {"MinePlain": 1.7, "MineStrict": 3.0}
 
@@ -168,7 +168,7 @@ def test_value_of_no_parameter_is_refused(written: Path, place: str, space: str,
     if place == "file":
         content = {"strategy_name": "MyOwn", "params": {space: {name: 3.0}}}
         (written / "MyOwn.json").write_text(json.dumps(content))
-    message = f"^MyOwn: {space}.{name} is no parameter of MyOwn: known are .*buy.enter_z"
+    message = f"^MyOwn: {space}.{name} is not a parameter of MyOwn: known are .*buy.enter_z"
     with pytest.raises(OperationalException, match=message):
         load(written, "MyOwn")
 
@@ -258,12 +258,12 @@ def test_config_protections_replace_the_class_protections(
     assert load(written, "PerpImbalance").protections != COOLDOWN
 
 
-def test_protections_of_the_config_are_said_to_win(
+def test_log_says_that_config_protections_win(
     written: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     define(written, f"protections = {COOLDOWN}")
     load(written, "MyOwn", perp_imbalance={"protections": []})
-    assert caplog.text.count("the config's protections count, not those of MyOwn") == 1
+    assert caplog.text.count("the config's protections replace those of MyOwn") == 1
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_printed_command_trades_what_the_line_says(
     assert not list((place / "strategies").glob("*.json"))
 
 
-def test_line_names_every_threshold_and_tells_of_luck(sweep: Any, place: Path) -> None:
+def test_line_has_every_threshold_and_its_p_value(sweep: Any, place: Path) -> None:
     text = sweep("--pairs", BTC, *SMALL, "--min-trades", "20", text=True)
     assert re.search(r"12 combinations tried, \d+ of them .* worthless ones would show t", text)
     first = text[text.index("1. BTC") :].splitlines()
@@ -115,7 +115,7 @@ def test_line_names_every_threshold_and_tells_of_luck(sweep: Any, place: Path) -
         assert str(file) in text
 
 
-def test_what_pays_for_a_fixed_time_and_not_as_traded_is_left_out(sweep: Any) -> None:
+def test_lines_that_lose_as_traded_are_left_out(sweep: Any) -> None:
     """The fault that this command had: it ranked what nobody would trade."""
     options = ["--pairs", ETH, "--enter-z", "1.3:2.5:0.3", "--exit-z", "0.3,0.6,0.9"]
     options += ("--use-sigma", "yes,no", "--min-trades", "20", "--timerange", "20250101-")
@@ -262,14 +262,14 @@ def test_interrupt_leaves_no_file(place: Path, sample_datadir: Path) -> None:
     assert not files(place)
 
 
-def test_preset_is_what_is_not_named(sweep: Any) -> None:
+def test_preset_fills_in_unnamed_values(sweep: Any) -> None:
     found = sweep("--pairs", BTC, "--preset", "aggressive", "--enter-z", "1.3,1.5")
     rows = pd.read_parquet(found["parquet"])
     assert set(rows["len_prem"]) == {PRESETS["aggressive"].len_prem}
 
 
 @pytest.mark.freqtrade
-def test_values_of_a_backtest_replace_presets_and_parameter_files(
+def test_backtest_values_replace_presets_and_parameter_files(
     place: Path, tiny_datadir: Path
 ) -> None:
     """Of that run alone: what lies beside the strategies stays, and has no say."""
@@ -296,7 +296,7 @@ def test_values_of_a_backtest_replace_presets_and_parameter_files(
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (["enterz=2"], "enterz is no parameter: known are enter_z,"),
+        (["enterz=2"], "enterz is not a parameter: known are enter_z,"),
         (["enter_z=0.5", "exit_z=0.9"], "PerpImbalance: enter_z is 0.5, it must be above exit_z"),
     ],
 )

@@ -73,7 +73,7 @@ def test_memory_does_not_grow_with_the_grid(
     assert peaks[2] < 1.15 * max(peaks[1], peaks[3])
 
 
-def test_luck_holds_no_combination() -> None:
+def test_luck_test_keeps_no_combination_in_memory() -> None:
     weekly = Weekly(np.ones(50), np.ones(50))
     luck, many = Luck(50, draws=99), Luck(50, draws=99)
     tracemalloc.start()
@@ -87,7 +87,7 @@ def test_luck_holds_no_combination() -> None:
     assert peaks[1] < 1.2 * peaks[0]
 
 
-def test_grid_and_its_sample_are_never_held() -> None:
+def test_grid_and_its_sample_are_not_kept_in_memory() -> None:
     fine = parse_values("0.001:1:0.001", float)
     axes = {"enter_z": fine, "exit_z": fine, "bb_k": fine, "htf_z_min": fine, "use_htf": [True]}
     lengths = list(range(10, 1010))

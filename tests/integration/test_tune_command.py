@@ -118,7 +118,7 @@ def test_loser_is_written_with_force_only(
     said = capsys.readouterr().out
     assert out.exists() == is_written
     assert Path("user_data/tune/b-result.json").exists()
-    assert ("--force writes it all the same" in said) != is_written
+    assert ("--force writes it anyway" in said) != is_written
     assert ("perp-imbalance preset apply user_data/tune/b.json" in said) == is_written
     if is_written:
         return
@@ -147,16 +147,16 @@ def test_loser_is_written_with_force_only(
             ["--vary", "enter_z="],
             "--vary enter_z= has no values: write enter_z=1,2 or enter_z alone",
         ),
-        (["--vary", "enter"], "enter is no threshold to tune: enter_z, exit_z"),
-        (["--vary", "enter_z=a"], "'a' is no value of enter_z: write 20,50 or 20:80:10"),
+        (["--vary", "enter"], "enter is not a threshold to tune: enter_z, exit_z"),
+        (["--vary", "enter_z=a"], "'a' is not a value of enter_z: write 20,50 or 20:80:10"),
         (["--vary", "bb_k", "bb_k=1,2"], "--vary has bb_k twice"),
-        (["--fix", "enter_z"], "'enter_z' is no value: write NAME=VALUE, such as enter_z=2.2"),
+        (["--fix", "enter_z"], "'enter_z' is not a value: write NAME=VALUE, such as enter_z=2.2"),
         (["--fix", "enter_z=x"], "enter_z=x: buy.enter_z is 'x', it must be a number"),
-        (["--fix", "stoploss=-0.1"], "stoploss is no threshold to tune"),
+        (["--fix", "stoploss=-0.1"], "stoploss is not a threshold to tune"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
         (["--strategy", "RsiWithImbalance"], "RsiWithImbalance has no thresholds to tune"),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
-        (["--out", "config.json"], "config.json is there already: name another file"),
+        (["--out", "config.json"], "config.json exists already: name another file"),
         (["--out", "config.json/x.json"], "config.json/x.json cannot be written"),
         ([*FEW, "--min-trades", "9999"], "none of 2 trials has 9999 trades: take a longer"),
     ],
@@ -171,7 +171,7 @@ def test_wrong_tuning_is_refused_in_one_line(
     assert not Path("user_data/tune").exists()
 
 
-def test_parameter_file_beside_the_strategy_has_no_say(folder: Path, sample_datadir: Path) -> None:
+def test_parameter_file_next_to_the_strategy_is_ignored(folder: Path, sample_datadir: Path) -> None:
     (folder / "strategies" / "PerpImbalance.json").write_text("{broken")
     assert prepared(sample_datadir, *FEW).search.space.base.len_prem == 50
 
@@ -191,7 +191,7 @@ def test_search_finds_the_same_in_one_process_and_in_two(
     assert one.best == two.best
 
 
-def test_ended_process_is_told_in_one_line() -> None:
+def test_ended_process_is_reported_in_one_line() -> None:
     with Processes(1, dying, ()) as processes, pytest.raises(CommandError, match="was ended"):
         processes.map([1])
 

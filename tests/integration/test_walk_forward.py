@@ -69,8 +69,8 @@ def test_span_too_short_for_a_window_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["180", "0d", "-3d", "1.5d", "6m", ""])
-def test_length_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="is no length"):
+def test_invalid_length_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="is not a length"):
         parse_length(text, "--train")
 
 
@@ -127,7 +127,7 @@ def test_config_travels_without_secrets() -> None:
         (["--timerange", "20251201-20251210"], "9 days, too short for one window of 180 + 60 days"),
         (["--timerange", "20300101-"], "the time range 20300101- has no candles: "),
         (["--timerange", "-20200101"], "the time range -20200101 has no candles: "),
-        (["--train", "x"], "--train 'x' is no length: write days or weeks"),
+        (["--train", "x"], "--train 'x' is not a length: write days or weeks"),
         (["--epochs", "0"], "--epochs, --min-trades and --workers must be at least 1"),
         (["--seed", str(2**32)], "--seed is 4294967296, it must be from 1 to 2147483647"),
         (["--strategy", "Nix"], "there is no strategy Nix among PerpImbalance.py"),
@@ -140,8 +140,8 @@ def test_config_travels_without_secrets() -> None:
             "Impossible to load HyperoptLoss 'Nix'.",
         ),
         (["--train", "19d", "--test", "5d"], "--train is 19 days, the search needs 20 or more"),
-        (["--hyperopt-loss", "Nix"], "--hyperopt-loss is of --engine freqtrade"),
-        (["--objective", "t", "--engine", "freqtrade"], "--objective is of --engine kernel"),
+        (["--hyperopt-loss", "Nix"], "--hyperopt-loss is only for --engine freqtrade"),
+        (["--objective", "t", "--engine", "freqtrade"], "--objective is only for --engine kernel"),
         (["--spaces", "buy", "roi"], "--spaces: roi is none of buy, sell, lookback: of others,"),
         (["--pairs", "X/USDT:USDT"], "no 1h candles of X/USDT:USDT"),
         (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler at tcp://127.0.0.1:1"),
@@ -318,7 +318,7 @@ def test_walk_forward_survives_interrupt_and_worker_death(
 
 
 @pytest.mark.freqtrade
-def test_window_fitted_by_simulated_trades_is_traded_by_freqtrade(
+def test_freqtrade_trades_a_window_fitted_by_simulation(
     sample_datadir: Path, freqtrade: Freqtrade, tmp_path: Path
 ) -> None:
     options = ["--epochs", "60", "--workers", "1", "--timerange", "20250410-20250719", "--json"]

@@ -51,7 +51,7 @@ def test_invariants_hold_whatever_goes_wrong(lives: list[dict[str, Any]]) -> Non
     assert all(life["looks"] and life["entries"] for life in lives)
 
 
-def test_bots_come_across_every_kind_of_fault(lives: list[dict[str, Any]]) -> None:
+def test_every_kind_of_fault_occurs_in_the_lives(lives: list[dict[str, Any]]) -> None:
     met = {kind for life in lives for kind, times in life["happened"].items() if times}
     assert met == set(ALL_KINDS)
 

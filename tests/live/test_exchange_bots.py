@@ -113,7 +113,7 @@ def test_perp_without_a_spot_pair_trades_on_its_index(day: Day) -> None:
     assert found.to_dict() == wanted
 
 
-def test_exchange_is_asked_nothing_that_it_does_not_have(day: Day) -> None:
+def test_unsupported_series_are_not_requested(day: Day) -> None:
     asked = json.loads((day.plan.folder / ASKED).read_text("utf-8"))
     assert not asked["unknown"]
     assert " - ERROR - " not in day.plan.log.read_text("utf-8")

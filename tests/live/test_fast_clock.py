@@ -98,6 +98,6 @@ def test_bot_waits_between_looks_but_not_past_a_candle(life: Life) -> None:
         assert new_candle or after - before >= pd.Timedelta(LOOK_SECONDS - 1, "s")
 
 
-def test_bot_complains_of_nothing_and_ends_when_interrupted(life: Life) -> None:
+def test_bot_logs_no_warning_and_ends_when_interrupted(life: Life) -> None:
     assert not life.log["level"].isin(["ERROR", "CRITICAL"]).any()
     assert life.exit_code == EXIT_INTERRUPTED

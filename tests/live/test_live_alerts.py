@@ -114,7 +114,7 @@ def wanted(life: Life) -> dict[pd.Timestamp, list[str]]:
     return {candle: told_of(life.expected, candle) for candle in candles}
 
 
-def test_every_flip_and_crossing_is_told_once(
+def test_every_flip_and_crossing_is_reported_once(
     life: Life, wanted: dict[pd.Timestamp, list[str]]
 ) -> None:
     all_wanted = [message for told in wanted.values() for message in told]
@@ -145,7 +145,7 @@ def test_alert_only_bot_has_its_pairs_and_no_trade(life: Life) -> None:
     assert " - ERROR - " not in life.log
 
 
-def test_what_was_found_is_published(life: Life, wanted: dict[pd.Timestamp, list[str]]) -> None:
+def test_findings_are_published(life: Life, wanted: dict[pd.Timestamp, list[str]]) -> None:
     all_wanted = Counter(message for told in wanted.values() for message in told)
     found = Counter(life.messages)
     rows = [

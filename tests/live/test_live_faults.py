@@ -57,13 +57,13 @@ def test_bot_analyses_every_candle_whatever_happens(life: Life, case: Case) -> N
     "complaint",
     ["Unable to analyze", "caused the following exception", "OperationalException", "Traceback"],
 )
-def test_bot_complains_of_nothing_that_stops_it(life: Life, complaint: str) -> None:
+def test_bot_logs_no_error_that_stops_it(life: Life, complaint: str) -> None:
     assert life.log["text"].str.contains("Bot heartbeat").any()
     assert not life.log["text"].str.contains(complaint).any()
 
 
 @each_case
-def test_no_entry_comes_from_a_price_that_was_not_there(life: Life, case: Case) -> None:
+def test_no_entry_comes_from_a_missing_price(life: Life, case: Case) -> None:
     assert life.baseless(case) == []
 
 
@@ -115,7 +115,7 @@ def test_exit_on_late_spot_is_one_candle_late(life: Life) -> None:
 
 
 @each_case
-def test_reason_is_told_once_and_so_is_the_recovery(life: Life, case: Case) -> None:
+def test_reason_and_recovery_are_each_reported_once(life: Life, case: Case) -> None:
     told = life.told(case)
     assert 1 <= len(told) <= case.warnings
     assert len(set(told)) == len(told)
@@ -127,7 +127,7 @@ def test_reason_is_told_once_and_so_is_the_recovery(life: Life, case: Case) -> N
 
 
 @pytest.mark.parametrize("base", ["SPOT", "PERP"])
-def test_absurd_price_would_have_been_an_entry(life: Life, base: str) -> None:
+def test_absurd_price_would_be_an_entry_if_accepted(life: Life, base: str) -> None:
     """The faults are no straw men: without the guard, ten times the price opens a trade."""
     case = next(case for case in CASES if case.base == base)
     at = moment(ABSURD)
@@ -180,7 +180,7 @@ def position_story(life: Life, case: Case) -> str:
 
 
 @pytest.mark.skipif(not FULL, reason="writes what a full run found: make test-live")
-def test_what_was_found_is_published(life: Life) -> None:
+def test_findings_are_published(life: Life) -> None:
     rows = [row(life, case) for case in CASES]
     assert {cells[-1] for cells in rows} == {"as it must be"}
     begun = "One bot, one pair for each fault, candles of 5 minutes; freqtrade's warnings count "

@@ -128,7 +128,7 @@ def test_a_refused_order_opens_no_trade_and_is_named(cycle: Cycle) -> None:
     assert cycle.steps["entry after refusals"].positions[PEPE] > 0
 
 
-def test_a_restart_opens_nothing_twice_and_keeps_what_was_open(cycle: Cycle) -> None:
+def test_restart_keeps_positions_and_opens_none_twice(cycle: Cycle) -> None:
     before, after = cycle.steps["entry after refusals"], cycle.steps["restart"]
     assert all(before.positions.values())
     assert after.positions == before.positions
@@ -199,7 +199,7 @@ def rows(seen: BotState) -> list[Any]:
     return list(seen.trades.itertuples())
 
 
-def test_bot_complains_of_nothing_but_the_refusals(cycle: Cycle) -> None:
+def test_bot_logs_no_warning_but_the_refusals(cycle: Cycle) -> None:
     assert [line for line in cycle.log.splitlines() if " - ERROR - " in line] == []
 
 

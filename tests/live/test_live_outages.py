@@ -119,7 +119,7 @@ MISSED = {candle for outage in OUTAGES if long_enough_to_lose(outage) for candle
 
 
 @each_case
-def test_bot_lives_on(life: Life, case: Case) -> None:
+def test_bot_continues_after_a_fault(life: Life, case: Case) -> None:
     assert life.log["text"].str.contains("Bot heartbeat").any()
     for complaint in ("OperationalException", "Unable to analyze", "Stopping trader"):
         assert not life.log["text"].str.contains(complaint).any()
@@ -128,7 +128,7 @@ def test_bot_lives_on(life: Life, case: Case) -> None:
 
 
 @each_case
-def test_no_entry_comes_from_a_price_that_was_not_there(life: Life, case: Case) -> None:
+def test_no_entry_comes_from_a_missing_price(life: Life, case: Case) -> None:
     assert life.baseless(case) == []
 
 
@@ -143,7 +143,7 @@ def apart(trades: list[Trade]) -> list[Trade]:
 
 
 @each_case
-def test_trades_are_those_of_a_backtest_but_for_long_failures(life: Life, case: Case) -> None:
+def test_trades_equal_a_backtest_except_long_failures(life: Life, case: Case) -> None:
     wanted = apart(life.backtested(case))
     assert wanted
     assert [trade for trade in apart(life.traded(case)) if trade in wanted] == wanted
@@ -168,7 +168,7 @@ def test_late_spot_candle_loses_no_entry(life: Life) -> None:
         assert LATE_SECONDS <= ages[candle] <= Settings().max_entry_age_seconds
 
 
-def test_late_spot_candle_is_no_trouble(life: Life) -> None:
+def test_late_spot_candle_is_not_reported(life: Life) -> None:
     assert life.told(LATE_CASE) == []
 
 
@@ -227,7 +227,7 @@ def late_row(life: Life) -> list[str]:
 
 
 @pytest.mark.skipif(not FULL, reason="writes what a full run found: make test-live")
-def test_what_was_found_is_published(life: Life) -> None:
+def test_findings_are_published(life: Life) -> None:
     rows = [late_row(life), *(row(life, outage) for outage in OUTAGES)]
     assert "NO" not in {cells[-1] for cells in rows}
     begun = f"One bot with two pairs, candles of 5 minutes; ccxt waits {PATIENCE_SECONDS} s for an "

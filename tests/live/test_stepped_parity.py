@@ -194,11 +194,11 @@ def test_every_flip_sends_one_message(life: Life, expected: pd.DataFrame) -> Non
 
 
 @pytest.mark.parametrize("complaint", [" - ERROR - ", "Outdated history", "Unable to analyze"])
-def test_bot_complains_of_nothing(life: Life, complaint: str) -> None:
+def test_bot_logs_no_warning(life: Life, complaint: str) -> None:
     assert complaint not in life.log
 
 
-def test_what_was_found_is_published(
+def test_findings_are_published(
     life: Life, expected: pd.DataFrame, backtested: pd.DataFrame
 ) -> None:
     columns, wanted = side_by_side(life, expected, COLUMNS)

@@ -119,7 +119,7 @@ def _sweep(file: Path, name: str, colors: Palette) -> None:
 
 def _accounts(name: str) -> dict[str, dict[str, Any]]:
     known = Statistics(50, 90, 1.23456, 0.12, 1.23, 0.6, 0.97, 1.5, 0.2)
-    few = Statistics(3, 90, -0.01, 0.02, unsaid="too few trades to say anything: 3")
+    few = Statistics(3, 90, -0.01, 0.02, unsaid="too few trades for a conclusion: 3")
     return {name: known.as_dict(), "PerpImbalanceConservative": few.as_dict()}
 
 

@@ -214,7 +214,7 @@ def _refuse_foreign(datadir: Path) -> None:
     if not is_sample_market(datadir):
         if any(datadir.iterdir()):
             raise DataError(
-                f"{datadir} holds files that are no sample market; name another folder for it."
+                f"{datadir} holds files that do not belong to a sample market; name another folder."
             )
         return
     known = {datadir / name for name in _labelled_files(label)}

@@ -188,7 +188,7 @@ def _proof(winner: Mapping[str, Any], searched: Mapping[str, Any]) -> str:
     if overfitting is not None and overfitting > MOST_LUCK:
         return "it is luck more likely than not"
     if winner["trades"] < LEAST_TRADES:
-        return "too few trades to say anything"
+        return "too few trades for a conclusion"
     above = winner["above_zero"]
     if above is None or above <= SURE or deflated is None or deflated <= SURE:
         return f"skill is not shown at {SURE:.0%}"

@@ -99,13 +99,13 @@ def space_of(
 
     >>> space_of(None, vary={"enter": None})
     Traceback (most recent call last):
-    perp_imbalance.errors.SettingsError: enter is no threshold to tune: enter_z, exit_z, ...
+    perp_imbalance.errors.SettingsError: enter is not a threshold to tune: enter_z, exit_z, ...
     """
     vary, fixed = dict(vary or {}), dict(fixed or {})
     for name in (*vary, *fixed):
         if name not in PARAMETER_NAMES:
             known = ", ".join(PARAMETER_NAMES)
-            raise SettingsError(f"{name} is no threshold to tune: {known} are")
+            raise SettingsError(f"{name} is not a threshold to tune: {known} are")
         if name in vary and name in fixed:
             raise SettingsError(f"{name} is to be varied and fixed: name it once")
     fixed = {name: _as_kept(strategy, name, value) for name, value in fixed.items()}

@@ -48,7 +48,7 @@ class Store:
         except OSError as error:
             raise CommandError(f"{folder} cannot be written: {error.strerror}") from None
         except ValueError:
-            raise CommandError(f"{file} is no JSON: name another folder with --out") from None
+            raise CommandError(f"{file} is not JSON: name another folder with --out") from None
         if changed := changes(stored, plan):
             raise CommandError(
                 f"{folder} holds a walk-forward that was begun before this changed: "

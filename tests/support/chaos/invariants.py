@@ -93,7 +93,7 @@ KNOWN = {
         "Nothing: exits come a candle late, and entries are missed.",
     ),
     HALF: Known(
-        "ccxt returns what is no JSON as text, and freqtrade reads it as an answer: an error that "
+        "ccxt returns what is not JSON as text, and freqtrade reads it as an answer: an error that "
         "nothing catches.",
         "A supervisor that starts it again.",
     ),

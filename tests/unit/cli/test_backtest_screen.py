@@ -119,7 +119,7 @@ def test_held_warnings_are_logged_where_the_block_fails(
     assert caplog.messages == (["no rates"] if fails else [])
 
 
-def test_capture_tells_the_log_while_freqtrade_runs(tmp_path: Path) -> None:
+def test_capture_forwards_the_log_while_freqtrade_runs(tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     code = (
         "import pathlib, sys\nprint('begun', file=sys.stderr, flush=True)\n"

@@ -61,7 +61,7 @@ def test_narrow_terminal_folds_and_cuts_nothing(
     assert texts == [PEPE, "PEPE/USDT", "1000", "identical", "0.9987", "0", "2", "12.3%", "0.45"]
 
 
-def test_json_has_null_for_what_is_no_finite_number() -> None:
+def test_json_has_null_for_non_finite_numbers() -> None:
     values = {
         "rest": float("nan"),
         "parts": [float("inf"), np.float64("-inf"), 1.5],

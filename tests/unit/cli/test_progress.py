@@ -44,7 +44,7 @@ def test_interrupt_lost_in_a_callback_prints_no_traceback(monkeypatch: pytest.Mo
             tell("next", 1, 3)
 
 
-def test_signal_that_a_process_was_told_to_ignore_stays_ignored() -> None:
+def test_signal_that_a_process_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with ended_by_signals():

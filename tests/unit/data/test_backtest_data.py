@@ -53,7 +53,7 @@ def add_contract(market: Path, name: str) -> None:
         shutil.copy(market / FUTURES.format(kind), market / f"futures/{name}-1h-{kind}.feather")
 
 
-def test_whole_folder_has_nothing_to_say(market: Path) -> None:
+def test_complete_folder_gives_no_message(market: Path) -> None:
     data = open_backtest_data(market, "1h", Settings(), uses_htf=False)
     assert (data.pairs, data.notes) == ([PEPE, BTC], [])
 
@@ -84,7 +84,7 @@ def test_perp_that_was_named_is_left_out_with_its_reason(market: Path) -> None:
         notes(market, pairs=["DOGE/USDT:USDT"])
 
 
-def test_spot_candles_on_another_timeframe_only_are_none(market: Path) -> None:
+def test_spot_candles_on_another_timeframe_do_not_count(market: Path) -> None:
     (market / "BTC_USDT-1h.feather").rename(market / "BTC_USDT-4h.feather")
     assert notes(market) == [f"{BTC} in {market} is left out: no 1h candles of BTC/USDT"]
 
@@ -99,7 +99,7 @@ def test_perp_that_the_folder_lacks_is_named(market: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "name"), [("funding_rate", "funding rates"), ("mark", "mark prices")]
 )
-def test_missing_costs_are_told_with_their_pair(market: Path, kind: str, name: str) -> None:
+def test_missing_costs_are_reported_with_their_pair(market: Path, kind: str, name: str) -> None:
     (market / FUTURES.format(kind)).unlink()
     (line,) = notes(market)
     assert line.startswith(f"{BTC}: no 1h {name} in {market}: FUNDING FEES ARE LEFT OUT of results")
@@ -111,7 +111,9 @@ def test_missing_costs_are_told_with_their_pair(market: Path, kind: str, name: s
 @pytest.mark.parametrize(
     ("kind", "name"), [("funding_rate", "funding rates"), ("mark", "mark prices")]
 )
-def test_costs_of_a_part_are_told_with_their_share(market: Path, kind: str, name: str) -> None:
+def test_partly_missing_costs_are_reported_with_their_share(
+    market: Path, kind: str, name: str
+) -> None:
     keep_rows(market / FUTURES.format(kind), 0.25)
     said = f"{BTC}: {name} on 25% of the time of its candles: elsewhere funding fees are left out"
     assert notes(market) == [said]
@@ -120,14 +122,14 @@ def test_costs_of_a_part_are_told_with_their_share(market: Path, kind: str, name
     assert notes(market, timerange="20240201-")[0].startswith(f"{BTC}: no 1h {name} in ")
 
 
-def test_hole_in_the_middle_of_a_series_counts(market: Path) -> None:
+def test_gap_in_the_middle_of_a_series_counts(market: Path) -> None:
     file = market / FUTURES.format("mark")
     frame = pd.read_feather(file)
     frame.drop(index=range(100, 600)).reset_index(drop=True).to_feather(file)
     assert notes(market)[0].startswith(f"{BTC}: mark prices on 4")
 
 
-def test_perp_file_that_is_cut_in_whole_rows_is_told(market: Path) -> None:
+def test_perp_file_with_missing_last_rows_is_reported(market: Path) -> None:
     keep_rows(market / FUTURES.format("futures"), 0.5)
     said = notes(market)
     assert (
@@ -136,14 +138,14 @@ def test_perp_file_that_is_cut_in_whole_rows_is_told(market: Path) -> None:
     )
 
 
-def test_spot_of_a_part_of_the_time_is_told(market: Path) -> None:
+def test_spot_that_covers_part_of_the_time_is_reported(market: Path) -> None:
     keep_rows(market / "PEPE_USDT-1h.feather", 0.5)
     said = "1h candles of PEPE/USDT on 50% of the time of its candles: elsewhere nothing is entered"
     assert notes(market) == [f"{PEPE}: {said}"]
 
 
 @pytest.mark.parametrize("kind", ["futures", "mark", "funding_rate"])
-def test_broken_file_is_never_taken_for_an_absent_one(market: Path, kind: str) -> None:
+def test_broken_file_is_not_treated_as_missing(market: Path, kind: str) -> None:
     file = market / FUTURES.format(kind)
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(DataError, match=f"{file} cannot be read"):
@@ -215,7 +217,7 @@ def test_old_funding_file_alone_is_told_with_its_new_name(market: Path) -> None:
         (line,) = notes(market, costs=costs)
         assert line.endswith(
             "freqtrade does not read BTC_USDT_USDT-8h-funding_rate.feather: rename it to "
-            "BTC_USDT_USDT-1h-funding_rate.feather, or download it anew"
+            "BTC_USDT_USDT-1h-funding_rate.feather, or download it again"
         )
 
 
@@ -255,7 +257,9 @@ def test_htf_falls_back_where_it_cannot_be_made(
 
 @pytest.mark.parametrize("timeframe", ["2h", "1d"])
 @pytest.mark.parametrize("name", ["futures/BTC_USDT_USDT-{}-futures", "BTC_USDT-{}"])
-def test_htf_of_a_part_of_the_time_is_told(market: Path, timeframe: str, name: str) -> None:
+def test_htf_that_covers_part_of_the_time_is_reported(
+    market: Path, timeframe: str, name: str
+) -> None:
     add_timeframe(market, timeframe)
 
     def said() -> list[str]:
@@ -288,7 +292,9 @@ def test_time_range_without_candles_names_theirs(market: Path, timerange: str) -
         ("-20250101", True),
     ],
 )
-def test_time_range_past_the_candles_is_told(market: Path, timerange: str, is_past: bool) -> None:
+def test_time_range_past_the_candles_is_reported(
+    market: Path, timerange: str, is_past: bool
+) -> None:
     said = f"the time range {timerange} reaches past the candles: {market} has 1h candles from "
     assert [line.startswith(said) for line in notes(market, timerange=timerange)] == [
         True
@@ -306,7 +312,7 @@ def test_perp_outside_the_time_range_is_left_out(market: Path) -> None:
     ]
 
 
-def test_candles_to_look_back_on_are_not_traded(market: Path) -> None:
+def test_startup_candles_are_not_traded(market: Path) -> None:
     assert notes(market, timerange="-20240111", startup=240) == []
     with pytest.raises(DataError, match="has no candles, beyond the 241 to look back on: "):
         notes(market, timerange="-20240111", startup=241)

@@ -83,7 +83,7 @@ def spoil(market: Path, name: str, value: Any, rows: slice) -> Path:
     return file
 
 
-def test_sound_series_have_nothing_to_say(market: Path) -> None:
+def test_complete_series_give_no_message(market: Path) -> None:
     assert notes(market) == notes(market, "index") == notes(market, "premium_index") == []
 
 
@@ -106,7 +106,7 @@ def test_file_without_a_usable_value_is_refused(market: Path, name: str) -> None
 @pytest.mark.parametrize(
     ("name", "value"), [*((name, "infinite") for name in SERIES), ("perp", "zero")]
 )
-def test_unusable_values_are_told_with_their_share(market: Path, name: str, value: str) -> None:
+def test_unusable_values_are_reported_with_their_share(market: Path, name: str, value: str) -> None:
     file = spoil(market, name, VALUES[value], slice(12, 24))
     rows = len(pd.read_feather(file))
     (line,) = notes(market, name)
@@ -137,7 +137,7 @@ def test_text_counts_as_freqtrade_reads_it(market: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SERIES if name != "funding"])
-def test_candles_beside_their_grid_are_refused(market: Path, name: str) -> None:
+def test_candles_off_their_grid_are_refused(market: Path, name: str) -> None:
     file = market / f"{SERIES[name][0]}.feather"
     frame = pd.read_feather(file)
     late = frame["date"].where(frame.index != 7, frame["date"] + pd.Timedelta("30min"))

@@ -201,7 +201,7 @@ def test_broken_file_is_refused_before_anything_runs(
     assert contents(datadir) == before
 
 
-def test_errors_that_freqtrade_logs_are_told(run: Callable[..., Outcome]) -> None:
+def test_errors_in_freqtrades_log_are_reported(run: Callable[..., Outcome]) -> None:
     outcome = run(lambda folder: EXIT_DOWNLOAD)
     assert outcome.code == EXIT_DOWNLOAD
     assert "freqtrade reported errors" in str(outcome)

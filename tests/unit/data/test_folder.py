@@ -46,11 +46,11 @@ BROKEN = {
     "without rows": (changed(lambda frame: frame[:0]), "holds no candles"),
     "integer dates": (
         changed(lambda frame: frame.assign(date=frame["date"].astype("int64"))),
-        'column "date" holds int64, not times: write it anew with pandas.to_datetime',
+        'column "date" holds int64, not times: write it again with pandas.to_datetime',
     ),
     "naive dates": (
         changed(lambda frame: frame.assign(date=frame["date"].dt.tz_localize(None))),
-        'column "date" has no timezone: write it anew with frame["date"].dt.tz_localize("UTC")',
+        'column "date" has no timezone: write it again with frame["date"].dt.tz_localize("UTC")',
     ),
     "dates of 1970": (
         changed(lambda frame: frame.assign(date=frame["date"] - pd.Timedelta(days=365 * 54))),
@@ -62,7 +62,7 @@ BROKEN = {
     ),
     "dates of text": (
         changed(lambda frame: frame.assign(date=frame["date"].astype(str))),
-        'column "date" holds text, not times: write it anew with '
+        'column "date" holds text, not times: write it again with '
         'pandas.to_datetime(frame["date"], utc=True), or',
     ),
     # freqtrade takes 05:30 for 05:00 and so knows a close half an hour early.
@@ -107,7 +107,7 @@ def test_broken_file_is_named_with_how_to_mend_it(market: Path, name: str) -> No
         CandleStore(market).span()
 
 
-def test_broken_columns_of_a_file_are_not_taken_for_its_absence(
+def test_file_with_broken_columns_is_not_treated_as_missing(
     market: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # Its dates can be read, its prices cannot: freqtrade logs a traceback and goes on without it.
@@ -205,7 +205,7 @@ def test_other_format_is_refused_with_the_command_that_converts(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("step", ["futures", "..", "../.."])
-def test_folder_that_was_meant_is_named(market: Path, step: str) -> None:
+def test_error_names_the_folder_that_was_meant(market: Path, step: str) -> None:
     with pytest.raises(DataError, match=rf"has no candles in .*; {market} has: pass that one"):
         CandleFolder((market / step).resolve())
 
@@ -232,7 +232,7 @@ def test_folder_without_any_candles_has_no_hint(tmp_path: Path) -> None:
         ("BTC/USDT:USDT-250926-100000-C", "dated contract"),
     ],
 )
-def test_contracts_that_are_no_linear_perps(pair: str, reason: str | None) -> None:
+def test_contracts_that_are_not_linear_perps(pair: str, reason: str | None) -> None:
     assert not_tradable(pair) == reason
 
 

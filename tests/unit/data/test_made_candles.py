@@ -92,7 +92,7 @@ def test_made_candles_equal_the_exchange_ones(coin: str, name: str) -> None:
     np.testing.assert_allclose(made["volume"], exchange["volume"], rtol=1e-9)
 
 
-def test_candles_of_no_even_part_of_a_day_are_not_made() -> None:
+def test_candles_that_do_not_divide_a_day_are_not_made() -> None:
     made = {higher: can_be_made("1h", higher) for higher in ("2h", "4h", "1d", "5h", "3d", "1w")}
     assert made == {"2h": True, "4h": True, "1d": True, "5h": False, "3d": False, "1w": False}
     assert not any(can_be_made("1h", higher) for higher in ("1h", "30m", "90m", "1M", "soon"))

@@ -55,12 +55,12 @@ def test_ensure_writes_again_what_is_outdated_or_incomplete(
 
 
 @pytest.mark.parametrize("write", [write_sample_market, ensure_sample_market])
-def test_a_folder_of_someone_else_is_refused_and_untouched(tmp_path: Path, write: object) -> None:
+def test_folder_with_other_files_is_refused_and_unchanged(tmp_path: Path, write: object) -> None:
     assert callable(write)
     datadir = tmp_path / "binance"
     datadir.mkdir()
     (datadir / "BTC_USDT-1h.feather").write_bytes(b"real candles")
-    with pytest.raises(DataError, match="no sample market"):
+    with pytest.raises(DataError, match="do not belong to a sample market"):
         write(datadir, days=30)
     assert [path.read_bytes() for path in datadir.iterdir()] == [b"real candles"]
     assert list(tmp_path.iterdir()) == [datadir]
@@ -93,7 +93,7 @@ def test_a_failed_write_leaves_the_old_sample_and_nothing_else(
     assert list(tmp_path.iterdir()) == [datadir]
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_file_at_the_path_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binance").write_text("mine", encoding="utf-8")
     with pytest.raises(DataError, match="is a file"):
         ensure_sample_market(tmp_path / "binance")

@@ -25,7 +25,7 @@ FORM = {"text": "{msg}"}
             {},
             {"alert_only": True, "alerts": []},
             Level.WARNING,
-            "neither enters nor tells: name alerts",
+            "neither enters nor alerts: name alerts",
         ),
         ({"telegram": OPEN}, {}, Level.OK, "sent to telegram"),
         ({"telegram": {**OPEN, "enabled": False}}, {}, Level.OK, "written to the log only"),
@@ -38,7 +38,7 @@ FORM = {"text": "{msg}"}
         ({"telegram": OPEN, "webhook": SHUT}, {}, Level.WARNING, "not sent to webhook: set"),
     ],
 )
-def test_alerts_that_reach_nobody_are_named(
+def test_alerts_without_a_channel_are_reported(
     config: dict[str, Any], settings: dict[str, Any], level: Level, said: str
 ) -> None:
     check = check_alerts(config, Settings(**settings))

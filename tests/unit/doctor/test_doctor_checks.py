@@ -200,7 +200,7 @@ def test_late_candle_grace_covers_the_entry_age(grace: float, level: Level) -> N
     assert bot_checks.check_late_candles(grace, 120).level is level
 
 
-def test_advice_on_late_candles_is_found_good() -> None:
+def test_config_as_advised_passes_the_late_candle_check() -> None:
     message = bot_checks.check_late_candles(15, 40).message
     assert '{"ohlcv_late_candle_grace_secs": 30}' in message
     assert bot_checks.check_late_candles(30, 40).level is Level.OK
@@ -237,7 +237,7 @@ def test_price_side_other_than_other_is_a_warning(
 
 
 @pytest.mark.parametrize(("rule", "level"), [("override", Level.WARNING), ("identical", Level.OK)])
-def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: Level) -> None:
+def test_own_spot_pair_is_a_warning(rule: Rule, level: Level) -> None:
     match = SpotMatch(BTC, "ETH/USDT", 1, rule, None)
     plan = Plan("1h", 459, Settings(), Thresholds())
     found = examine_pair(match, PairSnapshot({}, 0, 0, {}), plan)
@@ -253,7 +253,7 @@ def test_spot_pair_of_your_own_choice_is_worth_a_second_look(rule: Rule, level: 
         ("auto", "assign one in perp_imbalance.spot_pairs"),
     ],
 )
-def test_missing_index_is_no_halted_market(source: PremiumSource, mend: str) -> None:
+def test_missing_index_does_not_count_as_a_halt(source: PremiumSource, mend: str) -> None:
     match = SpotMatch(BTC, BTC, 1, "index", None, source="index")
     plan = Plan("1h", 459, Settings(premium_source=source), Thresholds())
     given = PairSnapshot({(BTC, "1h", CandleType.FUTURES): hourly([1.0, 2.0])}, 0, 0, {})

@@ -28,7 +28,7 @@ def examine(market: Path, data_format: str = "feather") -> list[Check]:
     return examine_local_data(market, data_format, [BTC], ["1h"], exchange="binance", kinds=kinds)
 
 
-def test_whole_folder_is_well(market: Path) -> None:
+def test_complete_folder_passes(market: Path) -> None:
     assert {check.level for check in examine(market)} == {Level.OK}
 
 

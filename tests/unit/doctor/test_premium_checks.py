@@ -54,7 +54,7 @@ def test_too_few_candles_or_no_movement_compare_nothing() -> None:
         (0.9, 0, math.nan, Level.OK),
     ],
 )
-def test_disagreement_is_warned_about(
+def test_disagreeing_premium_sources_are_a_warning(
     correlation: float, extremes: int, equal_sign: float, level: Level
 ) -> None:
     found = Comparison(400, correlation, extremes, equal_sign, 0.5)

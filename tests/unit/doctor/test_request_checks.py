@@ -54,7 +54,7 @@ def test_limit_of_the_exchange_holds_where_the_pace_is_off() -> None:
 @pytest.mark.parametrize(
     ("limit", "part", "cost"), [(499, "fapiPublic", 2), (500, "fapiPublic", 5), (99, "public", 0.4)]
 )
-def test_request_costs_what_its_limit_makes_it_cost(limit: int, part: str, cost: float) -> None:
+def test_request_weight_depends_on_its_limit(limit: int, part: str, cost: float) -> None:
     async def ask() -> Requests:
         client = ccxt.binance({"enableRateLimit": False})
 

@@ -110,9 +110,9 @@ def test_config_file_is_for_this_user_and_gone_afterwards() -> None:
     ("content", "message"),
     [
         (None, "there is no config file"),
-        ("[]", "a config is one JSON object"),
-        ("null", "a config is one JSON object"),
-        ("5", "a config is one JSON object"),
+        ("[]", "a config is a single JSON object"),
+        ("null", "a config is a single JSON object"),
+        ("5", "a config is a single JSON object"),
         ('{"a": ', "Parse error"),
         ('{"a": NaNa}', "Parse error"),
     ],
@@ -127,7 +127,7 @@ def test_unreadable_config_is_one_line(content: str | None, message: str, tmp_pa
     assert "\n" not in str(refused.value)
 
 
-def test_folder_as_a_config_is_said_to_be_one(tmp_path: Path) -> None:
+def test_folder_named_as_config_is_reported_as_a_folder(tmp_path: Path) -> None:
     with pytest.raises(BridgeError, match="is a folder, and a config is a file: name one with -c"):
         merged_config([tmp_path])
 
@@ -169,7 +169,9 @@ def test_unknown_strategy_is_one_line(tmp_path: Path) -> None:
     config: dict[str, Any] = {"user_data_dir": tmp_path / "x", "strategy_path": str(tmp_path)}
     check_strategies(["Broken", "Mine:Y2xhc3M="], config)
     check_strategies(["PerpImbalance"], {"user_data_dir": tmp_path})
-    with pytest.raises(BridgeError, match=r"^there is no strategy Nobody in .*: there are PerpImb"):
+    with pytest.raises(
+        BridgeError, match=r"^there is no strategy Nobody in .*; available: PerpImb"
+    ):
         check_strategies(["PerpImbalance", "Nobody"], {"user_data_dir": tmp_path})
 
 

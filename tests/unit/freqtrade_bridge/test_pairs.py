@@ -58,7 +58,7 @@ def test_other_contracts_are_left_out_in_one_line(caplog: pytest.LogCaptureFixtu
         _perps("binance", MARKETS, named[:2])
 
 
-def test_name_that_is_no_perp_is_refused() -> None:
+def test_name_that_is_not_a_perp_is_refused() -> None:
     named = ["ETH/USDT:USDT", "ETHH/USDT:USDT", "ETH/USDT"]
     with pytest.raises(PerpImbalanceError, match="ETHH/USDT:USDT, ETH/USDT: did you mean"):
         _perps("binance", MARKETS, named)
@@ -126,7 +126,7 @@ def test_advice_on_default_type_names_the_section(sections: dict[str, Any], plac
 
 @pytest.mark.parametrize("section", ["ccxt_config", "ccxt_sync_config"])
 @pytest.mark.parametrize("exchange", ["gate", "okx"])
-def test_default_type_of_binance_is_refused_elsewhere(exchange: str, section: str) -> None:
+def test_binance_default_type_is_refused_on_other_exchanges(exchange: str, section: str) -> None:
     def check(name: str, default_type: str) -> None:
         options = {section: {"options": {"defaultType": default_type}}}
         check_spot_setting({"exchange": {"name": name, **options}})

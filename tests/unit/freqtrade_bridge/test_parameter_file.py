@@ -127,8 +127,14 @@ def test_options_have_the_names_of_a_config() -> None:
         ({"params": [1]}, ' has no "params" by space, as hyperopt writes it'),
         ({"params": {"buy": 1}}, ' has no "params" by space, as hyperopt writes it'),
         ({"strategy_name": 1, "params": {}}, ': "strategy_name" is 1, it must be a name'),
-        ({"params": {"buy": {"exit_z": 0.5}}}, ": buy.exit_z is no parameter of PerpImbalance: kn"),
-        ({"params": {"byu": {"x": 0.5}}}, ": byu.x is no parameter of PerpImbalance: known are bu"),
+        (
+            {"params": {"buy": {"exit_z": 0.5}}},
+            ": buy.exit_z is not a parameter of PerpImbalance: kn",
+        ),
+        (
+            {"params": {"byu": {"x": 0.5}}},
+            ": byu.x is not a parameter of PerpImbalance: known are bu",
+        ),
         ({"params": {"buy": {"enter_z": "2"}}}, ": buy.enter_z is '2', it must be a number"),
         ({"params": {"buy": {"enter_z": True}}}, ": buy.enter_z is True, it must be a number"),
         ({"params": {"lookback": {"bb_len": 20.5}}}, ": lookback.bb_len is 20.5, it must be a wh"),
@@ -137,8 +143,11 @@ def test_options_have_the_names_of_a_config() -> None:
         ({"params": {"buy": {"entry_mode": "flop"}}}, ": buy.entry_mode is 'flop', it should be "),
         ({"params": {"stoploss": {"stoploss": None}}}, ": stoploss.stoploss is None, it should "),
         ({"params": {"stoploss": {"stoploss": 0.2}}}, ": stoploss.stoploss is 0.2, it should be"),
-        ({"params": {"stoploss": {"stop": -1, "stoploss": -1}}}, ": stoploss.stop is no option of"),
-        ({"params": {"roi": {"soon": 1}}}, ": roi.soon is no number of minutes"),
+        (
+            {"params": {"stoploss": {"stop": -1, "stoploss": -1}}},
+            ": stoploss.stop is not an option of",
+        ),
+        ({"params": {"roi": {"soon": 1}}}, ": roi.soon is not a number of minutes"),
         ({"params": {"roi": {"0": None}}}, ": roi.0 is None, it should be "),
         ({"params": {"trailing": {"trailing_stop": "x"}}}, ": trailing.trailing_stop is 'x', it "),
     ],
@@ -154,7 +163,7 @@ def test_wrong_file_is_refused_with_its_name_and_key(content: Any, message: str)
 @pytest.mark.parametrize(
     "keys", [{"warning": 3}, {"tuned_on": "here"}, {"tuned_on": {"datadir": "x", "more": 1}}]
 )
-def test_keys_of_ours_that_are_none_are_refused_in_one_line(keys: dict[str, Any]) -> None:
+def test_unknown_keys_of_our_section_are_refused_in_one_line(keys: dict[str, Any]) -> None:
     found = reason({"params": {"buy": {}}} | keys)
     assert found is not None
     assert "\n" not in found

@@ -57,7 +57,7 @@ def test_every_key_that_freqtrade_calls_sensitive_is_known() -> None:
     assert {name for name in names if not is_secret(name)} == set()
 
 
-def test_settings_that_are_no_secrets_stay() -> None:
+def test_settings_that_are_not_secrets_stay() -> None:
     config = json.loads(CONFIG.read_text("utf-8")) | {
         "pairlists": [{"method": "VolumePairList", "sort_key": "quoteVolume"}],
     }
@@ -90,7 +90,7 @@ def test_result_is_rewritten_without_its_secrets(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_is_no_zip_is_refused(tmp_path: Path) -> None:
+def test_file_that_is_not_a_zip_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "result.zip"
     file.write_text("text")
     with pytest.raises(DataError, match=re.escape(f"{file} cannot be read")):
@@ -137,7 +137,7 @@ def test_number_among_the_variables_is_not_repeated(monkeypatch: pytest.MonkeyPa
     assert "70707070" not in str(refused.value)
 
 
-def test_other_values_are_told() -> None:
+def test_other_values_are_named() -> None:
     with pytest.raises(ConfigurationError) as refused:
         validate_config_schema({**json.loads(CONFIG.read_text("utf-8")), "max_open_trades": "x"})
     assert refusal(refused.value).startswith("max_open_trades: 'x' is not of type")

@@ -35,7 +35,9 @@ def test_crossing_counts_once(values: list[float], sides: list[int]) -> None:
     st.integers(1, 5),
     st.integers(0, 30),
 )
-def test_beginning_and_end_change_no_crossing(values: list[float], quiet: int, cut: int) -> None:
+def test_crossings_do_not_depend_on_start_and_end_rows(
+    values: list[float], quiet: int, cut: int
+) -> None:
     """A later beginning leaves crossings out, and finds none that are not there."""
     series = np.array(values)
     whole = crossings(series, 2.0, quiet)

@@ -96,7 +96,7 @@ def test_new_gates_are_off_in_presets_of_the_source(preset: str) -> None:
         ({"dev_len": 1}, "dev_len is 1, it must be at least 2"),
     ],
 )
-def test_deviation_that_cannot_be_traded_is_refused(values: dict[str, float], said: str) -> None:
+def test_deviation_setting_out_of_range_is_refused(values: dict[str, float], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Thresholds(**values)  # type: ignore[arg-type]
 

@@ -92,7 +92,7 @@ FOREIGN: dict[str, tuple[Callable[[], pd.DataFrame], str]] = {
 
 @pytest.mark.parametrize("name", ["perp", "spot", "perp 4h", "spot 4h"])
 @pytest.mark.parametrize(("frame", "said"), FOREIGN.values(), ids=FOREIGN)
-def test_frame_that_is_not_understood_is_refused(
+def test_frame_with_unknown_columns_is_refused(
     frame: Callable[[], pd.DataFrame], said: str, name: str
 ) -> None:
     frames = {"perp": candles(), "spot": candles(), "perp 4h": candles(), "spot 4h": candles()}

@@ -130,19 +130,19 @@ def test_candles_out_of_order_are_refused(order: list[int]) -> None:
     ("ratio", "same"),
     [(1.0, True), (0.81, True), (1.19, True), (0.79, False), (1.21, False), (np.nan, False)],
 )
-def test_prices_refuse_what_names_let_pass(ratio: float, same: bool) -> None:
+def test_price_check_refuses_pairs_that_names_accept(ratio: float, same: bool) -> None:
     assert is_same_coin(ratio) is same
 
 
 @pytest.mark.parametrize(
     ("equal", "is_perp"), [(100, True), (90, True), (89, False), (30, False), (0, False)]
 )
-def test_candles_of_the_perp_are_no_spot_candles(equal: int, is_perp: bool) -> None:
+def test_perp_candles_are_not_spot_candles(equal: int, is_perp: bool) -> None:
     fraction = np.where(np.arange(100) < equal, 0.0, 1e-4)
     assert is_perp_itself(np.append(fraction, np.nan)) is is_perp
 
 
-def test_perp_without_any_premium_is_not_taken_for_its_own_spot() -> None:
+def test_perp_without_a_premium_is_not_its_own_spot() -> None:
     assert not is_perp_itself(np.array([np.nan]))
 
 
@@ -174,7 +174,7 @@ def test_htf_candle_is_visible_at_its_close(timeframe: str, first: str) -> None:
     ("timeframe", "higher"), [("1h", "1h"), ("1h", "90m"), ("4h", "1h"), ("1h", "1M"), ("1h", "x")]
 )
 def test_higher_timeframe_must_be_a_longer_multiple(timeframe: str, higher: str) -> None:
-    with pytest.raises(SettingsError, match=r"multiple|is no timeframe"):
+    with pytest.raises(SettingsError, match=r"multiple|is not a timeframe"):
         check_higher(timeframe, higher)
 
 
@@ -223,7 +223,7 @@ def test_gates_pass_what_their_rule_says(columns: dict[str, Any], short: bool, l
     assert (bool(passes[SHORT][0]), bool(passes[LONG][0])) == (short, long)
 
 
-def test_gates_that_are_off_ask_nothing() -> None:
+def test_gates_that_are_off_request_nothing() -> None:
     off = Thresholds(use_sigma=False, use_htf=False)
     passes = gate_passes(table(close=[100.0], htf_z=np.nan), off)
     assert passes[SHORT][0]

@@ -116,7 +116,7 @@ def test_open_interest_is_in_money_only_where_no_coins_are_told() -> None:
     assert np.isnan(open_interest(frame, pd.DataFrame(columns=["date"]))).all()
 
 
-def test_change_needs_both_ends() -> None:
+def test_change_needs_both_values() -> None:
     found = change(np.array([1.0, np.nan, 2.0, 4.0]), 2)
     np.testing.assert_array_equal(found, [np.nan, np.nan, 1.0, np.nan])
     assert np.isnan(change(np.ones(3), 3)).all()
@@ -179,11 +179,11 @@ def test_open_interest_has_a_column_only_where_it_is_given() -> None:
         ),
         (
             *("hyperliquid", CandleType.INDEX, 'premium_source "index"'),
-            'index prices: take perp_imbalance.premium_source "index" off the config',
+            'index prices: remove perp_imbalance.premium_source "index" from the config',
         ),
         (
             *("okx", CandleType.PREMIUMINDEX, 'premium_source "premium_index"'),
-            'premium index: take perp_imbalance.premium_source "premium_index" off the config',
+            'premium index: remove perp_imbalance.premium_source "premium_index" from the config',
         ),
     ],
 )

@@ -48,7 +48,7 @@ def columns_of(premium: Floats, thresholds: Thresholds) -> dict[str, Any]:
     }
 
 
-def test_zeros_are_premiums_and_filled_candles_are_none() -> None:
+def test_zeros_are_premiums_but_filled_candles_are_not() -> None:
     closes = np.array([0.0, 0.0, -2e-4, -2e-4, np.nan, 0.0])
     expected = [0.0, 0.0, -2e-4, np.nan, np.nan, 0.0]
     np.testing.assert_array_equal(index_premium(candles(closes, flat=True)), expected)

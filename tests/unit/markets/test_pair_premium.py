@@ -45,7 +45,7 @@ def test_refused_pair_has_no_premium(match: SpotMatch, price: float | None, said
     assert found.htf is None
 
 
-def test_higher_timeframe_without_a_premium_is_none() -> None:
+def test_higher_timeframe_without_a_premium_returns_none() -> None:
     perp, spot = candles(2000.0, 1), candles(2.0, 2)
     higher = candles(2000.0, 3, "4h"), candles(2.0, 4, "4h")
     found = pair_premium(MATCH, perp, spot, "1h", htf=(*higher, "4h")).htf
@@ -87,20 +87,20 @@ def test_wrong_price_is_passed_over_as_a_missing_pair_is(
     assert (why or "None") in str(found.passed_over)
 
 
-def test_candles_of_the_perp_as_spot_are_not_passed_over() -> None:
+def test_perp_candles_as_spot_are_reported() -> None:
     perp = candles(2.0, 1)
     assert passed_over(SPOT, perp, perp, "1h") is None
     assert "are those of the perp" in str(pair_premium(SPOT, perp, perp, "1h").refusal)
 
 
-def test_failed_request_of_spot_is_no_missing_pair() -> None:
+def test_failed_spot_request_does_not_mean_a_missing_pair() -> None:
     perp = candles(2.0, 1)
     assert passed_over(SPOT, perp, None, "1h", is_live=True) is None
     assert passed_over(INDEX, perp, None, "1h", is_live=True) is not None
     assert passed_over(INDEX, perp.iloc[:0], None, "1h") is None
 
 
-def test_premium_index_of_zeros_is_no_perp_under_another_name() -> None:
+def test_premium_index_of_zeros_is_not_taken_for_perp_candles() -> None:
     zeros = candles(1.0, 2).assign(close=0.0, open=0.0, high=1e-5, low=0.0)
     found = pair_premium(PREMIUM_INDEX, candles(2.0, 1), zeros, "1h")
     assert found.refusal is None

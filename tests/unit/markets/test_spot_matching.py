@@ -128,10 +128,10 @@ def test_override_by_an_unknown_pair_is_refused_not_replaced() -> None:
     overrides = {"BTC/USDT:USDT": SpotPair(pair="NONE/USDT")}
     found = match("BTC/USDT:USDT", overrides=overrides)
     assert found.spot is None
-    assert found.reason == "the configured spot pair NONE/USDT is no spot market of the exchange"
+    assert found.reason == "the configured spot pair NONE/USDT is not a spot market of the exchange"
 
 
-def test_perp_of_the_same_name_is_no_spot() -> None:
+def test_perp_of_the_same_name_is_not_a_spot_pair() -> None:
     market = {"BTC/USDT": {**spot_market("BTC/USDT"), "spot": False}}
     assert match_spot("BTC/USDT:USDT", market.get, exchange="binance").spot is None
 
@@ -169,7 +169,7 @@ def test_sources_are_tried_in_the_order_of_the_setting(
     assert (match.passed_over == "no spot pair of 1000NEW against USDT") is is_fallback
 
 
-def test_fallbacks_are_told_in_one_line_a_source() -> None:
+def test_fallbacks_are_reported_in_one_line_per_source() -> None:
     matches = [
         match_spot(f"{base}/USDT:USDT", lambda _: None, exchange="binance", source="auto")
         for base in ("A", "B")

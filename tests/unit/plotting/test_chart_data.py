@@ -41,7 +41,7 @@ def test_trades_are_those_that_are_open_on_the_candles_drawn(
     assert len(chart(trade(opened, closed), other).trades_drawn) == is_drawn
 
 
-def test_trade_is_told_as_freqtrade_has_it() -> None:
+def test_trade_is_reported_with_freqtrades_values() -> None:
     (told,) = given(chart(trade(12, 15, profit_ratio=0.01, profit_abs=2.0)))["trades"]
     opened = START.timestamp() * 1000 + 12 * 3_600_000
     assert told == {
@@ -59,7 +59,7 @@ def test_part_of_a_chart_has_its_own_funding() -> None:
     assert part.frame["date"].iloc[[0, -1]].tolist() == [START + 10 * HOUR, START + 20 * HOUR]
 
 
-def test_script_is_told_step_source_and_the_gate_that_is_on() -> None:
+def test_script_gets_step_source_and_active_gate() -> None:
     part = chart()
     content = given(part)
     # Milliseconds, as the dates are.
@@ -77,7 +77,7 @@ def test_script_is_told_step_source_and_the_gate_that_is_on() -> None:
     assert given(unknown)["source"] == "spot"
 
 
-def test_text_cannot_end_the_element_it_stands_in() -> None:
+def test_text_cannot_close_its_html_element() -> None:
     note = "</script><b>"
     part = chart_section(replace(chart(), note=note), palette())
     assert part.count("</script>") == 1
@@ -90,7 +90,7 @@ def test_volume_and_levels_are_given_where_the_frame_has_them() -> None:
     assert {"volume", *LEVELS} <= {*given(replace(chart(), frame=frame))["columns"]}
 
 
-def test_page_has_the_notice_and_link_that_the_licence_asks_for() -> None:
+def test_page_has_the_notice_and_link_of_the_licence() -> None:
     vendor = files("perp_imbalance.plotting") / "vendor"
     assert "Apache License" in (vendor / "LICENSE").read_text("utf-8")
     shown = html.unescape(re.sub(r"\s+", " ", re.sub("<.*?>", " ", chart_scripts())))

@@ -70,7 +70,7 @@ def test_imports_go_down_only() -> None:
     ],
     ids=["a package without a layer", "an import from outside", "an import that goes up"],
 )
-def test_a_contract_that_the_code_does_not_keep_is_noticed(
+def test_code_that_breaks_a_contract_is_noticed(
     old: str, new: str, broken: str, tmp_path: Path
 ) -> None:
     config = tmp_path / "pyproject.toml"

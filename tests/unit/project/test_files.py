@@ -22,9 +22,7 @@ def test_old_file_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_nothing_stays_of_what_was_not_finished(
-    tmp_path: Path, error: Callable[[], BaseException]
-) -> None:
+def test_unfinished_output_is_removed(tmp_path: Path, error: Callable[[], BaseException]) -> None:
     file = tmp_path / "pairs.json"
     atomic_write_text(file, "before")
 
@@ -47,7 +45,7 @@ def test_refusal_of_the_disk_is_one_line_with_the_file_in_it(tmp_path: Path) -> 
     assert str(refused.value) == f"{file} cannot be written: File exists"
 
 
-def test_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
+def test_full_disk_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     def full() -> None:
         with atomic_write(tmp_path / "pairs.json") as part:
             part.write_text("half")

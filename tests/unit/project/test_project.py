@@ -104,7 +104,7 @@ def test_hooks_run_the_commands_of_make_lint() -> None:
         assert " ".join(hooks[hook].split()[:2]) in linted
 
 
-def test_another_freqtrade_is_tried_by_tests_that_exist() -> None:
+def test_ci_job_for_another_freqtrade_names_existing_tests() -> None:
     named = re.search(r"^FREQTRADE_TESTS := (.*)$", MAKEFILE, re.MULTILINE)
     assert named
     assert all((ROOT / path).is_file() for path in named[1].split())

@@ -31,7 +31,7 @@ def test_band_holds_the_mean_of_as_many_trades_19_times_in_20() -> None:
     assert 0.90 <= inside / 200 <= 0.99
 
 
-def test_band_is_wider_where_neighbours_share_their_luck() -> None:
+def test_band_is_wider_if_neighbouring_trades_correlate() -> None:
     weeks = np.repeat(np.random.default_rng(1).normal(0.0, 50.0, 60), 5)
     alone, together = (band(list(weeks), block, 40) for block in (1, 5))
     assert alone is not None
@@ -39,7 +39,7 @@ def test_band_is_wider_where_neighbours_share_their_luck() -> None:
     assert together.high - together.low > 1.5 * (alone.high - alone.low)
 
 
-def test_band_is_as_wide_where_they_do_not() -> None:
+def test_band_is_not_wider_without_shared_luck() -> None:
     profits = list(np.random.default_rng(1).normal(0.0, 50.0, 300))
     alone, together = (band(profits, block, 40) for block in (1, 5))
     assert alone is not None

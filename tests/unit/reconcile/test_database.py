@@ -90,14 +90,14 @@ def test_database_of_an_odd_name_is_read(running: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stored", ["[1]", '"text"', '{"started": "once"}', '{"started": null}'])
-def test_what_another_stored_with_a_trade_is_left_out(stored: str, running: Path) -> None:
+def test_foreign_stored_values_of_a_trade_are_ignored(stored: str, running: Path) -> None:
     with closing(sqlite3.connect(running)) as store:
         store.execute("update trade_custom_data set cd_value = ?", [stored])
         store.commit()
     assert read_record(f"sqlite:///{running}", NAME).starts == (at(1), at(15))
 
 
-def test_what_another_strategy_stored_is_not_this_ones(running: Path) -> None:
+def test_values_stored_by_another_strategy_are_ignored(running: Path) -> None:
     with closing(sqlite3.connect(running)) as store:
         store.execute("update trades set strategy = 'Other' where id = 1")
         store.commit()
@@ -106,7 +106,7 @@ def test_what_another_strategy_stored_is_not_this_ones(running: Path) -> None:
     assert record.settings == {}
 
 
-def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
+def test_unfilled_order_is_not_a_trade(running: Path) -> None:
     with closing(sqlite3.connect(running)) as store:
         store.execute("update orders set filled = 0 where ft_trade_id = 2")
         store.commit()
@@ -120,11 +120,11 @@ def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
     [
         ("sqlite:///{folder}/nothing.sqlite", None, "there is no database {folder}/nothing.sqlite"),
         ("sqlite://", None, "in memory"),
-        ("bot.sqlite", None, "bot.sqlite is no URL of a database"),
+        ("bot.sqlite", None, "bot.sqlite is not the URL of a database"),
         ("nosuch://user:word@host/x", None, "nosuch://user:***@host/x cannot be opened"),
         ("nosuch://host/x?password=word", None, "nosuch://host/x cannot be opened"),
-        ("nosuch://user:word@host:port/x", None, "what --db names is no URL of a database"),
-        ("nosuch:/user:word@host/x", None, "what --db names is no URL of a database"),
+        ("nosuch://user:word@host:port/x", None, "what --db names is not the URL of a database"),
+        ("nosuch:/user:word@host/x", None, "what --db names is not the URL of a database"),
         (
             "sqlite:///{file}",
             "alter table trades drop column funding_fees",
@@ -142,7 +142,7 @@ def test_order_that_is_not_filled_is_no_trade(running: Path) -> None:
         ("sqlite:///{text}", None, "cannot be read as a database: file is not a database"),
     ],
 )
-def test_what_is_no_database_of_a_bot_is_refused_in_one_line(
+def test_invalid_database_is_refused_in_one_line(
     url: str, change: str | None, said: str, running: Path
 ) -> None:
     if change:

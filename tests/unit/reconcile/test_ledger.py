@@ -42,7 +42,7 @@ def test_slippage_is_positive_where_the_bot_pays_more(is_short: bool, sign: int)
     )
 
 
-def test_exit_in_another_candle_is_no_slippage() -> None:
+def test_exit_in_another_candle_does_not_count_as_slippage() -> None:
     found = costs(trades({"close_date": at(16), "close_rate": 50.0}), trades({}), CANDLE)
     assert "exit slippage" not in found
     assert costs(trades({"open_date": at(13)}), trades({}), CANDLE) == {}
@@ -59,7 +59,7 @@ def test_exit_in_another_candle_is_no_slippage() -> None:
         (None, at(12.01), at(12)),
     ],
 )
-def test_comparison_begins_with_what_the_bot_could_enter(
+def test_comparison_begins_with_the_bots_first_possible_entry(
     started: pd.Timestamp | None, first: pd.Timestamp, start: pd.Timestamp
 ) -> None:
     starts = (started,) if started else ()
@@ -87,7 +87,7 @@ def test_candles_that_end_before_the_bot_are_refused() -> None:
         span_of(BotRecord(trades({}), orders(), locks()), BotLog(), CANDLE, at(3))
 
 
-def test_trades_of_pairs_that_were_not_asked_for_are_no_extra(
+def test_trades_of_other_pairs_do_not_count_as_extra(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ledger, "backtest", lambda plan, candle: trades({}))
@@ -130,7 +130,7 @@ def test_profit_without_a_cause_is_not_fine(
     assert found.is_fine is fine
 
 
-def test_band_locked_after_trades_is_told() -> None:
+def test_band_locked_after_trades_gets_a_note() -> None:
     bot = trades({}, {"open_date": at(20)})
 
     def lock(made: str) -> Lock:

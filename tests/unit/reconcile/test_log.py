@@ -22,7 +22,7 @@ def line(time: pd.Timestamp, said: str, source: str = "perp_imbalance.strategy.f
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.5, -7.0])
-def test_looks_are_told_in_utc_whatever_the_clock(shift: float, tmp_path: Path) -> None:
+def test_looks_are_reported_in_utc_in_any_timezone(shift: float, tmp_path: Path) -> None:
     file = tmp_path / "bot.log"
     candles = range(3)
     text = "".join(
@@ -47,7 +47,7 @@ def test_rotated_logs_are_one(tmp_path: Path) -> None:
     assert read_log(files[::-1], CANDLE).looks == (at(1), at(2))
 
 
-def test_without_a_log_nothing_is_known() -> None:
+def test_causes_are_unknown_without_a_log() -> None:
     assert read_log([], CANDLE) == BotLog()
 
 
@@ -61,7 +61,7 @@ def test_log_that_tells_nothing_is_refused(text: str | None, said: str, tmp_path
         read_log([tmp_path / "bot.log"], CANDLE)
 
 
-def test_bot_that_awaits_a_spot_price_is_not_down(tmp_path: Path) -> None:
+def test_bot_that_waits_for_a_spot_price_is_not_down(tmp_path: Path) -> None:
     beat = "Bot heartbeat. PID=7, version='2026.9', state='RUNNING'"
     lines = [
         line(at(1.002), f"{PAIR} {at(0):%Y-%m-%d %H:%M}: {SAID}"),

@@ -34,7 +34,7 @@ def data() -> Any:
         (FIRST, "2025-03-11", "opens 2025-03-10 22:00: end the time range at 20250310 or"),
     ],
 )
-def test_time_that_the_folder_cannot_give_is_refused(
+def test_time_range_outside_the_folder_is_refused(
     start: pd.Timestamp, stop: str, said: str | None
 ) -> None:
     times = start.to_pydatetime(), datetime.fromisoformat(stop).replace(tzinfo=UTC)

@@ -109,14 +109,14 @@ def test_entry_that_the_strategy_refused_is_explained() -> None:
         ([], [trade(BTC, 4, 5)], None),
     ],
 )
-def test_what_a_late_candle_delays_is_explained(
+def test_entries_delayed_by_a_late_candle_are_explained(
     bot: list[dict[str, Any]], backtest: list[dict[str, Any]], cause: str | None
 ) -> None:
     (found,) = held(bot, backtest, held_back=held_back_at_two).differences
     assert found.cause == cause
 
 
-def test_missed_entry_that_a_look_could_have_made_is_unexplained() -> None:
+def test_missed_entry_that_was_possible_is_unexplained() -> None:
     (found,) = held([], [trade(BTC, 2, 5)], held_back=lambda pair, time: ("late", time)).differences
     assert found.cause is None
 
@@ -233,7 +233,7 @@ def test_second_trade_of_a_candle_is_not_lost() -> None:
     assert not found.explained
 
 
-def test_profits_without_a_cause_do_not_hide_each_other() -> None:
+def test_unexplained_profits_do_not_cancel_out() -> None:
     bot = [trade(BTC, 1, 4, close_profit=0.15), trade(ETH, 2, 5, close_profit=0.05)]
     found = held(bot, SAME[:2])
     assert found.profit_bps["rest"] == pytest.approx(0.0)

@@ -34,7 +34,7 @@ def test_bot_acts_at_the_first_look_after_the_wait(
     assert late(looks).held_back(PAIR, HOURS[hour]) == expected
 
 
-def test_candle_that_is_missing_itself_is_not_late() -> None:
+def test_missing_candle_does_not_count_as_late() -> None:
     found = late([1.0], [1, 2])
     assert found.held_back(PAIR, HOURS[2]) is None
     assert found.held_back(PAIR, HOURS[1]) is not None

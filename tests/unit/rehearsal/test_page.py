@@ -49,7 +49,7 @@ def test_tables_count_what_both_did(comparison: Comparison) -> None:
     assert [row["held by"] for row in still_open] == ["bot", "both"]
 
 
-def test_nothing_to_list_is_no_table() -> None:
+def test_empty_list_prints_no_table() -> None:
     assert [next(iter(rows[0])) for rows in page.tables(Comparison(0, 0))] == [
         "trades",
         "difference",

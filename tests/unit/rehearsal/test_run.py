@@ -21,7 +21,7 @@ ROUTINE = "t - freqtrade.rpc - INFO - Cleaning up rpc modules ...\n"
         ("", ROUTINE, "t - freqtrade.rpc - INFO - Cleaning up rpc modules ..."),
     ],
 )
-def test_reason_of_an_end_is_not_what_was_logged_last(
+def test_reason_for_the_end_is_not_the_last_log_line(
     printed: str, logged: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = Plan({}, tmp_path, tmp_path / "lived", START, START)

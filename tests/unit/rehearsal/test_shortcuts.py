@@ -71,7 +71,7 @@ def test_cleaning_is_left_out_where_it_changes_nothing(
     assert bool(called) != taken
 
 
-def test_funding_rates_are_cleaned_as_ever() -> None:
+def test_cleaning_of_funding_rates_is_not_skipped() -> None:
     dates = pd.date_range(TINY_START, periods=3, freq="8h")
     rates = pd.DataFrame({"date": dates, "funding_rate": [1e-4, 2e-4, 3e-4]})
     options = {"fill_missing": True, "drop_incomplete": False}
@@ -182,9 +182,7 @@ def looks_of(monkeypatch: pytest.MonkeyPatch, strategy: type[Any], **changes: An
 
 
 @pytest.mark.parametrize("strategy", [Plain, Watched])
-def test_look_at_which_nothing_can_happen_is_left_out(
-    strategy: type[Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_idle_look_is_skipped(strategy: type[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     assert looks_of(monkeypatch, strategy) == ["markets", "schedule", "commit"]
 
 
@@ -208,13 +206,13 @@ def test_look_at_which_nothing_can_happen_is_left_out(
         (Restless, {}),
     ],
 )
-def test_look_at_which_something_may_happen_is_taken(
+def test_look_that_may_act_is_not_skipped(
     strategy: type[Any], changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert looks_of(monkeypatch, strategy, **changes) == ["look"]
 
 
-def test_look_after_one_that_failed_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_look_after_a_failed_look_is_not_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shortcuts, "is_idle", lambda bot: True)
     monkeypatch.setattr(shortcuts, "Trade", SimpleNamespace(commit=lambda: None))
     outcomes = iter([KeyError("late"), None])

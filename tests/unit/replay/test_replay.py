@@ -125,7 +125,7 @@ def test_too_high_a_limit_is_lowered_to_binances(tmp_path: Path, path: str, leng
     assert len(rows) == length
 
 
-def test_a_candle_is_served_with_the_values_of_its_file(
+def test_candle_is_served_with_the_values_of_its_file(
     ask: Callable[..., Any], perps: pd.DataFrame
 ) -> None:
     rows = ask("/fapi/v1/klines", symbol="BTCUSDT", interval="1h", limit=1500)
@@ -216,7 +216,7 @@ def test_before_the_first_candle_there_are_no_prices(ask: Callable[..., Any]) ->
     assert ask("/fapi/v1/depth", START - 1, symbol="BTCUSDT")["asks"] == []
 
 
-def test_a_gap_stays_a_gap(ask: Callable[..., Any]) -> None:
+def test_gap_in_candles_is_not_filled(ask: Callable[..., Any]) -> None:
     rows = ask("/api/v3/klines", symbol="BTCUSDT", interval="1h", limit=1000)
     missing = {START + hour * HOUR for hour in range(TINY_GAP.start, TINY_GAP.stop)}
     assert missing.isdisjoint(opens(rows))
@@ -361,7 +361,7 @@ def test_malformed_queries_get_binance_errors(
     assert (status, answer["code"]) == (400, code)
 
 
-def test_request_that_is_no_http_is_one_line_of_the_log(
+def test_invalid_http_request_is_one_log_line(
     tiny_replay: Replay, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.create_connection(("127.0.0.1", tiny_replay.port), timeout=10) as client:

@@ -68,9 +68,7 @@ def test_a_resting_order_fills_when_the_quote_comes_to_it(
     assert account.position(BTC).amount == -2
 
 
-def test_nothing_happens_to_an_order_before_it_was_placed(
-    account: Account, market: OnePerp
-) -> None:
+def test_order_does_not_fill_before_it_is_placed(account: Account, market: OnePerp) -> None:
     market.closes(9, low=50, high=200)
     order = account.place(request(price=95), 10)
     account.settle(11)
@@ -142,7 +140,7 @@ def test_an_entry_can_be_filled_in_part_with_the_rest_later(account: Account) ->
     assert account.position(BTC).entry_price == order.average == number("103.4")
 
 
-def test_a_rest_that_never_fills_can_be_cancelled(account: Account, market: OnePerp) -> None:
+def test_unfilled_rest_of_an_order_can_be_cancelled(account: Account, market: OnePerp) -> None:
     account.split_next_entry(0.4)
     order = account.place(request(price=105), 10)
     market.closes(100, low=50, high=200)
@@ -180,9 +178,7 @@ def test_a_stop_fills_at_its_trigger_inside_a_candle(account: Account, market: O
     assert account.position(BTC).amount == 0
 
 
-def test_a_stop_that_a_candle_opens_beyond_fills_at_the_open(
-    account: Account, market: OnePerp
-) -> None:
+def test_stop_beyond_a_candles_open_fills_at_the_open(account: Account, market: OnePerp) -> None:
     account.place(request("SELL"), 10)
     algo = account.place_algo(stop(110, "BUY"), 20)
     market.closes(100, low=112, high=120, opened=115)
@@ -191,9 +187,7 @@ def test_a_stop_that_a_candle_opens_beyond_fills_at_the_open(
     assert algo.order.average == 115
 
 
-def test_a_stop_by_mark_price_looks_at_the_mark_price_alone(
-    account: Account, market: OnePerp
-) -> None:
+def test_mark_price_stop_uses_the_mark_price_only(account: Account, market: OnePerp) -> None:
     account.place(request(), 10)
     algo = account.place_algo(stop(90, by_mark=True), 20)
     market.quotes(bid=89, mark=91)
@@ -244,7 +238,7 @@ def test_a_stop_that_would_trigger_at_once_is_refused(account: Account) -> None:
     assert account.place_algo(stop(110, type="TAKE_PROFIT_MARKET"), 20).status == "NEW"
 
 
-def test_a_stop_without_a_position_ends_without_an_order(account: Account, market: OnePerp) -> None:
+def test_stop_without_a_position_sends_no_order(account: Account, market: OnePerp) -> None:
     account.place(request(), 10)
     algo = account.place_algo(stop(90), 20)
     account.place(request("SELL", reduce_only=True), 30)
@@ -254,14 +248,14 @@ def test_a_stop_without_a_position_ends_without_an_order(account: Account, marke
     assert account.position(BTC).amount == 0
 
 
-def test_a_reduce_only_order_closes_no_more_than_there_is(account: Account) -> None:
+def test_reduce_only_order_closes_at_most_the_position(account: Account) -> None:
     account.place(request(), 10)
     order = account.place(request("SELL", quantity=3, reduce_only=True), 20)
     assert (order.status, order.executed) == ("EXPIRED", number(2))
     assert account.position(BTC).amount == 0
 
 
-def test_an_order_can_turn_a_position_round(account: Account) -> None:
+def test_order_can_reverse_a_position(account: Account) -> None:
     account.place(request(), 10)
     account.place(request("SELL", quantity=5), 20)
     position = account.position(BTC)

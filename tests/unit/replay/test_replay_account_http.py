@@ -96,7 +96,7 @@ def test_wrong_signature_is_refused_as_by_binance(
     assert (answer[0], answer[1]["code"]) == (status, code)
 
 
-def test_a_request_that_was_changed_on_its_way_is_refused(replay: AccountReplay) -> None:
+def test_altered_signed_request_is_refused(replay: AccountReplay) -> None:
     query = f"symbol=BTCUSDT&side=BUY&type=MARKET&quantity=0.001&timestamp={NOW}"
     signature = sign(query, CREDENTIALS.secret)
     with pytest.raises(RequestError, check=lambda error: error.code == -1022):
@@ -105,7 +105,7 @@ def test_a_request_that_was_changed_on_its_way_is_refused(replay: AccountReplay)
         )
 
 
-def test_times_within_the_window_are_let_pass(replay: AccountReplay) -> None:
+def test_timestamps_within_the_window_are_accepted(replay: AccountReplay) -> None:
     assert send(replay, *BALANCE, timestamp=NOW - 5000)[0] == 200
     assert send(replay, *BALANCE, timestamp=NOW - 9000, recvWindow=10_000)[0] == 200
     assert send(replay, *BALANCE, timestamp=NOW + 999)[0] == 200
@@ -169,7 +169,7 @@ def binance(tiny_datadir: Path) -> Iterator[tuple[Any, AccountReplay]]:
         yield client, replay
 
 
-def test_ccxt_trades_a_whole_round(binance: tuple[Any, AccountReplay]) -> None:
+def test_ccxt_opens_and_closes_a_position(binance: tuple[Any, AccountReplay]) -> None:
     client, replay = binance
     pair = "BTC/USDT:USDT"
     client.set_margin_mode("isolated", pair)

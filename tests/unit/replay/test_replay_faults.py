@@ -151,7 +151,7 @@ def test_delisted_market_has_no_new_candles(tiny_datadir: Path) -> None:
         assert last_hour(klines(replay, PERP)) == 100
 
 
-def test_a_removed_market_is_forgotten_from_its_time_on(tiny_datadir: Path) -> None:
+def test_removed_market_is_missing_from_its_time_on(tiny_datadir: Path) -> None:
     fault = Delisted(pair=SPOT, start=at(90), removed=True)
     with faulty(tiny_datadir, [fault], 89.9) as (replay, hand):
         assert "BTCUSDT" in market(replay)
@@ -225,7 +225,7 @@ def test_requests_are_refused_while_the_exchange_is_down(
         assert last_hour(klines(replay, PERP)) == 91
 
 
-def test_a_refusal_can_tell_how_long_to_wait(tiny_datadir: Path) -> None:
+def test_refusal_can_have_a_retry_after_time(tiny_datadir: Path) -> None:
     with faulty(tiny_datadir, [HttpErrors(status=429, retry_after=7)]) as (replay, _):
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with pytest.raises(urllib.error.HTTPError) as refused:
@@ -245,7 +245,7 @@ def test_an_answer_comes_late_on_the_clock_of_the_replay(tiny_datadir: Path) -> 
         assert time.time() - before >= 0.5
 
 
-def test_client_on_a_stepped_clock_is_told_what_an_answer_takes(tiny_datadir: Path) -> None:
+def test_stepped_clock_moves_by_the_delay_of_an_answer(tiny_datadir: Path) -> None:
     with running_test_replay(tiny_datadir, faults=[NoAnswer(seconds=3600)]) as replay:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         for path in ("/api/v3/ping", "/api/v3/nowhere"):
@@ -258,7 +258,7 @@ def test_client_on_a_stepped_clock_is_told_what_an_answer_takes(tiny_datadir: Pa
                 assert float(answer.headers[ANSWER_HEADER]) == 3600
 
 
-def test_faults_add_up(tiny_datadir: Path) -> None:
+def test_several_faults_act_together(tiny_datadir: Path) -> None:
     faults = [
         LateCandles(pair=SPOT, candles=1),
         MissingCandles(pair=SPOT, start=at(50), end=at(60)),

@@ -84,7 +84,7 @@ def test_deleveraging_takes_a_share_without_a_fee(market: OnePerp, side: str, sh
     assert sum(booked(account, "COMMISSION")) == sum(fees)
 
 
-def test_hand_closes_a_share_and_leaves_the_orders(account: Account) -> None:
+def test_manual_close_of_a_share_leaves_the_orders(account: Account) -> None:
     order = close_by_hand(account, BTC, 30, number(0.5))
     assert (order.request.type, order.request.reduce_only) == ("MARKET", True)
     assert abs(account.position(BTC).amount) == 1

@@ -29,7 +29,7 @@ def reaches(datadir: Path) -> list[tuple[float, float]]:
     return [(float(candle.mark_low), float(candle.mark_high)) for candle in found]
 
 
-def test_traded_wick_is_no_wick_of_the_mark_price(tmp_path: Path) -> None:
+def test_traded_wick_does_not_move_the_mark_price(tmp_path: Path) -> None:
     (tmp_path / "futures").mkdir()
     wick = (100.0, 101.0, 50.0, 100.0)
     write(tmp_path, "30m", CandleType.FUTURES, [wick, (100.0, 100.0, 100.0, 100.0)] * 2)

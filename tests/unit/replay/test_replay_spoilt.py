@@ -79,7 +79,7 @@ def test_connection_breaks_in_the_middle_of_an_answer(tiny_datadir: Path) -> Non
             client(replay).fetch_time()
 
 
-def test_half_answer_can_look_like_a_whole_one(tiny_datadir: Path) -> None:
+def test_cut_answer_can_look_complete(tiny_datadir: Path) -> None:
     fault = HalfAnswers(announced="half", paths=["*/time"])
     with running(tiny_datadir, fault) as replay, pytest.raises(json.JSONDecodeError):
         get(replay.url, "/fapi/v1/time")
@@ -98,7 +98,7 @@ def test_order_is_placed_though_its_answer_is_lost(tiny_datadir: Path) -> None:
         assert replay.account.position(BTC).amount == Decimal("0.002")
 
 
-def test_lost_answers_leave_questions_alone(tiny_datadir: Path) -> None:
+def test_lost_answers_do_not_affect_reading_requests(tiny_datadir: Path) -> None:
     with running(tiny_datadir, LostAnswers(paths=["*"])) as replay:
         assert len(client(replay).fetch_balance()) > 0
 

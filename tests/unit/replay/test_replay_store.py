@@ -31,7 +31,7 @@ def store_candles(
     )
 
 
-def test_coarser_candles_stand_in_where_finer_ones_are_missing(tmp_path: Path) -> None:
+def test_coarser_candles_replace_missing_finer_ones(tmp_path: Path) -> None:
     """1h candles from the 1st to the 6th, 15m ones of the 3rd and of the 5th alone."""
     store_candles(tmp_path, "1h", "2024-01-01", [100.0] * 24 * 5, CandleType.FUTURES)
     fine = [

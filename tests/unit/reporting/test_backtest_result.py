@@ -182,7 +182,7 @@ def damaged(file: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [bomb, not_a_zip, cut_off, damaged])
-def test_file_that_is_no_result_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
+def test_file_that_is_not_a_result_is_refused(tmp_path: Path, make: Callable[[Path], None]) -> None:
     file = tmp_path / "backtest-result-1.zip"
     make(file)
     with pytest.raises(DataError):
@@ -191,7 +191,7 @@ def test_file_that_is_no_result_is_refused(tmp_path: Path, make: Callable[[Path]
 
 @pytest.mark.parametrize("part", ["stats", "config", "parameters"])
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "{", "", "\ufeff{}", "NaN"])
-def test_json_that_is_none_or_nested_is_refused(tmp_path: Path, part: str, text: str) -> None:
+def test_invalid_or_deeply_nested_json_is_refused(tmp_path: Path, part: str, text: str) -> None:
     with pytest.raises(DataError):
         read_result(write(tmp_path, None, **{part: text}))
 
@@ -206,7 +206,7 @@ def test_bad_date_is_refused_without_a_warning(tmp_path: Path, date: str) -> Non
         read_result(write(tmp_path, content))
 
 
-def test_name_of_no_class_is_refused_without_a_log(
+def test_unknown_class_is_refused_without_a_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = copy.deepcopy(RESULT)

@@ -49,7 +49,7 @@ def test_entry_and_exit_are_those_of_the_last_closed_candles() -> None:
     assert (found["held"], found["to_cool"]) == (3.0, 3.0)
 
 
-def test_within_a_candle_the_one_before_is_the_last_that_closed() -> None:
+def test_last_closed_candle_is_the_one_before_the_open_one() -> None:
     (found,) = seen(trade(2, 5, close_date=START + 4.5 * HOUR)).to_dict("records")
     assert found["z_exit"] == 1.0
     assert found["held"] == 2.5
@@ -76,7 +76,7 @@ def test_price_and_premium_count_for_the_side() -> None:
     assert long["premium_captured"] == pytest.approx(-0.05)
 
 
-def test_what_the_candles_do_not_show_is_unknown() -> None:
+def test_values_missing_from_the_candles_are_unknown() -> None:
     """Cooled after the last candle, begun before the first, no premium, no candles at all."""
     late, early, stale, other = seen(
         trade(6, 7), trade(0, 2), trade(7, 8), trade(2, 5, pair="ETH/USDT:USDT")
@@ -111,7 +111,7 @@ def test_groups_have_trades_share_won_mean_profit_and_fees() -> None:
     )
 
 
-def test_what_made_nothing_was_neither_won_nor_lost() -> None:
+def test_zero_profit_is_neither_won_nor_lost() -> None:
     """Nor has a premium come back that is where it was."""
     trades = seen(trade(2, 2, profit_abs=0.0, profit_ratio=0.0), trade(2, 2))
     assert grouped(trades, side_of(trades))["won"].tolist() == [0.5]
@@ -181,7 +181,7 @@ def test_summary_takes_costs_apart_from_the_profit() -> None:
     assert row["funding_bps"] == pytest.approx(-0.5 / 396 * 1e4)
 
 
-def test_sharpe_that_there_is_not_is_none() -> None:
+def test_undefined_sharpe_is_none() -> None:
     stats = {**STATS, "wallet_stats": {"sharpe": -100.0}}
     assert summary("a", seen(trade(2, 5)), stats)["sharpe"] is None
 
@@ -251,7 +251,7 @@ def test_cooling_says_how_many_left_before_z_had_cooled() -> None:
     assert row["left before it cooled"] == 0.5
 
 
-def test_premium_against_price_tells_apart_where_it_came_back() -> None:
+def test_premium_against_price_separates_reverted_premiums() -> None:
     row = premium_against_price(
         "a",
         seen(
@@ -291,5 +291,5 @@ def test_lines_are_thinned_but_keep_end_and_depth() -> None:
     assert thinned(drawdown(equity), 2, "min").tolist() == [-50.0, -25.0]
 
 
-def test_cumulative_share_counts_what_never_cooled() -> None:
+def test_cumulative_share_counts_trades_that_never_cooled() -> None:
     assert cumulative_share(pd.Series([2.0, 1.0, np.nan, 2.0])) == ([1.0, 2.0], [25.0, 75.0])

@@ -59,7 +59,7 @@ def overall(candles: PairHistory, settings: Settings | None = None) -> list[Find
     return [finding for finding in found if finding.group == ALL]
 
 
-def test_edge_that_is_there_is_found() -> None:
+def test_real_edge_is_found() -> None:
     """Premiums of about 0.1 % are followed by a move of four times their size."""
     found = overall(market(1, reaction=-4.0))
     assert {finding.side for finding in found} == set(SIDES)
@@ -70,7 +70,7 @@ def test_edge_that_is_there_is_found() -> None:
     assert f"{len(found)} earned more than fees and funding and beat the drift" in verdict(found)
 
 
-def test_market_that_goes_on_is_evidence_against_the_signal() -> None:
+def test_trend_that_continues_is_evidence_against_the_signal() -> None:
     # From the open on: the signal candle's own premium is in the price already.
     found = overall(market(2, reaction=6.0))
     assert all(finding.excess_high < 0 for finding in found)
@@ -82,7 +82,7 @@ def test_noise_has_no_edge_after_costs(seed: int) -> None:
     assert not any(finding.has_edge for finding in overall(market(seed, size=2e-4)))
 
 
-def test_premium_reversion_is_told_from_a_price_move() -> None:
+def test_premium_reversion_differs_from_a_price_move() -> None:
     closes = overall(market(3, closing=0.5))
     for finding in closes:
         # All there is: the coin itself does not react.
@@ -131,7 +131,7 @@ def test_flips_that_all_are_entries_are_counted_once() -> None:
     assert verdict(found).startswith("of 20 combinations")
 
 
-def test_groups_share_out_the_events() -> None:
+def test_groups_partition_the_events() -> None:
     fine = replace(METHOD, block=40)
     findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), fine))
     events = {f.group: f.events for f in findings if f.horizon == 1}
@@ -141,7 +141,7 @@ def test_groups_share_out_the_events() -> None:
     assert events[ALL] - 20 <= regimes <= events[ALL]
 
 
-def test_what_lies_before_the_time_range_is_no_drift() -> None:
+def test_candles_before_the_time_range_are_not_in_the_drift() -> None:
     candles = replace(market(7), begin=ROWS // 2)
     found = next(iter(overall(candles)))
     move = Screen(candles, Settings(), METHOD.horizons, METHOD.cost).forward.move[0]
@@ -196,15 +196,15 @@ def test_verdict_counts_what_chance_does_not_explain() -> None:
     assert said.startswith("of 3 combinations")
     assert "1 were followed by a move in their favour" in said
     assert "1 by one against them, and 1 earned more than fees and funding and beat" in said
-    assert "1 after entries and 0 after flips, which are no trades" in said
+    assert "1 after entries and 0 after flips, which are not trades" in said
 
 
-def test_too_few_events_say_nothing() -> None:
+def test_too_few_events_give_no_result() -> None:
     gated = {"gated": replace(PRESETS["aggressive"], use_htf=True)}
     # Without candles of the higher timeframe no gate of it passes.
     found = list(study(market(8), gated, Settings(), METHOD))
     assert {finding.kind for finding in found} == {"flip"}
-    assert verdict([]).startswith("too few trades to say anything")
+    assert verdict([]).startswith("too few trades for a conclusion")
 
 
 def test_span_of_few_blocks_gives_no_interval() -> None:
@@ -220,7 +220,7 @@ def test_span_of_few_blocks_gives_no_interval() -> None:
     assert list(study(too_few, AGGRESSIVE, Settings(), METHOD)) == []
 
 
-def test_group_of_few_blocks_is_not_spoken_of() -> None:
+def test_group_with_few_blocks_is_left_out() -> None:
     wide = replace(METHOD, block=250)
     findings = list(study(market(7), AGGRESSIVE, Settings(sides=["long"]), wide))
     # Of 2023 there are 2208 candles, of the regimes less than 4000 each.
@@ -295,7 +295,7 @@ def test_partial_series_is_reported_with_its_effect() -> None:
         ("4h", "the HTF gate has no candles of a higher timeframe than 4h"),
     ],
 )
-def test_gate_without_a_series_is_told_from_one_that_is_off(timeframe: str, reason: str) -> None:
+def test_gate_without_a_series_differs_from_a_gate_that_is_off(timeframe: str, reason: str) -> None:
     candles = replace(market(1), timeframe=timeframe)
     assert missing_series(candles, PRESETS["conservative"], "4h") == reason
     assert missing_series(candles, PRESETS["balanced"], "4h") is None

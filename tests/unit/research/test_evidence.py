@@ -86,7 +86,7 @@ def test_random_entries_keep_number_side_and_duration() -> None:
 
 
 @pytest.mark.parametrize("shared", [0.0, 1.0])
-def test_interval_misses_as_rarely_as_said_where_pairs_go_together(shared: float) -> None:
+def test_interval_of_correlated_pairs_has_its_coverage(shared: float) -> None:
     """Trades of five pairs in one week share what the market did; a plain t would not know."""
     rng = np.random.default_rng(3)
     misses, times = 0, 600

@@ -22,7 +22,7 @@ def best_of(combinations: list[Weekly], **options: int) -> Best:
     return luck.result()
 
 
-def test_best_of_independent_ones_is_that_of_theory() -> None:
+def test_expected_best_of_independent_trials_equals_theory() -> None:
     rng = np.random.default_rng(1)
     found = best_of([worthless(rng) for _ in range(50)])
     # The expected maximum of 50 standard normal values is 2.249.
@@ -30,7 +30,7 @@ def test_best_of_independent_ones_is_that_of_theory() -> None:
     assert found.high == pytest.approx(stats.norm.ppf(0.95 ** (1 / 50)), abs=0.3)
 
 
-def test_the_same_a_hundred_times_is_one() -> None:
+def test_a_hundred_equal_results_count_as_one() -> None:
     one = worthless(np.random.default_rng(2))
     found = best_of([one] * 100)
     assert found.tried == 100
@@ -45,7 +45,7 @@ def test_draws_are_the_t_of_flipped_weeks() -> None:
     assert best_of([one], draws=7, seed=5).drawn == pytest.approx(expected, abs=1e-3)
 
 
-def test_p_is_fair_where_nothing_is_worth_anything() -> None:
+def test_p_is_uniform_for_worthless_combinations() -> None:
     """Of worthless families, one in five has a best with p of 0.2 or less."""
     rng = np.random.default_rng(4)
     low = 0
@@ -75,4 +75,4 @@ def test_verdict_says_tried_t_and_luck() -> None:
     assert words.endswith("the highest here is 2.0, p 0.50: not more than such luck")
     assert said(best, 100, [3.5]).endswith("p 0.00: more than such luck")
     nothing = Luck(WEEKS).result()
-    assert "nothing can be said of luck" in said(nothing, 100, [])
+    assert "luck cannot be estimated" in said(nothing, 100, [])

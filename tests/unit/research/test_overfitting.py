@@ -38,6 +38,6 @@ def test_trial_that_is_always_best_is_not_overfitted() -> None:
     assert probability(returns, 8) == 0.0
 
 
-def test_best_half_that_is_the_other_halfs_worst_is() -> None:
+def test_best_trial_that_is_worst_elsewhere_is_overfitted() -> None:
     returns = np.array([[1.0, 1.1] * 10 + [-1.0, -1.1] * 10, [-1.0, -1.1] * 10 + [1.0, 1.1] * 10])
     assert probability(returns, 2) == 1.0

@@ -69,7 +69,7 @@ def test_most_neighbours_must_earn() -> None:
     assert judged(OWN, good, losing, losing).is_plateau is False
 
 
-def test_few_other_trades_tell_nothing() -> None:
+def test_few_unshared_trades_give_no_verdict() -> None:
     found = judged(OWN, trades(*every(100, 30, 0.05), *every(100, MIN_OTHERS - 1, 0.1, begin=50)))
     assert found.others == MIN_OTHERS - 1
     assert found.is_plateau is None
@@ -92,7 +92,7 @@ def test_trade_of_another_pair_is_not_shared() -> None:
     assert (found.shared, found.others) == (0.0, 1)
 
 
-def test_long_trade_reaches_over_later_ones() -> None:
+def test_long_trade_overlaps_later_ones() -> None:
     """Entries that are held for a fixed time may overlap each other."""
     found = judged(trades((100, 300, 0.1), (110, 120, 0.1)), trades((250, 260, 0.1)))
     assert found.shared == 1.0

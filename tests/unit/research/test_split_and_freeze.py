@@ -83,7 +83,7 @@ def test_parts_apart_in_time_or_pairs_are_taken() -> None:
     texts["test"] = f"20200101-@{ETH}"
     parts = [Part.parse(name, text) for name, text in texts.items()]
     check_parts(parts, [BTC, ETH])
-    with pytest.raises(DataError, match=r"--test names ETH/USDT:USDT, of which there are no"):
+    with pytest.raises(DataError, match=r"--test names pairs without candles: ETH/USDT:USDT"):
         check_parts(parts, [BTC])
 
 
@@ -116,7 +116,7 @@ def test_what_changed_since_the_freeze_is_refused(tmp_path: Path, name: str, val
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"frozen": 1, "hash": "x", "looks": 3}'])
-def test_file_that_is_no_freeze_is_refused(tmp_path: Path, text: str) -> None:
+def test_file_that_is_not_a_freeze_is_refused(tmp_path: Path, text: str) -> None:
     file = tmp_path / "choices.json"
     file.write_text(text)
     with pytest.raises(DataError, match="is not a file that --freeze wrote"):

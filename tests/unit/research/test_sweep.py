@@ -159,7 +159,7 @@ def test_axis_is_read_as_it_is_written(text: str, kind: type, values: list[Any])
      ("2.5", int), ("1e30", int), ("1", bool), ("", float), ("1:inf:1", float), ("nan", float)],
 )  # fmt: skip
 def test_axis_that_cannot_be_read_is_refused(text: str, kind: type) -> None:
-    with pytest.raises(SettingsError, match="is no value to sweep over"):
+    with pytest.raises(SettingsError, match="is not a value to sweep over"):
         parse_values(text, kind)
 
 
@@ -233,9 +233,9 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
         ([], "nothing to sweep over: name an axis, such as --enter-z 1.2:3:0.1"),
         (["--enter-z", "0.2,0.3"], "no enter_z of the grid is above any exit_z of it"),
         (["--len-prem", "1,50"], "len_prem is 1, it must be at least 2"),
-        (["--exit-z", "x"], "'x' is no value to sweep over: write 20,50 or 20:80:10"),
+        (["--exit-z", "x"], "'x' is not a value to sweep over: write 20,50 or 20:80:10"),
         (["--enter-z", "2", "--horizons", "0"], "a horizon is 0, it must be at least 1"),
-        (["--enter-z", "2", "--horizons", "x"], "'x' is no number of candles to hold: write"),
+        (["--enter-z", "2", "--horizons", "x"], "'x' is not a number of candles to hold: write"),
         (["--enter-z", "2", "--fee", "nan"], "--fee is nan, it must be at least 0 and below 1"),
         (["--enter-z", "2", "--sample", "0"], "--sample is 0, it must be at least 1"),
         (["--enter-z", "2", "--min-trades", "0"], "--min-trades is 0, it must be at least 1"),
@@ -357,7 +357,7 @@ def ranked(rank_by: str, *tables: pa.Table) -> list[float]:
     return [one.thresholds.enter_z for one in sweep.best[Selection(BTC)]]
 
 
-def test_what_lost_or_traded_little_is_not_kept() -> None:
+def test_losing_and_rarely_traded_lines_are_dropped() -> None:
     nan = float("nan")
     bad: list[dict[str, Any]] = [{"net_bps": -1.0}, {"profit_pct": 0.0}, {"trades": 29}]
     bad += [{"t": nan}, {"net_bps": nan}]

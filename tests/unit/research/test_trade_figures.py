@@ -83,7 +83,7 @@ def test_weeks_are_those_of_each_pair() -> None:
     assert weeks.weekly(made).net.tolist() == [0.0, 1.0, 2.0]
 
 
-def test_without_a_wallet_there_is_no_profit_of_one() -> None:
+def test_without_a_wallet_there_is_no_wallet_profit() -> None:
     found = figures(trades((1, 3, 0.5), (5, 8, -0.25)), calendar(WEEK), wallet=None)
     assert np.isnan([found.profit_pct, found.sharpe, found.drawdown_pct]).all()
     assert found.profit_factor == 2.0

@@ -61,7 +61,7 @@ def test_trades_count_in_the_fold_in_which_they_open_and_close() -> None:
         (12.0, 12.5, True),
     ],
 )
-def test_no_fold_sees_a_position_or_its_aftermath_of_another(
+def test_folds_share_no_position_and_no_aftermath(
     opened: float, closed: float, is_kept: bool
 ) -> None:
     found = outcome((1, 3, 1.0), (opened, closed, 10.0))
@@ -75,7 +75,7 @@ def test_first_fold_has_no_embargo_and_the_last_takes_its_end() -> None:
     assert found.kept == 2
 
 
-def test_squares_are_of_days() -> None:
+def test_squared_returns_are_daily() -> None:
     found = outcome((1, 1.25, 10.0), (1.5, 1.75, 10.1), (5, 6, 0.0))
     assert found.squares[0] == pytest.approx(0.02**2, rel=1e-6)
 
@@ -121,7 +121,7 @@ def test_fold_without_trades_has_a_figure(name: str) -> None:
     assert OBJECTIVES[name](returns([0.0, 0.0], [], [])) == 0.0
 
 
-def test_choice_for_a_fold_looks_at_earlier_folds_only() -> None:
+def test_choice_for_a_fold_uses_earlier_folds_only() -> None:
     steady, late = outcome((1, 2, 5.0)), outcome((31, 32, 90.0))
     early = [fold for fold, _ in chosen_ahead([late, steady])]
     assert early == [2, 3]
@@ -137,7 +137,7 @@ def test_choice_for_a_fold_looks_at_earlier_folds_only() -> None:
         ({"count": 10}, "40 days to search on are too few for 10 folds of at least 5 days"),
     ],
 )
-def test_folds_that_are_none_are_refused(changed: dict[str, Any], message: str) -> None:
+def test_invalid_number_of_folds_is_refused(changed: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         folds(**changed)
 

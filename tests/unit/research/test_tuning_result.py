@@ -57,7 +57,7 @@ def test_winner_that_is_not_worth_it_is_warned_of(
         (account(0.1, above_zero=0.9), searched(), "skill is not shown at 95%."),
         (account(0.1, above_zero=None), searched(), "skill is not shown at 95%."),
         (account(0.1, deflated=None), searched(None, None), "skill is not shown at 95%."),
-        (account(0.1, 5), searched(), "too few trades to say anything."),
+        (account(0.1, 5), searched(), "too few trades for a conclusion."),
         (account(0.1), searched(overfitting=0.6), "it is luck more likely than not."),
         (account(-0.1), searched(), "it is not worth trading."),
     ],

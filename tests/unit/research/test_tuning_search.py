@@ -65,7 +65,7 @@ def test_same_seed_finds_the_same(sampler: str) -> None:
     assert first.tried != search(70, seed=4, sampler=sampler)[0].tried
 
 
-def test_sampler_learns_what_earns() -> None:
+def test_sampler_finds_profitable_thresholds() -> None:
     found, _ = search(400)
     assert found.best is not None
     assert found.outcomes[found.best].score == pytest.approx(0.0, abs=0.1)
@@ -96,7 +96,7 @@ def test_first_of_equal_trials_wins() -> None:
     assert Search(space, 9, 1).run(Market()).best == 0
 
 
-def test_nothing_that_can_be_traded_is_refused() -> None:
+def test_valid_settings_are_not_refused() -> None:
     space = space_of(strategy(), vary={"enter_z": (0.3, 1.0), "exit_z": (0.9, 0.95)})
     alone = type(space)(space.base, {"enter_z": (0.3, 0.4), "exit_z": (0.9, 0.95)})
     with pytest.raises(SettingsError, match="no enter_z that may be tried is above any exit_z"):

@@ -42,7 +42,7 @@ def test_fixed_values_are_rounded_as_freqtrade_does() -> None:
     assert space.base.min_deviation_bps == 5.3
 
 
-def test_combinations_of_the_same_signals_are_one() -> None:
+def test_combinations_with_equal_signals_count_once() -> None:
     space = space_of(strategy(), vary={"use_sigma": None, "bb_k": (1.0, 2.0), "bb_len": (50, 80)})
     found = space.all(100)
     assert found is not None
@@ -66,7 +66,7 @@ def test_combinations_of_the_same_signals_are_one() -> None:
         ({"use_htf": True, "htf_z_min": 1.5}, {"htf_z_min": 1.5}),
     ],
 )
-def test_what_has_no_influence_is_the_base(
+def test_thresholds_without_influence_keep_the_base_value(
     values: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     found = space_of(strategy()).thresholds(values)
@@ -74,7 +74,7 @@ def test_what_has_no_influence_is_the_base(
     assert {name: getattr(found, name) for name in expected} == expected
 
 
-def test_enter_below_exit_is_no_combination() -> None:
+def test_enter_z_below_exit_z_is_not_a_combination() -> None:
     space = space_of(strategy(), vary={"enter_z": (0.5, 1.0), "exit_z": (0.4, 0.8)})
     assert space.thresholds({"enter_z": 0.5, "exit_z": 0.8}) is None
     found = space.all(10)
@@ -86,8 +86,8 @@ def test_enter_below_exit_is_no_combination() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"vary": {"enter": None}}, "enter is no threshold to tune: enter_z, exit_z, bb_k"),
-        ({"fixed": {"stoploss": -0.1}}, "stoploss is no threshold to tune"),
+        ({"vary": {"enter": None}}, "enter is not a threshold to tune: enter_z, exit_z, bb_k"),
+        ({"fixed": {"stoploss": -0.1}}, "stoploss is not a threshold to tune"),
         ({"vary": {"bb_k": None}, "fixed": {"bb_k": 1.0}}, "bb_k is to be varied and fixed"),
         ({"fixed": {"bb_k": "x"}}, "bb_k is 'x', it must be a number"),
         ({"vary": {"bb_k": (0.0, 1.0)}}, "bb_k is 0, it must be above 0"),

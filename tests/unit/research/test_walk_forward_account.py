@@ -58,7 +58,7 @@ def test_windows_compound_on_the_wallet_unless_stakes_are_fixed() -> None:
     assert list(stitch(windows, 1000, compounding=False)) == [1000, 1100, 1100, 1100, 1200]
 
 
-def test_held_pairs_are_equity_too() -> None:
+def test_buy_and_hold_is_drawn_in_the_equity_figure() -> None:
     found = growth_equity(
         {"2024-01-01": 1.1, "2024-01-03": 0.9}, 1000, day("2024-01-01"), day("2024-01-04")
     )
@@ -120,7 +120,7 @@ def test_too_few_trades_say_so_instead_of_a_number() -> None:
     equity = pd.Series([100.0, 101, 102], index=pd.date_range("2024-01-01", periods=3, tz="UTC"))
     said = describe(equity, 29)
     assert said.sharpe is None
-    assert said.unsaid == "too few trades to say anything: 29, fewer than 30"
+    assert said.unsaid == "too few trades for a conclusion: 29, fewer than 30"
     assert said.profit == pytest.approx(0.02)
 
 
@@ -160,5 +160,5 @@ def test_window_without_a_winner_is_cash() -> None:
     found = summarise([result], 1000, compounding=True)
     assert set(found["equity"]["walk-forward"].values()) == {1000}
     assert found["accounts"]["buy and hold"]["profit"] == pytest.approx(0.1)
-    assert "too few trades to say anything" in found["verdict"]
+    assert "too few trades for a conclusion" in found["verdict"]
     assert "nothing was traded" in found["windows"][0]["unsaid"]

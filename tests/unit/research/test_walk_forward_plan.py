@@ -37,7 +37,7 @@ def bundle(**changed: Any) -> Bundle:
     return replace(begun, **changed)
 
 
-def test_folder_is_taken_up_again_by_the_same_plan_only(tmp_path: Path) -> None:
+def test_only_the_same_plan_resumes_a_folder(tmp_path: Path) -> None:
     Store(tmp_path, bundle(pairs=["ETH/USDT:USDT"]).plan(WINDOWS))
     # Nothing was run: a mistyped option locks no folder.
     Store(tmp_path, bundle().plan(WINDOWS)).keep({"window": WINDOWS[0].name})
@@ -71,7 +71,7 @@ def test_folder_of_another_plan_is_refused_by_what_changed(
     assert "name a new folder with --out" in str(error.value)
 
 
-def test_folder_that_names_no_code_is_of_other_code(tmp_path: Path) -> None:
+def test_folder_without_code_hash_counts_as_other_code(tmp_path: Path) -> None:
     """Versions before this one wrote down only candles and sources."""
     Store(tmp_path, bundle().plan(WINDOWS)).keep({"window": WINDOWS[0].name})
     (tmp_path / "plan.json").write_text('{"files_and_sources": "0a", "pairs": []}')

@@ -91,7 +91,7 @@ def test_market_is_that_of_all_perps_not_of_the_rows() -> None:
     assert 0 < np.mean(premiums <= -10) < 1
 
 
-def test_market_does_without_a_deviation() -> None:
+def test_market_summary_works_without_deviations() -> None:
     found = rank(*market(3, 90), rules())
     assert found.ranked == 3
     assert found.market.with_deviation == 0
@@ -182,7 +182,7 @@ def test_pairlist_replaces_only_a_pairlist(tmp_path: Path) -> None:
     check_target(file, force=False, replaceable=is_pairlist)
     for text in ("{", "[]", "{}", '{"pairs": [], "exchange": {}}'):
         file.write_text(text)
-        with pytest.raises(CommandError, match="is there already"):
+        with pytest.raises(CommandError, match="exists already"):
             check_target(file, force=False, replaceable=is_pairlist)
         check_target(file, force=True, replaceable=is_pairlist)
     assert list(tmp_path.iterdir()) == [file]
@@ -261,7 +261,7 @@ def test_no_gate_lets_a_side_enter_that_is_not_entered() -> None:
 
 
 @pytest.mark.parametrize("unknown", [[], [0], [0, 1]])
-def test_gate_that_knows_nothing_is_told_from_one_that_fails(unknown: list[int]) -> None:
+def test_gate_without_data_differs_from_a_failing_gate(unknown: list[int]) -> None:
     matches, given = market(2, 200)
     thresholds = replace(PRESETS["balanced"], use_oi=True, oi_min=0.5)
     amounts = given.frames[matches[0].perp, "1h", CandleType.FUTURES][["date"]]
@@ -321,7 +321,7 @@ def test_missing_and_tick_noise_are_of_the_premium() -> None:
     assert row.tick_noise == pytest.approx(1.0 / traded.median() / stdev)
 
 
-def test_noise_that_has_no_number_is_none_as_plain_data() -> None:
+def test_infinite_noise_is_none_in_plain_data() -> None:
     (row,) = rank(*market(1, 200), rules()).rows
     assert row.as_dict()["tick_noise"] == row.tick_noise
     assert replace(row, tick_noise=np.inf).as_dict()["tick_noise"] is None

@@ -51,11 +51,11 @@ def cells_of(found: Ranking, name: str, differs: Changes | None = None) -> list[
         ("against", ["spot", "spot"]),
     ],
 )
-def test_table_shows_what_the_row_says(column: str, cells: list[str]) -> None:
+def test_table_shows_the_values_of_the_row(column: str, cells: list[str]) -> None:
     assert cells_of(table_market(), column) == cells
 
 
-def test_what_the_doctor_would_refuse_is_dim() -> None:
+def test_rows_that_the_doctor_refuses_are_dim() -> None:
     table, _ = ranking_table(table_market(), rules(), width=80)
     assert [line.style for line in table.rows] == [None, "dim"]
     bias = next(column for column in table.columns if column.header == "bias")
@@ -82,7 +82,7 @@ def test_no_word_is_broken_on_a_terminal_of_any_width(width: int) -> None:
     assert len(lines) == 2 + len(found.rows)
 
 
-def test_80_columns_have_what_a_trader_acts_on() -> None:
+def test_table_of_80_columns_has_the_columns_to_act_on() -> None:
     _, hidden = ranking_table(table_market(), rules(), width=80)
     shown = [name for name in COLUMNS if name not in hidden]
     assert shown[:9] == list(COLUMNS[:9])
@@ -92,7 +92,7 @@ def test_80_columns_have_what_a_trader_acts_on() -> None:
     assert ranking_table(table_market(), rules(), width=200).hidden == []
 
 
-def test_wide_letters_take_the_room_of_two() -> None:
+def test_wide_letters_count_as_two_columns() -> None:
     (row, _) = table_market().rows
     found = table_market()._replace(rows=[replace(row, perp="币安人生/USDT:USDT")])
     # Eight for the coin, two between, nine for the heading.
@@ -102,7 +102,7 @@ def test_wide_letters_take_the_room_of_two() -> None:
 
 
 @pytest.mark.parametrize("by", BY)
-def test_what_is_ranked_by_stands_beside_the_perp(by: By) -> None:
+def test_ranked_column_is_next_to_the_perp(by: By) -> None:
     table, _ = ranking_table(table_market()._replace(by=by), rules(), width=40)
     assert str(table.columns[1].header).startswith(by)
 

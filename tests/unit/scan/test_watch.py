@@ -41,7 +41,7 @@ def at(ranking: Ranking, hours: int) -> Ranking:
     return ranking._replace(rows=[replace(r, candle=r.candle + later) for r in ranking.rows])
 
 
-def test_watch_shows_only_news() -> None:
+def test_watch_prints_only_changes() -> None:
     ranking = rank(*market(2, 200), rules())
     other = ranking._replace(rows=ranking.rows[::-1])
     shown = shown_of(ranking, ranking, other)

@@ -156,9 +156,7 @@ def test_a_write_that_fails_leaves_no_part_of_a_file(
         ("mine/perp-imbalance.json/", "mine/perp-imbalance.json is not a file: move it away"),
     ],
 )
-def test_a_folder_that_does_not_fit_is_refused(
-    made: str | None, message: str, tmp_path: Path
-) -> None:
+def test_unsuitable_folder_is_refused(made: str | None, message: str, tmp_path: Path) -> None:
     if made and made.endswith("/"):
         (tmp_path / made).mkdir(parents=True)
     elif made:

@@ -10,5 +10,5 @@ from perp_imbalance.simulation.zones import run_many
 
 
 @pytest.mark.parametrize("function", [run_once, run_many, summarize])
-def test_kept_code_is_of_all_files(function: Any) -> None:
+def test_cached_code_depends_on_all_files(function: Any) -> None:
     assert function._cache._cache_file._source_stamp == SOURCES

@@ -154,7 +154,7 @@ def test_exchange_caps_the_leverage_of_a_large_stake() -> None:
         assert trade["leverage"] == leverage
 
 
-def test_position_is_liquidated_before_a_stop_that_lies_behind() -> None:
+def test_liquidation_comes_before_a_stop_beyond_it() -> None:
     rows = [FLAT, FLAT, (95.0, 95.0, 91.0, 95.0), FLAT]
     rules = PLAIN._replace(leverage=10.0, stoploss=-0.99)
     tiers = [(0, 1e9, 0.01, 20, 0)]

@@ -37,11 +37,11 @@ def lived(series: list[float], earliest: pd.Timestamp = START, begin: int = 3) -
         ([0, 0, 0, 11] + 36 * [12], [0, 1] + 36 * [0]),
     ],
 )
-def test_crossing_is_told_once_in_all_looks(series: list[float], told: list[int]) -> None:
+def test_crossing_sends_one_alert_over_all_looks(series: list[float], told: list[int]) -> None:
     assert lived(series) == told
 
 
-def test_crossing_before_the_bot_looked_is_no_news() -> None:
+def test_crossing_before_the_first_look_sends_no_alert() -> None:
     assert lived([0, 0, 11, 11, 11], begin=4) == [0, 0]
 
 
@@ -53,19 +53,19 @@ def test_restart_repeats_no_crossing() -> None:
 
 
 @pytest.mark.parametrize(("after", "told"), [(12.0, 1), (NAN, 1), (0.0, 0)])
-def test_missed_candle_is_told_unless_it_is_over(after: float, told: int) -> None:
+def test_missed_candle_is_reported_unless_it_has_closed(after: float, told: int) -> None:
     watch = CrossingWatch()
     assert news(watch, [0, 0, 0]) == 0
     assert news(watch, [0, 0, 0, 11, after]) == told
 
 
-def test_value_that_comes_late_is_told_when_it_comes() -> None:
+def test_late_value_is_reported_when_it_arrives() -> None:
     watch = CrossingWatch()
     assert news(watch, [0, 0, 0, NAN]) == 0
     assert news(watch, [0, 0, 0, 11]) == 1
 
 
-def test_crossing_that_moves_afterwards_is_not_repeated() -> None:
+def test_crossing_that_moves_later_is_not_repeated() -> None:
     """A late candle, or another list of pairs behind a share."""
     watch = CrossingWatch()
     assert news(watch, [0, 0, 0]) == 0

@@ -18,7 +18,7 @@ def sent() -> list[str]:
     return []
 
 
-def test_trouble_is_told_once_however_its_words_change(
+def test_trouble_is_reported_once_even_if_its_numbers_change(
     sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     troubles = AlertDeduplicator(sent.append)
@@ -28,7 +28,7 @@ def test_trouble_is_told_once_however_its_words_change(
     assert caplog.messages == sent
 
 
-def test_end_of_a_trouble_is_told_once_and_only_after_it(
+def test_end_of_a_trouble_is_reported_once(
     sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -41,7 +41,7 @@ def test_end_of_a_trouble_is_told_once_and_only_after_it(
     assert sent[1:] == [f"{PAIR} gives signals again"] == caplog.messages[1:]
 
 
-def test_trouble_that_comes_back_and_another_one_are_told(sent: list[str]) -> None:
+def test_returning_and_new_troubles_are_reported(sent: list[str]) -> None:
     troubles = AlertDeduplicator(sent.append)
     troubles.begin(PAIR, ("premium", "first"))
     troubles.begin(PAIR, ("spot pair", "another"))
@@ -55,7 +55,7 @@ def test_trouble_that_comes_back_and_another_one_are_told(sent: list[str]) -> No
     ]
 
 
-def test_two_troubles_of_one_look_are_both_told(sent: list[str]) -> None:
+def test_both_troubles_of_one_look_are_reported(sent: list[str]) -> None:
     troubles = AlertDeduplicator(sent.append)
     with troubles.in_one_message(2):
         troubles.begin(PAIR, ("higher timeframe", "no 4h candles"))
@@ -85,7 +85,7 @@ def test_missing_premium_has_its_reason(changes: dict[str, float], reason: str) 
     assert missing_premium(row(**changes), "PEPE/USDT") == reason
 
 
-def test_troubles_of_one_look_are_told_in_one_message(
+def test_troubles_of_one_look_share_one_message(
     sent: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -110,7 +110,7 @@ def test_troubles_of_one_look_are_told_in_one_message(
     assert len(caplog.messages) == 2
 
 
-def test_spot_that_is_late_on_every_candle_is_told_once(sent: list[str]) -> None:
+def test_spot_that_is_always_late_is_reported_once(sent: list[str]) -> None:
     troubles = AlertDeduplicator(sent.append)
     for candle in (CANDLE, NEXT):
         troubles.begin(PAIR, ("premium", "no price"), candle)
@@ -120,7 +120,7 @@ def test_spot_that_is_late_on_every_candle_is_told_once(sent: list[str]) -> None
     assert sent[1:] == [f"{PAIR} gives signals again"]
 
 
-def test_two_kinds_of_trouble_do_not_take_turns(sent: list[str]) -> None:
+def test_alternating_troubles_are_each_reported_once(sent: list[str]) -> None:
     troubles = AlertDeduplicator(sent.append)
     for _ in range(3):
         for kind in ("higher timeframe", "gate"):

@@ -24,10 +24,10 @@ def read(words: list[str]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("enter_z", "'enter_z' is no value: write NAME=VALUE, such as enter_z=2.2"),
-        ("=2", "'=2' is no value: write NAME=VALUE"),
-        ("enterz=2", "enterz is no parameter: known are enter_z, exit_z,"),
-        ("hot_z=2", "hot_z is no parameter"),
+        ("enter_z", "'enter_z' is not a value: write NAME=VALUE, such as enter_z=2.2"),
+        ("=2", "'=2' is not a value: write NAME=VALUE"),
+        ("enterz=2", "enterz is not a parameter: known are enter_z, exit_z,"),
+        ("hot_z=2", "hot_z is not a parameter"),
         ("enter_z=x", "enter_z is 'x'"),
         ("enter_z=nan", "enter_z is 'nan'"),
         ("len_prem=2.5", "len_prem is 2.5"),

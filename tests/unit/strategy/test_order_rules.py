@@ -50,7 +50,7 @@ def test_entry_in_time_at_its_price_or_better_passes(
 @pytest.mark.parametrize(
     ("seconds", "rate", "side", "reason"),
     [
-        (-1, 100.0, "long", "its candle is not over"),
+        (-1, 100.0, "long", "its candle has not closed"),
         (121, 100.0, "long", "its signal is 121 seconds old, more than the 120 allowed"),
         (1, 98.9, "short", "the price has fallen by 1.10 % since its signal, more than the 1 % al"),
         (1, 101.1, "long", "the price has risen by 1.10 % since its signal, more than the 1 % all"),
@@ -99,7 +99,7 @@ def test_leverage_without_room_for_a_stoploss_is_refused(leverage: float, buffer
 
 
 @pytest.mark.parametrize("stoploss", [0.0, 0.3, -1.01, -30.0, np.nan, np.inf, -np.inf])
-def test_stoploss_that_is_no_share_of_the_stake_is_refused(stoploss: float) -> None:
+def test_stoploss_outside_the_stake_is_refused(stoploss: float) -> None:
     with pytest.raises(
         SettingsError, match=f"^stoploss is {stoploss:g}, it must be from -1 to bel"
     ):

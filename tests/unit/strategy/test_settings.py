@@ -203,7 +203,7 @@ def test_deep_discount_is_balanced_below_minus_10_bps_long_only() -> None:
     assert Settings().of_preset("deep_discount").sides == ["long"]
 
 
-def test_alerts_of_all_kinds_stand_in_one_list() -> None:
+def test_one_list_holds_alerts_of_all_kinds() -> None:
     alerts = ["exit", {"kind": "market", "level": 30}, {"kind": "premium", "level": 0.5}]
     settings = Settings.from_config({"perp_imbalance": {"alerts": alerts}})
     assert settings.flip_alerts == ["exit"]

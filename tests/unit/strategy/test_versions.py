@@ -32,7 +32,7 @@ def test_tested_version_is_the_pinned_one() -> None:
         ("develop-1a2b3c4", True),
     ],
 )
-def test_newer_version_is_told(running: str, is_newer: bool) -> None:
+def test_newer_version_is_logged(running: str, is_newer: bool) -> None:
     assert bool(newer_than_tested(running)) == is_newer
 
 
