@@ -53,6 +53,8 @@ def pairs(plan: Plan) -> list[str]:
 
 def verdict(comparison: Comparison) -> str:
     """Return in one line whether all differences are explained."""
+    if not (comparison.backtest_trades or comparison.bot_trades):
+        return "No trades in this time: nothing was compared"
     said = "all explained" if comparison.explained else "not all explained"
     if comparison.largest_rest_bps > TOLERANCE_BPS:
         said += (
