@@ -152,7 +152,7 @@ def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None
         for first in [next(iter(rows[0]))]
     ]
     notes = [
-        f"{heading(plan)} (UTC)",
+        heading(plan),
         f"Looks of the bot in each candle: {len(plan.looks or ())}. Inside the finest candles of "
         "the folder, the price took a SYNTHETIC path from open through both extremes to close.",
     ]

@@ -35,5 +35,5 @@ def test_config_without_pairs_is_refused_by_its_name(tmp_path: Path) -> None:
     }
     (tmp_path / "futures").mkdir()
     (tmp_path / "futures/BTC_USDT_USDT-1h-futures.feather").touch()
-    with pytest.raises(DataError, match="pair_whitelist has no pairs: .*--pairs"):
+    with pytest.raises(DataError, match=r"pair_whitelist has no pairs: .*--pairs"):
         pairs_of(config, None, tmp_path, "1h")
