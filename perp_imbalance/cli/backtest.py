@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +108,6 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run the backtest, then print one screen with the result of each strategy."""
     from perp_imbalance.cli.backtest_screen import Ending
-    from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.process import held_warnings
@@ -120,10 +120,10 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
     parameters = ParameterFile.of_words(named_values(arguments.values or ()))
+    datadir = arguments.datadir or sample_folder(config)
     with held_warnings() as notes:
         if not arguments.values:
             warn_of_parameter_files(arguments.strategies, config)
-        datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
         data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
         check_strategies(arguments.strategies, config)
         result = traded(arguments, config, data, parameters, notes)
@@ -140,6 +140,21 @@ def run(arguments: argparse.Namespace) -> int:
         next_command = doctor_command(arguments.strategies[0], arguments.config)
     Ending(result, report, list(notes), next_command, datadir).show(as_json=arguments.json)
     return 0
+
+
+def sample_folder(config: Mapping[str, Any]) -> Path:
+    """Return the folder of the sample market, written if it is absent.
+
+    Warns if there are candles where freqtrade reads them by default: these are not used.
+    """
+    from perp_imbalance.data.sample import ensure_sample_market
+
+    own = Path(os.path.relpath(config["datadir"]))
+    if any(own.glob("futures/*-futures.*")):
+        logger.warning(
+            "This is the SYNTHETIC sample market; for your own candles, add --datadir %s", own
+        )
+    return ensure_sample_market(SAMPLE_DATADIR)
 
 
 def traded(

@@ -119,4 +119,4 @@ def _json(outcome: dict[str, Any]) -> str:
 
 
 def _files(heading: str, files: Sequence[Path]) -> list[str]:
-    return [f"{heading}: {', '.join(map(str, files))}"] if files else []
+    return [f"{heading}:", *(f"  {file}" for file in files)] if files else []

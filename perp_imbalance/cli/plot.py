@@ -10,6 +10,7 @@ from perp_imbalance.cli.backtest import (
     SAMPLE_DATADIR,
     backtest_data,
     backtest_overlay,
+    sample_folder,
     warn_of_parameter_files,
 )
 from perp_imbalance.cli.options import (
@@ -88,7 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the chart page and print its path."""
     from rich.console import Console
 
-    from perp_imbalance.data.sample import ensure_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.indicators.levels import levels
     from perp_imbalance.plotting.chart import write_chart
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         find_browser()
     warn_of_parameter_files([strategy], config)
     with Console(stderr=True).status("candles") as status:
-        datadir = arguments.datadir or ensure_sample_market(SAMPLE_DATADIR)
+        datadir = arguments.datadir or sample_folder(config)
         arguments.pairs = [arguments.pair]
         data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
         merged = merged_config(files, backtest_overlay(config, data))

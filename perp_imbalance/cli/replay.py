@@ -44,8 +44,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--port",
         type=int,
         metavar="N",
-        help=f"port to listen on, 0 for any free one (default: the one in {CONFIG}); while "
-        f"the replay runs, {USER_DATA}/replay-N.json is the config for another one",
+        help=f"port to listen on, 0 for any free one (default: the one in {CONFIG}); for "
+        f"another port, or in a folder without {CONFIG}, the config is {USER_DATA}/replay-N.json "
+        "while the replay runs",
     )
     parser.add_argument(
         "--clock",

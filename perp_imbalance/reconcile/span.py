@@ -84,6 +84,10 @@ def pairs_of(
             "which the bot traded; download them, or name other pairs with --pairs"
         )
     pairs = [pair for pair in dict.fromkeys([*wanted, *traded]) if pair in existing]
+    if not wanted and not pairs:
+        raise DataError(
+            "the config's exchange.pair_whitelist has no pairs: name them there or with --pairs"
+        )
     if not pairs:
         raise DataError(f"{datadir} has no {timeframe} candles of the config's pairs{meant}")
     return pairs, notes

@@ -53,6 +53,8 @@ def pairs(plan: Plan) -> list[str]:
 
 def verdict(comparison: Comparison) -> str:
     """Return one line on whether all differences are explained."""
+    if not (comparison.backtest_trades or comparison.bot_trades):
+        return "No trades in this time: nothing was compared"
     said = "all explained" if comparison.explained else "not all explained"
     if comparison.largest_rest_bps > TOLERANCE_BPS:
         said += (
@@ -150,7 +152,7 @@ def write(plan: Plan, comparison: Comparison, file: Path, colors: Palette | None
         for first in [next(iter(rows[0]))]
     ]
     notes = [
-        f"{heading(plan)} (UTC)",
+        heading(plan),
         f"Looks of the bot in each candle: {len(plan.looks or ())}. Inside the finest candles of "
         "the folder, the price took a SYNTHETIC path from open through both extremes to close.",
     ]

@@ -166,7 +166,7 @@ def installed(environment: Environment) -> Environment:
     deploy_new_config(user_data / "config.json", dict(ANSWERS))
     done = environment.run(["perp-imbalance", "init"])
     assert done.returncode == 0, done.stderr
-    assert "Written: user_data/strategies/PerpImbalance.py, " in done.stdout
+    assert "Written:\n  user_data/strategies/PerpImbalance.py\n" in done.stdout
     assert " ".join(CONFIGS) in done.stdout
     return environment
 

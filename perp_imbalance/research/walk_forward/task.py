@@ -42,9 +42,11 @@ def package_sources() -> dict[str, str]:
     from perp_imbalance import indicators
 
     found = sources(Path(perp_imbalance.__file__).parent)
-    # In a clone this room is a link, which is not followed.
+    # A clone has links for these two folders, and links are not followed.
     mathematics = sources(Path(indicators.__file__).parent)
-    return found | {f"indicators/{name}": text for name, text in mathematics.items()}
+    found |= {f"indicators/{name}": text for name, text in mathematics.items()}
+    # Copies for users; the strategies of a run are sent with it.
+    return {name: text for name, text in found.items() if not name.startswith("shipped/strat")}
 
 
 @dataclass(frozen=True)

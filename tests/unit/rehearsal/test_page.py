@@ -83,3 +83,8 @@ def test_reconcile_prints_the_tables_and_verdict_of_rehearse(
     assert "Times are UTC" in tables
     for said in (*rehearsed.splitlines()[:1], *reconciled.splitlines()[:1]):
         assert said.endswith(" UTC")
+
+
+def test_verdict_without_trades_claims_nothing() -> None:
+    assert "nothing was compared" in page.verdict(Comparison(0, 0, 0, 0, [], [], {}))
+    assert "all explained" in page.verdict(Comparison(1, 1, 1, 1, [], [], {}))

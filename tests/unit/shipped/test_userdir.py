@@ -130,8 +130,8 @@ def test_force_replaces_files_and_leaves_parameters(user_data: Path) -> None:
     assert process.returncode == 0, process.stderr
     assert own.read_bytes() == shipped(f"strategies/{own.name}").read_bytes()
     assert parameters.read_text("utf-8") == "mine"
-    assert f"Replaced: {own}\n" in process.stdout
-    assert f"left as they are: {parameters}\n" in process.stdout
+    assert f"Replaced:\n  {own}\n" in process.stdout
+    assert f"left as they are:\n  {parameters}\n" in process.stdout
 
 
 def test_a_write_that_fails_leaves_no_part_of_a_file(
