@@ -134,17 +134,25 @@ def test_force_replaces_files_and_leaves_parameters(user_data: Path) -> None:
     assert f"left as they are: {parameters}\n" in process.stdout
 
 
-def test_a_write_that_fails_leaves_no_part_of_a_file(
-    user_data: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fitting", [0, 2])
+def test_a_write_that_fails_changes_no_file(
+    fitting: int, user_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
+    own = user_data / "strategies" / "PerpImbalance.py"
+    own.write_text("mine", "utf-8")
     changes = userdir.plan_changes(user_data)
+    write_bytes, written = Path.write_bytes, list[Path]()
+
+    def full(file: Path, content: bytes) -> int:
+        if len(written) == fitting:
+            raise OSError(28, "No space left on device")
+        written.append(file)
+        return write_bytes(file, content)
+
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CommandError, match="No space left"):
-        userdir.write(changes)
-    assert contents(user_data) == {}
+        userdir.write(changes, force=True)
+    assert contents(user_data) == {str(own): b"mine"}
 
 
 @pytest.mark.parametrize(
