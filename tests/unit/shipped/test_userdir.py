@@ -217,3 +217,13 @@ def test_next_commands_name_paths_as_they_were_typed(
         assert command.endswith(options)
         # A command that its parser refuses raises SystemExit.
         build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_options_that_init_prints_are_quoted_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a b", "strategies").mkdir(parents=True)
+    arguments = build_parser("init").parse_args(["init", "--userdir", "a b"])
+    assert arguments.run(arguments) == 0
+    assert "name it last: -c config.json -c 'a b/perp-imbalance.json'\n" in capsys.readouterr().out
