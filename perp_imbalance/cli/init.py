@@ -103,7 +103,7 @@ def _page(outcome: dict[str, Any]) -> str:
             *_files("Unchanged", outcome["unchanged"]),
             *_files("Parameters, used and left as they are", outcome["parameter_files"]),
             "Add the fragment to your config in one of two ways:",
-            f"  name it last: -c {config} -c {fragment}",
+            f"  name it last: {shlex.join(['-c', str(config), '-c', str(fragment)])}",
             f'  or write into {config}: "add_config_files": ["{relative}"]',
             f"  There, the values of {config} win: delete its price_side in entry_pricing and "
             "exit_pricing.",

@@ -20,6 +20,7 @@ from perp_imbalance.data.folder import (
     cost_keys,
     not_tradable,
 )
+from perp_imbalance.data.left_out import left_out_line, named, none_tradable
 from perp_imbalance.data.made_candles import can_be_made
 from perp_imbalance.data.premium_sources import Matching, settled, with_candles
 from perp_imbalance.errors import DataError
@@ -36,8 +37,6 @@ logger = logging.getLogger(__name__)
 COSTS = ("funding rates", "mark prices")
 # freqtrade reads larger numbers of seconds (a day in 2286) as milliseconds since 1970.
 _LATEST = 9_999_999_999
-#: Longer lists of pairs are shortened to a count.
-FEW = 3
 
 
 @dataclass(frozen=True)
@@ -143,7 +142,7 @@ def select_perps(
         else:
             left_out.append((pair, reason))
     if not matches:
-        raise DataError(f"{left_out_line(folder, left_out)}: none is left")
+        raise none_tradable(folder, left_out)
     return matches, [left_out_line(folder, left_out)] if left_out else []
 
 
@@ -189,42 +188,6 @@ def within_timerange(
 
 def _minute(time: Timestamp) -> str:
     return f"{time:%Y-%m-%d %H:%M}"
-
-
-#: Common reasons for left-out perps, by the first words of a perp's reason.
-_KINDS = {
-    "no ": "without spot candles",
-    "outside": "outside the time range",
-    "it has no ": "never traded at the time of the spot pair",
-    "its price is": "with another price than the spot pair",
-    "the candles of": "with the perp's own candles as spot",
-}
-
-
-def left_out_line(folder: CandleFolder, left_out: Sequence[tuple[str, str]]) -> str:
-    """Return one line about all perps that are left out, with their number.
-
-    :param left_out: pairs with the reason of each.
-    """
-    if len(left_out) == 1:
-        ((pair, reason),) = left_out
-        return f"{pair} in {folder.datadir} is left out: {reason}"
-    reasons: dict[str, list[str]] = {}
-    for pair, reason in left_out:
-        kind = next((kind for start, kind in _KINDS.items() if reason.startswith(start)), reason)
-        reasons.setdefault(kind, []).append(pair)
-    said = "; ".join(f"{len(pairs)} {kind} ({named(pairs)})" for kind, pairs in reasons.items())
-    return f"{len(left_out)} perps in {folder.datadir} are left out: {said}"
-
-
-def named(pairs: Sequence[str]) -> str:
-    """Return the first names of a list, and the number of the others.
-
-    >>> named(["A", "B", "C", "D", "E"])
-    'A, B, C and 2 more'
-    """
-    more = len(pairs) - FEW
-    return ", ".join(pairs[:FEW]) + (f" and {more} more" if more > 0 else "")
 
 
 def by_sentence(said: Iterable[tuple[str, str]]) -> list[str]:

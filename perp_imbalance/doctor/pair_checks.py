@@ -11,7 +11,7 @@ import numpy as np
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import FEW, named
+from perp_imbalance.data.left_out import FEW, named
 from perp_imbalance.doctor import candle_checks, premium_checks, series_checks
 from perp_imbalance.doctor.findings import Check, Level, PairFigures
 from perp_imbalance.doctor.request_checks import Requests

@@ -256,7 +256,7 @@ def examine_money(
             checks.append(check_stake(each.pair, stake, smallest, leverage))
         move = abs(strategy.stoploss) / leverage
         liquidation = limits.liquidation(each, leverage)
-        fees = 2 * pair_taker_fee(exchange, each.pair)
+        fees = 2 * pair_taker_fee(exchange, each.pair, config)
         distances.append(StopDistance(each.pair, leverage, move, fees, each.swing, liquidation))
     checks += check_stoploss(strategy.stoploss, distances) + check_price_type(exchange, strategy)
     return checks, distances

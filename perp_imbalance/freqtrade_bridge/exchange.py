@@ -121,19 +121,23 @@ def taker_fee(exchange: str) -> float | None:
     return perps.get("taker")  # type: ignore[no-any-return]
 
 
-def pair_taker_fee(exchange: Any, pair: str) -> float:
+def pair_taker_fee(exchange: Any, pair: str, config: Mapping[str, Any]) -> float:
     """Return the taker fee of a pair on an open exchange, as a fraction.
 
     0.001 if the exchange does not state it.
 
     :param exchange: freqtrade's exchange.
+    :param config: its config, whose ``fee`` freqtrade takes in a dry run, even where it is 0.
     """
     from freqtrade.exceptions import FreqtradeException
 
     try:
-        return float(exchange.get_fee(pair, taker_or_maker="taker")) or _UNKNOWN_FEE
+        fee = float(exchange.get_fee(pair, taker_or_maker="taker"))
     except FreqtradeException:
         return _UNKNOWN_FEE
+    # freqtrade also returns 0 where the exchange does not state the fee.
+    is_configured = config.get("dry_run") and config.get("fee") is not None
+    return fee if fee or is_configured else _UNKNOWN_FEE
 
 
 def funding_options(exchange: str) -> dict[str, Any]:

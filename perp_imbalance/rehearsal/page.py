@@ -66,22 +66,6 @@ def verdict(comparison: Comparison) -> str:
 
 def tables(comparison: Comparison) -> list[Rows]:
     """Return the tables that have rows; the first key of a row is the heading of its table."""
-    held = [each.held_by for each in comparison.still_open]
-    both = held.count("both")
-    backtest, bot = (both + held.count(name) for name in ("backtest", "bot"))
-    counts: Mapping[str, tuple[int, int, int]] = {
-        "entries": (comparison.backtest_trades, comparison.bot_trades, comparison.entries),
-        "exits": (
-            comparison.backtest_trades - backtest,
-            comparison.bot_trades - bot,
-            comparison.closed,
-        ),
-        "open at the end": (backtest, bot, both),
-    }
-    trades = [
-        {_TRADES: name, **dict(zip(("backtest", "bot", "same"), map(str, row), strict=True))}
-        for name, row in counts.items()
-    ]
     profit = [
         {_PROFIT: cause, "mean bps": _signed(bps, 2)}
         for cause, bps in comparison.profit_bps.items()
@@ -96,7 +80,41 @@ def tables(comparison: Comparison) -> list[Rows]:
     ]
     causes = Counter(_kind_of(each.cause) for each in comparison.differences)
     by_cause = [{_CAUSE: cause, "number": str(count)} for cause, count in causes.most_common()]
-    differences = [
+    still_open = [
+        {
+            "open": each.pair,
+            "side": each.side,
+            "entry": f"{each.time:%Y-%m-%d %H:%M}",
+            "held by": each.held_by,
+        }
+        for each in comparison.still_open
+    ]
+    by_count, each_one = _counts(comparison), _each_difference(comparison)
+    return [rows for rows in (by_count, profit, kinds, by_cause, each_one, still_open) if rows]
+
+
+def _counts(comparison: Comparison) -> Rows:
+    """Return how many entries and exits backtest and bot made, and how many are the same."""
+    held = [each.held_by for each in comparison.still_open]
+    both = held.count("both")
+    backtest, bot = (both + held.count(name) for name in ("backtest", "bot"))
+    counts: Mapping[str, tuple[int, int, int]] = {
+        "entries": (comparison.backtest_trades, comparison.bot_trades, comparison.entries),
+        "exits": (
+            comparison.backtest_trades - backtest,
+            comparison.bot_trades - bot,
+            comparison.closed,
+        ),
+        "open at the end": (backtest, bot, both),
+    }
+    return [
+        {_TRADES: name, **dict(zip(("backtest", "bot", "same"), map(str, row), strict=True))}
+        for name, row in counts.items()
+    ]
+
+
+def _each_difference(comparison: Comparison) -> Rows:
+    return [
         {
             "pair": each.pair,
             "side": each.side,
@@ -109,16 +127,6 @@ def tables(comparison: Comparison) -> list[Rows]:
         }
         for each in comparison.differences
     ]
-    still_open = [
-        {
-            "open": each.pair,
-            "side": each.side,
-            "entry": f"{each.time:%Y-%m-%d %H:%M}",
-            "held by": each.held_by,
-        }
-        for each in comparison.still_open
-    ]
-    return [rows for rows in (trades, profit, kinds, by_cause, differences, still_open) if rows]
 
 
 def _kind_of(cause: str | None) -> str:

@@ -11,8 +11,9 @@ from freqtrade.configuration import TimeRange
 from freqtrade.enums import CandleType
 from pandas import DataFrame
 
-from perp_imbalance.data.backtest_data import left_out_line, select_perps
+from perp_imbalance.data.backtest_data import select_perps
 from perp_imbalance.data.folder import DEFAULT_FORMAT, CandleFolder, cost_keys
+from perp_imbalance.data.left_out import left_out_line, none_tradable
 from perp_imbalance.data.premium_sources import Matching
 from perp_imbalance.errors import DataError, SettingsError
 from perp_imbalance.indicators.columns import HtfPremium
@@ -156,11 +157,11 @@ class PairHistories:
             elif history is not None:
                 refused.append((match.perp, history))
         line = left_out_line(self.folder, refused) if refused else ""
+        if is_empty and refused:
+            raise none_tradable(self.folder, refused)
         if is_empty:
             raise DataError(
-                f"{line}: none is left"
-                if line
-                else f"{self.datadir} has no {self.timeframe} candles in that time range after "
+                f"{self.datadir} has no {self.timeframe} candles in that time range after "
                 f"the {STARTUP_CANDLES} of the start"
             )
         if line and line not in self.left_out:

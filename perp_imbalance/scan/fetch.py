@@ -186,7 +186,10 @@ class Feed:
             for (pair, timeframe, kind), frame in frames.items()
             if len(frame)
         }
-        round_trip = {m.perp: 2e4 * pair_taker_fee(self.exchange, m.perp) for m in self.wanted}
+        round_trip = {
+            match.perp: 2e4 * pair_taker_fee(self.exchange, match.perp, self.config)
+            for match in self.wanted
+        }
         return Snapshot(frames, now, step, volume, funding, round_trip)
 
     def _settle(self, frames: dict[Key, DataFrame]) -> None:

@@ -132,8 +132,9 @@ class Row:
 
     @property
     def premium_in_fees(self) -> float:
-        """The premium in multiples of two taker fees."""
-        return self.premium_pct * 100 / self.round_trip_bps
+        """The premium in multiples of two taker fees; NaN where there is no fee."""
+        fees = self.round_trip_bps
+        return self.premium_pct * 100 / fees if fees else float("nan")
 
     @property
     def is_sound(self) -> bool:

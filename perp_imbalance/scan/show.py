@@ -63,7 +63,7 @@ _COLUMNS = {
     "deviation": _Column("deviation\nbps", lambda row: _number(row.deviation_bps, "+z.1f")),
     "net": _Column("after\nfees", lambda row: _number(row.after_fees_bps, "+z.1f")),
     "premium": _Column("premium\n%", lambda row: f"{row.premium_pct:+.3f}"),
-    "fees": _Column("in\nfees", lambda row: f"{row.premium_in_fees:+.1f}"),
+    "fees": _Column("in\nfees", lambda row: _number(row.premium_in_fees, "+.1f")),
     "z": _Column("z", lambda row: f"{row.z:+.2f}"),
     "bias": _Column("bias", lambda row: "" if row.bias == "none" else row.bias),
     "since": _Column("since\ncandles", _since),

@@ -6,6 +6,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from difflib import unified_diff
 from pathlib import Path
@@ -108,9 +109,10 @@ def write(changes: Sequence[Change], *, force: bool = False) -> list[Path]:
             "written; replace with --force"
         )
     missing = [change for change in changes if change.content != change.existing]
-    for change in missing:
-        with atomic_write(change.file) as part:
-            part.write_bytes(change.content)
+    # All are written before the first one is replaced: a full disk leaves the old ones.
+    with ExitStack() as parts:
+        for change in missing:
+            parts.enter_context(atomic_write(change.file)).write_bytes(change.content)
     return [change.file for change in missing]
 
 

@@ -80,13 +80,15 @@ def test_perp_that_was_named_is_left_out_with_its_reason(market: Path) -> None:
     said = notes(market, pairs=[BTC, "DOGE/USDT:USDT"])
     reason = f"DOGE/USDT:USDT in {market} is left out: no spot pair of DOGE against USDT"
     assert said == [reason]
-    with pytest.raises(DataError, match="no spot pair of DOGE against USDT: none is left"):
+    with pytest.raises(DataError, match="USDT; no perp can be traded: download what is missing"):
         notes(market, pairs=["DOGE/USDT:USDT"])
 
 
 def test_spot_candles_on_another_timeframe_do_not_count(market: Path) -> None:
     (market / "BTC_USDT-1h.feather").rename(market / "BTC_USDT-4h.feather")
     assert notes(market) == [f"{BTC} in {market} is left out: no 1h candles of BTC/USDT"]
+    with pytest.raises(DataError, match=r"of BTC/USDT; no perp .* perp-imbalance download-data"):
+        notes(market, pairs=[BTC])
 
 
 def test_perp_that_the_folder_lacks_is_named(market: Path) -> None:
@@ -174,7 +176,7 @@ def test_perp_of_another_coin_is_left_out_of_research(
     (line,) = caplog.messages
     assert line.startswith(f"{BTC} in {market} is left out: its price is 0.143 times that of BTC/")
     assert histories.left_out == [line]
-    with pytest.raises(DataError, match=r"not the same coin.*: none is left"):
+    with pytest.raises(DataError, match=r"not the same coin; .*; no perp can be traded$"):
         list(histories.pairs([BTC]))
 
 

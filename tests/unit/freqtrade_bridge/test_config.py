@@ -17,7 +17,7 @@ from perp_imbalance.freqtrade_bridge.config import (
     load_config,
     merged_config,
 )
-from perp_imbalance.freqtrade_bridge.exchange import taker_fee
+from perp_imbalance.freqtrade_bridge.exchange import pair_taker_fee, taker_fee
 from perp_imbalance.freqtrade_bridge.process import child_environment
 from perp_imbalance.freqtrade_bridge.strategies import (
     PROJECT_STRATEGIES,
@@ -195,3 +195,24 @@ def test_strategy_folder_is_found_by_one_rule(tmp_path: Path) -> None:
 )
 def test_taker_fee_is_that_of_linear_perps(exchange: str, fee: float | None) -> None:
     assert taker_fee(exchange) == fee
+
+
+class FreeExchange:
+    """Answers 0, as freqtrade does by a config's fee, or where none is known."""
+
+    def get_fee(self, pair: str, taker_or_maker: str) -> float:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("config", "fee"),
+    [
+        ({"dry_run": True, "fee": 0.0}, 0.0),
+        ({"dry_run": True, "fee": None}, 0.001),
+        ({"dry_run": True}, 0.001),
+        # Of a bot that trades money, freqtrade does not ask the config.
+        ({"dry_run": False, "fee": 0.0}, 0.001),
+    ],
+)
+def test_fee_of_zero_counts_where_the_config_names_it(config: dict[str, Any], fee: float) -> None:
+    assert pair_taker_fee(FreeExchange(), "BTC/USDT:USDT", config) == fee

@@ -66,6 +66,14 @@ def test_deviation_counts_less_the_fees_of_its_perp() -> None:
     )
 
 
+def test_perp_without_fees_has_no_premium_in_fees() -> None:
+    matches, given = market(3, 200)
+    free = dict.fromkeys(given.round_trip_bps, 0.0)
+    row = rank(matches, given._replace(round_trip_bps=free), rules()).rows[0]
+    assert row.as_dict()["premium_in_fees"] is None
+    assert row.after_fees_bps == abs(row.deviation_bps)
+
+
 def test_perp_without_what_is_ranked_by_is_last() -> None:
     matches, given = market(3, 200)
     rates = {matches[1].perp: Funding(-1e-6, 8, None)}

@@ -134,17 +134,25 @@ def test_force_replaces_files_and_leaves_parameters(user_data: Path) -> None:
     assert f"left as they are:\n  {parameters}\n" in process.stdout
 
 
-def test_a_write_that_fails_leaves_no_part_of_a_file(
-    user_data: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("fitting", [0, 2])
+def test_a_write_that_fails_changes_no_file(
+    fitting: int, user_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
+    own = user_data / "strategies" / "PerpImbalance.py"
+    own.write_text("mine", "utf-8")
     changes = userdir.plan_changes(user_data)
+    write_bytes, written = Path.write_bytes, list[Path]()
+
+    def full(file: Path, content: bytes) -> int:
+        if len(written) == fitting:
+            raise OSError(28, "No space left on device")
+        written.append(file)
+        return write_bytes(file, content)
+
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(CommandError, match="No space left"):
-        userdir.write(changes)
-    assert contents(user_data) == {}
+        userdir.write(changes, force=True)
+    assert contents(user_data) == {str(own): b"mine"}
 
 
 @pytest.mark.parametrize(
@@ -207,3 +215,13 @@ def test_next_commands_name_paths_as_they_were_typed(
         assert command.endswith(options)
         # A command that its parser refuses raises SystemExit.
         build_parser().parse_args(shlex.split(command)[1:])
+
+
+def test_options_that_init_prints_are_quoted_for_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a b", "strategies").mkdir(parents=True)
+    arguments = build_parser("init").parse_args(["init", "--userdir", "a b"])
+    assert arguments.run(arguments) == 0
+    assert "name it last: -c config.json -c 'a b/perp-imbalance.json'\n" in capsys.readouterr().out
