@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-from perp_imbalance.data.backtest_data import FEW, named
+from perp_imbalance.data.left_out import FEW, named
 from perp_imbalance.indicators.gates import active_gates
 from perp_imbalance.scan.records import DISLOCATED_BPS, By, LeftOut, Market, Ranking, Row, Rules
 from perp_imbalance.scan.watch import Changes
