@@ -90,7 +90,7 @@ class Market:
 
     @cached_property
     def with_doubled_costs(self) -> Terms:
-        """The same rules with twice the fee."""
+        """These rules with a doubled fee."""
         return terms_of(self._rules._replace(fee=2 * self._rules.fee))
 
     def trade(

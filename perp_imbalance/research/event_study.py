@@ -89,7 +89,7 @@ class Finding:
 
 
 def _p(mean: float, width: float) -> float:
-    """Return the p-value of an interval: 5 % if 0 lies on one of its ends."""
+    """Return the two-sided p-value of a mean of 0, from the mean's 95 % interval."""
     return float(2 * stats.norm.sf(abs(mean) / (width / 2) * stats.norm.ppf(0.975)))
 
 

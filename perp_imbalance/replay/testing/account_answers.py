@@ -207,7 +207,7 @@ def liquidation_price(position: Position, share: Decimal, deduction: Decimal) ->
 
 
 def balance_answer(account: Account, now: int) -> Json:
-    """Return the balance of the account's only asset."""
+    """Return the balance of USDT, the only asset of the account."""
     held = [position for position in account.positions.values() if position.amount]
     marks = {position.symbol: account.prices.at(position.symbol, now).mark for position in held}
     profit = sum((item.unrealized(marks[item.symbol]) for item in held), ZERO)

@@ -126,7 +126,7 @@ class ClockSkew(HttpFault):
         return web.json_response({"serverTime": self.shifted(clock())})
 
     def shifted(self, now: int) -> int:
-        """Return the exchange's wrong time for a time, in ms."""
+        """Return a time in ms plus the error of the exchange's clock."""
         return now + round(self.seconds * 1000) if self.lasts(now) else now
 
 

@@ -133,7 +133,7 @@ class Search:
 
 
 def _told(outcome: Outcome | None) -> float:
-    """Return the value for a sampler of a trial without a score: lower than any score."""
+    """Return the score that a sampler gets; a trial without one gets less than any score."""
     if outcome is None:
         return 2 * _UNRANKED
     return _UNRANKED + outcome.trades if outcome.score is None else outcome.score
