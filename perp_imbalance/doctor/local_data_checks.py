@@ -102,7 +102,7 @@ def check_files(match: SpotMatch, perp: DataFrame, spot: DataFrame, timeframe: s
     if is_perp_itself(fraction):
         message = (
             f"{said} are those of the perp: delete the file and download {match.source} candles "
-            "anew"
+            "again"
         )
         return Check(NAME, Level.MUST_FIX, message, match.perp)
     ratio = price_ratio(fraction)

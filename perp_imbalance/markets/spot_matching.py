@@ -326,6 +326,6 @@ def price_refusal(match: SpotMatch, fraction: Floats, timeframe: str) -> str | N
     if is_perp_itself(fraction):
         return (
             f"the candles of {match.name} are those of the perp: download {match.source} candles "
-            "anew"
+            "again"
         )
     return None

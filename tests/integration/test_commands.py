@@ -330,8 +330,8 @@ def test_exchange_that_does_not_answer_fails_in_one_line(configure: Configure) -
 
 #: Modules of the package that are no subcommand.
 SHARED_MODULES = {
-    *("completion", "console", "main", "next_steps", "options", "parser", "progress"),
-    *("research_options", "sweep_lines"),
+    *("backtest_screen", "completion", "console", "main", "next_steps", "options", "parser"),
+    *("progress", "research_options", "sweep_lines"),
 }
 
 

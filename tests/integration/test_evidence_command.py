@@ -68,14 +68,15 @@ def test_command_writes_json_and_page(folder: Path, sample_datadir: Path) -> Non
 def test_entries_whose_gate_has_no_series_are_left_out_in_words(
     folder: Path, lean_datadir: Path
 ) -> None:
+    # 5h does not divide a day, so it is not made from 1h.
     process = perp_imbalance(
         *("evidence", "--datadir", str(lean_datadir), "--horizons", "4", "--draws", "100"),
-        *("--pairs", "BTC/USDT:USDT", "ETH/USDT:USDT"),
+        *("--pairs", "BTC/USDT:USDT", "ETH/USDT:USDT", "--htf-timeframe", "5h"),
         cwd=folder,
     )
     assert process.returncode == 0, process.stderr
     said = (
-        "BTC/USDT:USDT, ETH/USDT:USDT: entries of conservative left out: the HTF gate has no 4h "
+        "BTC/USDT:USDT, ETH/USDT:USDT: entries of conservative left out: the HTF gate has no 5h "
         "candles of it"
     )
     assert said in process.stdout.splitlines()

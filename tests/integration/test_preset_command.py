@@ -373,7 +373,7 @@ def test_subclass_with_a_fixed_value_keeps_it(
     )
     params = {"buy": {"enter_z": 2.0, "bb_k": 1.5}, "protection": {"cooldown": 5}}
     apply(folder, params, "--strategy", "MyOwn")
-    assert "Not as in part.json, but as MyOwn has it: enter_z 3.0\n" in capsys.readouterr().out
+    assert "Fixed by MyOwn, unlike in part.json: enter_z 3.0\n" in capsys.readouterr().out
     strategy = loaded(folder, "MyOwn")
     assert (strategy.enter_z.value, strategy.bb_k.value, strategy.cooldown.value) == (3.0, 1.5, 5)
     with pytest.raises(
