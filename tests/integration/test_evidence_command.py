@@ -69,9 +69,10 @@ def test_entries_whose_gate_has_no_series_are_left_out_in_words(
     folder: Path, lean_datadir: Path
 ) -> None:
     # 5h does not divide a day, so it is not made from 1h.
+    configure(folder, htf_timeframe="5h")
     process = perp_imbalance(
         *("evidence", "--datadir", str(lean_datadir), "--horizons", "4", "--draws", "100"),
-        *("--pairs", "BTC/USDT:USDT", "ETH/USDT:USDT", "--htf-timeframe", "5h"),
+        *("--pairs", "BTC/USDT:USDT", "ETH/USDT:USDT"),
         cwd=folder,
     )
     assert process.returncode == 0, process.stderr
