@@ -182,7 +182,7 @@ def add_htf_timeframe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--htf-timeframe",
         metavar="TF",
-        help="of the HTF gate (default: the config's, or the shortest one that the folder has)",
+        help="of the HTF gate (default: the config's, made from shorter candles if missing)",
     )
 
 
