@@ -39,7 +39,7 @@ def check_span(data: BacktestData, start: datetime, stop: datetime) -> None:
     last = max(end for _, end in spans)
     if start < first:
         raise RehearsalError(
-            f"{start:%Y-%m-%d} is too early: {data.folder.datadir} begins "
+            f"{start:%Y-%m-%d} is too early: the candles in {data.folder.datadir} begin at "
             f"{min(spans)[0]:%Y-%m-%d %H:%M}, and {STARTUP_CANDLES} candles are needed "
             f"before the time range: start it at {first.ceil('D'):%Y%m%d} or later"
         )

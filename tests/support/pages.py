@@ -60,8 +60,8 @@ SECTIONS = {
         *("Accounts, out of sample", "Equity, out of sample", "Windows", "Parameters by window"),
     ],
     "rehearse": [
-        *("Trades", "Profit, bot minus backtest", "Differences by kind", "Each difference"),
-        "Open at the end",
+        *("Trades", "Profit, bot minus backtest", "Differences by kind"),
+        *("Differences by cause", "Each difference", "Open at the end"),
     ],
 }
 

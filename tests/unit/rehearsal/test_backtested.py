@@ -30,7 +30,7 @@ def data() -> Any:
     ("start", "stop", "said"),
     [
         (FIRST, "2025-03-10 22:00", None),
-        (FIRST - pd.Timedelta(seconds=1), "2025-03-10", f"range at {FIRST.ceil('D'):%Y%m%d}"),
+        (FIRST - pd.Timedelta(seconds=1), "2025-03-10", f"start it at {FIRST.ceil('D'):%Y%m%d}"),
         (FIRST, "2025-03-11", "opens 2025-03-10 22:00: end the time range at 20250310 or"),
     ],
 )

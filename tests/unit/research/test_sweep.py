@@ -218,8 +218,9 @@ def test_gate_without_candles_of_its_timeframe_is_refused(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(folder)
-    arguments = ["--datadir", str(tiny_datadir), "--htf-timeframe", "5h", "--use-htf", "yes,no"]
-    arguments += ["--enter-z", "1.5,1.7,1.9"]
+    # 5h does not divide a day, so it is not made from 1h.
+    monkeypatch.setenv("FREQTRADE__PERP_IMBALANCE__HTF_TIMEFRAME", "5h")
+    arguments = ["--datadir", str(tiny_datadir), "--enter-z", "1.5,1.7,1.9", "--use-htf", "yes,no"]
     said = " ".join(refused(arguments, capsys, "sweep").split())
     assert (
         "the HTF gate has no 5h candles of it: download what is missing, or take the gate off"
