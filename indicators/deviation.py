@@ -117,9 +117,9 @@ def robust_z_score(
 
 
 def _spread_beside_zeros(distances: Floats, dev_len: int) -> Floats:
-    """Return 1.4826 × MAD of the last premiums that are not 0, at least 0.5 bps.
+    """Return 1.4826 × MAD of the last nonzero premiums, or 0.5 bps if that is more.
 
-    :param distances: of premiums to their medians, in bps; NaN where the premium is 0.
+    :param distances: distance of each premium from its median, in bps; NaN where the premium is 0.
     """
     if not distances.size:
         return distances

@@ -152,7 +152,7 @@ class Grid:
     def combinations(
         self, sample: int | None = None, seed: int = 0, part: slice = slice(None)
     ) -> Iterator[Thresholds]:
-        """Return all combinations, or a random sample of them, those that share most in a row.
+        """Return all combinations or a random sample; neighbours share as much as possible.
 
         A sample has one of each of so many equal stretches of the grid: none has to be held to be
         drawn once.
@@ -171,7 +171,7 @@ class Grid:
             yield replace(self.base, **dict(zip(AXES, values, strict=True)))
 
     def numbers(self, thresholds: Thresholds) -> list[str]:
-        """Return what varies and is a number, without that of gates that are off."""
+        """Return the varied numbers, without those of gates that are off."""
         off = {
             name
             for switch, own in _GATES.items()
@@ -182,7 +182,7 @@ class Grid:
         return [name for name in varying if not isinstance(getattr(thresholds, name), bool)]
 
     def neighbours(self, thresholds: Thresholds) -> list[Thresholds]:
-        """Return what lies one step away along each number that varies; switches stay.
+        """Return the combinations one step away along each varied number; switches stay.
 
         Steps of z are at least :data:`Z_STEP`: nearer ones have much the same trades.
         """

@@ -1,4 +1,4 @@
-"""A sweep: every combination of a grid on every pair, streamed to a file as it is found."""
+"""A sweep: trade every combination of a grid on every pair, and stream the results to a file."""
 
 import math
 import uuid
@@ -55,10 +55,10 @@ SCHEMA = pa.schema(
 
 
 class Selection(NamedTuple):
-    """What a combination is tried on.
+    """The pairs and the exit rule on which combinations are tried.
 
-    :ivar pair: its name, or :data:`ALL`: those of a sweep, with one wallet.
-    :ivar horizon: candles for which entries are held; None: as the strategy trades.
+    :ivar pair: name of a pair, or :data:`ALL` for all pairs with one wallet.
+    :ivar horizon: candles for which entries are held; None for the strategy's own exits.
     """
 
     pair: str
@@ -66,7 +66,7 @@ class Selection(NamedTuple):
 
 
 class Source(Protocol):
-    """What turns thresholds into trades."""
+    """An object that computes the trades of thresholds."""
 
     times: list[Ints]
 
@@ -74,19 +74,19 @@ class Source(Protocol):
         """Return the trades of thresholds."""
 
     def each(self, combinations: Iterable[Thresholds]) -> Iterator[Trades]:
-        """Return the trades of many."""
+        """Yield the trades of many thresholds."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What to sweep over; all of it plain data, so that it can travel.
+    """The inputs of a sweep, as plain data that can be sent to workers.
 
     :param histories: the pairs, as ``PairHistories.traded`` reads them.
-    :param rules: of a backtest.
-    :param horizons: candles to hold entries; none: as the strategy trades.
-    :param sample: combinations to draw from the grid; None for all of it.
+    :param rules: trading rules of a backtest.
+    :param horizons: candles for which entries are held; empty for the strategy's own exits.
+    :param sample: number of combinations to draw from the grid; None for all.
     :param rank_by: one of ``grid_names.RANKS``.
-    :param min_trades: of a combination that is ranked.
+    :param min_trades: fewest trades of a ranked combination.
     """
 
     grid: Grid
@@ -101,30 +101,30 @@ class Plan:
 
     @property
     def combinations(self) -> int:
-        """Combinations of the grid that are tried."""
+        """The combinations of the grid that are tried."""
         size = self.grid.size
         return size if self.sample is None else min(self.sample, size)
 
     @property
     def pairs(self) -> list[str]:
-        """Names of the pairs."""
+        """The names of the pairs."""
         return [history.match.perp for history in self.histories]
 
     @property
     def selections(self) -> list[Selection]:
-        """All pairs together, where there are several, then each alone; by horizon."""
+        """For each horizon: all pairs together if there are several, then each pair alone."""
         pairs = [ALL, *self.pairs] if len(self.pairs) > 1 else self.pairs
         return [Selection(pair, horizon) for horizon in self.horizons or (None,) for pair in pairs]
 
     def parts(self) -> Iterator[tuple[Selection, slice]]:
-        """Yield what is computed at a time, in order."""
+        """Yield the parts of the sweep in order."""
         size = max(1, PART // max(1, len(self.histories)))
         for selection in self.selections:
             for begin in range(0, self.combinations, size):
                 yield selection, slice(begin, begin + size)
 
     def source(self, selection: Selection) -> Source:
-        """Return what trades thresholds on a selection."""
+        """Return the object that computes trades on a selection."""
         histories = [
             history for history in self.histories if selection.pair in (ALL, history.match.perp)
         ]
@@ -133,17 +133,17 @@ class Plan:
         return HeldEntries(histories, self.settings, selection.horizon, 2 * self.rules.fee)
 
     def wallet(self, selection: Selection) -> float | None:
-        """Return the wallet that trades of a selection share; None where they share none."""
+        """Return the wallet that the trades of a selection share; None if they share none."""
         return self.rules.wallet if selection.horizon is None else None
 
     def span(self) -> tuple[int, int]:
-        """Return the first week of all pairs' candles, and how many weeks there are."""
+        """Return the first week of all pairs' candles and the number of weeks."""
         opened = [history.perp["date"].iloc[history.begin :] for history in self.histories]
         return span_of([dates.dt.as_unit("ns").astype("int64").to_numpy() for dates in opened])
 
 
 class Candidate(NamedTuple):
-    """A combination that earned something, by what it is ranked by: more is better."""
+    """A ranked combination; a higher value is better."""
 
     rank: float
     thresholds: Thresholds
@@ -152,9 +152,9 @@ class Candidate(NamedTuple):
 
 @dataclass
 class Sweep:
-    """What a sweep left: the file with every row, the best of each selection, and their luck.
+    """The result of a sweep: the file with all rows, the best of each selection, and luck.
 
-    :ivar held_pct: what holding each pair made over the same candles.
+    :ivar held_pct: profit of buy and hold of each pair over the same candles, in percent.
     """
 
     plan: Plan
@@ -165,7 +165,7 @@ class Sweep:
     held_pct: dict[str, float] = field(default_factory=dict)
 
     def add(self, selection: Selection, rows: pa.Table) -> None:
-        """Keep the best of some rows, each set of trades once."""
+        """Keep the best rows, each set of trades once."""
         self.tried += rows.num_rows
         columns = {name: rows[name].to_numpy() for name in Figures._fields}
         rank = columns[self.plan.rank_by].astype(np.float64)
@@ -192,7 +192,7 @@ class Sweep:
 
 
 class _Done(NamedTuple):
-    """A part that was computed: its rows, the highest t of each draw, and how many it is of."""
+    """A computed part: its rows, the highest t of each draw, and the number of combinations."""
 
     rows: pa.Table
     drawn: Floats
@@ -207,11 +207,11 @@ def run_sweep(
 ) -> Sweep:
     """Trade every combination on every selection and write a parquet file.
 
-    The file appears when it is whole; an interrupt leaves nothing.
+    The file is written atomically; an interrupt leaves none.
 
-    :param tell: told what is being swept, the combinations done and those in all.
-    :param cluster: where to; None: in this process.
-    :raises CommandError: if the cluster has other code than this machine, or its workers die.
+    :param tell: called with the current selection, the number of done and of all combinations.
+    :param cluster: the cluster to compute on; None for this process.
+    :raises CommandError: if the cluster's code differs from this machine's, or its workers die.
     """
     _, weeks = plan.span()
     sweep = Sweep(plan, file, Luck(weeks, seed=plan.seed))
@@ -259,7 +259,7 @@ def compute(
 ) -> _Done:
     """Trade a part of the combinations on one selection.
 
-    :param tell: told how many are done, now and then.
+    :param tell: called at intervals with the number of done combinations.
     """
     first, weeks = plan.span()
     calendar, wallet = Calendar(source.times, first, weeks), plan.wallet(selection)
@@ -283,10 +283,10 @@ _TOLD = 100
 
 
 def compute_there(plan: Plan, selection: Selection, part: slice, code: dict[str, str]) -> _Done:
-    """Do what :func:`compute` does on a worker.
+    """Call :func:`compute` on a worker.
 
-    :param code: :func:`code_versions` of the machine that began.
-    :raises CommandError: if the code here is other.
+    :param code: :func:`code_versions` of the machine that started the sweep.
+    :raises CommandError: if the code on this worker differs.
     """
     here = code_versions()
     if other := [name for name, version in code.items() if here.get(name) != version]:
@@ -300,7 +300,7 @@ def compute_there(plan: Plan, selection: Selection, part: slice, code: dict[str,
 def _there(
     plan: Plan, cluster: Cluster, tell: Callable[[str, int, int], None], total: int
 ) -> Generator[tuple[Selection, _Done], None, None]:
-    """Compute all parts on a cluster, and yield them in their order."""
+    """Compute all parts on a cluster, and yield them in order."""
     from perp_imbalance.research.walk_forward.worker import hold, stopped_at_exit
 
     run, code, done = f"sweep-{uuid.uuid4().hex[:12]}", code_versions(), 0
@@ -341,9 +341,9 @@ def _threads(client: Any) -> int:
 
 
 def _result(future: Any) -> _Done:
-    """Return what a worker computed.
+    """Return the result of a worker.
 
-    :raises CommandError: if it could not, in one line.
+    :raises CommandError: one line, if the worker failed.
     """
     from distributed import KilledWorker
 

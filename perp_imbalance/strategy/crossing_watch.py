@@ -1,4 +1,4 @@
-"""Which crossings of a level a running bot has told, and which are news."""
+"""Find the crossings of a level that a running bot has not reported yet."""
 
 from collections.abc import Mapping
 
@@ -14,9 +14,9 @@ _LATE = 24
 
 
 class CrossingWatch:
-    """Each crossing is news once, however often the candles are looked at.
+    """Returns each crossing once, however often the candles are analysed.
 
-    What is news is read from the candles, so that a restart knows it without a file.
+    New crossings are found from the candles alone, so that a restart needs no file.
     """
 
     def __init__(self) -> None:
@@ -31,13 +31,13 @@ class CrossingWatch:
         values: Floats,
         earliest: Timestamp,
     ) -> int:
-        """Return the side of a crossing that was not told and is not over; 0 if there is none.
+        """Return the side of a new crossing that still lasts; 0 if there is none.
 
-        :param name: of the pair, or of what all pairs have in common.
-        :param dates: of the candles, one a value, rising.
-        :param values: shape of ``dates``, NaN where not known.
-        :param earliest: of crossings on candles before it nothing is told, nor of those before the
-            first candle that was looked at.
+        :param name: name of the pair, or of a value of all pairs.
+        :param dates: opening times of the candles, one per value, increasing.
+        :param values: array of the shape of ``dates``, NaN where unknown.
+        :param earliest: crossings on earlier candles, or before the first analysed candle, are not
+            new.
         """
         since = self._since.setdefault((name, rule), dates[-1])
         sides = crossings(values, rule.level, rule.cooldown_candles)
@@ -59,9 +59,9 @@ class CrossingWatch:
 
 
 def dislocated(frames: Mapping[str, DataFrame], rule: CrossingAlert) -> DataFrame:
-    """Return how many pairs are dislocated, candle by candle.
+    """Return the number of dislocated pairs for each candle.
 
-    A share of fewer than half of the pairs says nothing of the market: it is not known.
+    If fewer than half of the pairs are known, the share is NaN.
 
     :param frames: ``date`` and ``deviation_bps`` by pair.
     :return: of the last candles, ``dislocated``, ``known`` (pairs), ``share`` (%) by date.

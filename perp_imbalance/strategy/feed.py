@@ -1,6 +1,6 @@
-"""The feed of a running bot: late candles, pairs without signals, flips of the bias, crossings.
+"""The data feed of a running bot: late candles, pairs without signals, bias flips, crossings.
 
-Each trouble, each flip, each crossing and each candle is told once, however often the bot looks.
+Each problem, flip, crossing and candle is reported once, however often the bot iterates.
 """
 
 import logging
@@ -49,9 +49,9 @@ Trouble = tuple[str, str]
 
 
 class AlertDeduplicator:
-    """The troubles that have been told, so that none is told at every candle or every look.
+    """Remembers reported problems, so that none is reported on every candle or iteration.
 
-    :param send: sends a message to where the trader reads it.
+    :param send: sends a message to the trader.
     """
 
     def __init__(self, send: Callable[[str], Any]) -> None:
@@ -64,9 +64,9 @@ class AlertDeduplicator:
 
     @contextmanager
     def in_one_message(self, of: int) -> Iterator[None]:
-        """Tell what begins and what ends until the block is left in one message each.
+        """Collect the problems that begin and end during the block into one message each.
 
-        :param of: how many pairs are looked at.
+        :param of: number of pairs that are analysed.
         """
         self._is_waiting = True
         try:
@@ -76,9 +76,9 @@ class AlertDeduplicator:
             self._tell(of)
 
     def begin(self, pair: str, trouble: Trouble, candle: datetime | None = None) -> None:
-        """Tell of a pair that gives no signals, in the log and in one message.
+        """Report a pair that gives no signals, in the log and in one message.
 
-        :param candle: the candle that has the trouble, where it is one of a single candle.
+        :param candle: the candle with the problem, if it concerns a single candle.
         """
         kind, reason = trouble
         told = self._told.setdefault(pair, {})
@@ -88,12 +88,12 @@ class AlertDeduplicator:
         self._tell(1)
 
     def end(self, pair: str, candle: datetime) -> None:
-        """Tell that a pair gives signals again, if it was told that it does not.
+        """Report that a pair gives signals again, if its problem was reported.
 
-        Not on a candle that had a trouble: a spot price that comes too late for each candle would
-        be told twice a candle.
+        Not on a candle that had the problem: otherwise a spot price that is late on each candle
+        would cause two messages per candle.
 
-        :param candle: the last one.
+        :param candle: the last candle.
         """
         if pair in self._told and candle not in self._told[pair].values():
             del self._told[pair]
@@ -116,7 +116,7 @@ class AlertDeduplicator:
 
 
 def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
-    """Say which pairs give no signals, and why: of one, or of many with their count."""
+    """Return a message about pairs without signals, with the reason."""
     if len(reasons) == 1:
         ((pair, reason),) = reasons.items()
         return f"{pair} gives no signals: {reason}"
@@ -125,14 +125,14 @@ def _without_signals(reasons: Mapping[str, str], of: int, most: int) -> str:
 
 
 def _with_signals(pairs: Sequence[str], most: int) -> str:
-    """Say which pairs give signals again."""
+    """Return a message about pairs that give signals again."""
     if len(pairs) == 1:
         return f"{pairs[0]} gives signals again"
     return f"{len(pairs)} pairs give signals again: {some(pairs, most)}"
 
 
 def missing_premium(last: Mapping[Any, Any], spot: str) -> str:
-    """Say why the last candle has no premium.
+    """Return why the last candle has no premium.
 
     :param last: the last row: ``date``, ``close``, ``volume`` and the columns of the signal.
     :param spot: name of the spot pair.
@@ -146,7 +146,7 @@ def missing_premium(last: Mapping[Any, Any], spot: str) -> str:
 
 
 class WatchedFeed(IStrategy):
-    """The part of a strategy that follows what the exchange sends while the bot runs."""
+    """The part of a strategy that watches the exchange's data while the bot runs."""
 
     settings: Settings
     preset: str
@@ -174,15 +174,15 @@ class WatchedFeed(IStrategy):
 
     @abstractmethod
     def spot_of(self, pair: str) -> SpotMatch:
-        """Return the spot pair that belongs to a perp, or the reason why none does."""
+        """Return the spot pair of a perp, or the reason why it has none."""
 
     @abstractmethod
     def thresholds(self) -> Thresholds:
-        """Return the thresholds as the parameters have them now."""
+        """Return the thresholds with the current values of the parameters."""
 
     @abstractmethod
     def informatives_of(self, pair: str) -> list[tuple[str, str, CandleType]]:
-        """Return the series beside its own candles that a pair needs."""
+        """Return the series that a pair needs besides its own candles."""
 
     @property
     @abstractmethod
@@ -190,14 +190,14 @@ class WatchedFeed(IStrategy):
         """The length of a candle."""
 
     def refuse(self, pair: str, kind: str, reason: str) -> None:
-        """Name a pair that cannot give signals, as long as its candles are what they are."""
+        """Report a pair that cannot give signals with its current candles."""
         self.unfit[pair] = reason
         self.troubles.begin(pair, (kind, reason))
 
     def announce(self, dataframe: DataFrame, pair: str) -> None:
-        """Tell what the config asks for of a candle that closed while the bot was running.
+        """Send the configured alerts about a candle that closed while the bot was running.
 
-        So a restart repeats nothing, and tells of nothing that is over.
+        So a restart repeats no message, and sends none about the past.
         """
         flip = flip_alert(
             dataframe,
@@ -220,7 +220,7 @@ class WatchedFeed(IStrategy):
             self.found_alerts += found
 
     def tell(self, alerts: Sequence[Alert]) -> None:
-        """Send a message for each kind of alert; the log names the pairs that it leaves out."""
+        """Send a message for each kind of alert; the log has all pairs of a message."""
         for message, whole in zip(messages(alerts), messages(alerts, len(alerts)), strict=True):
             if message != whole:
                 logger.info("%s", whole)
@@ -228,13 +228,13 @@ class WatchedFeed(IStrategy):
 
     @property
     def earliest_news(self) -> Timestamp:
-        """The opening of the first candle that closed while the bot was running."""
+        """The opening time of the first candle that closed while the bot was running."""
         return Timestamp(self.started - self.candle)
 
     def analyze_pair(self, pair: str) -> None:
-        """Analyse a candle anew when a spot candle comes that was late; look at the feed.
+        """Analyse a candle again when its late spot candle arrives; watch the feed.
 
-        freqtrade analyses a candle once, with what is there when the perp's has come.
+        freqtrade analyses a candle once, with the data that exists when the perp's candle arrives.
         """
         newest = []
         for name, timeframe, candle_type in self.informatives_of(pair):
@@ -256,7 +256,7 @@ class WatchedFeed(IStrategy):
         self.log_candle(dataframe, pair)
 
     def analyze(self, pairs: list[str]) -> None:
-        """Analyse pairs as freqtrade does; what many have in common is told in one message."""
+        """Analyse pairs as freqtrade does, and report what many have in common in one message."""
         self.found_alerts = []
         try:
             with self.troubles.in_one_message(len(pairs)):
@@ -267,9 +267,9 @@ class WatchedFeed(IStrategy):
         self.announce_market(pairs)
 
     def announce_market(self, pairs: Sequence[str]) -> None:
-        """Tell where so many pairs are dislocated as the config asks for.
+        """Send a market alert if the share of dislocated pairs crosses the config's level.
 
-        A candle is judged when every pair has its premium, or no late one is awaited any longer.
+        A candle is checked when every pair has its premium, or when waiting for late ones is over.
         """
         rules = self.settings.crossing_alerts("market")
         if not rules or self.config["runmode"] not in TRADE_MODES:
@@ -302,15 +302,15 @@ class WatchedFeed(IStrategy):
 
     @property
     def patience(self) -> timedelta:
-        """How long the spot candle of a closed candle is waited for."""
+        """The time for which a late spot candle is awaited."""
         return timedelta(seconds=self.settings.max_entry_age_seconds)
 
     def is_overdue(self, last: Mapping[Any, Any]) -> bool:
-        """Tell whether the spot candle of a closed candle is waited for no longer."""
+        """Return whether waiting for the spot candle of a closed candle is over."""
         return bool(datetime.now(UTC) - (last["date"] + self.candle) > self.patience)
 
     def watch_feed(self, dataframe: DataFrame, pair: str) -> None:
-        """Tell once when the premium of a pair stays away, and once when it is back."""
+        """Report once when the premium of a pair is missing, and once when it is back."""
         # At every look and of every pair, so a whole row is taken out only where it is needed.
         if np.isfinite(dataframe["premium"].to_numpy()[-1]):
             self.troubles.end(pair, pd.Timestamp(dataframe["date"].iloc[-1]))
@@ -321,9 +321,9 @@ class WatchedFeed(IStrategy):
             self.troubles.begin(pair, ("premium", reason), last["date"])
 
     def log_candle(self, dataframe: DataFrame, pair: str) -> None:
-        """Say in one line of the log what the last closed candle is, and what keeps it out.
+        """Log one line about the last closed candle: its values, and why there is no entry.
 
-        A candle whose spot price may still come is told when it has come, or is awaited no longer.
+        If its spot price is late, the line is logged when the price arrives or the wait ends.
         """
         if not self.settings.log_candles or self.config["runmode"] not in TRADE_MODES:
             return

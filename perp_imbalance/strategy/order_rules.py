@@ -135,7 +135,7 @@ def check_stoploss(stoploss: float) -> None:
 
 
 def closed_against(close: float, open_rate: float, side: str, share: float) -> bool:
-    """Return whether a close is at least ``stop_on_close`` against a position.
+    """Return whether a candle's close is worse than the entry price by ``stop_on_close`` or more.
 
     :param side: ``short`` or ``long``.
     :param share: ``stop_on_close``, a fraction of the price.

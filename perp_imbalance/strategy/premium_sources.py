@@ -1,4 +1,4 @@
-"""By what the premium of each pair is measured while a strategy runs."""
+"""Choose the source of each pair's premium while a strategy runs."""
 
 import logging
 from abc import abstractmethod
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class PremiumSources(IStrategy):
-    """The part of a strategy that passes a source over whose prices are not the pair's."""
+    """The part of a strategy that skips a premium source whose prices do not match the pair's."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__(config)
@@ -26,23 +26,23 @@ class PremiumSources(IStrategy):
 
     @abstractmethod
     def spot_of(self, pair: str) -> SpotMatch:
-        """Return what a perp is compared with, or the reason why it is with nothing."""
+        """Return the premium source of a perp, or the reason why it has none."""
 
     @abstractmethod
     def candles(self, pair: str, timeframe: str, candle_type: CandleType) -> DataFrame:
-        """Return the candles freqtrade has, with their columns even where it has none."""
+        """Return freqtrade's candles; an empty frame with their columns if it has none."""
 
     def source_candles(self, match: SpotMatch) -> DataFrame | None:
-        """Return the candles of what a perp is compared with; None where it is with nothing."""
+        """Return the candles of a perp's premium source; None if it has no source."""
         if match.spot is None:
             return None
         return self.candles(match.spot, self.timeframe, CandleType(match.source))
 
     def settle_source(self, pair: str, dataframe: DataFrame) -> SpotMatch:
-        """Return what the premium of a pair is measured by, and tell once where it is a fallback.
+        """Return the premium source of a pair, and report once if it is a fallback.
 
-        A running bot asks for one source at a time: it passes over one, and gets the candles of the
-        next before it looks again.
+        A running bot requests one source at a time: after skipping one, it gets the candles of the
+        next source before the next iteration.
 
         :param dataframe: the perp's candles.
         """
@@ -67,5 +67,5 @@ class PremiumSources(IStrategy):
         return match.next(reason)
 
     def awaits_source(self, pair: str) -> bool:
-        """Tell whether the candles of a pair's source have not been asked for yet."""
+        """Return whether the candles of a pair's source have not been requested yet."""
         return pair in self._awaited
