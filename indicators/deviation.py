@@ -117,7 +117,7 @@ def robust_z_score(
 
 
 def _spread_beside_zeros(distances: Floats, dev_len: int) -> Floats:
-    """Return 1.4826 × MAD of the last nonzero premiums, or 0.5 bps if that is more.
+    """Return 1.4826 × MAD of the last nonzero premiums, but at least 0.5 bps.
 
     :param distances: distance of each premium from its median, in bps; NaN where the premium is 0.
     """

@@ -22,7 +22,7 @@ def rehearse(
 ) -> None:
     """Run the bot of a plan; its database and log are then in the plan's folder.
 
-    A later plan with the same folder restarts this bot.
+    A second plan with the same folder and a later start continues with this bot's database.
 
     :param cwd: folder to run in, by default this process's; relative paths of the config start
         there

@@ -32,7 +32,7 @@ class Stage:
             yield replay
 
     def config(self, config: dict[str, Any]) -> Mapping[str, Any]:
-        """Return the bot's config, made from the default one of a rehearsal."""
+        """Return the bot's config, based on the default rehearsal config."""
         return config
 
     def looked(self, worker: "Worker", now: float) -> None:

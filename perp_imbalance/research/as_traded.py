@@ -113,7 +113,7 @@ class Market:
 
 
 class Setup:
-    """The parts of the signals of one preset on one pair, from which nulls are made.
+    """The signals of one preset on one pair, in the parts that are needed to make nulls.
 
     :ivar bias: the bias from ``begin`` on.
     :ivar flags: bits of the signals.

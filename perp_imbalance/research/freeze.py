@@ -147,7 +147,7 @@ class Freeze:
 
     @property
     def said(self) -> str:
-        """A sentence about the file for the user."""
+        """A sentence that tells the user about the file."""
         if not self.looks:
             return (
                 f"frozen in {self.file}, hash {self.hash[:12]}: the test set was not computed; the "

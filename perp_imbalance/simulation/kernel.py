@@ -259,7 +259,7 @@ def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, sign
 
     The exit signal comes before the stoploss, even on a candle that crosses the stop price.
 
-    :param signal: bits of the candle before.
+    :param signal: signal bits of the previous candle.
     """
     side, tick, rate, level = position.side, position.tick, candle.open, position.stop
     reason, enters, leaves = OPEN, ENTER_LONG, EXIT_LONG

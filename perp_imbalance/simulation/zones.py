@@ -1,7 +1,7 @@
-"""Compute signals and trades from z-scores and gates for many sets of thresholds, compiled.
+"""Compiled code that computes signals and trades for many sets of thresholds.
 
-The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. The search
-jumps from one extreme z-score to the next, so most candles are never read.
+The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. The code jumps
+from one extreme z-score to the next, so it never reads most candles.
 """
 
 from perp_imbalance.simulation.compiling import cached, compiled

@@ -29,7 +29,7 @@ _FILES_TITLE = "files:"
 
 @dataclass(frozen=True)
 class SampleMarket:
-    """A sample market that was written.
+    """A sample market on disk: its folder, time range, pairs and files.
 
     :ivar datadir: the folder, for freqtrade's ``--datadir``.
     :ivar start: open of the first candle.

@@ -14,7 +14,7 @@ from perp_imbalance.replay.candle_store import CandleStore, Market, Series, Symb
 
 
 class Price(NamedTuple):
-    """The prices of a perp at one time; all 0 where it has none."""
+    """The prices of a perp at one time; all 0 if it has no price then."""
 
     bid: Decimal
     ask: Decimal

@@ -209,7 +209,7 @@ def _finished(
 
 
 def _running(client: Any, left: int) -> int:
-    """Return the number of running windows: as many as there are threads."""
+    """Return how many windows run at the same time: one per thread."""
     return min(left, int(sum(client.nthreads().values())))
 
 
