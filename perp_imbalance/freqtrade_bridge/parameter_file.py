@@ -53,7 +53,7 @@ class _MaxOpenTrades(_Options):
 
 
 class _Spaces(BaseModel):
-    """Values by space: freqtrade's options, and the parameters of a strategy."""
+    """Values of freqtrade's options and of a strategy's parameters, grouped by hyperopt space."""
 
     model_config = ConfigDict(extra="allow", strict=True)
     __pydantic_extra__: dict[str, dict[str, Any]]

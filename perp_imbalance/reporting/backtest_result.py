@@ -138,8 +138,8 @@ class Outcome:
 
     :ivar trades: freqtrade's trades.
     :ivar stats: freqtrade's own figures.
-    :ivar equity: the wallet at each candle, or after each closed trade if the result file has no
-        wallet.
+    :ivar equity: the balance at each candle, or after each closed trade if the result file has no
+        balances.
     :ivar parameters: the parameter file that the strategy used; None if it used none.
     """
 

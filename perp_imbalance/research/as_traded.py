@@ -113,7 +113,7 @@ class Market:
 
 
 class Setup:
-    """The signals of one preset on one pair, in the parts that are needed to make nulls.
+    """The signals of one preset on one pair, as the arrays from which null samples are made.
 
     :ivar bias: the bias from ``begin`` on.
     :ivar flags: bits of the signals.

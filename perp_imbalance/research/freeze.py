@@ -147,7 +147,7 @@ class Freeze:
 
     @property
     def said(self) -> str:
-        """A sentence that tells the user about the file."""
+        """A sentence that tells the user about this freeze file."""
         if not self.looks:
             return (
                 f"frozen in {self.file}, hash {self.hash[:12]}: the test set was not computed; the "

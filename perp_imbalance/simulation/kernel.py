@@ -257,7 +257,7 @@ def _scale_out(
 def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, signal: int) -> bool:
     """Place an exit order if this candle causes one; return whether the order is filled.
 
-    The exit signal comes before the stoploss, even on a candle that crosses the stop price.
+    The exit signal has priority over the stoploss, even on a candle that crosses the stop price.
 
     :param signal: signal bits of the previous candle.
     """

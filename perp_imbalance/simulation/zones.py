@@ -1,7 +1,7 @@
 """Compiled code that computes signals and trades for many sets of thresholds.
 
-The rules are those of ``perp_imbalance.indicators.hysteresis``; a test compares them. The code jumps
-from one extreme z-score to the next, so it never reads most candles.
+It follows the same rules as ``perp_imbalance.indicators.hysteresis``; a test checks that the two
+agree. It jumps from one extreme z-score to the next, and skips most candles.
 """
 
 from perp_imbalance.simulation.compiling import cached, compiled

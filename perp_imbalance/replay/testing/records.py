@@ -31,7 +31,7 @@ class OrderRequest:
 
     :ivar price: 0 for a market order
     :ivar trigger_price: 0 for an order without a condition
-    :ivar by_mark: whether the mark price triggers it instead of the traded price
+    :ivar by_mark: whether the order is triggered by the mark price rather than the traded price
     """
 
     symbol: str
