@@ -119,7 +119,8 @@ def robust_z_score(
 def _spread_beside_zeros(distances: Floats, dev_len: int) -> Floats:
     """Return 1.4826 × MAD of the last nonzero premiums, but at least 0.5 bps.
 
-    :param distances: distance of each premium from its median, in bps; NaN where the premium is 0.
+    :param distances: distance of each premium from the moving median, in bps; NaN where the
+        premium is 0.
     """
     if not distances.size:
         return distances

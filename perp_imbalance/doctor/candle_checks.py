@@ -87,7 +87,7 @@ def check_freshness(
 def check_prices(match: SpotMatch, fraction: Floats) -> list[Check]:
     """Check that perp and spot have prices of the same coin, but are not the same market.
 
-    :param fraction: the premiums.
+    :param fraction: the premium of each candle, as a fraction of the spot price.
     """
     ratio = price_ratio(fraction)
     if math.isnan(ratio):

@@ -47,7 +47,7 @@ class Traded(NamedTuple):
 
     @classmethod
     def of(cls, pair: str, perp: DataFrame) -> "Traded":
-        """Return the figures of a perp from its candles. There must be at least one candle."""
+        """Return price and swing of a perp from its candles. There must be at least one candle."""
         ranges = (perp["high"] - perp["low"]) / perp["close"] / 2
         return cls(pair, float(perp["close"].iloc[-1]), float(ranges[perp["volume"] > 0].median()))
 

@@ -87,7 +87,7 @@ class Bootstrap:
         return float(few * np.sqrt(np.square(held[0] + held[1]).sum() / apart))
 
     def _held(self, rows: NDArray[np.int64]) -> Floats:
-        """Return the number of events that are held on each candle."""
+        """Return, for each candle, how many events have an open position."""
         changes = np.zeros(int(self._candles[-1]) + self._horizon + 1)
         changes[rows] += 1
         changes[rows + self._horizon] -= 1

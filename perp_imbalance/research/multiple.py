@@ -88,5 +88,5 @@ def false_discovery(p_values: Sequence[float | None] | Floats) -> list[float | N
 
 
 def as_values(family: Family) -> dict[str, Any]:
-    """Return a family as plain values."""
+    """Return the tests of a family of results as plain values, for JSON."""
     return family._asdict() | {"spa_p": None if family.spa_p is None else round(family.spa_p, 4)}

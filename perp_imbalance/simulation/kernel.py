@@ -255,7 +255,7 @@ def _scale_out(
 
 @compiled
 def _is_left(candle: Any, before: Any, rules: Any, position: Any, row: int, signal: int) -> bool:
-    """Place an exit order if this candle causes one; return whether the order is filled.
+    """Place an exit order if this candle triggers one; return whether the order is filled.
 
     The exit signal has priority over the stoploss, even on a candle that crosses the stop price.
 
