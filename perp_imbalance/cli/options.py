@@ -16,7 +16,7 @@ DEFAULT_USERDIR = "user_data"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the options for config files, repeatable as in freqtrade, and for the user data."""
+    """Add the option for config files, which may be repeated, and that for the user data folder."""
     parser.add_argument(
         "-c",
         "--config",

@@ -24,8 +24,8 @@ def rehearse(
 
     A second plan with the same folder and a later start continues with this bot's database.
 
-    :param cwd: folder to run in, by default this process's; relative paths of the config start
-        there
+    :param cwd: folder to run in (by default the current one); relative paths in the config start
+        from it
     :param tell: called at intervals with the number of iterations so far
     :raises RehearsalError: if the bot ended too early, with its last message
     :raises KeyboardInterrupt: if it was interrupted

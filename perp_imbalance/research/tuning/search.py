@@ -1,4 +1,4 @@
-"""Search thresholds: try every combination if they are few, else use one of Optuna's samplers."""
+"""Search for the best thresholds: all combinations if they are few, else by an Optuna sampler."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
