@@ -92,8 +92,8 @@ class Ending:
         page_console().print(table)
         coin = result.config.get("stake_currency", "the stake currency")
         print(
-            f"\nNet is after fees and funding; drawdown is of closed trades. Net, drawdown and\n"
-            f"costs are % of the first wallet ({stats['starting_balance']:g} {coin}), fees and "
+            f"\nNet is after fees and funding; drawdown is of closed trades. Net and drawdown\n"
+            f"are % of the first wallet ({stats['starting_balance']:g} {coin}), fees and "
             f"funding {coin};\nfunding above 0 was received. "
             f"Too few trades: fewer than {LEAST_TRADES}.\n"
         )
