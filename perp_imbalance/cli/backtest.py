@@ -38,6 +38,8 @@ STRATEGIES = (
     "PerpImbalanceDeepDiscount",
 )
 SAMPLE_DATADIR = Path("user_data/sample/binance")
+#: Explains the default of ``--datadir``; see :func:`candle_folder`.
+OR_SAMPLE = f"default: the config's folder; if that has none, the sample market, {SAMPLE_DATADIR}"
 
 #: Notes that the final screen prints below its table, each once, in this order.
 Notes = dict[str, None]
@@ -66,7 +68,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog=EXAMPLE,
     )
     add_config(parser)
-    add_datadir(parser, f"default: the synthetic sample market, {SAMPLE_DATADIR}")
+    add_datadir(parser, OR_SAMPLE)
     add_timeframe(parser)
     add_htf_timeframe(parser)
     add_timerange(parser)
@@ -108,10 +110,10 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(arguments: argparse.Namespace) -> int:
     """Run the backtest, then print one screen with the result of each strategy."""
     from perp_imbalance.cli.backtest_screen import Ending
+    from perp_imbalance.data.sample import is_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.process import held_warnings
-    from perp_imbalance.freqtrade_bridge.strategies import check_strategies
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
     refuse_configs(arguments.freqtrade_options)
@@ -120,13 +122,17 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.timerange = arguments.timerange or config.get("timerange")
     check_timerange(arguments.timerange)
     parameters = ParameterFile.of_words(named_values(arguments.values or ()))
-    datadir = arguments.datadir or sample_folder(config)
-    with held_warnings() as notes:
+    words = " ".join(arguments.values or ())
+    with (
+        # Before the candles: a refused value is the only line.
+        strategies_with(parameters, arguments.strategies, config, words) as strategies,
+        held_warnings() as notes,
+    ):
         if not arguments.values:
             warn_of_parameter_files(arguments.strategies, config)
+        datadir = candle_folder(arguments, config)
         data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
-        check_strategies(arguments.strategies, config)
-        result = traded(arguments, config, data, parameters, notes)
+        result = traded(arguments, config, data, strategies, notes)
     folder, next_command = config["exportdirectory"], None
     report = None
     if result is None:
@@ -135,25 +141,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
     elif not arguments.no_report:
         report = reported(result, config, datadir, notes)
-    if result and arguments.datadir:
+    if result and not is_sample_market(datadir):
         # The doctor checks a real exchange, which does not list the sample market.
         next_command = doctor_command(arguments.strategies[0], arguments.config)
     Ending(result, report, list(notes), next_command, datadir).show(as_json=arguments.json)
     return 0
 
 
-def sample_folder(config: Mapping[str, Any]) -> Path:
-    """Return the folder of the sample market, written if it is absent.
+def candle_folder(arguments: argparse.Namespace, config: Mapping[str, Any]) -> Path:
+    """Return the folder of ``--datadir``, else the config's, else of the sample market.
 
-    Warns if there are candles where freqtrade reads them by default: these are not used.
+    The sample market is taken where the config's folder has no perp, and written if absent.
     """
     from perp_imbalance.data.sample import ensure_sample_market
 
-    own = Path(os.path.relpath(config["datadir"]))
-    if any(own.glob("futures/*-futures.*")):
-        logger.warning(
-            "This is the SYNTHETIC sample market; for your own candles, add --datadir %s", own
-        )
+    folder = Path(arguments.datadir or os.path.relpath(config["datadir"]))
+    if arguments.datadir or any(folder.glob("futures/*-futures.*")):
+        return folder
+    logger.warning("%s has no candles: this is the SYNTHETIC sample market", folder)
     return ensure_sample_market(SAMPLE_DATADIR)
 
 
@@ -161,12 +166,12 @@ def traded(
     arguments: argparse.Namespace,
     config: dict[str, Any],
     data: "BacktestData",
-    parameters: "ParameterFile",
+    strategies: Path,
     notes: Notes,
 ) -> Path | None:
     """Run freqtrade's backtest and return the stored result file; None if freqtrade wrote none.
 
-    :param parameters: strategy parameters that replace those of the strategies.
+    :param strategies: folder of the strategies, from :func:`strategies_with`.
     :param notes: receives the strategies' warnings.
     :raises SystemExit: with freqtrade's exit code if it is not 0; freqtrade's output is printed.
     """
@@ -176,13 +181,7 @@ def traded(
     from perp_imbalance.reporting.backtest_result import keep_result, scratch_results
 
     datadir, folder = data.folder.for_freqtrade, Path(config["exportdirectory"])
-    with (
-        running_replay(datadir) as replay,
-        scratch_results(folder) as scratch,
-        strategies_with(
-            parameters, arguments.strategies, config, " ".join(arguments.values or ())
-        ) as strategies,
-    ):
+    with running_replay(datadir) as replay, scratch_results(folder) as scratch:
         overlay = backtest_overlay(config, data) | {"strategy_path": str(strategies)}
         # freqtrade uses its option; a report finds the folder by this entry of the result.
         overlay["datadir"] = str(data.folder.datadir.resolve())
@@ -246,12 +245,13 @@ def strategies_with(
 
     :param names: the strategies that get a parameter file.
     :param words: the parameters as typed, for messages.
-    :raises CommandError: if a strategy would reject the parameters.
+    :raises CommandError: if a strategy is missing, or would reject the parameters.
     """
     from perp_imbalance.files import temporary_folder
-    from perp_imbalance.freqtrade_bridge.strategies import strategy_folder
+    from perp_imbalance.freqtrade_bridge.strategies import check_strategies, strategy_folder
     from perp_imbalance.freqtrade_bridge.strategy_trial import copy_strategies, tried
 
+    check_strategies(names, config)
     source = strategy_folder(config)
     if not parameters.params:
         yield source

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 #: Numeric columns of the table: heading, key in a row, format.
 NUMBERS = (
     ("trades", "trades", "d"),
-    ("net %", "net_pct", ".2f"),
+    ("net %", "profit_pct", ".2f"),
     ("drawdown", "drawdown_pct", ".2f"),
     ("fees", "fees", ".2f"),
     ("funding", "funding", ".2f"),
@@ -41,10 +41,9 @@ class Ending:
         """Print the result as a table, or as one JSON object."""
         from perp_imbalance.data.sample import is_sample_market
         from perp_imbalance.reporting.backtest_result import read_result
-        from perp_imbalance.reporting.result_rows import result_rows
 
         result = read_result(self.result) if self.result else None
-        rows = result_rows(result) if result else []
+        rows = _rows(result) if result else []
         synthetic = is_sample_market(self.datadir)
         if as_json:
             print(json_text(self._as_dict(rows, synthetic)))
@@ -97,6 +96,22 @@ class Ending:
             f"funding {coin};\nfunding above 0 was received. "
             f"Too few trades: fewer than {LEAST_TRADES}.\n"
         )
+
+
+def _rows(result: "Result") -> list[dict[str, Any]]:
+    """Return the summary of each strategy of a result, in the order of the result."""
+    import pandas as pd
+
+    from perp_imbalance.reporting.tables import summary, with_signal_columns
+
+    rows = []
+    for outcome in result.outcomes:
+        trades = outcome.trades
+        if len(trades):
+            # Of their columns only the fees are read, which need no candles.
+            trades = with_signal_columns(trades, {}, pd.Timedelta(0), 0.0)
+        rows.append(summary(outcome.strategy, trades, outcome.stats))
+    return rows
 
 
 def _number(value: float, form: str) -> str:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.backtest import (
-    SAMPLE_DATADIR,
+    OR_SAMPLE,
     backtest_data,
     backtest_overlay,
-    sample_folder,
+    candle_folder,
     warn_of_parameter_files,
 )
 from perp_imbalance.cli.options import (
@@ -55,7 +55,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_config(parser)
     parser.add_argument("-p", "--pair", required=True, metavar="PERP", help="such as BTC/USDT:USDT")
-    add_datadir(parser, f"default: the synthetic sample market, {SAMPLE_DATADIR}")
+    add_datadir(parser, OR_SAMPLE)
     add_timeframe(parser)
     add_htf_timeframe(parser)
     add_timerange(parser)
@@ -89,6 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the chart page and print its path."""
     from rich.console import Console
 
+    from perp_imbalance.data.sample import is_sample_market
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
     from perp_imbalance.indicators.levels import levels
     from perp_imbalance.plotting.chart import write_chart
@@ -107,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         find_browser()
     warn_of_parameter_files([strategy], config)
     with Console(stderr=True).status("candles") as status:
-        datadir = arguments.datadir or sample_folder(config)
+        datadir = candle_folder(arguments, config)
         arguments.pairs = [arguments.pair]
         data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
         merged = merged_config(files, backtest_overlay(config, data))
@@ -131,7 +132,7 @@ def run(arguments: argparse.Namespace) -> int:
             check_trades(chart, arguments.trades)
         if arguments.levels:
             chart = replace(chart, frame=chart.frame.join(levels(chart.frame)))
-        if not arguments.datadir:
+        if is_sample_market(datadir):
             chart = replace(chart, note="SYNTHETIC sample market, no real prices")
         status.update("drawing")
         colors = palette(arguments.palette, arguments.dark)

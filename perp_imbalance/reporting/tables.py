@@ -194,6 +194,7 @@ def summary(
         "fees_pct": paid / wallet * 100.0,
         "fees": paid,
         "fees_bps": paid / turnover * 1e4 if turnover else None,
+        "funding": funding,
         "funding_pct": funding / wallet * 100.0,
         "funding_bps": funding / turnover * 1e4 if turnover else None,
         "turnover": turnover / wallet,

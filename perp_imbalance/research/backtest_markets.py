@@ -33,7 +33,7 @@ class BacktestMarkets:
         self, folder: CandleFolder, exchange: str = "binance", funding_rate: float | None = None
     ) -> None:
         self._folder, self._exchange, self._funding_rate = folder, exchange, funding_rate
-        self._store = CandleStore(folder.datadir)
+        self._store = CandleStore(folder.for_freqtrade)
 
     def of(self, pair: str, perp: DataFrame, begin: int, timerange: TimeRange) -> Markets:
         """Return the market of a perp for the simulation.

@@ -1,5 +1,6 @@
 """Which candles a command takes when none are named."""
 
+import argparse
 import logging
 from pathlib import Path
 
@@ -11,19 +12,32 @@ from perp_imbalance.errors import DataError
 from perp_imbalance.reconcile.span import pairs_of
 
 
-@pytest.mark.parametrize("name", ["BTC_USDT_USDT-1h-futures.feather", "BTC_USDT-1h.feather"])
-def test_sample_market_warns_if_there_are_own_candles(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("stored", "named", "taken"),
+    [
+        ("BTC_USDT_USDT-1h-futures.feather", None, "user_data/data/binance"),
+        # Spot candles alone are not enough for a backtest.
+        ("BTC_USDT-1h.feather", None, str(backtest.SAMPLE_DATADIR)),
+        ("BTC_USDT-1h.feather", "other", "other"),
+    ],
+)
+def test_named_folder_comes_first_then_config_then_sample(
+    stored: str,
+    named: str | None,
+    taken: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Spot candles alone are not enough for a backtest."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sample, "ensure_sample_market", lambda datadir: datadir)
     own = tmp_path / "user_data/data/binance"
     (own / "futures").mkdir(parents=True)
-    (own / "futures" / name).touch()
+    (own / "futures" / stored).touch()
+    arguments = argparse.Namespace(datadir=named)
     with caplog.at_level(logging.WARNING):
-        assert backtest.sample_folder({"datadir": own}) == backtest.SAMPLE_DATADIR
-    assert ("add --datadir user_data/data/binance" in caplog.text) == ("futures" in name)
+        assert str(backtest.candle_folder(arguments, {"datadir": own})) == taken
+    assert ("SYNTHETIC" in caplog.text) == (taken == str(backtest.SAMPLE_DATADIR))
 
 
 def test_config_without_pairs_is_refused_by_its_name(tmp_path: Path) -> None:
