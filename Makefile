@@ -51,7 +51,7 @@ check: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal perp_imbalance tests/unit
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 test-full: $(VENV)/.ready-dev
 	SIMULATION_PARITY=full $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(SIMULATION_TESTS)

@@ -114,6 +114,7 @@ def run(arguments: argparse.Namespace) -> int:
     from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.freqtrade_bridge.parameter_file import ParameterFile
     from perp_imbalance.freqtrade_bridge.process import held_warnings
+    from perp_imbalance.freqtrade_bridge.strategies import check_strategies
     from perp_imbalance.strategy.parameters import STARTUP_CANDLES
 
     refuse_configs(arguments.freqtrade_options)
@@ -132,6 +133,7 @@ def run(arguments: argparse.Namespace) -> int:
             warn_of_parameter_files(arguments.strategies, config)
         datadir = candle_folder(arguments, config)
         data = backtest_data(config, datadir, arguments, startup=STARTUP_CANDLES)
+        check_strategies(arguments.strategies, config)
         result = traded(arguments, config, data, strategies, notes)
     folder, next_command = config["exportdirectory"], None
     report = None
@@ -141,8 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     elif not arguments.no_report:
         report = reported(result, config, datadir, notes)
-    if result and not is_sample_market(datadir):
-        # The doctor checks a real exchange, which does not list the sample market.
+    if result and (arguments.datadir or not is_sample_market(datadir)):
+        # The doctor checks the config's exchange, which has no pairs of an unasked sample market.
         next_command = doctor_command(arguments.strategies[0], arguments.config)
     Ending(result, report, list(notes), next_command, datadir).show(as_json=arguments.json)
     return 0
@@ -251,11 +253,11 @@ def strategies_with(
     from perp_imbalance.freqtrade_bridge.strategies import check_strategies, strategy_folder
     from perp_imbalance.freqtrade_bridge.strategy_trial import copy_strategies, tried
 
-    check_strategies(names, config)
     source = strategy_folder(config)
     if not parameters.params:
         yield source
         return
+    check_strategies(names, config)
     for name in names:
         tried({**config, "strategy": name}, source / f"{name}.py", parameters, words)
     with temporary_folder() as folder:

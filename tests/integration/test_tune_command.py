@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
@@ -240,6 +241,7 @@ def busy(process: "subprocess.Popen[str]") -> list[psutil.Process]:
         found: list[psutil.Process] = running.children(recursive=True)
         if sum(is_computing(child) for child in found) >= 2:
             return found
+        time.sleep(0.1)
     pytest.fail(f"it ended by itself: {process.communicate()}")
 
 
