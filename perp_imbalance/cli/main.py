@@ -84,7 +84,7 @@ def _run(argv: "Sequence[str]") -> int:
     import logging
 
     from perp_imbalance.errors import PerpImbalanceError
-    from perp_imbalance.freqtrade_bridge.process import ended_by_signals
+    from perp_imbalance.freqtrade_bridge.process import collect_rarely, ended_by_signals
 
     with ended_by_signals():
         try:
@@ -92,6 +92,7 @@ def _run(argv: "Sequence[str]") -> int:
             logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
             # numexpr logs the number of cores in every process.
             logging.getLogger("numexpr").setLevel(logging.WARNING)
+            collect_rarely()
             code: int = arguments.run(arguments)
         except PerpImbalanceError as error:
             print(f"perp-imbalance: {error}", file=sys.stderr)

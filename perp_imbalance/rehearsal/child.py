@@ -1,4 +1,4 @@
-"""The process of a rehearsed bot: ``python -m perp_imbalance.rehearsal.child PLAN LOOKS``.
+"""The process of a rehearsed bot, started by :mod:`.run` with two files: plan and looks.
 
 It runs freqtrade's own ``trade`` command with its real worker, bot, ccxt over HTTP, strategy and
 database. The replay exchange runs in a thread of the same process, so both read one clock. Only the
@@ -163,7 +163,8 @@ def take_time_for_answers(bot: RunningBot, clock: SteppedClock, plan: Plan) -> N
     bot.receiver.on_rest_response = receive_late
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Rehearse the plan in the first file that the command line names."""
     try:
         with Path(sys.argv[2]).open("wb", buffering=0) as looks:
             rehearse(Plan.loads(Path(sys.argv[1]).read_text(encoding="utf-8")), looks)

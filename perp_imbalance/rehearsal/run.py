@@ -12,7 +12,11 @@ from perp_imbalance.freqtrade_bridge.process import error_line, run_child
 from perp_imbalance.rehearsal.plan import STOPPED, Plan
 
 EXIT_INTERRUPTED = 130
-CHILD = ("-m", "perp_imbalance.rehearsal.child")
+CHILD = (
+    "-c",
+    "from perp_imbalance.freqtrade_bridge.process import collect_rarely; collect_rarely(); "
+    "from perp_imbalance.rehearsal.child import main; main()",
+)
 # The last line of a traceback.
 _RAISED = re.compile(r"^[\w.]+(?:Exception|Error): (.*)", re.MULTILINE)
 

@@ -1,4 +1,4 @@
-"""freqtrade's process is run and ended on platforms without POSIX process groups, too."""
+"""freqtrade's process ends without POSIX process groups, too, and without collecting garbage."""
 
 import os
 import signal
@@ -59,3 +59,23 @@ def test_child_is_watched_while_it_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-c", code, str(file)]
     found = process.run_child(command, capture=True, watch=lambda _: file.touch())
     assert (found.returncode, found.stdout) == (0, "7\n")
+
+
+def test_process_ends_without_collecting_and_loses_no_file(tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from perp_imbalance.freqtrade_bridge.process import collect_rarely\n"
+        "collect_rarely()\n"
+        "class Loop:\n"
+        "    def __init__(self): self.own = self\n"
+        "    def __del__(self): print('collected')\n"
+        "Loop()\n"
+        "file = open(sys.argv[1], 'w')\n"
+        "file.write('kept')\n"
+    )
+    written = tmp_path / "file"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(written)], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout == ""
+    assert written.read_text("utf-8") == "kept"
