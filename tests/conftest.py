@@ -10,6 +10,8 @@ from support.tiny_replay import tiny_config, tiny_datadir, tiny_replay
 from support.today import today
 from support.wrong_spot import wrong_spot
 
+from perp_imbalance.freqtrade_bridge.process import collect_rarely
+
 __all__ = [
     "configure",
     "doctor",
@@ -33,6 +35,9 @@ collect_ignore_glob = ["support/*"]
 settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if "CI" in os.environ else "desk"))
+
+# As the commands that tests run in this process.
+collect_rarely()
 
 # Bots and commands that tests start mean the configs they are given, whatever this shell says.
 for variable in [name for name in os.environ if name.startswith("FREQTRADE__")]:

@@ -143,7 +143,8 @@ def add_candles(
     :param several: whether several folders may be named; the option is then a list.
     :param pairs: help text for the default of ``--pairs``.
     """
-    add_datadir(parser, "more than once: all of them together" if several else "", several=several)
+    more = "default: the config's" + ("; more than once: all of them together" if several else "")
+    add_datadir(parser, more, several=several)
     add_timeframe(parser)
     add_htf_timeframe(parser)
     add_timerange(parser)
@@ -152,7 +153,7 @@ def add_candles(
 
 def add_datadir(
     parser: argparse.ArgumentParser,
-    more: str = "",
+    more: str = "default: the config's",
     *,
     several: bool = False,
     required: bool = False,
@@ -168,7 +169,7 @@ def add_datadir(
         action="append" if several else "store",
         required=required,
         metavar="FOLDER",
-        help="folder of candles" + (f"; {more}" if more else ""),
+        help=f"folder of candles; {more}",
     )
 
 

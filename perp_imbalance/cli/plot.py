@@ -1,7 +1,7 @@
 """``perp-imbalance plot``: draw the indicator's chart from the columns of the strategy."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -89,61 +89,70 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the chart page and print its path."""
     from rich.console import Console
 
-    from perp_imbalance.data.sample import is_sample_market
-    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config, merged_config
-    from perp_imbalance.indicators.levels import levels
+    from perp_imbalance.freqtrade_bridge.config import check_timerange, load_config
     from perp_imbalance.plotting.chart import write_chart
     from perp_imbalance.plotting.picture import find_browser, take_picture
-    from perp_imbalance.reporting.analysis import open_strategy_analysis
     from perp_imbalance.strategy.palette import palette
 
     check_timerange(arguments.timerange)
-    files = config_files(arguments)
-    config = load_config(files)
-    strategy = arguments.strategy or config.get("strategy") or "PerpImbalance"
+    config = load_config(config_files(arguments))
     output = arguments.output or default_output(Path(config["user_data_dir"]), arguments.pair)
     refuse_existing([output, arguments.png], force=arguments.force)
     if arguments.png:
         check_picture(arguments.png, output)
         find_browser()
-    warn_of_parameter_files([strategy], config)
     with Console(stderr=True).status("candles") as status:
-        datadir = candle_folder(arguments, config)
-        arguments.pairs = [arguments.pair]
-        data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
-        merged = merged_config(files, backtest_overlay(config, data))
-        status.update(f"columns of {arguments.pair}")
-        with open_strategy_analysis(
-            merged,
-            strategy=strategy,
-            datadir=data.folder.for_freqtrade,
-            timerange=arguments.timerange,
-        ) as found:
-            chart = found.chart(arguments.pair, funding=arguments.funding)
-        if arguments.trades is not None:
-            status.update("backtest")
-            if arguments.trades:
-                trades = trades_of(Path(arguments.trades), strategy)
-            else:
-                trades = backtested(
-                    strategy, data.folder.for_freqtrade, merged, arguments.timerange
-                )
-            chart = replace(chart, trades=trades)
-            check_trades(chart, arguments.trades)
-        if arguments.levels:
-            chart = replace(chart, frame=chart.frame.join(levels(chart.frame)))
-        if is_sample_market(datadir):
-            chart = replace(chart, note="SYNTHETIC sample market, no real prices")
+        chart, notes = chart_of(arguments, config, status.update)
         status.update("drawing")
         colors = palette(arguments.palette, arguments.dark)
         write_chart(output, chart, colors, labels=arguments.labels)
         if arguments.png:
             take_picture(output, arguments.png)
-    print("\n".join([drawn(chart), *data.notes]))
+    print("\n".join([drawn(chart), *notes]))
     print(output)
     if arguments.png:
         print(arguments.png)
     return 0
+
+
+def chart_of(
+    arguments: argparse.Namespace, config: dict[str, Any], tell: Callable[[str], None]
+) -> "tuple[Chart, Sequence[str]]":
+    """Return the chart of the pair, and what the candles lack.
+
+    :param tell: called with the current step.
+    :raises CommandError: if the trades are of other candles.
+    """
+    from perp_imbalance.data.sample import is_sample_market
+    from perp_imbalance.freqtrade_bridge.config import merged_config
+    from perp_imbalance.indicators.levels import levels
+    from perp_imbalance.reporting.analysis import open_strategy_analysis
+
+    strategy = arguments.strategy or config.get("strategy") or "PerpImbalance"
+    warn_of_parameter_files([strategy], config)
+    datadir = candle_folder(arguments, config)
+    arguments.pairs = [arguments.pair]
+    data = backtest_data(config, datadir, arguments, trades=arguments.trades is not None)
+    merged = merged_config(config_files(arguments), backtest_overlay(config, data))
+    tell(f"columns of {arguments.pair}")
+    place, timerange = data.folder.for_freqtrade, arguments.timerange
+    with open_strategy_analysis(
+        merged, strategy=strategy, datadir=place, timerange=timerange
+    ) as found:
+        chart = found.chart(arguments.pair, funding=arguments.funding)
+    if arguments.trades is not None:
+        tell("backtest")
+        if arguments.trades:
+            trades = trades_of(Path(arguments.trades), strategy)
+        else:
+            trades = backtested(strategy, place, merged, timerange)
+        chart = replace(chart, trades=trades)
+        check_trades(chart, arguments.trades)
+    if arguments.levels:
+        chart = replace(chart, frame=chart.frame.join(levels(chart.frame)))
+    if is_sample_market(datadir):
+        chart = replace(chart, note="SYNTHETIC sample market, no real prices")
+    return chart, data.notes
 
 
 def drawn(chart: "Chart") -> str:

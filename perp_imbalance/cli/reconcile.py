@@ -90,10 +90,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.db is None and arguments.lock is None:
         raise CommandError("reconcile needs --db, the bot's database, or --lock to lock a band")
-    if arguments.datadir is None:
-        raise CommandError(
-            "reconcile needs --datadir: the folder of candles, freqtrade's --datadir"
-        )
     locks, exists = arguments.db is None, arguments.lock is not None and arguments.lock.exists()
     if locks and exists:
         raise CommandError(f"{arguments.lock} exists already: name another file, or add --db")
@@ -103,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
     lock = Lock.read(arguments.lock) if exists else None
     config = load_config(config_files(arguments))
+    arguments.datadir = arguments.datadir or Path(config["datadir"])
     arguments.is_named = arguments.strategy is not None
     arguments.strategy = arguments.strategy or config.get("strategy")
     if not arguments.strategy:

@@ -142,13 +142,12 @@ def plan_of(arguments: argparse.Namespace) -> "tuple[Plan, timedelta]":
 
     if arguments.looks < 1:
         raise CommandError(f"--looks {arguments.looks}: a bot looks at least once in a candle")
-    if arguments.datadir is None:
-        raise CommandError("rehearse needs --datadir: the folder of candles, freqtrade's --datadir")
     start, stop = span(arguments.timerange)
     files = config_files(arguments)
     # freqtrade opens db_url as soon as it reads a config; this one belongs to the trading bot.
     no_log = {"logfile": ""}
     config = load_config(files, overlay=no_log)
+    arguments.datadir = arguments.datadir or Path(config["datadir"])
     strategy = arguments.strategy or config.get("strategy")
     if not strategy:
         raise CommandError("rehearse needs --strategy, as the config names none")

@@ -202,7 +202,7 @@ def test_band_is_locked_before_and_refused_for_another_config(
     ("options", "said"),
     [
         ([], "needs --db"),
-        (["--db", "{db}"], "needs --datadir"),
+        (["--db", "{db}"], "user_data/data/binance has no candles"),
         (["--db", "sqlite:///nowhere.sqlite", "--datadir", "{data}"], "no database nowhere.sqlite"),
         (["--db", "{db}", "--datadir", "nowhere"], "no folder nowhere"),
         (["--db", "{db}", "--datadir", "{data}", "--lock", "band.json"], "there is no band.json"),

@@ -107,7 +107,7 @@ def test_rehearsal_equals_its_backtest(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--timerange", "20250918-20250919"], "needs --datadir"),
+        (["--timerange", "20250918-20250919"], "user_data/data/binance has no candles"),
         (["--datadir", "{data}"], "--timerange with both ends"),
         (["--datadir", "{data}", "--timerange", "20250918-"], "--timerange with both ends"),
         (["--datadir", "{data}", "--timerange", "2025091-20"], "such as 20250101-20250301"),
