@@ -13,7 +13,7 @@ FREQTRADE_TESTS := tests/integration/test_strategy.py tests/integration/test_str
 .PHONY: help backtest check test test-full test-live chaos test-freqtrade lint bench docs pictures clean
 
 help:
-	@echo "make backtest                      backtest the four presets on a synthetic sample market"
+	@echo "make backtest                      backtest the four presets on your candles, else on a synthetic market"
 	@echo "make backtest DATADIR=… CONFIG=… TIMERANGE=… PAIRS=\"…\" TIMEFRAME=… HTF=…   on your candles"
 	@echo "make check                         the fast tests: all that start no freqtrade process"
 	@echo "make test                          run all tests"
