@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from perp_imbalance.cli.next_steps import doctor_command
 from perp_imbalance.cli.options import (
+    DEFAULT_FOLDER,
     add_config,
     add_datadir,
     add_htf_timeframe,
@@ -39,7 +40,7 @@ STRATEGIES = (
 )
 SAMPLE_DATADIR = Path("user_data/sample/binance")
 #: Explains the default of ``--datadir``; see :func:`candle_folder`.
-OR_SAMPLE = f"default: the config's folder; if that has none, the sample market, {SAMPLE_DATADIR}"
+OR_SAMPLE = f"{DEFAULT_FOLDER}; if that has no perps, the sample market, {SAMPLE_DATADIR}"
 
 #: Notes that the final screen prints below its table, each once, in this order.
 Notes = dict[str, None]
@@ -151,16 +152,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def candle_folder(arguments: argparse.Namespace, config: Mapping[str, Any]) -> Path:
-    """Return the folder of ``--datadir``, else the config's, else of the sample market.
+    """Return the folder of ``--datadir``, else freqtrade's default, else of the sample market.
 
-    The sample market is taken where the config's folder has no perp, and written if absent.
+    The sample market is taken where freqtrade's folder has no perp, and written if absent.
     """
     from perp_imbalance.data.sample import ensure_sample_market
 
     folder = Path(arguments.datadir or os.path.relpath(config["datadir"]))
     if arguments.datadir or any(folder.glob("futures/*-futures.*")):
         return folder
-    logger.warning("%s has no candles: this is the SYNTHETIC sample market", folder)
+    logger.warning(
+        "no perps in %s: the SYNTHETIC sample market, %s, is used instead", folder, SAMPLE_DATADIR
+    )
     return ensure_sample_market(SAMPLE_DATADIR)
 
 

@@ -61,6 +61,7 @@ class Ending:
     def _as_dict(self, rows: list[dict[str, Any]], synthetic: bool) -> dict[str, Any]:
         return {
             "synthetic": synthetic,
+            "datadir": str(self.datadir),
             "strategies": rows,
             "notes": list(self.notes),
             "result": str(self.result) if self.result else None,
@@ -78,7 +79,8 @@ class Ending:
         pairs = len(stats["pairlist"])
         told = f"{result.timeframe}, {pairs} pair{'s' if pairs > 1 else ''}"
         told += ", SYNTHETIC market" if synthetic else ""
-        print(f"Backtest of {first} to {last}, {told}\n")
+        print(f"Backtest of {first} to {last}, {told}")
+        print(f"Candles: {_short(self.datadir)}\n")
         table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
         # Wide enough for the names of the presets.
         table.add_column("strategy", overflow="fold", min_width=25)
@@ -101,16 +103,21 @@ class Ending:
 def _rows(result: "Result") -> list[dict[str, Any]]:
     """Return the summary of each strategy of a result, in the order of the result."""
     import pandas as pd
+    from freqtrade.exchange import timeframe_to_seconds
 
     from perp_imbalance.reporting.tables import summary, with_signal_columns
 
+    candle = pd.Timedelta(seconds=timeframe_to_seconds(result.timeframe))
     rows = []
     for outcome in result.outcomes:
         trades = outcome.trades
         if len(trades):
-            # Of their columns only the fees are read, which need no candles.
-            trades = with_signal_columns(trades, {}, pd.Timedelta(0), 0.0)
-        rows.append(summary(outcome.strategy, trades, outcome.stats))
+            # Of their columns only fees and turnover are read, which need no candles.
+            trades = with_signal_columns(trades, {}, candle, 0.0)
+        row = summary(outcome.strategy, trades, outcome.stats)
+        # Known with candles only; the report has it.
+        del row["marked_drawdown_pct"]
+        rows.append(row)
     return rows
 
 

@@ -13,6 +13,8 @@ from perp_imbalance.strategy.palette import PALETTES
 
 DEFAULT_CONFIG = "config.json"
 DEFAULT_USERDIR = "user_data"
+#: Where freqtrade keeps candles, for help texts.
+DEFAULT_FOLDER = "default: freqtrade's, such as user_data/data/binance"
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +145,7 @@ def add_candles(
     :param several: whether several folders may be named; the option is then a list.
     :param pairs: help text for the default of ``--pairs``.
     """
-    more = "default: the config's" + ("; more than once: all of them together" if several else "")
+    more = DEFAULT_FOLDER + ("; more than once: all of them together" if several else "")
     add_datadir(parser, more, several=several)
     add_timeframe(parser)
     add_htf_timeframe(parser)
@@ -153,7 +155,7 @@ def add_candles(
 
 def add_datadir(
     parser: argparse.ArgumentParser,
-    more: str = "default: the config's",
+    more: str = DEFAULT_FOLDER,
     *,
     several: bool = False,
     required: bool = False,

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -396,12 +397,17 @@ def collect_rarely() -> None:
 
 
 def _keep_garbage() -> None:
-    """Exempt all objects from the last collection, which otherwise closes files left open."""
+    """Exempt all objects from the last collection; before, save what that would have saved.
+
+    That is: plain files that were left open, and the journal of an SQLite database.
+    """
     for each in gc.get_objects():
-        if type(each) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
-            # A closed file, or a pipe that nobody reads.
-            with suppress(ValueError, OSError):
+        # A file may be closed, a pipe have no reader, a connection belong to another thread.
+        with suppress(Exception):
+            if type(each) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
                 each.flush()
+            elif type(each) is sqlite3.Connection:
+                each.close()
     gc.freeze()
 
 

@@ -172,7 +172,10 @@ def summary(
     stats: Mapping[str, Any],
     marked: "pd.Series[float] | None" = None,
 ) -> dict[str, Any]:
-    """Return the result of a strategy, in percent of its starting wallet.
+    """Return the result of a strategy.
+
+    Keys in ``_pct`` are percent of the starting wallet, those in ``_bps`` are of the turnover;
+    ``fees`` and ``funding`` (above 0 if received) are in the stake currency.
 
     :param trades: as :func:`with_signal_columns` returns them; may be empty.
     :param stats: freqtrade's own figures.

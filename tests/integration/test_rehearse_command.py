@@ -98,6 +98,8 @@ def test_rehearsal_equals_its_backtest(
         assert not list(place.glob(f"{name}.*[gqe]"))
     written = {file.name.partition("-")[0] for file in (place / "lived").iterdir()}
     assert written == {"rehearsal.sqlite", "rehearsal.log", "rehearsal.html"}
+    # The database alone has all trades.
+    assert not sum(file.stat().st_size for file in (place / "lived").glob("*-wal"))
     log = (place / "lived" / "rehearsal.log").read_text("utf-8")
     assert "Dry run is enabled" in log
     for word in (*SECRETS, "Enabling rpc", "FIAT", "192.0.2.1"):

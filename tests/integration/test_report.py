@@ -94,7 +94,8 @@ def test_backtest_ends_in_one_screen(
 ) -> None:
     lines = backtest.stdout.splitlines()
     assert len(lines) <= 24
-    assert lines[2].split() == [
+    assert lines[1].startswith("Candles: ")
+    assert lines[3].split() == [
         "strategy",
         "trades",
         "net",
@@ -104,7 +105,7 @@ def test_backtest_ends_in_one_screen(
         "funding",
         "verdict",
     ]
-    for line, outcome in zip(lines[3:7], result.outcomes, strict=True):
+    for line, outcome in zip(lines[4:8], result.outcomes, strict=True):
         name, trades, net, drawdown, *_ = line.split()
         stats = outcome.stats
         assert (name, int(trades)) == (outcome.strategy, len(outcome.trades))

@@ -1,6 +1,7 @@
 """A backtest ends in one screen; what freqtrade says is shown where it fails."""
 
 import argparse
+import json
 import logging
 import subprocess
 import sys
@@ -59,13 +60,29 @@ def test_screen_fits_80_columns_and_24_lines(
     assert max(map(len, lines)) <= 80
     words = [line.split() for line in lines]
     assert [*STRATEGIES[:1], "0", "0.00", "29.01", "0.00", "0.00", "no", "trades"] in words
-    assert words[5][:6] == [STRATEGIES[2], "1638", "0.00", "29.01", "2047.50", "-409.50"]
+    assert lines[1] == "Candles: ."
+    assert words[6][:6] == [STRATEGIES[2], "1638", "0.00", "29.01", "2047.50", "-409.50"]
     for line in (
         f"Note: {notes[0]}",
         "Results: backtest-result.zip",
         "Next: perp-imbalance doctor",
     ):
         assert line in lines
+
+
+def test_json_has_the_figures_of_each_strategy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = result(tmp_path)
+    monkeypatch.setattr(backtest_result, "read_result", lambda file: made)
+    Ending(made.file, None, [], None, tmp_path).show(as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["synthetic"], told["datadir"]) == (False, str(tmp_path))
+    assert [row["strategy"] for row in told["strategies"]] == list(STRATEGIES)
+    row = told["strategies"][1]
+    assert (row["trades"], row["fees"], row["funding"]) == (12, 15.0, -3.0)
+    assert row["profit_pct"] == pytest.approx(-0.001)
+    assert None not in row.values()
 
 
 def run_with(

@@ -15,7 +15,7 @@ from perp_imbalance.reconcile.span import pairs_of
 @pytest.mark.parametrize(
     ("stored", "named", "taken"),
     [
-        ("BTC_USDT_USDT-1h-futures.feather", None, "user_data/data/binance"),
+        ("futures/BTC_USDT_USDT-1h-futures.feather", None, "user_data/data/binance"),
         # Spot candles alone are not enough for a backtest.
         ("BTC_USDT-1h.feather", None, str(backtest.SAMPLE_DATADIR)),
         ("BTC_USDT-1h.feather", "other", "other"),
@@ -33,7 +33,7 @@ def test_named_folder_comes_first_then_config_then_sample(
     monkeypatch.setattr(sample, "ensure_sample_market", lambda datadir: datadir)
     own = tmp_path / "user_data/data/binance"
     (own / "futures").mkdir(parents=True)
-    (own / "futures" / stored).touch()
+    (own / stored).touch()
     arguments = argparse.Namespace(datadir=named)
     with caplog.at_level(logging.WARNING):
         assert str(backtest.candle_folder(arguments, {"datadir": own})) == taken

@@ -63,13 +63,14 @@ def test_child_is_watched_while_it_runs(tmp_path: Path) -> None:
 
 def test_process_ends_without_collecting_and_loses_no_file(tmp_path: Path) -> None:
     code = (
-        "import sys\n"
+        "import gc, sys\n"
         "from perp_imbalance.freqtrade_bridge.process import collect_rarely\n"
         "collect_rarely()\n"
         "class Loop:\n"
         "    def __init__(self): self.own = self\n"
         "    def __del__(self): print('collected')\n"
         "Loop()\n"
+        "print(gc.get_threshold()[0])\n"
         "file = open(sys.argv[1], 'w')\n"
         "file.write('kept')\n"
     )
@@ -77,5 +78,5 @@ def test_process_ends_without_collecting_and_loses_no_file(tmp_path: Path) -> No
     ended = subprocess.run(
         [sys.executable, "-c", code, str(written)], capture_output=True, text=True, check=True
     )
-    assert ended.stdout == ""
+    assert ended.stdout == "50000\n"
     assert written.read_text("utf-8") == "kept"
