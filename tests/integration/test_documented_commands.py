@@ -4,7 +4,6 @@ import json
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from freqtrade.misc import deep_merge_dicts
 from support.documented import PAGES, SHELLS, Documented, blocks, commands, name_of
 from support.freqtrade import ROOT, SAMPLE_PAIRS, freqtrade_here, perp_imbalance
 from support.in_process import run_here
+from support.rest_api import free_port
 
 from perp_imbalance.cli.main import build_parser
 from perp_imbalance.data.sample import write_sample_market
@@ -207,12 +207,6 @@ def test_commands_of_a_page_run(page: Path, clone: Path, already_run: set[str]) 
         assert set("".join(shown).splitlines()) <= lines
 
 
-def free_port() -> str:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return str(listening.getsockname()[1])
-
-
 @pytest.mark.freqtrade
 def test_page_leads_from_a_question_to_a_bot(tmp_path: Path) -> None:
     clone = copy_of_clone(tmp_path)
@@ -220,7 +214,7 @@ def test_page_leads_from_a_question_to_a_bot(tmp_path: Path) -> None:
     assert [words[1] for words in steps] == [
         *("sample", "sample", "replay", "tune", "preset", "backtest", "doctor"),
     ]
-    port, replay = free_port(), steps[2][1:]
+    port, replay = str(free_port()), steps[2][1:]
     config = clone / "config" / "replay.json"
     config.write_text(config.read_text("utf-8").replace(REPLAY_PORT, port), encoding="utf-8")
     for words in steps[:2]:

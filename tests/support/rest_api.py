@@ -1,6 +1,7 @@
 """Call freqtrade's REST API as FreqUI does."""
 
 import json
+import random
 import socket
 import urllib.request
 from base64 import b64encode
@@ -12,10 +13,28 @@ USER, PASSWORD = "trader", "only-for-this-test"
 ANSWER_SECONDS = 60
 
 
+#: Ports below those that Linux hands out, and the distance of the port that locks each.
+PORTS, LOCK = range(20_000, 26_000), 6_000
+_locks: list[socket.socket] = []
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """Return a port that no other test takes until this process ends.
+
+    What was free a moment ago may be bound by another process before its server starts.
+    """
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        lock = socket.socket()
+        try:
+            lock.bind(("127.0.0.1", port + LOCK))
+            with socket.socket() as listener:
+                listener.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return port
+    raise OSError(f"no free port in {PORTS}")
 
 
 def api_settings(port: int) -> dict[str, Any]:
